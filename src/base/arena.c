@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/mem.h"
+
+struct block {
+	struct block *next;
+	size_t size, used;
+	_Alignas(16) char data[];
+};
+
+struct arena {
+	struct arena *next_idle;
+	struct block *first, *cur;
+	size_t max, total, used;
+};
+
+struct arena_pool {
+	struct arena *idle;
+	size_t n_idle, keep, max;
+};
+
+static struct block *block_new(size_t size)
+{
+	struct block *b = mem_realloc(NULL, sizeof *b + size);
+	b->next = NULL;
+	b->size = size;
+	b->used = 0;
+	return b;
+}
+
+struct arena *arena_new(size_t max)
+{
+	struct arena *a = MEM_NEW(struct arena);
+	a->max = max;
+	a->first = a->cur = block_new(ARENA_BLOCK);
+	a->total = ARENA_BLOCK;
+	return a;
+}
+
+static void arena_destroy(struct arena *a)
+{
+	for (struct block *b = a->first, *n; b; b = n) {
+		n = b->next;
+		mem_free(b);
+	}
+	mem_free(a);
+}
+
+void arena_reset(struct arena *a)
+{
+	for (struct block *b = a->first->next, *n; b; b = n) {
+		n = b->next;
+		mem_free(b);
+	}
+	a->first->next = NULL;
+	a->first->used = 0;
+	a->cur = a->first;
+	a->total = a->first->size;
+	a->used = 0;
+}
+
+struct arena_pool *arena_pool_new(size_t max, size_t keep)
+{
+	struct arena_pool *p = MEM_NEW(struct arena_pool);
+	p->max = max;
+	p->keep = keep;
+	return p;
+}
+
+struct arena_pool *arena_pool_free(struct arena_pool *pool)
+{
+	if (!pool)
+		return NULL;
+	while (pool->idle) {
+		struct arena *a = pool->idle;
+		pool->idle = a->next_idle;
+		arena_destroy(a);
+	}
+	return mem_free(pool);
+}
+
+struct arena *arena_acquire(struct arena_pool *pool)
+{
+	struct arena *a = pool->idle;
+	if (!a)
+		return arena_new(pool->max);
+	pool->idle = a->next_idle;
+	pool->n_idle--;
+	a->next_idle = NULL;
+	a->max = pool->max;
+	return a;
+}
+
+struct arena *arena_release(struct arena_pool *pool, struct arena *a)
+{
+	if (!a)
+		return NULL;
+	if (!pool || pool->n_idle >= pool->keep) {
+		arena_destroy(a);
+		return NULL;
+	}
+	arena_reset(a);
+	a->next_idle = pool->idle;
+	pool->idle = a;
+	pool->n_idle++;
+	return NULL;
+}
+
+static void *take(struct arena *a, size_t n, size_t align)
+{
+	struct block *b = a->cur;
+	size_t at = (b->used + align - 1) & ~(align - 1);
+	if (at > b->size || n > b->size - at) {
+		size_t size = n > ARENA_BLOCK ? n : ARENA_BLOCK;
+		if (size < n || a->total + size < size || a->total + size > a->max)
+			return NULL;
+		struct block *nb = block_new(size);
+		b->next = nb;
+		a->cur = b = nb;
+		a->total += size;
+		at = 0;
+	}
+	b->used = at + n;
+	a->used += n;
+	return b->data + at;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	void *p = take(a, n, 16);
+	if (p)
+		memset(p, 0, n);
+	return p;
+}
+
+char *arena_bytes(struct arena *a, size_t n)
+{
+	return take(a, n, 1);
+}
+
+struct slice arena_dup(struct arena *a, struct slice s)
+{
+	if (s.len == SIZE_MAX)
+		return SLICE_NONE;
+	char *p = take(a, s.len + 1, 1);
+	if (!p)
+		return SLICE_NONE;
+	if (s.len)
+		memcpy(p, s.p, s.len);
+	p[s.len] = '\0';
+	return slice_of(p, s.len);
+}
+
+struct slice arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+{
+	va_list again;
+	va_copy(again, ap);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+	char *p = n < 0 ? NULL : take(a, (size_t)n + 1, 1);
+	if (p)
+		vsnprintf(p, (size_t)n + 1, fmt, again);
+	va_end(again);
+	return p ? slice_of(p, (size_t)n) : SLICE_NONE;
+}
+
+struct slice arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	struct slice s = arena_vprintf(a, fmt, ap);
+	va_end(ap);
+	return s;
+}
+
+size_t arena_used(const struct arena *a)
+{
+	return a->used;
+}

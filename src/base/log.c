@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/clock.h"
+
+enum { LINE_MAX_LEN = 4096 };
+
+static atomic_int level_now = LOG_INFO;
+static atomic_bool trace_now;
+static void (*sink_fn)(void *, struct slice);
+static void *sink_arg;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&level_now, level, memory_order_relaxed);
+}
+
+void log_set_trace(bool on)
+{
+	atomic_store_explicit(&trace_now, on, memory_order_relaxed);
+}
+
+bool log_enabled(enum log_level level)
+{
+	return (int)level <= atomic_load_explicit(&level_now, memory_order_relaxed);
+}
+
+bool log_trace_enabled(void)
+{
+	return atomic_load_explicit(&trace_now, memory_order_relaxed);
+}
+
+void log_set_sink(void (*sink)(void *, struct slice), void *arg)
+{
+	sink_fn = sink;
+	sink_arg = arg;
+}
+
+static bool plain(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c == 0x7f)
+			return false;
+	}
+	return s.len > 0;
+}
+
+static void put_value(struct buf *b, struct slice v)
+{
+	if (plain(v)) {
+		buf_put(b, v);
+		return;
+	}
+	buf_putc(b, '"');
+	for (size_t i = 0; i < v.len; i++) {
+		unsigned char c = (unsigned char)v.p[i];
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(b, "\\x%02x", c);
+		else
+			buf_putc(b, (char)c);
+	}
+	buf_putc(b, '"');
+}
+
+static void emit(enum log_level level, const char *id, const struct log_kv *kv, size_t n)
+{
+	static const char *const name[] = {"error", "warning", "info", "debug"};
+	static const char *const prio[] = {"<3>", "<4>", "<6>", "<7>"};
+	static _Thread_local struct buf b;
+	if (!b.limit)
+		buf_init(&b, LINE_MAX_LEN);
+	buf_clear(&b);
+	if (getenv("JOURNAL_STREAM")) {
+		buf_puts(&b, prio[level]);
+	} else {
+		char now[CLOCK_TEXT];
+		clock_text(now);
+		buf_printf(&b, "%s ", now);
+	}
+	buf_printf(&b, "%s %s", name[level], id);
+	for (size_t i = 0; i < n; i++) {
+		if (!kv[i].value.len)
+			continue;
+		buf_printf(&b, " %s=", kv[i].key);
+		put_value(&b, slice_first(kv[i].value, 512));
+	}
+	if (!buf_ok(&b)) { /* an absurdly long line is cut, not lost */
+		b.failed = false;
+		buf_truncate(&b, LINE_MAX_LEN - 8);
+	}
+	buf_putc(&b, '\n');
+	struct slice line = buf_slice(&b);
+	if (sink_fn) {
+		sink_fn(sink_arg, line);
+		return;
+	}
+	if (write(STDERR_FILENO, line.p, line.len) < 0)
+		return; /* nowhere left to say it */
+}
+
+void log_event(enum log_level level, const char *id, const struct log_kv *kv, size_t n)
+{
+	if (log_enabled(level))
+		emit(level, id, kv, n);
+}
+
+void log_trace(const char *id, const struct log_kv *kv, size_t n)
+{
+	if (log_trace_enabled())
+		emit(LOG_INFO, id, kv, n);
+}

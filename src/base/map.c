@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/map.h"
+
+#include <pthread.h>
+#include "base/mem.h"
+#include "base/rand.h"
+
+static uint64_t key0, key1;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+static void key_make(void)
+{
+	uint64_t k[2];
+	rand_bytes(k, sizeof k);
+	key0 = k[0];
+	key1 = k[1];
+}
+
+#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+#define ROUND                                                                                      \
+	do {                                                                                       \
+		v0 += v1; v1 = ROTL(v1, 13); v1 ^= v0; v0 = ROTL(v0, 32);                          \
+		v2 += v3; v3 = ROTL(v3, 16); v3 ^= v2;                                             \
+		v0 += v3; v3 = ROTL(v3, 21); v3 ^= v0;                                             \
+		v2 += v1; v1 = ROTL(v1, 17); v1 ^= v2; v2 = ROTL(v2, 32);                          \
+	} while (0)
+
+static uint64_t siphash(struct slice s, bool fold)
+{
+	pthread_once(&key_once, key_make);
+	uint64_t v0 = key0 ^ 0x736f6d6570736575ULL, v1 = key1 ^ 0x646f72616e646f6dULL;
+	uint64_t v2 = key0 ^ 0x6c7967656e657261ULL, v3 = key1 ^ 0x7465646279746573ULL;
+	uint64_t m = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (fold && c >= 'A' && c <= 'Z')
+			c = (unsigned char)(c + 32);
+		m |= (uint64_t)c << (8 * (i & 7));
+		if ((i & 7) == 7) {
+			v3 ^= m; ROUND; ROUND; v0 ^= m;
+			m = 0;
+		}
+	}
+	m |= (uint64_t)s.len << 56;
+	v3 ^= m; ROUND; ROUND; v0 ^= m;
+	v2 ^= 0xff; ROUND; ROUND; ROUND; ROUND;
+	return v0 ^ v1 ^ v2 ^ v3;
+}
+
+uint64_t hash_slice(struct slice s)
+{
+	return siphash(s, false);
+}
+
+uint64_t hash_slice_nocase(struct slice s)
+{
+	return siphash(s, true);
+}
+
+void map_init(struct map *m)
+{
+	*m = (struct map){0};
+}
+
+void map_free(struct map *m)
+{
+	mem_free(m->buckets);
+	*m = (struct map){0};
+}
+
+struct map_node *map_find(const struct map *m, struct slice key)
+{
+	if (!m->count)
+		return NULL;
+	uint64_t h = hash_slice(key);
+	for (struct map_node *n = m->buckets[h & (m->n_buckets - 1)]; n; n = n->next)
+		if (n->hash == h && slice_eq(n->key, key))
+			return n;
+	return NULL;
+}
+
+static void grow(struct map *m)
+{
+	size_t nb = m->n_buckets ? m->n_buckets * 2 : 16;
+	struct map_node **b = mem_calloc(nb, sizeof *b);
+	for (size_t i = 0; i < m->n_buckets; i++)
+		for (struct map_node *n = m->buckets[i], *next; n; n = next) {
+			next = n->next;
+			n->next = b[n->hash & (nb - 1)];
+			b[n->hash & (nb - 1)] = n;
+		}
+	mem_free(m->buckets);
+	m->buckets = b;
+	m->n_buckets = nb;
+}
+
+void map_insert(struct map *m, struct map_node *n, struct slice key)
+{
+	if (m->count >= m->n_buckets)
+		grow(m);
+	n->key = key;
+	n->hash = hash_slice(key);
+	struct map_node **b = &m->buckets[n->hash & (m->n_buckets - 1)];
+	n->next = *b;
+	*b = n;
+	m->count++;
+}
+
+void map_remove(struct map *m, struct map_node *n)
+{
+	struct map_node **b = &m->buckets[n->hash & (m->n_buckets - 1)];
+	while (*b != n)
+		b = &(*b)->next;
+	*b = n->next;
+	n->next = NULL;
+	m->count--;
+}

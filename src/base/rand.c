@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/rand.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static _Thread_local unsigned char pool[512];
+static _Thread_local size_t left;
+
+static void from_kernel(void *p, size_t n)
+{
+	for (size_t got = 0; got < n;) {
+		ssize_t r = getrandom((char *)p + got, n - got, 0);
+		if (r < 0) {
+			perror("entente: getrandom");
+			abort();
+		}
+		got += (size_t)r;
+	}
+}
+
+void rand_bytes(void *p, size_t n)
+{
+	if (n > sizeof pool) {
+		from_kernel(p, n);
+		return;
+	}
+	if (left < n) {
+		from_kernel(pool, sizeof pool);
+		left = sizeof pool;
+	}
+	left -= n;
+	memcpy(p, pool + left, n);
+	explicit_bzero(pool + left, n);
+}
+
+uint64_t rand_u64(void)
+{
+	uint64_t v;
+	rand_bytes(&v, sizeof v);
+	return v;
+}
+
+uint64_t rand_below(uint64_t n)
+{
+	uint64_t cut = UINT64_MAX - UINT64_MAX % n, v;
+	do
+		v = rand_u64();
+	while (v >= cut);
+	return v % n;
+}
+
+void rand_token(char *dst, size_t n)
+{
+	static const char set[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	for (size_t i = 0; i < n; i++)
+		dst[i] = set[rand_below(36)];
+	dst[n] = '\0';
+}

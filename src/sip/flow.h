@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where SIP bytes came from or go to. Plain values: the engines never see a socket; the role that owns the sockets translates. */
+#pragma once
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS };
+
+struct sip_flow {
+	enum sip_transport transport;
+	uint64_t conn;                 /* identity of an open connection at its owner, 0 for none yet and for UDP */
+	struct sockaddr_storage remote; /* ss_family AF_UNSPEC when only conn is known */
+	uint32_t target;               /* index of the configured home (or partner) that it belongs to; UINT32_MAX unknown */
+};
+
+static inline bool sip_reliable(enum sip_transport t)
+{
+	return t != SIP_UDP;
+}
+/* "UDP" "TCP" "TLS" */
+const char *sip_transport_name(enum sip_transport t);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The XML of one stream: bytes in, the stream header and then complete first-level elements out. A new parser is made at each stream
+ * restart (RFC 6120 4.3.3). Not thread-safe. */
+#pragma once
+#include "xmpp/xml.h"
+
+enum xml_fault { /* which stream error fits (RFC 6120 4.9.3) */
+	XML_FAULT_NONE, XML_FAULT_NOT_WELL_FORMED, XML_FAULT_RESTRICTED, XML_FAULT_TOO_BIG /* policy-violation */, XML_FAULT_ENCODING,
+};
+
+struct xml_stream_ops {
+	/* The opening tag: `header` has attributes but no children; default_ns is the default namespace declared on it. The arena is
+	 * the parser's own: copy what must stay. */
+	void (*open)(void *arg, const struct xml_node *header, struct slice default_ns);
+	/* A complete first-level element. Ownership of the arena that holds it passes to the callee. */
+	void (*element)(void *arg, struct xml_node *el, struct arena *a);
+	/* The closing tag of the stream. */
+	void (*close)(void *arg);
+};
+
+struct xml_stream;
+
+/* `pool` gives an arena per element. Limits may be changed later (after authentication). */
+struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool, const struct xml_limits *lim);
+struct xml_stream *xml_stream_free(struct xml_stream *x); /* accepts NULL; not from inside a callback: use xml_stream_stop there */
+void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim);
+/* From inside a callback: no further callback is made and feed returns how far it came. Used on STARTTLS and SASL success, where a new
+ * parser must take over. */
+void xml_stream_stop(struct xml_stream *x);
+/* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then). *consumed tells how many octets were used: all
+ * unless stopped. White space between elements is accepted silently. */
+int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err);
