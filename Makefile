@@ -1,0 +1,40 @@
+# The front door. Everything lands in $(B); each target installs what it needs (tools/deps) and says so.
+B ?= build
+PREFIX ?= /usr/local
+SECONDS ?= 60
+export B
+
+.PHONY: all demo test bench install deps fuzz clean
+
+all: $(B)/build.ninja
+	@ninja -C $(B)
+
+$(B)/build.ninja: meson.build meson_options.txt
+	@tools/deps build
+	@test -f $@ || meson setup $(B) --prefix $(PREFIX) -Dtests=disabled
+
+demo: all
+	@tools/deps demo
+	@demo/run
+
+test:
+	@tools/deps test
+	@tests/run
+
+bench: all
+	@tools/deps bench
+	@bench/run
+
+# Each target for SECONDS (default 60) with its corpus.
+fuzz:
+	@tools/deps fuzz
+	@tests/fuzz/run --seconds $(SECONDS)
+
+install: all
+	@meson install -C $(B)
+
+deps:
+	@tools/deps test
+
+clean:
+	rm -rf $(B)
