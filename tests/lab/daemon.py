@@ -1,0 +1,72 @@
+"""entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import re
+import shlex
+import subprocess
+
+import peers
+from process import Process
+from waiting import LabError
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOCKET = "/run/entente/control.sock"    # /run is the namespace's own
+LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\S+) (error|warning|info|debug) (\S+)(.*)$")
+FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+def binary(name):
+    """build/NAME, or NAME in the folder that ENTENTE_BIN names."""
+    path = os.path.join(os.environ.get("ENTENTE_BIN") or f"{TOP}/build", name)
+    if not os.access(path, os.X_OK):
+        raise LabError(f"{path} is not there: run make, or set ENTENTE_BIN to the folder that holds it")
+    return path
+
+
+def parse_line(line):
+    """A log line -> (timestamp, level, event, {key: value}), or None when it is not one."""
+    match = LINE.match(line.rstrip("\n"))
+    if not match:
+        return None
+    fields = {k: v[1:-1].replace('\\"', '"').replace("\\\\", "\\") if v.startswith('"') else v
+              for k, v in FIELD.findall(match.group(4))}
+    return match.group(1), match.group(2), match.group(3), fields
+
+
+class Entented(Process):
+    """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
+
+    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug"):
+        state = f"{run}/entente"
+        os.makedirs(state, exist_ok=True)
+        os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
+        certificate = "contoso" if auth == "external" else "contoso-self"
+        next_hop = {"udp": f"sip:{peers.HOME}:5060;transport=udp", "tcp": f"sip:{peers.HOME}:5060;transport=tcp",
+                    "tls": "sip:sip.contoso.test:5061;transport=tls"}[transport]
+        self.config = peers.render("entented.yaml.in", f"{run}/entented.yaml", WORKERS=workers, STATE=state, SOCKET=SOCKET,
+                                   LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop)
+        wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
+        super().__init__("entented", [*wrapper, binary("entented"), "--config", self.config], f"{run}/entented.log",
+                         lambda p: " server/ready" in p.output(), timeout=60 if wrapper else 15)
+
+    def cli(self, *words, timeout=20):
+        try:
+            return subprocess.run([binary("entente"), "--socket", SOCKET, *words], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"entente {' '.join(words)} did not end within {timeout} s") from None
+
+    def events(self, event=None, **fields):
+        """The log lines since the start, parsed, that have this event and these fields."""
+        found = []
+        for line in self.output().splitlines():
+            parsed = parse_line(line)
+            if parsed and (event is None or parsed[2] == event) and all(parsed[3].get(k) == v for k, v in fields.items()):
+                found.append(parsed)
+        return found
+
+    def complaints(self):
+        """Lines that a sanitizer or a failed assertion printed, in all runs of this lab."""
+        signs = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion", "== ERROR SUMMARY")
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return [x.rstrip() for x in f if any(s in x for s in signs) and "ERROR SUMMARY: 0 errors" not in x]

@@ -1,0 +1,199 @@
+"""The whole lab: name server, Kamailio, an XMPP server, entented and its CLI, and users on both sides.
+
+    with Lab(peer="prosody") as lab:
+        romeo, juliet = lab.couple()
+
+runs inside the private namespaces that tests/lab/ns makes.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+import json
+import os
+import re
+import subprocess
+import tempfile
+
+import peers
+import xmppuser
+from daemon import Entented
+from sipuser import SipUser
+from waiting import LabError
+from xmppuser import XmppUser
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+PARTNER = "fabrikam.test"
+
+
+class Lab:
+    """peer: prosody | ejabberd. auth: external | dialback. transport (home <-> entented): udp | tcp | tls.
+    presence_expires: the longest presence subscription or publication that the home grants, in seconds.
+    entented: False for a lab of peers alone."""
+
+    def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
+                 entented=True, run=None, log_level="debug"):
+        if not os.environ.get("ENTENTE_NS"):
+            raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
+        self.peer, self.auth, self.transport = peer, auth, transport
+        os.makedirs(f"{TOP}/build/lab", exist_ok=True)
+        self.run = run or tempfile.mkdtemp(prefix="run.", dir=f"{TOP}/build/lab")
+        os.makedirs(self.run, exist_ok=True)
+        self.certs = f"{TOP}/build/lab/certs"
+        subprocess.run([f"{HERE}/certs", self.certs], check=True)
+        xmppuser.log_to(f"{self.run}/xmpp-users.log")
+        self.dns = peers.name_server(self.run)
+        self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
+        self.xmpp = peers.xmpp_server(peer, self.run, self.certs, auth)
+        self.entented = Entented(self.run, self.certs, auth, transport, workers, log_level) if entented else None
+        self.accounts = set()
+        self.users = []
+        self.partner_now = None
+        self._addresses = (f"127.0.1.{n}" for n in itertools.cycle(range(1, 255)))
+        self._couples = itertools.count(1)
+        self.observer = None
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close_users()
+        self.stop()
+
+    def programs(self):
+        return [p for p in (self.dns, self.home, self.xmpp, self.entented) if p]
+
+    def start(self):
+        for program in self.programs():
+            program.start()
+
+    def stop(self):
+        """Stop all; LabError when one did not end well."""
+        trouble = []
+        for program in reversed(self.programs()):
+            try:
+                program.stop()
+            except LabError as e:
+                trouble.append(str(e))
+        if trouble:
+            raise LabError("; ".join(trouble))
+
+    def kill(self):
+        for program in self.programs():
+            program.kill()
+
+    # --- users ------------------------------------------------------------------------------------------------------
+
+    def sip_user(self, name, transport="udp", **state):
+        """A SIP user that is signed in. name: romeo*, mercutio*; state as in SipUser.publish."""
+        user = self.sip_device(name, transport)
+        return user.online(**state)
+
+    def sip_device(self, name, transport="udp"):
+        """The same, not signed in yet."""
+        user = SipUser(f"{name}@contoso.test", next(self._addresses), transport, f"{self.run}/sip-users.log", self.observer)
+        self.users.append(user)
+        return user
+
+    def xmpp_user(self, jid, resource="home", **options):
+        """An XMPP user that is logged in; the account is made when there is none."""
+        return self.xmpp_device(jid, resource, **options).login()
+
+    def xmpp_device(self, jid, resource="home", **options):
+        """The same, not logged in yet."""
+        jid = jid if "@" in jid else f"{jid}@{PARTNER}"
+        if jid not in self.accounts:
+            self.xmpp.add_account(jid)
+            self.accounts.add(jid)
+        user = XmppUser(jid, resource, observer=self.observer, **options)
+        self.users.append(user)
+        return user
+
+    def names(self):
+        """Two names that nobody used yet: (SIP, XMPP)."""
+        n = next(self._couples)
+        return f"romeo{n}", f"juliet{n}"
+
+    def couple(self, transport="udp", auto_approve=False):
+        """A SIP user and an XMPP user, both signed in, who do not know each other yet."""
+        sip, xmpp = self.names()
+        return self.sip_user(sip, transport), self.xmpp_user(xmpp, auto_approve=auto_approve)
+
+    def friends(self, transport="udp"):
+        """A couple that watches each other's presence, and has seen it once."""
+        romeo, juliet = self.couple(transport)
+        befriend(romeo, juliet)
+        return romeo, juliet
+
+    def close_users(self):
+        """Sign everybody off, without caring whether it works."""
+        for user in self.users:
+            try:
+                user.close()
+            except (LabError, OSError):
+                pass
+        self.users.clear()
+
+    # --- administration ---------------------------------------------------------------------------------------------
+
+    def entente(self, *words, check=True):
+        """Run the CLI with --json and return what it printed, parsed. check=False: (status, parsed or text)."""
+        if not self.entented:
+            raise LabError("this lab runs without entented")
+        done = self.entented.cli(*words, "--json")
+        try:
+            answer = json.loads(done.stdout) if done.stdout.strip() else None
+        except ValueError:
+            if check:
+                raise LabError(f"entente {' '.join(words)} --json printed no JSON: {done.stdout[:300]!r}") from None
+            answer = done.stdout + done.stderr
+        if not check:
+            return done.returncode, answer if answer is not None else done.stderr
+        if done.returncode:
+            raise LabError(f"entente {' '.join(words)} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+        return answer
+
+    def partner(self, type="federated", domain=PARTNER):
+        """Have the XMPP partner in the wished state: a type, or None for no partner. Idempotent."""
+        wanted = type and (domain, type)
+        if wanted == self.partner_now:
+            return
+        if self.partner_now:
+            if type:
+                self.entente("partner", "xmpp", "set", domain, "--type", type)
+            else:
+                self.entente("partner", "xmpp", "remove", self.partner_now[0])
+        elif type:
+            options = ["--dialback", "--no-sasl"] if self.auth == "dialback" else []
+            self.entente("partner", "xmpp", "add", domain, "--type", type, *options)
+        self.partner_now = wanted
+
+    # --- logs -------------------------------------------------------------------------------------------------------
+
+    def log_excerpt(self, lines=15):
+        """The ends of the logs, for a person who has to find out why."""
+        names = ["entented.log", "kamailio.log", "prosody.log", "ejabberd.log"]
+        parts = []
+        for name in names:
+            path = f"{self.run}/{name}"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    tail = [re.sub(r"\s+$", "", x)[:300] for x in f.readlines()[-lines:]]
+                parts.append(f"== the end of {path}\n" + "\n".join("   " + x for x in tail))
+        return "\n".join(parts)
+
+
+def befriend(romeo, juliet):
+    """Both ask, both say yes, both see the other available."""
+    subscription = romeo.subscribe(juliet.name)
+    juliet.expect_presence(romeo.name, "subscribe")
+    juliet.approve(romeo.name)
+    juliet.subscribe(romeo.name)
+    juliet.expect_presence(romeo.name, "subscribed")
+    juliet.expect_presence(romeo.name, "available")
+    romeo.expect_presence(juliet.name, basic="open")
+    return subscription

@@ -1,0 +1,80 @@
+"""One program of the lab: started, watched, stopped, its output in a file."""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import signal
+import socket
+import subprocess
+
+from waiting import LabError, wait_until
+
+
+def answers(address, port):
+    """True when something accepts TCP connections there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Process:
+    """A program in its own process group. `ready(self)` is polled after the start until it is true."""
+
+    def __init__(self, name, argv, log, ready, env=None, cwd=None, timeout=20):
+        self.name, self.argv, self.log, self.ready = name, argv, log, ready
+        self.env, self.cwd, self.timeout = env, cwd, timeout
+        self.popen = None
+        self.log_start = 0      # where in the log the present run begins
+
+    def start(self):
+        if self.alive():
+            return
+        with open(self.log, "ab") as out:
+            self.log_start = out.tell()
+            self.popen = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.cwd,
+                env={**os.environ, **(self.env or {})}, start_new_session=True)
+        wait_until(self._up, self.timeout, f"{self.name} is not ready (log: {self.log})")
+
+    def _up(self):
+        if not self.alive():
+            raise LabError(f"{self.name} ended with status {self.popen.returncode} while starting; "
+                           f"the end of {self.log}:\n{self.tail()}")
+        return self.ready(self)
+
+    def alive(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def stop(self, timeout=15):
+        """Ask it to end and wait; returns the exit status (None when it was not running)."""
+        if not self.alive():
+            return None
+        self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise LabError(f"{self.name} did not end within {timeout} s of SIGTERM and was killed") from None
+
+    def kill(self):
+        """kill -9, children included."""
+        if self.popen is None:
+            return
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+
+    def output(self):
+        """What it printed since its last start."""
+        with open(self.log, "rb") as f:
+            f.seek(self.log_start)
+            return f.read().decode("utf-8", "replace")
+
+    def tail(self, lines=20):
+        try:
+            with open(self.log, "rb") as f:
+                return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-lines:])
+        except OSError:
+            return "(no log)"

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""The lab proves itself: Kamailio between two SIP users, the XMPP server between two XMPP users. No entented."""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from lab import Lab             # noqa: E402
+from waiting import LabError    # noqa: E402
+
+TEXT = "Grüße, 世界 \U0001f600 <b>&amp; \"quotes\"</b>"
+
+
+def two(lab, transport):
+    """Two SIP users that were never there before (Kamailio remembers the devices of those that were)."""
+    name, _ = lab.names()
+    return lab.sip_user(name, transport), lab.sip_user(name.replace("romeo", "mercutio"), transport)
+
+
+def sip_messages(lab, transport):
+    romeo, mercutio = two(lab, transport)
+    romeo.say(mercutio.name, TEXT)
+    mercutio.expect_message(romeo.name, TEXT)
+    mercutio.answer_messages(486, "Busy Here", Warning='399 mercutio "fencing"')
+    answer = romeo.message(mercutio.name, "again")
+    assert answer.status == 486 and "fencing" in answer.get("warning"), answer.first_line()
+    assert romeo.message("nobody@contoso.test", "?").status == 404
+    assert romeo.message("benvolio@contoso.test", "?").status == 480
+    if transport == "tcp":
+        mercutio.answer_messages()
+        romeo.say(mercutio.name, "x" * 20000)
+        assert len(mercutio.expect_message(romeo.name, "x" * 20000).body) == 20000
+
+
+def sip_presence(lab, transport):
+    romeo, mercutio = two(lab, transport)
+    subscription = romeo.subscribe(mercutio.name)
+    romeo.expect_presence(mercutio.name, basic="open", state="active")
+    mercutio.publish(activity="away")
+    romeo.expect_presence(mercutio.name, basic="open", show="away")
+    mercutio.publish(activity="busy", note="Im Gespräch & <so>")
+    romeo.expect_presence(mercutio.name, show="dnd", note="Im Gespräch & <so>")
+    assert subscription.refresh().status == 202 or subscription.granted, "refresh"
+    romeo.expect_presence(mercutio.name, show="dnd")
+    mercutio.unpublish()
+    romeo.expect_presence(mercutio.name, match=None, state="active")
+    subscription.end()
+    romeo.expect_presence(mercutio.name, state="terminated")
+
+
+def home_restart(lab):
+    romeo, mercutio = two(lab, "udp")
+    subscription = romeo.subscribe(mercutio.name)
+    romeo.expect_presence(mercutio.name, basic="open")
+    lab.home.stop()
+    lab.home.start()
+    for user in (romeo, mercutio):
+        user.register()
+    mercutio.publish(activity="away")       # 412, then afresh
+    subscription.refresh()                  # 481, then a new dialog
+    romeo.expect_presence(mercutio.name, show="away")
+
+
+def xmpp_all(lab):
+    juliet, nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse")
+    juliet.message(nurse.name, TEXT)
+    nurse.expect_message(juliet.name, TEXT)
+    juliet.subscribe(nurse.name)
+    nurse.expect_presence(juliet.name, "subscribe")
+    nurse.approve(juliet.name)
+    juliet.expect_presence(nurse.name, "subscribed")
+    juliet.expect_presence(nurse.name, "available")
+    nurse.show("dnd", "beschäftigt & <so>")
+    juliet.expect_presence(nurse.name, show="dnd", note="beschäftigt & <so>")
+    nurse.logout()
+    juliet.expect_presence(nurse.name, "unavailable")
+    number = juliet.message("nobody@fabrikam.test", "?")
+    juliet.expect_error("nobody@fabrikam.test", "service-unavailable", id=number)
+    assert juliet.roster()[nurse.name] == "to", juliet.roster()
+    assert juliet.ping("fabrikam.test") is None
+
+
+def xmpp_other_domain(lab):
+    juliet, tybalt = lab.xmpp_user("juliet"), lab.xmpp_user("tybalt@litware.test")
+    tybalt.message(juliet.name, TEXT)
+    juliet.expect_message(tybalt.name, TEXT)
+
+
+def xmpp_restart(lab):
+    juliet = lab.xmpp_user("juliet")
+    lab.xmpp.stop()
+    lab.xmpp.start()
+    juliet.login()
+    assert juliet.ping("fabrikam.test") is None
+
+
+def main():
+    peer = sys.argv[2] if sys.argv[1:2] == ["--peer"] else "prosody"
+    passed = failed = 0
+    with Lab(peer=peer, entented=False) as lab:
+        steps = [("SIP messages over udp", lambda: sip_messages(lab, "udp")),
+                 ("SIP messages over tcp", lambda: sip_messages(lab, "tcp")),
+                 ("SIP presence over udp", lambda: sip_presence(lab, "udp")),
+                 ("SIP presence over tcp", lambda: sip_presence(lab, "tcp")),
+                 ("Kamailio restarts", lambda: home_restart(lab)),
+                 (f"messages and presence inside {peer}", lambda: xmpp_all(lab)),
+                 (f"two domains on one {peer}", lambda: xmpp_other_domain(lab)),
+                 (f"{peer} restarts", lambda: xmpp_restart(lab))]
+        for name, step in steps:
+            start = time.monotonic()
+            try:
+                step()
+                passed += 1
+                print(f"ok {name} ({time.monotonic() - start:.1f}s)", flush=True)
+            except (LabError, AssertionError) as e:
+                failed += 1
+                print(f"not ok {name}: {e or type(e).__name__}\n  logs: {lab.run}", flush=True)
+            lab.close_users()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
