@@ -5,18 +5,26 @@
 #include "xmpp/xml.h"
 
 enum xml_fault { /* which stream error fits (RFC 6120 4.9.3) */
-	XML_FAULT_NONE, XML_FAULT_NOT_WELL_FORMED, XML_FAULT_RESTRICTED, XML_FAULT_TOO_BIG /* policy-violation */, XML_FAULT_ENCODING,
+	XML_FAULT_NONE,
+	XML_FAULT_NOT_WELL_FORMED, /* also octets that are not UTF-8 */
+	XML_FAULT_RESTRICTED,      /* comment, processing instruction, DOCTYPE */
+	XML_FAULT_TOO_BIG,         /* policy-violation: a limit of struct xml_limits, the arena's, or the parser's memory */
+	XML_FAULT_ENCODING,        /* unsupported-encoding: another one declared, or UTF-16 octets */
+	XML_FAULT_BAD_FORMAT,      /* text between first-level elements */
 };
 
 struct xml_stream_ops {
-	/* The opening tag: `header` has attributes but no children; default_ns is the default namespace declared on it. The arena is
-	 * the parser's own: copy what must stay. */
+	/* The opening tag: `header` has attributes but no children; default_ns is the default namespace declared on it (p == NULL for
+	 * none). Prefix declarations appear as attributes in the namespace XML_NS_XMLNS, named after the prefix. The arena is the
+	 * parser's own: copy what must stay. */
 	void (*open)(void *arg, const struct xml_node *header, struct slice default_ns);
 	/* A complete first-level element. Ownership of the arena that holds it passes to the callee. */
 	void (*element)(void *arg, struct xml_node *el, struct arena *a);
 	/* The closing tag of the stream. */
 	void (*close)(void *arg);
 };
+
+#define XML_NS_XMLNS S("http://www.w3.org/2000/xmlns/")
 
 struct xml_stream;
 
@@ -25,8 +33,11 @@ struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, s
 struct xml_stream *xml_stream_free(struct xml_stream *x); /* accepts NULL; not from inside a callback: use xml_stream_stop there */
 void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim);
 /* From inside a callback: no further callback is made and feed returns how far it came. Used on STARTTLS and SASL success, where a new
- * parser must take over. */
+ * parser must take over. Final: later feeds consume nothing. From outside: the same, nothing more is consumed. */
 void xml_stream_stop(struct xml_stream *x);
-/* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then). *consumed tells how many octets were used: all
- * unless stopped. White space between elements is accepted silently. */
+bool xml_stream_stopped(const struct xml_stream *x);
+/* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same). *consumed tells
+ * how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the header, between elements
+ * and after the end is accepted silently. ENTENTE_ESYNTAX, or ENTENTE_ELIMIT for XML_FAULT_TOO_BIG; err->reason XMPP_MALFORMED.
+ * consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds never changes what comes out. */
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err);
