@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where to connect for a domain (RFC 6120 3.2, RFC 2782): DNS answers in, an ordered list of host names and ports out. No look-ups here. */
+#pragma once
+#include <stdint.h>
+#include "base/err.h"
+#include "base/slice.h"
+
+enum { XMPP_PORT = 5269, XMPP_TARGETS = 16 /* more SRV records than this are not tried */ };
+
+/* One SRV record of _xmpp-server._tcp.DOMAIN. */
+struct xmpp_srv {
+	uint16_t priority, weight, port;
+	struct slice target; /* with or without the final dot; "." or empty: the service is not there */
+};
+
+enum xmpp_dns {
+	XMPP_DNS_FOUND,  /* records came */
+	XMPP_DNS_NONE,   /* no such name, or no such record */
+	XMPP_DNS_FAILED, /* no answer, or SERVFAIL */
+	XMPP_DNS_BOGUS,  /* DNSSEC validation failed: nothing may be concluded */
+};
+
+struct xmpp_target {
+	struct slice host; /* borrowed from the record or the domain; no final dot */
+	uint16_t port;
+	uint16_t priority, weight; /* of the record, for the log */
+	bool fallback;     /* the domain's own address, because no SRV record exists */
+};
+
+struct xmpp_targets {
+	struct xmpp_target t[XMPP_TARGETS];
+	size_t n;
+};
+
+/* Uniform in [0, n), n > 0; rand_below fits. */
+typedef uint64_t xmpp_random(uint64_t n);
+
+/* Fills *ret with at least one target: by priority, by weight at random within a priority. The domain itself (port 5269) only when there is no SRV
+ * answer at all. ENTENTE_ENOTFOUND, err XMPP_DNS: the domain says that it has no XMPP server (target "."), or no record is usable.
+ * ENTENTE_EAUTH, err XMPP_DNS: the answer is bogus. Any thread if `random` allows. */
+int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records, size_t n,
+		     xmpp_random *random, struct entente_err *err);
