@@ -42,7 +42,10 @@ enum sip_hdr {
 #undef X
 	SIP_H_COUNT
 };
+/* "" for SIP_H_OTHER. */
 struct slice sip_hdr_name(enum sip_hdr h);
+/* Without case, compact forms too. */
+enum sip_hdr sip_hdr_of(struct slice name);
 
 struct sip_header {
 	enum sip_hdr id;
@@ -110,9 +113,14 @@ struct sip_fault {
 };
 
 /* Parses one complete message (framing already done: `raw` ends with the body; for datagrams, octets after Content-Length are ignored and
- * too few are a fault). On success *ret is set, 0 is returned. On a fault returns ENTENTE_ESYNTAX or ENTENTE_ELIMIT; if the message is
- * a request whose Via, From, To, Call-ID and CSeq could be read well enough to answer, *ret is set too, and fault->status is the status
- * to send; else *ret is NULL and fault->status 0. A faulty response is never answered. */
+ * too few are a fault). CRLFs before the start line are stepped over. On success *ret is set, 0 is returned. On a fault returns
+ * ENTENTE_ESYNTAX or ENTENTE_ELIMIT; if the message is a request (not ACK) whose topmost Via can be read, *ret is set too, for
+ * sip_build_response only (fields that could not be read are empty or raw), and fault->status is the status to send; else *ret is NULL
+ * and fault->status 0. A faulty response is never answered.
+ * Faults beside plain syntax: Via, From, To, Call-ID or CSeq missing; From, To, Call-ID, CSeq, Max-Forwards or Content-Length twice; CSeq
+ * of 2^31 and more or with another method than the request's (501 when we know neither); headers inside the Request-URI; a bare CR or LF,
+ * a control character outside a quoted-pair; another SIP version (505). Accepted: no tag in From (RFC 2543), Max-Forwards absent or
+ * above 255 (read as 255), any scheme in any URI (sip_uas_check refuses), unknown methods, headers and Via transports. */
 int sip_msg_parse(struct sip_msg **ret, struct arena *a, struct slice raw, const struct sip_limits *lim, struct sip_fault *fault);
 
 /* The n-th (from 0) header field with this ID, or NULL. */
