@@ -10,14 +10,16 @@ from process import Process
 from waiting import LabError
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, os.environ.get("B") or "build")       # B: as in the Makefile
 SOCKET = "/run/entente/control.sock"    # /run is the namespace's own
-LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\S+) (error|warning|info|debug) (\S+)(.*)$")
+LINE = re.compile(r"^(?:<\d>)?(\d{4}-\d\d-\d\dT\S+) (error|warning|info|debug) (\S+)(.*)$")
 FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
 def binary(name):
-    """build/NAME, or NAME in the folder that ENTENTE_BIN names."""
-    path = os.path.join(os.environ.get("ENTENTE_BIN") or f"{TOP}/build", name)
+    """NAME in the folder that ENTENTE_BIN names, or in the build directory."""
+    folder = os.path.abspath(os.environ["ENTENTE_BIN"]) if os.environ.get("ENTENTE_BIN") else BUILD
+    path = os.path.join(folder, name)
     if not os.access(path, os.X_OK):
         raise LabError(f"{path} is not there: run make, or set ENTENTE_BIN to the folder that holds it")
     return path
@@ -36,7 +38,7 @@ def parse_line(line):
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
 
-    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug"):
+    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra=""):
         state = f"{run}/entente"
         os.makedirs(state, exist_ok=True)
         os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
@@ -45,6 +47,9 @@ class Entented(Process):
                     "tls": "sip:sip.contoso.test:5061;transport=tls"}[transport]
         self.config = peers.render("entented.yaml.in", f"{run}/entented.yaml", WORKERS=workers, STATE=state, SOCKET=SOCKET,
                                    LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop)
+        if extra:
+            with open(self.config, "a", encoding="utf-8") as f:
+                f.write(extra)
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
         super().__init__("entented", [*wrapper, binary("entented"), "--config", self.config], f"{run}/entented.log",
                          lambda p: " server/ready" in p.output(), timeout=60 if wrapper else 15)

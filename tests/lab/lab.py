@@ -15,41 +15,44 @@ import tempfile
 
 import peers
 import xmppuser
-from daemon import Entented
+from baresip import Baresip
+from daemon import BUILD, Entented
 from sipuser import SipUser
 from waiting import LabError
 from xmppuser import XmppUser
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 PARTNER = "fabrikam.test"
 
 
 class Lab:
     """peer: prosody | ejabberd. auth: external | dialback. transport (home <-> entented): udp | tcp | tls.
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
-    entented: False for a lab of peers alone."""
+    entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
+    to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
-                 entented=True, run=None, log_level="debug"):
+                 entented=True, run=None, log_level="debug",
+                 settings="timers:\n  notify-interval: 1s\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         self.peer, self.auth, self.transport = peer, auth, transport
-        os.makedirs(f"{TOP}/build/lab", exist_ok=True)
-        self.run = run or tempfile.mkdtemp(prefix="run.", dir=f"{TOP}/build/lab")
+        os.makedirs(f"{BUILD}/lab", exist_ok=True)
+        self.run = run or tempfile.mkdtemp(prefix="run.", dir=f"{BUILD}/lab")
         os.makedirs(self.run, exist_ok=True)
-        self.certs = f"{TOP}/build/lab/certs"
+        self.certs = f"{BUILD}/lab/certs"
         subprocess.run([f"{HERE}/certs", self.certs], check=True)
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
         self.dns = peers.name_server(self.run)
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
         self.xmpp = peers.xmpp_server(peer, self.run, self.certs, auth)
-        self.entented = Entented(self.run, self.certs, auth, transport, workers, log_level) if entented else None
+        self.entented = Entented(self.run, self.certs, auth, transport, workers, log_level, settings) if entented else None
         self.accounts = set()
         self.users = []
         self.partner_now = None
         self._addresses = (f"127.0.1.{n}" for n in itertools.cycle(range(1, 255)))
         self._couples = itertools.count(1)
+        self._ports = itertools.count(4444)
         self.observer = None
 
     def __enter__(self):
@@ -99,6 +102,13 @@ class Lab:
         self.users.append(user)
         return user
 
+    def baresip(self, name, contact, transport="udp"):
+        """baresip as the SIP user `name`, with `contact` (user@domain) on its list; started."""
+        client = Baresip(self.run, f"{name}@contoso.test", next(self._addresses), contact, transport, next(self._ports))
+        self.users.append(client)
+        client.start()
+        return client
+
     def xmpp_user(self, jid, resource="home", **options):
         """An XMPP user that is logged in; the account is made when there is none."""
         return self.xmpp_device(jid, resource, **options).login()
@@ -133,7 +143,7 @@ class Lab:
         """Sign everybody off, without caring whether it works."""
         for user in self.users:
             try:
-                user.close()
+                user.kill() if isinstance(user, Baresip) else user.close()
             except (LabError, OSError):
                 pass
         self.users.clear()

@@ -62,6 +62,24 @@ def home_restart(lab):
     romeo.expect_presence(mercutio.name, show="away")
 
 
+def real_client(lab):
+    name, _ = lab.names()
+    mercutio = lab.sip_user(name.replace("romeo", "mercutio"))
+    romeo = lab.baresip(name, mercutio.name)
+    romeo.expect_contact("Online")
+    subscription = mercutio.subscribe(romeo.name)
+    mercutio.expect_presence(romeo.name, basic="open")
+    romeo.presence("offline")
+    mercutio.expect_presence(romeo.name, basic="closed")
+    subscription.end()
+    romeo.message("hello from baresip")
+    mercutio.expect_message(romeo.name, "hello from baresip")
+    mercutio.say(romeo.name, "Grüße, baresip")
+    romeo.expect_message("Grüße, baresip")
+    mercutio.unpublish()
+    romeo.expect_contact("Offline")
+
+
 def xmpp_all(lab):
     juliet, nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse")
     juliet.message(nurse.name, TEXT)
@@ -104,6 +122,7 @@ def main():
                  ("SIP presence over udp", lambda: sip_presence(lab, "udp")),
                  ("SIP presence over tcp", lambda: sip_presence(lab, "tcp")),
                  ("Kamailio restarts", lambda: home_restart(lab)),
+                 ("baresip as a SIP user", lambda: real_client(lab)),
                  (f"messages and presence inside {peer}", lambda: xmpp_all(lab)),
                  (f"two domains on one {peer}", lambda: xmpp_other_domain(lab)),
                  (f"{peer} restarts", lambda: xmpp_restart(lab))]
