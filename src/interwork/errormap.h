@@ -4,6 +4,7 @@
  * Pure functions, any thread; results live in the arena. */
 #pragma once
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "sip/msg.h"
 #include "xmpp/error.h"
@@ -11,11 +12,11 @@
 
 struct interwork_error_rules {
 	struct slice by;             /* the gateway's domain: <error by=''>, warn-agent; may be empty */
-	bool hide_unknown_users;     /* 404, 410, 484, 485, 604 become service-unavailable without text (RFC 6120 13.11); default true */
+	bool hide_unknown_users;     /* 404, 484, 485, 604 become service-unavailable without text (RFC 6120 13.11); default true */
 	bool bare_6xx;               /* errors from a bare JID become 6xx as in RFC 7247 table 2; default false: the 4xx of a full JID */
-	uint32_t retry_after;        /* seconds, with 503 and `wait` errors; default 60; 0: no header */
+	uint32_t retry_after;        /* seconds, with 503 and resource-constraint; default 60; 0: no header */
 	struct slice allow;          /* value of Allow in a 405 */
-	/* May this domain be offered as a new address (301, 302)? NULL: no address ever crosses. */
+	/* May this domain be offered as a new address (301, 302)? NULL: towards XMPP all (our home says so), towards SIP none. */
 	bool (*domain_allowed)(void *ctx, struct slice domain);
 	void *ctx;
 };
@@ -45,7 +46,7 @@ struct xml_node *interwork_error_from_reason(struct arena *a, const struct xml_n
 					     const struct interwork_error_rules *rules);
 
 /* ---- towards SIP */
-enum { INTERWORK_RESPONSE_HEADERS = 4 };
+enum { INTERWORK_RESPONSE_HEADERS = 6 };
 struct interwork_response {
 	int status;
 	struct slice phrase; /* empty: the standard phrase */
@@ -54,7 +55,8 @@ struct interwork_response {
 	} headers[INTERWORK_RESPONSE_HEADERS]; /* beyond what every response has */
 	size_t n_headers;
 };
-/* Row of table 2 alone; unknown conditions count as undefined-condition. */
+/* Row of table 2 alone; unknown conditions count as undefined-condition. has_address: the condition holds a new address (gone). Without bare_6xx only
+ * the 6xx of a bare JID give way to the value of a full one. */
 int interwork_status_of_condition(struct slice condition, bool from_full, bool has_address, const struct interwork_error_rules *rules);
 /* What to answer to a SIP request whose stanza came back as the error stanza `stanza`. `from_full`: the error came from a full JID. */
 void interwork_response_from_error(struct interwork_response *ret, struct arena *a, const struct xml_node *stanza, bool from_full,
@@ -62,13 +64,7 @@ void interwork_response_from_error(struct interwork_response *ret, struct arena 
 /* What to answer for a refusal of our own: its status, its text as phrase, Entente-Reason, and the header its status demands (Allow, Accept, Retry-After,
  * Warning ...). */
 void interwork_response_from_reason(struct interwork_response *ret, struct arena *a, enum reason reason, const struct interwork_error_rules *rules);
-/* Adds one more; false when full. */
+/* Adds one more, in place of one with the same name; false when full. */
 bool interwork_response_add(struct interwork_response *r, struct slice name, struct slice value);
 /* Writes the headers (after sip_build_response, before sip_build_body). */
 void interwork_response_write_headers(struct buf *b, const struct interwork_response *r);
-
-/* ---- text */
-/* Human text as one line: controls and line ends become one space, direction overrides and malformed octets go, at most `max` octets. */
-struct slice interwork_line(struct arena *a, struct slice text, size_t max);
-/* The same in the grammar of Reason-Phrase (RFC 3261 25.1), at most 128 octets. */
-struct slice interwork_phrase(struct arena *a, struct slice text);
