@@ -31,7 +31,7 @@ struct policy_gateway {
 	enum policy_negotiation_mode negotiation; /* default strict */
 	uint32_t connection_limit;                /* all partners together, default 1000 */
 	uint32_t partner_connection_limit;        /* default 20; struct policy_partner may override */
-	bool xmpp_access;                         /* EnableXmppAccess at global scope, default true: the partner list is the gate */
+	bool xmpp_access; /* EnableXmppAccess at global scope, default true: the partner list is the gate */
 };
 void policy_gateway_defaults(struct policy_gateway *g);
 
