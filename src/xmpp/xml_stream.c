@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "xmpp/xml_stream.h"
+
+#include <limits.h>
+#include "base/mem.h"
+#include "xmpp/xml_build.h"
+
+struct xml_stream {
+	const struct xml_stream_ops *ops;
+	void *arg;
+	struct arena_pool *pool;
+	struct xml_mem mem;
+	XML_Parser parser;
+	struct xml_builder b;
+	struct arena *arena;    /* of the header or the element that is being built */
+	struct xml_attr *decls; /* prefixes declared on the header */
+	struct slice default_ns;
+	size_t n_decls; /* namespace declarations of the tag at hand */
+	uint64_t total; /* octets given to expat */
+	uint64_t base;  /* where the piece that max_bytes measures began */
+	uint64_t stop_at;
+	bool opened, in_element, feeding, stopped;
+	enum xml_fault fault;
+	char why[160];
+};
+
+static void fail(struct xml_stream *x, enum xml_fault f, const char *why)
+{
+	if (x->fault)
+		return;
+	x->fault = f;
+	slice_cstr(slice_str(why), x->why, sizeof x->why);
+	if (x->feeding)
+		XML_StopParser(x->parser, XML_FALSE);
+}
+
+/* expat still ends an empty element after the parser was stopped at its start. */
+static bool dead(const struct xml_stream *x)
+{
+	return x->fault || x->stopped;
+}
+
+static const char *const too_big = "the element exceeds a limit of depth, attributes, children or memory";
+
+/* Where the token at hand ends. For an empty element's end event expat reports the end itself and a count of 0. */
+static uint64_t token_end(const struct xml_stream *x)
+{
+	return (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)XML_GetCurrentByteCount(x->parser);
+}
+
+static void begin(struct xml_stream *x)
+{
+	if (!x->arena)
+		x->arena = arena_acquire(x->pool);
+	xml_builder_begin(&x->b, x->arena);
+}
+
+static void on_decl(void *arg, const XML_Char *prefix, const XML_Char *uri)
+{
+	struct xml_stream *x = arg;
+	x->n_decls++;
+	if (x->opened || dead(x) || !uri)
+		return;
+	if (!x->arena)
+		x->arena = arena_acquire(x->pool);
+	struct slice ns = arena_dup(x->arena, slice_str(uri));
+	if (!prefix) {
+		x->default_ns = ns;
+		return;
+	}
+	struct xml_attr *at = ns.p ? ARENA_NEW(x->arena, struct xml_attr) : NULL;
+	if (at) {
+		at->ns = XML_NS_XMLNS;
+		at->name = arena_dup(x->arena, slice_str(prefix));
+		at->value = ns;
+		at->next = x->decls;
+		x->decls = at;
+	}
+	if (!at || !at->name.p)
+		fail(x, XML_FAULT_TOO_BIG, too_big);
+}
+
+static void header(struct xml_stream *x, const XML_Char *name, const XML_Char **atts)
+{
+	begin(x);
+	enum xml_fault f = xml_builder_start(&x->b, name, atts, x->n_decls);
+	if (f) {
+		fail(x, f, too_big);
+		return;
+	}
+	struct xml_node *h = x->b.root;
+	struct xml_attr **end = &h->attrs;
+	while (*end)
+		end = &(*end)->next;
+	*end = x->decls;
+	x->opened = true;
+	x->base = token_end(x);
+	x->ops->open(x->arg, h, x->default_ns);
+	x->decls = NULL;
+	x->default_ns = SLICE_NONE;
+	x->arena = arena_release(x->pool, x->arena);
+}
+
+static void on_start(void *arg, const XML_Char *name, const XML_Char **atts)
+{
+	struct xml_stream *x = arg;
+	if (dead(x))
+		return;
+	if (!x->opened) {
+		header(x, name, atts);
+	} else {
+		if (!x->in_element) {
+			x->base = (uint64_t)XML_GetCurrentByteIndex(x->parser);
+			x->in_element = true;
+			begin(x);
+		}
+		enum xml_fault f = xml_builder_start(&x->b, name, atts, x->n_decls);
+		if (f)
+			fail(x, f, too_big);
+	}
+	x->n_decls = 0;
+}
+
+static void on_end(void *arg, const XML_Char *name)
+{
+	struct xml_stream *x = arg;
+	(void)name;
+	if (dead(x))
+		return;
+	if (!x->in_element) {
+		x->ops->close(x->arg);
+		return;
+	}
+	bool done = false;
+	enum xml_fault f = xml_builder_end(&x->b, &done);
+	if (f) {
+		fail(x, f, too_big);
+	} else if (done) {
+		struct arena *a = x->arena;
+		x->arena = NULL;
+		x->in_element = false;
+		x->base = token_end(x);
+		x->ops->element(x->arg, x->b.root, a);
+	}
+}
+
+static void on_text(void *arg, const XML_Char *p, int len)
+{
+	struct xml_stream *x = arg;
+	if (dead(x))
+		return;
+	if (x->in_element) {
+		enum xml_fault f = xml_builder_text(&x->b, p, (size_t)len);
+		if (f)
+			fail(x, f, too_big);
+	} else if (slice_trim(slice_of(p, (size_t)len)).len) {
+		fail(x, XML_FAULT_BAD_FORMAT, "text between first-level elements");
+	} else {
+		x->base = token_end(x);
+	}
+}
+
+static void on_comment(void *arg, const XML_Char *text)
+{
+	(void)text;
+	fail(arg, XML_FAULT_RESTRICTED, "comments are not allowed in XMPP");
+}
+
+static void on_pi(void *arg, const XML_Char *target, const XML_Char *data)
+{
+	(void)target;
+	(void)data;
+	fail(arg, XML_FAULT_RESTRICTED, "processing instructions are not allowed in XMPP");
+}
+
+static void on_doctype(void *arg, const XML_Char *name, const XML_Char *sysid, const XML_Char *pubid, int internal)
+{
+	(void)name;
+	(void)sysid;
+	(void)pubid;
+	(void)internal;
+	fail(arg, XML_FAULT_RESTRICTED, "DOCTYPE is not allowed in XMPP");
+}
+
+static void on_declaration(void *arg, const XML_Char *version, const XML_Char *encoding, int standalone)
+{
+	(void)version;
+	(void)standalone;
+	if (encoding && !slice_ieq(slice_str(encoding), S("UTF-8")))
+		fail(arg, XML_FAULT_ENCODING, "the declared encoding is not UTF-8");
+}
+
+struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool, const struct xml_limits *lim)
+{
+	struct xml_stream *x = MEM_NEW(struct xml_stream);
+	x->ops = ops;
+	x->arg = arg;
+	x->pool = pool;
+	x->mem.max = xml_parser_memory(lim);
+	xml_builder_init(&x->b, lim);
+	x->parser = xml_parser_new(&x->mem, "UTF-8");
+	if (!x->parser) {
+		fail(x, XML_FAULT_TOO_BIG, "no memory for a parser");
+		return x;
+	}
+	XML_SetUserData(x->parser, x);
+	XML_SetElementHandler(x->parser, on_start, on_end);
+	XML_SetCharacterDataHandler(x->parser, on_text);
+	XML_SetStartNamespaceDeclHandler(x->parser, on_decl);
+	XML_SetCommentHandler(x->parser, on_comment);
+	XML_SetProcessingInstructionHandler(x->parser, on_pi);
+	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
+	XML_SetXmlDeclHandler(x->parser, on_declaration);
+	return x;
+}
+
+struct xml_stream *xml_stream_free(struct xml_stream *x)
+{
+	if (!x)
+		return NULL;
+	if (x->parser)
+		XML_ParserFree(x->parser);
+	xml_builder_free(&x->b);
+	arena_release(x->pool, x->arena);
+	return mem_free(x);
+}
+
+void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim)
+{
+	x->b.lim = *lim;
+	x->mem.max = xml_parser_memory(lim);
+	if (x->mem.max < x->mem.used)
+		x->mem.max = x->mem.used;
+}
+
+void xml_stream_stop(struct xml_stream *x)
+{
+	if (dead(x))
+		return;
+	x->stopped = true;
+	if (x->feeding) {
+		x->stop_at = token_end(x);
+		XML_StopParser(x->parser, XML_FALSE);
+	}
+}
+
+bool xml_stream_stopped(const struct xml_stream *x)
+{
+	return x->stopped;
+}
+
+static void expat_failed(struct xml_stream *x)
+{
+	enum XML_Error e = XML_GetErrorCode(x->parser);
+	char why[sizeof x->why];
+	snprintf(why, sizeof why, "%s at line %lu column %lu", XML_ErrorString(e), (unsigned long)XML_GetCurrentLineNumber(x->parser),
+		 (unsigned long)XML_GetCurrentColumnNumber(x->parser));
+	if (e == XML_ERROR_NO_MEMORY)
+		fail(x, XML_FAULT_TOO_BIG, "the parser's memory is exhausted");
+	else
+		fail(x, XML_FAULT_NOT_WELL_FORMED, why);
+}
+
+/* expat would follow a byte order mark or NUL octets into UTF-16, whatever it was told. */
+static bool utf16_here(const struct xml_stream *x, struct slice rest)
+{
+	unsigned char c = (unsigned char)rest.p[0];
+	if (x->total == 0)
+		return c == 0 || c >= 0xfe || (rest.len > 1 && rest.p[1] == 0);
+	return x->total == 1 && c == 0;
+}
+
+int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err)
+{
+	size_t used = 0;
+	if (x->feeding)
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "xml_stream_feed called from its own callback");
+	struct xml_mem *before = xml_mem_enter(&x->mem);
+	x->feeding = true;
+	while (used < bytes.len && !dead(x)) {
+		struct slice rest = slice_skip(bytes, used);
+		if (x->total == 0 && slice_trim(slice_first(rest, 1)).len == 0) {
+			used++;
+			continue;
+		}
+		uint64_t end = x->base + x->b.lim.max_bytes;
+		if (utf16_here(x, rest)) {
+			fail(x, XML_FAULT_ENCODING, "the octets are not UTF-8");
+		} else if (x->total >= end) {
+			fail(x, XML_FAULT_TOO_BIG, "the element is too long");
+		} else {
+			/* Never past the limit in one go, so that the verdict does not depend on how the bytes arrive. */
+			uint64_t at = x->total;
+			size_t n = rest.len < end - at ? rest.len : (size_t)(end - at);
+			n = n < INT_MAX / 4 ? n : INT_MAX / 4;
+			x->total += n;
+			enum XML_Status st = XML_Parse(x->parser, rest.p, (int)n, XML_FALSE);
+			if (x->stopped)
+				used += x->stop_at > at ? (size_t)(x->stop_at - at) : 0;
+			else if (st != XML_STATUS_OK)
+				expat_failed(x);
+			else
+				used += n;
+		}
+	}
+	x->feeding = false;
+	xml_mem_leave(before);
+	if (consumed)
+		*consumed = used;
+	if (fault)
+		*fault = x->fault;
+	if (!x->fault)
+		return 0;
+	x->arena = arena_release(x->pool, x->arena);
+	return err_set(err, x->fault == XML_FAULT_TOO_BIG ? ENTENTE_ELIMIT : ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, "%s", x->why);
+}
