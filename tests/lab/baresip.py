@@ -1,8 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian's baresip as a SIP user, without a terminal: driven through its ctrl_tcp module, read through its console.
 
 It publishes its presence, watches one contact, sends and receives messages.
 """
-# SPDX-License-Identifier: Apache-2.0
 import glob
 import json
 import os

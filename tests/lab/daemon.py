@@ -1,5 +1,5 @@
-"""entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
 # SPDX-License-Identifier: Apache-2.0
+"""entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
 import os
 import re
 import shlex
@@ -52,7 +52,8 @@ class Entented(Process):
                 f.write(extra)
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
         super().__init__("entented", [*wrapper, binary("entented"), "--config", self.config], f"{run}/entented.log",
-                         lambda p: " server/ready" in p.output(), timeout=60 if wrapper else 15)
+                         lambda p: " server/ready" in p.output(),
+                         env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None}, timeout=60 if wrapper else 15)
 
     def cli(self, *words, timeout=20):
         try:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole lab: name server, Kamailio, an XMPP server, entented and its CLI, and users on both sides.
 
     with Lab(peer="prosody") as lab:
@@ -5,7 +6,6 @@
 
 runs inside the private namespaces that tests/lab/ns makes.
 """
-# SPDX-License-Identifier: Apache-2.0
 import itertools
 import json
 import os

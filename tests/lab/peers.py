@@ -1,9 +1,10 @@
-"""The programs that stand around entented: name server, SIP home, XMPP server. One function makes each."""
 # SPDX-License-Identifier: Apache-2.0
+"""The programs that stand around entented: name server, SIP home, XMPP server. One function makes each."""
 import glob
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -106,7 +107,8 @@ class Prosody(Process):
 
     def add_account(self, jid):
         user, domain = jid.split("@")
-        folder = f"{self.data}/{domain.replace('.', '%2e')}/accounts"
+        user, domain = (re.sub(r"[^A-Za-z0-9]", lambda c: f"%{ord(c[0]):02x}", x) for x in (user, domain))
+        folder = f"{self.data}/{domain}/accounts"
         os.makedirs(folder, exist_ok=True)
         with open(f"{folder}/{user}.dat", "w", encoding="utf-8") as f:
             f.write('return {\n\t["password"] = "%s";\n};\n' % PASSWORD)

@@ -1,5 +1,5 @@
-"""Presence documents (RFC 3863 PIDF with RFC 4480 activities): written and read."""
 # SPDX-License-Identifier: Apache-2.0
+"""Presence documents (RFC 3863 PIDF with RFC 4480 activities): written and read."""
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 

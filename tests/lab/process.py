@@ -1,5 +1,5 @@
-"""One program of the lab: started, watched, stopped, its output in a file."""
 # SPDX-License-Identifier: Apache-2.0
+"""One program of the lab: started, watched, stopped, its output in a file."""
 import os
 import signal
 import socket
@@ -33,8 +33,12 @@ class Process:
             self.log_start = out.tell()
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.cwd,
-                env={**os.environ, **(self.env or {})}, start_new_session=True)
+                env=self._environment(), start_new_session=True)
         wait_until(self._up, self.timeout, f"{self.name} is not ready (log: {self.log})")
+
+    def _environment(self):
+        merged = {**os.environ, **(self.env or {})}
+        return {k: v for k, v in merged.items() if v is not None}   # None takes a variable away
 
     def _up(self):
         if not self.alive():

@@ -1,5 +1,5 @@
-"""What happened to a user, in order, and waiting for what should."""
 # SPDX-License-Identifier: Apache-2.0
+"""What happened to a user, in order, and waiting for what should."""
 import threading
 import time
 

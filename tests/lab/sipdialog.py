@@ -1,5 +1,5 @@
-"""A presence subscription of a SipUser: the dialog (RFC 3261 section 12) and its refreshes (RFC 6665)."""
 # SPDX-License-Identifier: Apache-2.0
+"""A presence subscription of a SipUser: the dialog (RFC 3261 section 12) and its refreshes (RFC 6665)."""
 import threading
 
 import pidf

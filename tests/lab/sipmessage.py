@@ -1,5 +1,5 @@
-"""SIP messages as bytes and as objects; as much of RFC 3261 section 7 as a well-behaved client needs."""
 # SPDX-License-Identifier: Apache-2.0
+"""SIP messages as bytes and as objects; as much of RFC 3261 section 7 as a well-behaved client needs."""
 import re
 from urllib.parse import unquote
 

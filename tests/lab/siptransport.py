@@ -1,5 +1,5 @@
-"""Sockets and transactions of a SIP device (RFC 3261 sections 17 and 18): UDP with retransmission, or TCP."""
 # SPDX-License-Identifier: Apache-2.0
+"""Sockets and transactions of a SIP device (RFC 3261 sections 17 and 18): UDP with retransmission, or TCP."""
 import collections
 import datetime
 import queue

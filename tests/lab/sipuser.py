@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """A SIP user with one device: registers, publishes and watches presence, sends and receives messages.
 
 Every method blocks until the answer is there and raises LabError when it does not come. What arrives by itself
 (MESSAGE, NOTIFY) is in `seen`, a Recorder, and is waited for with the expect_ methods.
 """
-# SPDX-License-Identifier: Apache-2.0
 import threading
 
 import pidf
@@ -60,11 +60,11 @@ class SipUser:
 
     def register(self, expires=600):
         self._registration = self._registration or token(20) + "@" + self.ip
+        self.tell("out", "REGISTER", "" if expires else "sign off")
         answer = self.request("REGISTER", "sip:" + self.name.split("@")[1], call_id=self._registration,
                               to=f"<sip:{self.name}>",
                               headers=[("Contact", f"{self.contact};expires={expires}"), ("Expires", expires)])
         self._need(answer, "REGISTER")
-        self.tell("out", "REGISTER", f"expires={expires}")
         self._later("register", expires * 0.8 if expires else None, self.register)
 
     def unregister(self):
@@ -73,7 +73,7 @@ class SipUser:
     def publish(self, basic="open", activity=None, note=None, priority=None, expires=3600):
         """Publish this device's presence: activity is an RPID one (away, busy, ...)."""
         self._document = pidf.write(self.name, self.device, basic, activity, note, priority, self.contact[1:-1])
-        detail = " ".join(filter(None, [basic, activity, note and f'"{note}"']))
+        detail = " ".join(filter(None, [activity or basic, note and f'"{note}"']))
         self._publish(self._document, expires, detail)
 
     def unpublish(self):
@@ -83,6 +83,8 @@ class SipUser:
     def _publish(self, body, expires, detail=None):
         if not body and not self._etag and not expires:
             return
+        if detail:
+            self.tell("out", "PUBLISH", detail)
         while True:
             headers = [("Event", "presence"), ("Expires", expires)]
             if self._etag:
@@ -98,8 +100,6 @@ class SipUser:
             body = self._document
         self._need(answer, "PUBLISH")
         self._etag = answer.get("sip-etag") if expires else None
-        if detail:
-            self.tell("out", "PUBLISH", detail)
         granted = int(answer.get("expires", expires))
         self._later("publish", granted * 0.7 if expires else None, lambda: self._publish(b"", expires))
 

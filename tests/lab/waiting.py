@@ -1,5 +1,5 @@
-"""Waiting with a deadline, and the error that a lab raises in words."""
 # SPDX-License-Identifier: Apache-2.0
+"""Waiting with a deadline, and the error that a lab raises in words."""
 import time
 
 

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """An XMPP user with one resource (slixmpp): roster, presence, messages; records everything that arrives.
 
 Every method blocks. slixmpp runs on one event loop in a thread of its own, shared by all users. What arrives is in
 `seen`, a Recorder, and is waited for with the expect_ methods.
 """
-# SPDX-License-Identifier: Apache-2.0
 import asyncio
 import logging
 import threading
@@ -121,12 +121,14 @@ class XmppUser:
     def close(self):
         """Vanish: cut the connection."""
         if self.client:
-            self._call(self._cut)
+            self._ask(self._cut)
 
-    def _cut(self):
+    async def _cut(self):
         self.client.abort()
-        if self.client._run_out_filters:    # slixmpp lets its sending task live for ever
-            self.client._run_out_filters.cancel()
+        task = self.client._run_out_filters
+        if task:    # slixmpp lets its sending task live for ever
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
     # --- presence and roster ----------------------------------------------------------------------------------------
 
@@ -141,16 +143,16 @@ class XmppUser:
             status.text = text
             if language:
                 status.set(LANG, language)
-        self._send(presence)
         self.tell("out", "presence", " ".join(filter(None, [show or "available", note and f'"{note}"'])))
+        self._send(presence)
 
     def unavailable(self):
-        self._send(ElementTree.Element("{jabber:client}presence", type="unavailable"))
         self.tell("out", "presence", "unavailable")
+        self._send(ElementTree.Element("{jabber:client}presence", type="unavailable"))
 
     def _presence_to(self, jid, kind):
-        self._send(ElementTree.Element("{jabber:client}presence", to=jid, type=kind))
         self.tell("out", f"presence/{kind}", "")
+        self._send(ElementTree.Element("{jabber:client}presence", to=jid, type=kind))
 
     def subscribe(self, jid):
         self._presence_to(jid, "subscribe")
@@ -201,8 +203,8 @@ class XmppUser:
                 element.set(LANG, tongue)
         if extra:
             m.extend(ElementTree.fromstring(f"<x>{extra}</x>"))
-        self._send(m)
         self.tell("out", "message", body if isinstance(body, str) else "")
+        self._send(m)
         return m.get("id")
 
     def ping(self, jid, timeout=10):

@@ -1,6 +1,5 @@
-#!/usr/bin/python3
-"""The lab proves itself: Kamailio between two SIP users, the XMPP server between two XMPP users. No entented."""
 # SPDX-License-Identifier: Apache-2.0
+"""The lab proves itself: Kamailio between two SIP users, the XMPP server between two XMPP users. No entented."""
 import os
 import sys
 import time

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The show. Every step says what it is about to do, does it, and checks that it really happened."""
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "lab")]
+from daemon import BUILD, SOCKET        # noqa: E402
+from lab import Lab                     # noqa: E402
+from ladder import WIDTH, Ladder        # noqa: E402
+from waiting import LabError            # noqa: E402
+
+COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "cyan": "36"}
+COLOURED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+KEEP = os.environ.get("KEEP", "") not in ("", "0")
+SOON = 20       # seconds within which everything has to arrive
+
+
+def paint(colour, text):
+    return f"\033[{COLOURS[colour]}m{text}\033[0m" if COLOURED and text else text
+
+
+class Demo:
+    def __init__(self, lab):
+        self.lab = lab
+        self.steps = 0
+        self.ladder = Ladder(lab.entented, paint)
+        lab.observer = self.ladder.user
+
+    # --- words on the screen ----------------------------------------------------------------------------------------
+
+    def step(self, title, text=""):
+        self.ladder.stop()
+        self.steps += 1
+        print("\n" + paint("bold", f"{self.steps}. {title}"))
+        self.words(text)
+
+    @staticmethod
+    def words(text):
+        for paragraph in textwrap.dedent(text).strip().split("\n\n"):
+            if paragraph:
+                print(textwrap.fill(" ".join(paragraph.split()), WIDTH - 3, initial_indent="   ", subsequent_indent="   "))
+        sys.stdout.flush()
+
+    def right(self, text):
+        self.ladder.settle()
+        print(paint("green", f"   ✔ {text}"), flush=True)
+
+    @staticmethod
+    def started(what, program):
+        start = time.monotonic()
+        program.start()
+        print(f"   {paint('green', '✔')} {what} ({time.monotonic() - start:.1f} s)", flush=True)
+
+    def admin(self, *words, status=0):
+        """Run the CLI as the administrator would, and show what it printed."""
+        print(f"   {paint('bold', '$ entente ' + shlex.join(words))}", flush=True)
+        done = self.lab.entented.cli(*words)
+        for line in (done.stdout + done.stderr).rstrip().splitlines():
+            print(f"     {line}")
+        sys.stdout.flush()
+        if status is not None and done.returncode != status:
+            raise LabError(f"entente {shlex.join(words)} ended with status {done.returncode}")
+        return done.stdout + done.stderr
+
+    # --- the show ---------------------------------------------------------------------------------------------------
+
+    def run(self):
+        self.start_programs()
+        self.add_partner()
+        self.befriend()
+        self.presence_to_sip()
+        self.presence_to_xmpp()
+        self.messages()
+        self.offline()
+        self.refusal()
+        self.errors()
+        self.look_around()
+
+    def start_programs(self):
+        lab = self.lab
+        print(paint("bold", "Entente: a SIP organisation and the XMPP network, talking to each other"))
+        self.words("""Everything below runs on this computer in private namespaces: real servers, a network of their own,
+            nothing of the machine is touched, and all of it is gone at the end. contoso.test is your organisation: its
+            users are on a SIP server (Kamailio). fabrikam.test is the partner: its users are on an XMPP server (Prosody).
+            Entente stands between them.""")
+        self.step("Start the servers of both sides")
+        self.started("name server for both domains, 127.0.0.53", lab.dns)
+        self.started("Kamailio, the SIP server of contoso.test, 127.0.0.11", lab.home)
+        self.started("Prosody, the XMPP server of fabrikam.test, 127.0.0.21", lab.xmpp)
+        self.words("Certificates for all three come from a demo authority that was just made.")
+        self.step("Start Entente", "Its whole configuration is this file; the partners are not in it, they are managed while it runs:")
+        with open(lab.entented.config, encoding="utf-8") as f:
+            for line in f.read().rstrip().splitlines()[2:]:
+                print(paint("dim", f"     {line}"))
+        self.admin("config", "check", lab.entented.config)
+        self.started("entented is ready, 127.0.0.12", lab.entented)
+        self.ladder.start()
+        print("   Users sign in: romeo and mercutio at contoso.test (SIP), juliet and nurse at fabrikam.test (XMPP).")
+        self.romeo, self.mercutio = lab.sip_user("romeo"), lab.sip_user("mercutio")
+        self.juliet, self.nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse")
+
+    def add_partner(self):
+        self.step("Allow the partner", """Entente talks to nobody until it is told to. One command makes fabrikam.test a partner
+            of the type federated: an organisation that you have an understanding with.""")
+        self.admin("partner", "xmpp", "add", "fabrikam.test", "--type", "federated")
+
+    def befriend(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Who may see whom: romeo adds juliet, juliet agrees and adds romeo", """Both servers think they speak with one
+            of their own kind. Entente opens a TLS connection to Prosody, and both prove who they are with certificates.""")
+        self.ladder.actors("romeo", "juliet")
+        romeo.subscribe(juliet.name)
+        romeo.expect_presence(juliet.name, state="pending", timeout=SOON)
+        juliet.expect_presence(romeo.name, "subscribe", timeout=SOON)
+        juliet.approve(romeo.name)
+        romeo.expect_presence(juliet.name, basic="open", timeout=SOON)
+        self.right("romeo sees that juliet is available")
+        juliet.subscribe(romeo.name)
+        juliet.expect_presence(romeo.name, "subscribed", timeout=SOON)
+        juliet.expect_presence(romeo.name, "available", timeout=SOON)
+        self.right("juliet sees that romeo is available")
+
+    def presence_to_sip(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Presence, XMPP to SIP", """juliet goes away, then is busy and says why. A watcher is told at most every five
+            seconds, as the SIP standard asks (RFC 3856), so a change may take that long.""")
+        self.ladder.actors("romeo", "juliet")
+        juliet.show("away")
+        romeo.expect_presence(juliet.name, basic="open", show="away", timeout=SOON)
+        self.right("romeo sees juliet away")
+        juliet.show("dnd", "Probe bis 5 🎭")
+        romeo.expect_presence(juliet.name, basic="open", show="dnd", note="Probe bis 5 🎭", timeout=SOON)
+        self.right("romeo sees juliet busy, with her note")
+
+    def presence_to_xmpp(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Presence, SIP to XMPP", "romeo does the same in the other direction.")
+        self.ladder.actors("romeo", "juliet")
+        romeo.publish(activity="away")
+        juliet.expect_presence(romeo.name, show="away", timeout=SOON)
+        self.right("juliet sees romeo away")
+        romeo.publish(activity="busy", note="beim Fechten ⚔")
+        juliet.expect_presence(romeo.name, show="dnd", note="beim Fechten ⚔", timeout=SOON)
+        self.right("juliet sees romeo busy, with his note")
+
+    def messages(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Messages both ways", "In any script, with any character.")
+        self.ladder.actors("romeo", "juliet")
+        text = "Grüße, Julia 你好 <3"
+        romeo.say(juliet.name, text)
+        juliet.expect_message(romeo.name, text, timeout=SOON)
+        self.right("juliet got exactly what romeo wrote")
+        answer = "Привет, Ромео 🌹"
+        juliet.message(romeo.name, answer)
+        romeo.expect_message(juliet.name, answer, timeout=SOON)
+        self.right("romeo got exactly what juliet wrote")
+
+    def offline(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Signing off", "Both leave, one after the other.")
+        self.ladder.actors("romeo", "juliet")
+        juliet.unavailable()
+        romeo.expect_presence(juliet.name, basic="closed", timeout=SOON)
+        self.right("romeo sees juliet offline")
+        juliet.show()
+        juliet.expect_presence(romeo.name, "available", timeout=SOON)
+        romeo.unpublish()
+        juliet.expect_presence(romeo.name, "unavailable", timeout=SOON)
+        self.right("juliet, back again, sees romeo offline")
+        romeo.publish()
+        juliet.expect_presence(romeo.name, "available", timeout=SOON)
+
+    def refusal(self):
+        romeo = self.romeo
+        self.step("A refusal, and why", """litware.test is on the same XMPP server, but nobody made it a partner. tybalt@litware.test
+            writes to romeo, romeo writes to tybalt. Both are refused, and both are told so.""")
+        tybalt = self.lab.xmpp_user("tybalt@litware.test")
+        self.ladder.actors("romeo", "tybalt")
+        answer = romeo.message(tybalt.name, "Tybalt, you rat-catcher!")
+        reason = (answer.get("entente-reason") or "").split(";")[0].strip()
+        if answer.status != 403 or reason != "policy/partner-unknown":
+            raise LabError(f"romeo's message should be refused with 403 policy/partner-unknown, but got {answer.status} {reason!r}")
+        number = tybalt.message(romeo.name, "Thou art a villain.")
+        tybalt.expect_error(romeo.name, id=number, timeout=40)
+        romeo.expect_no_message(tybalt.name, 0.5)
+        tybalt.expect_no_message(romeo.name, 0.5)
+        self.right(f"refused in both directions; romeo's client is told the reason: {reason}")
+        self.words("The administrator asks why, before or after it happened:")
+        said = self.admin("explain", "--from", f"sip:{romeo.name}", "--to", f"xmpp:{tybalt.name}", "--kind", "message", status=None)
+        if "policy/partner-unknown" not in said:
+            raise LabError("entente explain should name policy/partner-unknown")
+
+    def errors(self):
+        romeo, juliet = self.romeo, self.juliet
+        self.step("Errors travel back", """juliet writes to somebody whom contoso.test does not have; romeo writes to somebody whom
+            fabrikam.test does not have. Each gets the error in the language of the own system.""")
+        self.ladder.actors("romeo", "juliet")
+        number = juliet.message("nobody@contoso.test", "Anybody home?")
+        juliet.expect_error("nobody@contoso.test", "service-unavailable", id=number, timeout=SOON)
+        self.right("juliet's client shows: service-unavailable")
+        answer = romeo.message("nobody@fabrikam.test", "Anybody home?")
+        if not 400 <= answer.status < 500:
+            raise LabError(f"romeo should get a 4xx for an unknown user of fabrikam.test, but got {answer.status}")
+        self.right(f"romeo's client shows: {answer.status} {answer.reason}")
+
+    def look_around(self):
+        self.step("What the administrator sees")
+        self.admin("status")
+        self.admin("show", "streams")
+        self.admin("show", "subscriptions")
+
+
+def keep(lab, pid):
+    """Leave all running until somebody stops us."""
+    lab.close_users()
+    with open(f"{BUILD}/lab/demo.pid", "w", encoding="utf-8") as f:
+        f.write(pid)
+    print(f"""
+{paint('bold', 'Everything stays up. Sign in yourself:')}
+   XMPP   juliet@fabrikam.test, nurse@fabrikam.test     password secret   server 127.0.0.21 port 5222
+   SIP    romeo@contoso.test, mercutio@contoso.test     no password       proxy  127.0.0.11 port 5060 (UDP or TCP)
+   The authority that signed all certificates: {lab.certs}/ca.pem
+
+   These addresses are inside the demo's own network. To start a program there, in another terminal:
+     demo/enter CMD                 a shell or a text client
+     demo/enter --desktop CMD       a client with windows
+     demo/enter {BUILD}/entente --socket {SOCKET} status
+   Logs: {lab.run}
+   To stop: Ctrl-C here, or kill {pid}
+""", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        os.unlink(f"{BUILD}/lab/demo.pid")
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.makedirs(f"{BUILD}/lab", exist_ok=True)
+    run = tempfile.mkdtemp(prefix="demo.", dir=f"{BUILD}/lab")
+    lab = None
+    try:
+        lab = Lab(peer="prosody", run=run, log_level="info", settings="")
+        demo = Demo(lab)
+        demo.run()
+        demo.ladder.stop()
+        demo.ladder.end()
+        if KEEP:
+            keep(lab, os.environ.get("DEMO_PID", "?"))
+        lab.close_users()
+        status = lab.entented.stop()
+        if status != 0:
+            raise LabError(f"entented ended with status {status}")
+        lab.stop()
+    except (LabError, subprocess.CalledProcessError) as e:
+        time.sleep(0.5)
+        sys.stdout.flush()
+        print("\n" + paint("red", f"demo: failed: {e}"))
+        if lab:
+            print(lab.log_excerpt())
+            lab.close_users()
+            lab.kill()
+        print(f"all logs: {run}")
+        return 1
+    except KeyboardInterrupt:
+        if lab:
+            lab.close_users()
+            lab.kill()
+        shutil.rmtree(run, ignore_errors=True)
+        print("\ndemo: stopped")
+        return 130
+    shutil.rmtree(run, ignore_errors=True)
+    print("\n" + paint("green", "demo: ok"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

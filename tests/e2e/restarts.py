@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that go away in the middle and come back: nobody has to be asked again, nothing stays wrong."""
+from scenario import LabError, befriend, check, check_status, scenario, wait_until
+
+
+def no_flap(juliet, romeo):
+    """What the XMPP user saw since the last forget(): no end of the subscription, and the last word is not "gone"."""
+    seen = [e for e in juliet.seen._open if e.kind == "presence" and e.from_ == romeo.name]
+    bad = [e for e in seen if e.type in ("unsubscribed", "unsubscribe", "subscribe", "error")]
+    check(not bad, f"{juliet.name} saw {bad}")
+
+
+def still_friends(romeo, juliet, subscription):
+    """Presence and messages flow both ways; the SIP client may need its next refresh, as its timer would send it."""
+    romeo.publish(activity="busy", note="afterwards")
+    juliet.expect_presence(romeo.name, show="dnd", note="afterwards", timeout=30)
+    juliet.show("away", "afterwards")
+    try:
+        romeo.expect_presence(juliet.name, show="away", note="afterwards", timeout=10)
+    except LabError:
+        check_status(subscription.refresh(), "2xx")
+        romeo.expect_presence(juliet.name, show="away", note="afterwards", timeout=15)
+    romeo.say(juliet.name, "still there?")
+    juliet.expect_message(romeo.name, "still there?", timeout=20)
+    juliet.message(romeo.name, "still here")
+    romeo.expect_message(juliet.name, "still here", timeout=20)
+
+
+def friends(lab):
+    romeo, juliet = lab.couple()
+    subscription = befriend(romeo, juliet)
+    juliet.seen.forget()
+    romeo.seen.forget()
+    return romeo, juliet, subscription
+
+
+@scenario("entented restarts")
+def entented_restarts(lab):
+    romeo, juliet, subscription = friends(lab)
+    status = lab.entented.stop()
+    check(status == 0, f"entented ended with status {status}")
+    lab.entented.start()
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@scenario("entented is killed and started again")
+def entented_killed(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.entented.kill()
+    lab.entented.start()
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@scenario("entented is killed right after a subscription was made")
+def killed_after_subscribe(lab):
+    romeo, juliet = lab.couple()
+    juliet.subscribe(romeo.name)
+    juliet.expect_presence(romeo.name, "subscribed")
+    lab.entented.kill()
+    juliet.seen.forget()
+    lab.entented.start()
+    romeo.publish(activity="away", note="you knew me")
+    juliet.expect_presence(romeo.name, show="away", note="you knew me", timeout=30)
+    no_flap(juliet, romeo)
+
+
+@scenario("what changed while entented was down is seen when it is back")
+def changed_meanwhile(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.entented.kill()
+    romeo.publish(activity="away", note="changed meanwhile")
+    juliet.show("dnd", "changed meanwhile")
+    lab.entented.start()
+    juliet.expect_presence(romeo.name, show="away", note="changed meanwhile", timeout=30)
+    try:
+        romeo.expect_presence(juliet.name, show="dnd", note="changed meanwhile", timeout=10)
+    except LabError:
+        check_status(subscription.refresh(), "2xx")
+        romeo.expect_presence(juliet.name, show="dnd", note="changed meanwhile", timeout=15)
+    no_flap(juliet, romeo)
+
+
+@scenario("partners are still there after a kill")
+def partners_stay(lab):
+    lab.entented.kill()
+    lab.entented.start()
+    listed = lab.entente("partner", "xmpp", "list")
+    check("fabrikam.test" in str(listed), f"the list is {listed}")
+
+
+@scenario("a public-unverified contact is still one after a kill", partner="public-unverified")
+def contact_stays(lab):
+    romeo, juliet = lab.couple()
+    romeo.say(juliet.name, "hello")
+    juliet.expect_message(romeo.name, "hello")
+    lab.entented.kill()
+    lab.entented.start()
+    juliet.message(romeo.name, "hello to you")
+    romeo.expect_message(juliet.name, "hello to you", timeout=20)
+
+
+@scenario("the XMPP server restarts")
+def xmpp_restarts(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.xmpp.stop()
+    lab.xmpp.start()
+    juliet.login()
+    juliet.seen.forget()
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@scenario("the XMPP server is killed")
+def xmpp_killed(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.xmpp.kill()
+    lab.xmpp.start()
+    juliet.login()
+    juliet.seen.forget()
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@scenario("the XMPP server is down for a while: the SIP user is told, then all is well")
+def xmpp_down(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.xmpp.stop()
+    try:
+        answer = romeo.message(juliet.name, "in between", timeout=70)
+        check_status(answer, 202, 408, 480, 504)
+    finally:
+        lab.xmpp.start()
+    juliet.login()
+    if answer.status == 202:
+        juliet.expect_message(romeo.name, "in between", timeout=70)
+    still_friends(romeo, juliet, subscription)
+
+
+@scenario("the home restarts and forgets everything", presence_expires=20)
+def home_restarts(lab):
+    romeo, juliet, subscription = friends(lab)
+    lab.home.stop()
+    lab.home.start()
+    romeo.register()
+    romeo.publish()
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@scenario("the home is down: the XMPP user is told", presence_expires=20)
+def home_down(lab):
+    romeo, juliet = lab.couple()
+    juliet.message(romeo.name, "before")
+    romeo.expect_message(juliet.name, "before")
+    lab.home.stop()
+    try:
+        number = juliet.message(romeo.name, "in between")
+        error = juliet.expect_error(romeo.name, id=number, timeout=70)
+        check(error.error_type == "wait", f"the type should be wait, but is {error.error_type}")
+    finally:
+        lab.home.start()
+    romeo.register()
+
+    def works():
+        juliet.message(romeo.name, "after")
+        try:
+            return romeo.expect_message(juliet.name, "after", timeout=2)
+        except LabError:
+            return None
+    wait_until(works, 40, "messages do not flow again")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scenario is, and the words that scenarios are written with."""
+import itertools
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from lab import befriend            # noqa: E402,F401
+from waiting import LabError, wait_until    # noqa: E402,F401
+
+SCENARIOS = []
+DEFAULTS = {"auth": "external", "transport": "tcp"}     # of the lab
+STRANGE = "Grüße aus Zürich, 世界, العربية, e\u0301, \U0001f600\U0001f469\u200d\U0001f4bb"
+MARKUP = "<b>bold</b> & &amp; \"quoted\" 'single' ]]> <!-- not a comment --> <?php ?>"
+
+
+class Scenario:
+    def __init__(self, topic, name, function, partner, options, arguments):
+        self.topic, self.name, self.function, self.partner = topic, name, function, partner
+        self.options, self.arguments = options, arguments
+
+    def __str__(self):
+        return f"{self.topic}/{self.name}"
+
+
+def scenario(name, partner="federated", each=None, **options):
+    """Decorator: the function is a scenario and gets the lab. `partner`: the type that fabrikam.test has at the start,
+    None for no partner. `options`: what the lab has to be started with (auth, transport, presence_expires); scenarios with
+    the same options share one lab. `each`: {argument: [values]}: one scenario per value, given as argument, and as lab option
+    when the lab has such an option; {argument} in the name is replaced."""
+    def add(function):
+        topic = function.__module__.replace("_", " ")
+        for values in itertools.product(*(each or {}).values()):
+            arguments = dict(zip(each or {}, values))
+            lab_options = {**options, **{k: v for k, v in arguments.items() if k in ("auth", "transport")}}
+            lab_options = {k: v for k, v in lab_options.items() if v != DEFAULTS.get(k)}
+            SCENARIOS.append(Scenario(topic, name.format(**arguments), function, partner, lab_options, arguments))
+        return function
+    return add
+
+
+def check(condition, text):
+    if not condition:
+        raise LabError(text)
+
+
+def check_status(answer, *allowed):
+    """A SIP answer has one of these: a status (403) or a class ("4xx")."""
+    fits = any(answer.status == a if isinstance(a, int) else str(answer.status)[0] == a[0] for a in allowed)
+    check(fits, f"the answer should be {' or '.join(map(str, allowed))}, but is {answer.status} {answer.reason}")
+
+
+def reason_of(answer):
+    """The reason ID that a refusal carries."""
+    return (answer.get("entente-reason") or "").split(";")[0].strip()
