@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stack: configuration, routing of input, stateless answers, dialog usages. */
+#include "sip/trans.h"
+
+#include <arpa/inet.h>
+#include "base/mem.h"
+#include "sip/trans_int.h"
+
+static struct slice keep_text(struct slice s)
+{
+	return slice_empty(s) ? SLICE_NONE : slice_of(mem_strndup(s.p, s.len), s.len);
+}
+
+static uint32_t or_default(uint32_t v, uint32_t d)
+{
+	return v ? v : d;
+}
+
+struct sip_stack *sip_stack_new(const struct sip_stack_ops *ops, void *arg, struct timers *timers,
+				const struct sip_stack_config *config)
+{
+	struct sip_stack *s = MEM_NEW(struct sip_stack);
+	struct sip_stack_config *c = &s->config;
+	s->ops = ops;
+	s->arg = arg;
+	s->timers = timers;
+	*c = *config;
+	for (size_t i = 0; i < 3; i++)
+		c->sent_by[i] = keep_text(config->sent_by[i]);
+	c->server = keep_text(config->server);
+	c->max_server = c->max_server ? c->max_server : 20000;
+	c->max_client = c->max_client ? c->max_client : 20000;
+	c->t1 = or_default(c->t1, 500);
+	c->t2 = or_default(c->t2, 4000);
+	c->t4 = or_default(c->t4, 5000);
+	c->ring_ms = or_default(c->ring_ms, 240000);
+	c->retry_after = or_default(c->retry_after, 10);
+	map_init(&s->servers);
+	map_init(&s->acks);
+	map_init(&s->clients);
+	map_init(&s->usages);
+	list_init(&s->client_list);
+	buf_init(&s->key, TRANS_BUF_MAX);
+	buf_init(&s->out, 2 * TRANS_BUF_MAX);
+	return s;
+}
+
+struct sip_stack *sip_stack_free(struct sip_stack *s)
+{
+	if (!s)
+		return NULL;
+	trans_server_free_all(s);
+	trans_client_free_all(s);
+	size_t i;
+	MAP_EACH(n, &s->usages, i) {
+		struct sip_usage_slot *slot = CONTAINER_OF(n, struct sip_usage_slot, node);
+		LIST_EACH(l, &slot->usages) {
+			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
+			list_remove(&u->link);
+			u->slot = NULL;
+		}
+		map_remove(&s->usages, n);
+		mem_free(slot);
+	}
+	map_free(&s->servers);
+	map_free(&s->acks);
+	map_free(&s->clients);
+	map_free(&s->usages);
+	buf_free(&s->key);
+	buf_free(&s->out);
+	for (i = 0; i < 3; i++)
+		mem_free((char *)s->config.sent_by[i].p);
+	mem_free((char *)s->config.server.p);
+	return mem_free(s);
+}
+
+const struct sip_stats *sip_stack_stats(const struct sip_stack *s)
+{
+	return &s->stats;
+}
+
+struct timers *sip_stack_timers(struct sip_stack *s)
+{
+	return s->timers;
+}
+
+const struct sip_stack_config *sip_stack_config(const struct sip_stack *s)
+{
+	return &s->config;
+}
+
+void sip_stack_release(struct sip_stack *s, struct arena *a)
+{
+	arena_release(s->config.pool, a);
+}
+
+int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice bytes)
+{
+	return s->ops->send(s->arg, to, bytes);
+}
+
+void sip_stack_input(struct sip_stack *s, const struct sip_flow *from, struct sip_msg *m, struct arena *a)
+{
+	if (m->is_request) {
+		s->stats.requests_in++;
+		trans_server_input(s, from, m, a);
+		return;
+	}
+	s->stats.responses_in++;
+	trans_client_input(s, from, m);
+	sip_stack_release(s, a);
+}
+
+void sip_stack_transport_failed(struct sip_stack *s, const struct sip_flow *flow)
+{
+	trans_client_flow_failed(s, flow);
+}
+
+/* --- addresses --- */
+
+static uint16_t sockaddr_port(const struct sockaddr_storage *ss)
+{
+	if (ss->ss_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)(const void *)ss)->sin_port);
+	if (ss->ss_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)(const void *)ss)->sin6_port);
+	return 0;
+}
+
+static void sockaddr_set_port(struct sockaddr_storage *ss, uint16_t port)
+{
+	if (ss->ss_family == AF_INET)
+		((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
+	else if (ss->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
+}
+
+struct slice trans_source(const struct sip_flow *flow, char *dst, size_t size, uint16_t *ret_port)
+{
+	const struct sockaddr_storage *ss = &flow->remote;
+	const void *addr = NULL;
+	int family = ss->ss_family;
+	*ret_port = sockaddr_port(ss);
+	if (family == AF_INET) {
+		addr = &((const struct sockaddr_in *)(const void *)ss)->sin_addr;
+	} else if (family == AF_INET6) {
+		const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)ss)->sin6_addr;
+		addr = a6;
+		if (IN6_IS_ADDR_V4MAPPED(a6)) { /* a dual-stack listener: the peer knows itself by the IPv4 form */
+			family = AF_INET;
+			addr = &a6->s6_addr[12];
+		}
+	}
+	if (!addr || !inet_ntop(family, addr, dst, (socklen_t)size))
+		return SLICE_NONE;
+	return slice_str(dst);
+}
+
+void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port)
+{
+	*ret = *from;
+	*ret_port = via->port ? via->port : from->transport == SIP_TLS ? 5061 : 5060;
+	/* The source address is the one that `received` names; only the port is open (RFC 3581: back to the source port when asked). */
+	if (from->transport == SIP_UDP && !via->rport)
+		sockaddr_set_port(&ret->remote, *ret_port);
+}
+
+/* --- stateless answers --- */
+
+void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
+		  uint32_t retry_after)
+{
+	if (!m->is_request || m->method == SIP_ACK || m->method == SIP_BENOTIFY)
+		return;
+	struct sip_flow to;
+	uint16_t port, source_port;
+	char ip[INET6_ADDRSTRLEN], tag[20];
+	trans_answer_flow(from, &m->via, &to, &port);
+	struct slice source = trans_source(from, ip, sizeof ip, &source_port);
+	/* No state: the same request must get the same tag (RFC 3261 8.2.7). */
+	snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash_slice(m->via.raw));
+	struct buf *b = &s->out;
+	buf_clear(b);
+	sip_build_response(b, m, status, reason, slice_str(tag), false, source, source_port);
+	if (retry_after)
+		sip_build_header_uint(b, SIP_H_RETRY_AFTER, retry_after);
+	if (!slice_empty(s->config.server))
+		sip_build_header(b, SIP_H_SERVER, s->config.server);
+	sip_build_body(b, SLICE_NONE, SLICE_NONE);
+	if (!buf_ok(b))
+		return;
+	s->stats.responses_out++;
+	trans_send(s, &to, buf_slice(b));
+}
+
+void sip_stack_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason)
+{
+	trans_refuse(s, from, m, status, reason, status == 503 ? s->config.retry_after : 0);
+}
+
+/* --- dialog usages --- */
+
+static struct slice usage_key(struct sip_stack *s, struct slice call_id, struct slice tag)
+{
+	buf_clear(&s->key);
+	buf_put(&s->key, call_id);
+	buf_putc(&s->key, '\n');
+	buf_put(&s->key, tag);
+	return buf_slice(&s->key);
+}
+
+void sip_usage_register(struct sip_stack *s, struct sip_usage *u, struct slice call_id, struct slice local_tag)
+{
+	struct slice key = usage_key(s, call_id, local_tag);
+	struct map_node *n = map_find(&s->usages, key);
+	struct sip_usage_slot *slot;
+	if (n) {
+		slot = CONTAINER_OF(n, struct sip_usage_slot, node);
+	} else {
+		slot = mem_calloc(1, sizeof *slot + key.len + 1);
+		memcpy(slot->key, key.p, key.len);
+		list_init(&slot->usages);
+		map_insert(&s->usages, &slot->node, slice_of(slot->key, key.len));
+	}
+	u->slot = slot;
+	list_append(&slot->usages, &u->link);
+}
+
+void sip_usage_unregister(struct sip_stack *s, struct sip_usage *u)
+{
+	struct sip_usage_slot *slot = u->slot;
+	if (!slot)
+		return;
+	list_remove(&u->link);
+	u->slot = NULL;
+	if (list_empty(&slot->usages)) {
+		map_remove(&s->usages, &slot->node);
+		mem_free(slot);
+	}
+}
+
+void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	if (!slice_empty(m->to.tag)) {
+		struct map_node *n = map_find(&s->usages, usage_key(s, m->call_id, m->to.tag));
+		struct sip_usage_slot *slot = n ? CONTAINER_OF(n, struct sip_usage_slot, node) : NULL;
+		for (struct list *l = slot ? slot->usages.next : NULL; slot && l != &slot->usages; l = l->next) {
+			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
+			if (u->request(u, st, m, a, from))
+				return;
+		}
+	}
+	s->ops->request(s->arg, st, m, a, from);
+}

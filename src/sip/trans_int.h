@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the transaction layer share: trans.c (stack, routing), trans_server.c, trans_client.c. Not for other users. */
+#pragma once
+#include "sip/trans.h"
+
+enum { TRANS_KEEP = 2048, TRANS_FREE_MAX = 1024, TRANS_BUF_MAX = 1 << 20 };
+
+#define BRANCH_COOKIE S("z9hG4bK")
+
+enum trans_state {
+	TRANS_TRYING,     /* server: no final answer yet; client: nothing heard yet (Calling, Trying) */
+	TRANS_PROCEEDING, /* client: a provisional response came */
+	TRANS_COMPLETED,
+	TRANS_CONFIRMED,
+	TRANS_ACCEPTED, /* RFC 6026 */
+};
+
+struct sip_server_trans {
+	struct map_node node; /* in stack->servers */
+	struct sip_stack *stack;
+	struct sip_server_trans *next_free;
+	enum trans_state state;
+	enum sip_method method;
+	uint64_t id;
+	struct sip_flow from;       /* where the request came from */
+	struct sip_flow to;         /* where responses go */
+	uint16_t sent_by_port;      /* of the topmost Via, with its default */
+	bool reliable, rfc2543, provisional, repeat_2xx, acked;
+	struct buf text;            /* key, head of responses, Record-Route, tag, ack key, one behind the other */
+	struct slice head, routes, tag, ack_key;
+	struct buf last;            /* the last response, for retransmission */
+	struct timer t_send, t_end; /* 100 or G or 2xx; H, I, J, L or the time to answer */
+	uint32_t wait;              /* present interval of t_send */
+	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
+	void *user;
+};
+
+struct sip_client_trans {
+	struct map_node node; /* in stack->clients */
+	struct list all;      /* in stack->client_list */
+	struct sip_stack *stack;
+	struct sip_client_trans *next_free;
+	enum trans_state state;
+	enum sip_method method;
+	struct sip_flow to;
+	bool reliable, failing, cancel_wanted, cancelled, dead;
+	unsigned busy;              /* callbacks running: not to be freed under them */
+	struct buf key;             /* branch LF method */
+	struct buf request;         /* what went out: over UDP, and for INVITE (ACK and CANCEL are made of it) */
+	struct buf ack;             /* as sent: the transaction's own, or the owner's of a 2xx */
+	struct sip_flow ack_to;
+	struct buf tag;             /* To tag of the last 2xx reported */
+	struct timer t_send, t_end; /* A, E; B, F, C, D, K, M */
+	uint32_t wait;
+	const struct sip_client_handler *handler;
+	void *arg;
+};
+
+struct sip_usage_slot {
+	struct map_node node;
+	struct list usages;
+	char key[];
+};
+
+struct sip_stack {
+	const struct sip_stack_ops *ops;
+	void *arg;
+	struct timers *timers;
+	struct sip_stack_config config; /* defaults filled in; texts owned */
+	struct map servers, acks, clients, usages;
+	struct list client_list;
+	struct sip_server_trans **slots; /* all ever made, by the low half of their ID less one; the high half counts their uses */
+	uint32_t n_slots, cap_slots;
+	struct sip_server_trans *free_servers;
+	struct sip_client_trans *free_clients;
+	size_t n_free_servers, n_free_clients;
+	struct buf key, out;             /* scratch */
+	struct sip_stats stats;
+};
+
+/* trans.c */
+void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice bytes);
+/* Where the answer to a request goes (RFC 3261 18.2.2, RFC 3581 4); *ret_port is the sent-by port with its default. */
+void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port);
+/* Numeric source address for `received`; empty when unknown. dst holds INET6_ADDRSTRLEN octets. */
+struct slice trans_source(const struct sip_flow *flow, char *dst, size_t size, uint16_t *ret_port);
+void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
+		  uint32_t retry_after);
+
+/* trans_server.c */
+void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct sip_msg *m, struct arena *a);
+void trans_server_end(struct sip_server_trans *st);
+void trans_server_free_all(struct sip_stack *s);
+
+/* trans_client.c */
+void trans_client_input(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m);
+void trans_client_flow_failed(struct sip_stack *s, const struct sip_flow *flow);
+void trans_client_free_all(struct sip_stack *s);
+/* Writes `request` with our Via behind its start line; *ret_branch points into out. False when it is no request or does not fit. */
+bool trans_insert_via(struct sip_stack *s, struct buf *out, const struct sip_flow *to, struct slice request,
+		      const struct sip_client_opts *opts, struct slice *ret_branch);
