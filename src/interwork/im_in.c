@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SIP MESSAGE -> XMPP message. */
+#include <openssl/sha.h>
+
+#include "interwork/address.h"
+#include "interwork/cpim.h"
+#include "interwork/date.h"
+#include "interwork/im.h"
+#include "interwork/plaintext.h"
+#include "interwork/text.h"
+#include "xmpp/stanza.h"
+
+enum { MAX_DEPTH = 3, MAX_PARTS = 16, MAX_SUBJECT = 512, MAX_CALL_ID = 256, MAX_SKEW = 60 };
+
+#define ACCEPT S("text/plain, text/html, message/cpim, multipart/alternative, multipart/mixed")
+
+const struct interwork_im_rules interwork_im_rules_default = {
+	.max_stanza = 262144,
+	.max_message = 20000,
+	.max_message_udp = 1300,
+	.correction = {"[corrected] ", sizeof "[corrected] " - 1},
+};
+
+static struct interwork_im_verdict refuse(enum reason reason, const char *why)
+{
+	return (struct interwork_im_verdict){.action = INTERWORK_IM_REFUSE, .reason = reason, .why = why};
+}
+
+static struct interwork_im_verdict drop(enum interwork_im_kind kind)
+{
+	return (struct interwork_im_verdict){.action = INTERWORK_IM_DROP, .kind = kind};
+}
+
+static struct interwork_im_verdict unsupported(const char *why)
+{
+	struct interwork_im_verdict v = refuse(REASON_CONTENT_TYPE, why);
+	v.header_name = S("Accept");
+	v.header_value = ACCEPT;
+	return v;
+}
+
+/* ---- finding the text */
+
+struct content {
+	struct arena *arena;
+	const struct xmpp_jid *from;
+	struct slice text;          /* UTF-8 as far as it is well-formed, not yet clean */
+	struct slice lang;          /* of the text */
+	struct slice subject, subject_lang;
+	unsigned parts;
+	bool in_cpim;
+};
+
+static struct interwork_im_verdict take(struct content *c, const struct mime_part *part, unsigned depth);
+
+static struct interwork_im_verdict take_text(struct content *c, const struct mime_part *part, struct slice subtype)
+{
+	struct slice raw, charset = SLICE_NONE;
+	int r = mime_decode(&raw, c->arena, part->encoding, part->body);
+	if (r == ENTENTE_EUNSUPPORTED)
+		return unsupported("the transfer encoding is not supported");
+	if (r)
+		return refuse(REASON_CONTENT_MALFORMED, "the transfer encoding is broken");
+	if (slice_ieq(subtype, S("rtf"))) {
+		c->text = interwork_rtf_to_text(c->arena, raw);
+		if (!c->text.p)
+			return refuse(REASON_CONTENT_MALFORMED, "the rich text is malformed");
+	} else {
+		mime_param(part->type, S("charset"), c->arena, &charset);
+		r = interwork_from_charset(&c->text, c->arena, charset, raw);
+		if (r == ENTENTE_EUNSUPPORTED)
+			return refuse(REASON_CONTENT_CHARSET, "the charset is not known");
+		if (r == 0 && slice_ieq(subtype, S("html"))) {
+			c->text = interwork_html_to_text(c->arena, c->text);
+			r = c->text.p ? 0 : ENTENTE_ELIMIT;
+		}
+		if (r)
+			return refuse(REASON_CONTENT_TOO_LARGE, "the text is too large to be converted");
+	}
+	if (c->text.len == 0)
+		return drop(INTERWORK_IM_EMPTY);
+	c->lang = interwork_lang(part->language);
+	return (struct interwork_im_verdict){0};
+}
+
+static struct interwork_im_verdict take_cpim(struct content *c, const struct mime_part *part, unsigned depth)
+{
+	struct cpim cpim;
+	struct slice doc;
+	struct xmpp_jid from;
+	if (c->in_cpim)
+		return unsupported("CPIM within CPIM");
+	if (mime_decode(&doc, c->arena, part->encoding, part->body) != 0 || cpim_read(&cpim, c->arena, doc) != 0)
+		return refuse(REASON_CONTENT_MALFORMED, "the CPIM message is malformed");
+	/* Who signs inside must be who was authenticated outside. */
+	if (cpim.several_from || (cpim.from.p && (interwork_uri_to_jid(&from, c->arena, cpim.from, NULL) != 0 || !slice_eq(from.bare, c->from->bare))))
+		return refuse(REASON_CONTENT_IDENTITY, "the sender in CPIM is not the sender in SIP");
+	c->in_cpim = true;
+	struct interwork_im_verdict v = take(c, &cpim.content, depth + 1);
+	c->in_cpim = false;
+	if (v.action == INTERWORK_IM_PASS && !c->subject.p) {
+		c->subject = cpim.subject;
+		c->subject_lang = interwork_lang(cpim.subject_lang);
+	}
+	return v;
+}
+
+/* Not to be shown in place: attachments, icons, recipient lists. */
+static bool is_displayed(struct slice disposition)
+{
+	struct slice token = sip_token(disposition, NULL);
+	return token.len == 0 || slice_ieq(token, S("render")) || slice_ieq(token, S("inline"));
+}
+
+static bool is_type(struct slice value, struct slice type)
+{
+	return slice_ieq(sip_token(value, NULL), type);
+}
+
+/* The first part that gives a text; a refusal or an empty part is remembered in *found until something better comes. False: look no further. */
+static bool consider(struct content *c, const struct mime_part *part, unsigned depth, struct interwork_im_verdict *found, bool *have)
+{
+	struct interwork_im_verdict v = take(c, part, depth + 1);
+	if (v.action == INTERWORK_IM_PASS || v.reason == REASON_CONTENT_IDENTITY) {
+		*found = v;
+		*have = true;
+		return false;
+	}
+	if (!*have || (found->action == INTERWORK_IM_REFUSE && v.action == INTERWORK_IM_DROP)) {
+		*found = v;
+		*have = true;
+	}
+	return true;
+}
+
+static struct interwork_im_verdict take_multipart(struct content *c, const struct mime_part *part, struct slice subtype, unsigned depth)
+{
+	struct slice boundary, rest = part->body, entity;
+	struct mime_part parts[MAX_PARTS];
+	size_t n = 0;
+	bool started = false, have = false;
+	struct interwork_im_verdict found = {0};
+
+	if (slice_ieq(subtype, S("encrypted")))
+		return refuse(REASON_CONTENT_ENCRYPTED, "the message is encrypted");
+	if (depth == MAX_DEPTH)
+		return unsupported("multipart bodies nested too deeply");
+	if (!mime_param(part->type, S("boundary"), c->arena, &boundary))
+		return refuse(REASON_CONTENT_MALFORMED, "a multipart body without boundary");
+	while (c->parts < MAX_PARTS && mime_next_part(&rest, &started, boundary, &entity)) {
+		c->parts++;
+		mime_part_read(&parts[n++], entity);
+	}
+	if (n == 0)
+		return started ? unsupported("a multipart body with too many parts") : refuse(REASON_CONTENT_MALFORMED, "a multipart body without parts");
+	if (slice_ieq(subtype, S("alternative"))) {
+		/* We can show plain text only, so a sender's own plain text is better than what we would make of the rich one, which comes last. */
+		for (size_t i = 0; i < n; i++)
+			if ((parts[i].type.len == 0 || is_type(parts[i].type, S("text/plain"))) && !consider(c, &parts[i], depth, &found, &have))
+				return found;
+		for (size_t i = n; i-- > 0;)
+			if (parts[i].type.len && !is_type(parts[i].type, S("text/plain")) && !consider(c, &parts[i], depth, &found, &have))
+				return found;
+		return found;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (is_displayed(parts[i].disposition) && !consider(c, &parts[i], depth, &found, &have))
+			return found;
+	return have ? found : unsupported("a multipart body without text");
+}
+
+static struct interwork_im_verdict take(struct content *c, const struct mime_part *part, unsigned depth)
+{
+	struct slice type = sip_token(part->type, NULL), subtype = type;
+	if (type.len == 0) /* RFC 2045 5.2; SIP demands the header, and phones forget it */
+		return take_text(c, part, S("plain"));
+	struct slice main = slice_trim(slice_split(&subtype, '/'));
+	subtype = slice_trim(subtype);
+	if (slice_ieq(main, S("text"))) {
+		if (slice_ieq(subtype, S("plain")) || slice_ieq(subtype, S("html")) || slice_ieq(subtype, S("rtf")))
+			return take_text(c, part, subtype);
+		if (slice_ieq(subtype, S("x-msmsgsinvite")))
+			return refuse(REASON_CONTENT_FILE, "an invitation to a file transfer");
+		if (slice_ieq(subtype, S("x-msmsgscontrol")))
+			return drop(INTERWORK_IM_COMPOSING);
+	} else if (slice_ieq(main, S("multipart"))) {
+		return take_multipart(c, part, subtype, depth);
+	} else if (slice_ieq(main, S("message"))) {
+		if (slice_ieq(subtype, S("cpim")))
+			return take_cpim(c, part, depth);
+		if (slice_ieq(subtype, S("imdn+xml")))
+			return drop(INTERWORK_IM_RECEIPT);
+	} else if (slice_ieq(main, S("application"))) {
+		if (slice_ieq(subtype, S("im-iscomposing+xml")))
+			return drop(INTERWORK_IM_COMPOSING);
+		if (slice_ieq(subtype, S("ms-imdn+xml")))
+			return drop(INTERWORK_IM_RECEIPT);
+		if (slice_ieq(subtype, S("rtf")))
+			return take_text(c, part, subtype);
+		if (slice_ieq(subtype, S("pkcs7-mime")) || slice_ieq(subtype, S("x-pkcs7-mime")))
+			return refuse(REASON_CONTENT_ENCRYPTED, "the message is encrypted");
+	}
+	return unsupported("the content type cannot be shown as text");
+}
+
+/* ---- writing the stanza */
+
+/* Opaque, unique, and the same for every retransmission: what identifies the transaction (RFC 3261 17.2.3), hashed. */
+static void stanza_hash(const struct sip_msg *m, char id[27])
+{
+	static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
+	unsigned char in[1024], md[SHA256_DIGEST_LENGTH];
+	struct slice branch = m->via.branch.len ? m->via.branch : m->via.raw;
+	const struct slice pieces[] = {branch, m->call_id, m->from.tag};
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		size_t len = pieces[i].len;
+		if (len > 300) { /* of a long one its own hash, so that all of it counts */
+			SHA256((const unsigned char *)pieces[i].p, len, in + n);
+			n += SHA256_DIGEST_LENGTH;
+		} else if (len) {
+			memcpy(in + n, pieces[i].p, len);
+			n += len;
+		}
+		in[n++] = 0;
+	}
+	for (int shift = 24; shift >= 0; shift -= 8)
+		in[n++] = (unsigned char)(m->cseq >> shift);
+	SHA256(in, n, md);
+	uint32_t bits = 0;
+	int have = 0;
+	size_t at = 0;
+	for (size_t k = 0; k < 26; k++) {
+		if (have < 5) {
+			bits = bits << 8 | md[at++];
+			have += 8;
+		}
+		have -= 5;
+		id[k] = base32[bits >> have & 31];
+	}
+	id[26] = '\0';
+}
+
+static void put_attr(struct buf *b, const char *name, struct slice value)
+{
+	buf_putc(b, ' ');
+	buf_puts(b, name);
+	buf_put(b, S("='"));
+	xml_escape(b, value);
+	buf_putc(b, '\'');
+}
+
+static void put_element(struct buf *b, const char *name, struct slice lang, struct slice text)
+{
+	buf_putc(b, '<');
+	buf_puts(b, name);
+	if (lang.len)
+		put_attr(b, "xml:lang", lang);
+	buf_putc(b, '>');
+	interwork_put_body(b, text);
+	buf_put(b, S("</"));
+	buf_puts(b, name);
+	buf_putc(b, '>');
+}
+
+static struct slice header_value(const struct sip_msg *m, enum sip_hdr id)
+{
+	const struct sip_header *h = sip_msg_header(m, id, 0);
+	return h ? h->value : SLICE_NONE;
+}
+
+/* Date of the message, when it has one. */
+static bool sent_at(const struct sip_msg *m, int64_t *ret)
+{
+	return interwork_date_parse(header_value(m, SIP_H_DATE), ret);
+}
+
+static bool is_expired(const struct sip_msg *m, int64_t now)
+{
+	uint32_t seconds;
+	int64_t date;
+	return sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &seconds) && sent_at(m, &date) && date + (int64_t)seconds < now;
+}
+
+static bool is_encoded(const struct sip_msg *m)
+{
+	struct sip_values it = {0};
+	struct slice v;
+	while (sip_msg_next_value(m, SIP_H_CONTENT_ENCODING, &it, &v))
+		if (!slice_ieq(v, S("identity")))
+			return true;
+	return false;
+}
+
+static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct content *c, const struct interwork_im_rules *rules, struct slice id)
+{
+	const struct sip_msg *m = in->msg;
+	struct slice lang = c->lang.len ? c->lang : interwork_lang(header_value(m, SIP_H_CONTENT_LANGUAGE));
+	struct slice thread = m->call_id;
+	int64_t date;
+
+	buf_put(b, S("<message"));
+	put_attr(b, "from", in->from->full);
+	put_attr(b, "to", in->to->full);
+	put_attr(b, "id", id);
+	if (!rules->type_normal)
+		buf_put(b, S(" type='chat'"));
+	if (lang.len)
+		put_attr(b, "xml:lang", lang);
+	buf_putc(b, '>');
+
+	if (!c->subject.p)
+		c->subject = header_value(m, SIP_H_SUBJECT);
+	struct slice subject = interwork_line(c->arena, c->subject, MAX_SUBJECT);
+	if (subject.len)
+		put_element(b, "subject", slice_ieq(c->subject_lang, lang) ? SLICE_NONE : c->subject_lang, subject);
+	put_element(b, "body", SLICE_NONE, c->text);
+	if (thread.len <= MAX_CALL_ID && in->call_id_seen && in->call_id_seen(in->ctx, m->call_id, &thread) && thread.len)
+		put_element(b, "thread", SLICE_NONE, thread);
+	buf_put(b, S("<origin-id xmlns='urn:xmpp:sid:0'"));
+	put_attr(b, "id", id);
+	buf_put(b, S("/>"));
+	if (sent_at(m, &date) && in->now - date > MAX_SKEW) {
+		buf_put(b, S("<delay xmlns='urn:xmpp:delay'"));
+		put_attr(b, "stamp", stanza_time_format(c->arena, date * 1000));
+		buf_put(b, S("/>"));
+	}
+	if (m->max_forwards > 0) {
+		buf_put(b, S("<headers xmlns='http://jabber.org/protocol/shim'><header name='Max-Forwards'>"));
+		buf_u64(b, (uint64_t)m->max_forwards - 1);
+		buf_put(b, S("</header></headers>"));
+	}
+	buf_put(b, S("</message>"));
+}
+
+struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a, const struct interwork_im_in *in,
+						 const struct interwork_im_rules *rules, struct slice *ret_id)
+{
+	const struct sip_msg *m = in->msg;
+	struct content c = {.arena = a, .from = in->from};
+	struct mime_part whole = {.type = header_value(m, SIP_H_CONTENT_TYPE), .body = m->body};
+	struct slice disposition = header_value(m, SIP_H_CONTENT_DISPOSITION), handling;
+	char id[27];
+
+	if (m->max_forwards == 0)
+		return refuse(REASON_SIP_TOO_MANY_HOPS, "no hops are left");
+	if (is_encoded(m)) {
+		struct interwork_im_verdict v = refuse(REASON_CONTENT_TYPE, "a compressed body");
+		v.header_name = S("Accept-Encoding");
+		v.header_value = S("identity");
+		return v;
+	}
+	if (m->body.len == 0)
+		return drop(INTERWORK_IM_EMPTY);
+	struct interwork_im_verdict v = take(&c, &whole, 0);
+	if (v.action != INTERWORK_IM_PASS)
+		return v;
+	if (!is_displayed(disposition)) /* RFC 3261 20.11: required unless it says otherwise */
+		return mime_param(disposition, S("handling"), a, &handling) && slice_ieq(handling, S("optional"))
+			       ? drop(INTERWORK_IM_EMPTY)
+			       : unsupported("a content disposition that cannot be shown");
+	if (is_expired(m, in->now))
+		return drop(INTERWORK_IM_EXPIRED);
+
+	stanza_hash(m, id);
+	size_t start = b->len;
+	bool was_ok = buf_ok(b);
+	write_stanza(b, in, &c, rules, slice_of(id, 26));
+	if (!buf_ok(b) || b->len - start > rules->max_stanza) {
+		buf_truncate(b, start);
+		b->failed = !was_ok;
+		return refuse(REASON_CONTENT_TOO_LARGE, "the stanza would be larger than XMPP servers accept");
+	}
+	if (ret_id)
+		*ret_id = arena_dup(a, slice_of(id, 26));
+	return v;
+}
