@@ -32,8 +32,9 @@ struct sip_framer {
 	/* private; offsets from the start of what is not consumed yet */
 	size_t start, line, scan, field, head; /* head: octets up to and with the blank line, 0 while unknown */
 	bool in_length;         /* the field that begins at `field` is a Content-Length */
-	int64_t length;         /* its value, -1 while unseen */
-	struct sip_fault fault; /* status != 0 or text set: the stream is broken for good */
+	bool done;              /* the header is complete or broken for good */
+	int64_t length;         /* the value of Content-Length, -1 while unseen */
+	struct sip_fault fault; /* the first one */
 };
 
 /* lim is borrowed: max_message bounds start line to end of body, max_line the start line. */

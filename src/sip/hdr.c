@@ -75,17 +75,32 @@ static enum sip_hdr candidate(struct slice n)
 	}
 }
 
-static bool same_name(struct slice known, struct slice n)
+/* Both are names of the same length >= 2: with bit 5 set, a letter meets only its other case and "-" only itself. The last octets
+ * are compared by a load that overlaps the one before. */
+static bool same_name(const char *a, const char *b, size_t n)
 {
-	if (known.len != n.len)
-		return false;
-	if (memcmp(known.p, n.p, n.len) == 0)
+	const uint64_t fold = UINT64_C(0x2020202020202020);
+	uint64_t x, y;
+	uint32_t v, w;
+	if (n >= 8) {
+		for (size_t i = 0; i < n; i += 8) {
+			size_t at = i + 8 <= n ? i : n - 8;
+			memcpy(&x, a + at, 8);
+			memcpy(&y, b + at, 8);
+			if ((x ^ y) & ~fold)
+				return false;
+		}
 		return true;
-	/* both are tokens: with bit 5 set, a letter can only meet its other case and "-" only itself */
-	for (size_t i = 0; i < n.len; i++)
-		if ((known.p[i] | 32) != (n.p[i] | 32))
-			return false;
-	return true;
+	}
+	if (n >= 4) {
+		memcpy(&v, a, 4);
+		memcpy(&w, b, 4);
+		x = v ^ w;
+		memcpy(&v, a + n - 4, 4);
+		memcpy(&w, b + n - 4, 4);
+		return !((x | (v ^ w)) & ~fold);
+	}
+	return (a[0] | 32) == (b[0] | 32) && (a[1] | 32) == (b[1] | 32) && (a[n - 1] | 32) == (b[n - 1] | 32);
 }
 
 enum sip_hdr sip_hdr_of(struct slice name)
@@ -93,7 +108,7 @@ enum sip_hdr sip_hdr_of(struct slice name)
 	if (name.len < 2)
 		return name.len ? (enum sip_hdr)compact_ids[(unsigned char)sip_lower(*name.p)] : SIP_H_OTHER;
 	enum sip_hdr id = candidate(name);
-	return id != SIP_H_OTHER && same_name(names[id], name) ? id : SIP_H_OTHER;
+	return id != SIP_H_OTHER && same_name(names[id].p, name.p, name.len) ? id : SIP_H_OTHER;
 }
 
 static const struct slice methods[] = {
@@ -112,7 +127,7 @@ struct slice sip_method_name(enum sip_method m)
 enum sip_method sip_method_of(struct slice name)
 {
 	for (size_t i = 1; i < N_METHODS; i++)
-		if (slice_eq(methods[i], name))
+		if (methods[i].len == name.len && *methods[i].p == *name.p && memcmp(methods[i].p, name.p, name.len) == 0)
 			return (enum sip_method)i;
 	return SIP_METHOD_OTHER;
 }

@@ -3,6 +3,9 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include "sip/msg.h"
 
 enum {
@@ -49,12 +52,45 @@ static inline struct slice sip_trim(struct slice s)
 /* Cuts the longest prefix of octets in `classes` off *s. */
 static inline struct slice sip_take(struct slice *s, int classes)
 {
-	size_t n = 0;
-	while (n < s->len && sip_is(s->p[n], classes))
-		n++;
-	struct slice head = slice_first(*s, n);
-	*s = slice_skip(*s, n);
-	return head;
+	struct slice in = *s;
+	if (!in.len)
+		return in;
+	const char *p = in.p, *end = in.p + in.len;
+	while (p < end && sip_is(*p, classes))
+		p++;
+	*s = slice_of(p, (size_t)(end - p));
+	return slice_of(in.p, (size_t)(p - in.p));
+}
+
+/* Does a name equal this lower-case word of letters, without case? Only a letter of either case becomes a lower-case letter by bit 5. */
+static inline bool sip_word(struct slice token, const char *word, size_t n)
+{
+	unsigned differ = 0;
+	if (token.len != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		differ |= (unsigned)((token.p[i] | 32) ^ word[i]);
+	return !differ;
+}
+#define SIP_WORD(token, lit) sip_word((token), "" lit, sizeof(lit) - 1)
+
+/* Index of the first control character but HTAB in p[0 .. n), or n. The line scanner of the parser and of the framer. */
+static inline size_t sip_find_control(const char *p, size_t n)
+{
+	size_t i = 0;
+#ifdef __SSE2__
+	const __m128i low = _mm_set1_epi8(31), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(127);
+	for (; i + 16 <= n; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		__m128i c = _mm_andnot_si128(_mm_cmpeq_epi8(v, tab), _mm_cmpeq_epi8(_mm_min_epu8(v, low), v));
+		int mask = _mm_movemask_epi8(_mm_or_si128(c, _mm_cmpeq_epi8(v, del)));
+		if (mask)
+			return i + (size_t)__builtin_ctz((unsigned)mask);
+	}
+#endif
+	while (i < n && !sip_is(p[i], SIP_C_CTL))
+		i++;
+	return i;
 }
 
 static inline bool sip_is_token(struct slice s)

@@ -34,24 +34,6 @@ static void bad(struct parser *p, const char *text)
 	fail(p, ENTENTE_ESYNTAX, 400, text);
 }
 
-/* Any control character but HTAB, eight octets at a time; text above 127 is not one. */
-static bool has_control(struct slice s)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-	size_t i = 0;
-	for (; i + 8 <= s.len; i += 8) {
-		uint64_t v;
-		memcpy(&v, s.p + i, 8);
-		uint64_t del = v ^ (ones * 127);
-		if ((((v - ones * 32) & ~v) | ((del - ones) & ~del)) & high)
-			break; /* may be a HTAB; the octets decide */
-	}
-	for (; i < s.len; i++)
-		if (sip_is(s.p[i], SIP_C_CTL))
-			return true;
-	return false;
-}
-
 /* RFC 3261 25.1: quoted-pair lets any octet but CR and LF stand in a quoted string. */
 static bool controls_escaped(struct slice s)
 {
@@ -71,18 +53,25 @@ static bool controls_escaped(struct slice s)
 /* Takes one line off p->rest, without its CRLF. False at the end of the octets or at a line that has no end. */
 static bool next_line(struct parser *p, struct slice *ret)
 {
-	ptrdiff_t n = slice_find_chr(p->rest, '\n');
-	if (n < 0)
-		return false;
-	struct slice line = slice_first(p->rest, (size_t)n);
-	p->rest = slice_skip(p->rest, (size_t)n + 1);
-	if (line.len && line.p[line.len - 1] == '\r')
-		line.len--;
-	else
-		bad(p, "Bare LF in the header");
-	if (has_control(line) && !controls_escaped(line))
+	const char *s = p->rest.p;
+	size_t n = p->rest.len, i = 0;
+	bool odd = false;
+	for (;; i++) {
+		i += sip_find_control(s + i, n - i);
+		if (i == n)
+			return false;
+		if (s[i] == '\r' && i + 1 < n && s[i + 1] == '\n')
+			break;
+		if (s[i] == '\n') {
+			bad(p, "Bare LF in the header");
+			break;
+		}
+		odd = true;
+	}
+	*ret = slice_of(s, i);
+	if (odd && !controls_escaped(*ret))
 		bad(p, "Control character in the header");
-	*ret = line;
+	p->rest = slice_skip(p->rest, i + (s[i] == '\r' ? 2 : 1));
 	return true;
 }
 
@@ -123,10 +112,12 @@ static bool read_fields(struct parser *p)
 			fail(p, ENTENTE_ELIMIT, 400, "Header field too long");
 			continue;
 		}
-		struct slice s = field, name = sip_take(&s, SIP_C_TOKEN);
-		while (s.len && (*s.p == ' ' || *s.p == '\t'))
-			s = slice_skip(s, 1);
-		if (!name.len || !s.len || *s.p != ':') {
+		const char *colon = memchr(field.p, ':', field.len);
+		struct slice name = slice_of(field.p, colon ? (size_t)(colon - field.p) : 0);
+		while (name.len && (name.p[name.len - 1] == ' ' || name.p[name.len - 1] == '\t'))
+			name.len--;
+		enum sip_hdr id = sip_hdr_of(name);
+		if (id == SIP_H_OTHER && !sip_is_token(name)) {
 			bad(p, "Malformed header field");
 			continue;
 		}
@@ -139,9 +130,9 @@ static bool read_fields(struct parser *p)
 			fail(p, ENTENTE_ELIMIT, 513, "Message too large");
 			return false;
 		}
-		h->id = sip_hdr_of(name);
+		h->id = id;
 		h->name = name;
-		h->value = sip_trim(slice_skip(s, 1));
+		h->value = sip_trim(slice_of(colon + 1, (size_t)(field.p + field.len - colon - 1)));
 		h->line = slice_of(start, (size_t)(p->rest.p - start));
 	}
 }
@@ -169,7 +160,8 @@ static void start_line(struct parser *p, struct sip_msg *m, struct slice line)
 		uint64_t status;
 		m->is_request = false;
 		p->unanswerable = true;
-		if (!slice_istarts(line, S("SIP/2.0 ")) || line.len < 12 || line.p[11] != ' ' ||
+		/* without a reason phrase its space is sometimes forgotten */
+		if (!slice_istarts(line, S("SIP/2.0 ")) || line.len < 11 || (line.len > 11 && line.p[11] != ' ') ||
 		    !slice_u64(slice_of(line.p + 8, 3), 699, &status) || status < 100) {
 			bad(p, "Malformed status line");
 			return;

@@ -15,7 +15,7 @@ struct sip_uas_caps {
 	bool proxy;                   /* RFC 3261 16.3: Proxy-Require, Max-Forwards 0 refused; the rest is the far end's affair */
 	unsigned schemes;             /* Request-URI: 1u << enum sip_scheme | ... */
 	struct sip_slices extensions; /* option tags */
-	struct sip_slices types;      /* bodies we read: "text/plain", "multipart/" + "*" as "multipart/*" */
+	struct sip_slices types;      /* bodies we read, also ranges: "text/plain", "multipart" slash star */
 	struct sip_slices encodings;  /* content codings beside identity */
 	struct sip_slices produces;   /* bodies that a 2xx of ours carries; empty: none, Accept is not looked at */
 };
@@ -27,8 +27,9 @@ struct sip_uas_verdict {
 	struct slice value;
 };
 
-/* In this order: scheme of the Request-URI (416), Max-Forwards 0 (483; proxies, and never OPTIONS to a UAS), Require or Proxy-Require
- * (420 with Unsupported; not for ACK and CANCEL), malformed Contact or Route (400), then for a UAS with a body:
- * Content-Disposition handling=optional lets any body pass, Content-Encoding (415 with Accept-Encoding), Content-Type (415 with
- * Accept), Accept against what we produce (406). Values are made in the arena. Returns verdict.status. */
-int sip_uas_check(const struct sip_msg *req, const struct sip_uas_caps *caps, struct arena *a, struct sip_uas_verdict *ret);
+/* In this order: scheme of the Request-URI (416), Max-Forwards 0 in a proxy (483; answer OPTIONS before asking, where wanted), Require
+ * or Proxy-Require (420 with Unsupported; not for ACK and CANCEL), malformed Route or, for a UAS, Contact (400); then for a UAS with a
+ * body that Content-Disposition does not make optional: Content-Encoding (415 with Accept-Encoding), Content-Type missing (400) or not
+ * among ours (415 with Accept); last Accept against what we produce (406). Values are made in the arena; names and literals are static.
+ * Returns verdict.status. */
+int sip_uas_check(const struct sip_msg *m, const struct sip_uas_caps *c, struct arena *a, struct sip_uas_verdict *ret);

@@ -10,15 +10,15 @@ enum { MAX_COMPARED = 32 };
 
 static enum sip_scheme scheme_of(struct slice s)
 {
-	if (slice_ieq(s, S("sip")))
+	if (SIP_WORD(s, "sip"))
 		return SIP_SCHEME_SIP;
-	if (slice_ieq(s, S("sips")))
+	if (SIP_WORD(s, "sips"))
 		return SIP_SCHEME_SIPS;
-	if (slice_ieq(s, S("tel")))
+	if (SIP_WORD(s, "tel"))
 		return SIP_SCHEME_TEL;
-	if (slice_ieq(s, S("im")))
+	if (SIP_WORD(s, "im"))
 		return SIP_SCHEME_IM;
-	if (slice_ieq(s, S("pres")))
+	if (SIP_WORD(s, "pres"))
 		return SIP_SCHEME_PRES;
 	return SIP_SCHEME_OTHER;
 }
@@ -26,15 +26,14 @@ static enum sip_scheme scheme_of(struct slice s)
 /* Every octet of s is in `classes` or part of a whole escape. */
 static bool chars_ok(struct slice s, int classes)
 {
-	for (size_t i = 0; i < s.len;) {
-		if (sip_is(s.p[i], classes))
-			i++;
-		else if (s.p[i] == '%' && s.len - i >= 3 && hex_value(s.p[i + 1]) >= 0 && hex_value(s.p[i + 2]) >= 0)
-			i += 3;
-		else
+	for (;;) {
+		sip_take(&s, classes);
+		if (!s.len)
+			return true;
+		if (*s.p != '%' || s.len < 3 || hex_value(s.p[1]) < 0 || hex_value(s.p[2]) < 0)
 			return false;
+		s = slice_skip(s, 3);
 	}
-	return true;
 }
 
 int sip_uri_parse(struct slice text, struct sip_uri *ret)

@@ -36,7 +36,7 @@ static int addr_params(struct slice s, struct sip_addr *a)
 	struct slice name, value;
 	int rc;
 	while ((rc = sip_next_param(&s, &name, &value)) > 0) {
-		if (name.len == 3 && slice_ieq(name, S("tag"))) {
+		if (SIP_WORD(name, "tag")) {
 			if (a->tag.len || !sip_is_token(value))
 				return ENTENTE_ESYNTAX;
 			a->tag = value;
@@ -125,11 +125,11 @@ int sip_via_read(struct slice value, struct sip_via *ret)
 	ret->params = slice_skip(s, 1);
 	while ((rc = sip_next_param(&s, &name, &v)) > 0) {
 		uint64_t port = 0;
-		if (name.len == 6 && slice_ieq(name, S("branch")) && !ret->branch.len) {
+		if (SIP_WORD(name, "branch") && !ret->branch.len) {
 			ret->branch = v;
-		} else if (name.len == 8 && slice_ieq(name, S("received")) && !ret->received.len) {
+		} else if (SIP_WORD(name, "received") && !ret->received.len) {
 			ret->received = v;
-		} else if (name.len == 5 && slice_ieq(name, S("rport"))) {
+		} else if (SIP_WORD(name, "rport")) {
 			if (v.len && !slice_u64(v, UINT16_MAX, &port))
 				return ENTENTE_ESYNTAX;
 			ret->rport = true;
@@ -151,7 +151,11 @@ int sip_via_parse(struct slice value, struct sip_via *ret)
 /* The end of the comma-separated item that s begins with: the index of its comma, or s.len. */
 static size_t item_end(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++) {
+	const char *comma = memchr(s.p, ',', s.len);
+	size_t i = 0, plain = comma ? (size_t)(comma - s.p) : s.len;
+	if (!comma || (!memchr(s.p, '"', plain) && !memchr(s.p, '<', plain)))
+		return plain;
+	for (; i < s.len; i++) {
 		if (s.p[i] == ',')
 			return i;
 		if (s.p[i] == '"') {
