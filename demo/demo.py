@@ -96,7 +96,8 @@ class Demo:
         self.started("Kamailio, the SIP server of contoso.test, 127.0.0.11", lab.home)
         self.started("Prosody, the XMPP server of fabrikam.test, 127.0.0.21", lab.xmpp)
         self.words("Certificates for all three come from a demo authority that was just made.")
-        self.step("Start Entente", "Its whole configuration is this file; the partners are not in it, they are managed while it runs:")
+        self.step("Start Entente", """Its whole configuration is this file. The partners are not in it, they are
+            managed while it runs.""")
         with open(lab.entented.config, encoding="utf-8") as f:
             for line in f.read().rstrip().splitlines()[2:]:
                 print(paint("dim", f"     {line}"))
@@ -181,28 +182,29 @@ class Demo:
 
     def refusal(self):
         romeo = self.romeo
-        self.step("A refusal, and why", """litware.test is on the same XMPP server, but nobody made it a partner. tybalt@litware.test
-            writes to romeo, romeo writes to tybalt. Both are refused, and both are told so.""")
+        self.step("A refusal, and why", """litware.test is on the same XMPP server, but nobody made it a partner.
+            tybalt@litware.test writes to romeo, romeo writes to tybalt. Both are refused, and both are told so.""")
         tybalt = self.lab.xmpp_user("tybalt@litware.test")
         self.ladder.actors("romeo", "tybalt")
         answer = romeo.message(tybalt.name, "Tybalt, you rat-catcher!")
         reason = (answer.get("entente-reason") or "").split(";")[0].strip()
         if answer.status != 403 or reason != "policy/partner-unknown":
-            raise LabError(f"romeo's message should be refused with 403 policy/partner-unknown, but got {answer.status} {reason!r}")
+            raise LabError(f"romeo should get 403 with policy/partner-unknown, but got {answer.status} with {reason!r}")
         number = tybalt.message(romeo.name, "Thou art a villain.")
         tybalt.expect_error(romeo.name, id=number, timeout=40)
         romeo.expect_no_message(tybalt.name, 0.5)
         tybalt.expect_no_message(romeo.name, 0.5)
         self.right(f"refused in both directions; romeo's client is told the reason: {reason}")
         self.words("The administrator asks why, before or after it happened:")
-        said = self.admin("explain", "--from", f"sip:{romeo.name}", "--to", f"xmpp:{tybalt.name}", "--kind", "message", status=None)
+        said = self.admin("explain", "--from", f"sip:{romeo.name}", "--to", f"xmpp:{tybalt.name}", "--kind", "message",
+                          status=None)
         if "policy/partner-unknown" not in said:
             raise LabError("entente explain should name policy/partner-unknown")
 
     def errors(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Errors travel back", """juliet writes to somebody whom contoso.test does not have; romeo writes to somebody whom
-            fabrikam.test does not have. Each gets the error in the language of the own system.""")
+        self.step("Errors travel back", """juliet writes to somebody whom contoso.test does not have; romeo writes to somebody
+            whom fabrikam.test does not have. Each gets the error in the language of the own system.""")
         self.ladder.actors("romeo", "juliet")
         number = juliet.message("nobody@contoso.test", "Anybody home?")
         juliet.expect_error("nobody@contoso.test", "service-unavailable", id=number, timeout=SOON)

@@ -109,7 +109,8 @@ def types(lab):
 def stray_error(lab):
     romeo, juliet = lab.couple()
     juliet.message(romeo.name, "was it you?", kind="error",
-                   extra='<error xmlns="jabber:client" type="cancel"><item-not-found xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error>')
+                   extra='<error xmlns="jabber:client" type="cancel">'
+                         '<item-not-found xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error>')
     romeo.expect_no_message(juliet.name, 1.5)
     juliet.seen.refuse("got an answer to an error", lambda e: e.kind == "error", 0)
 
@@ -127,7 +128,8 @@ def encrypted(lab):
 @scenario("an expired message is not shown")
 def expired(lab):
     romeo, juliet = lab.couple()
-    check_status(romeo.message(juliet.name, "too late", headers=[("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Expires", "60")]), "2xx")
+    written = [("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Expires", "60")]
+    check_status(romeo.message(juliet.name, "too late", headers=written), "2xx")
     juliet.expect_no_message(romeo.name, 1)
 
 

@@ -65,7 +65,8 @@ def impossible(lab):
 def methods(lab):
     romeo, juliet = lab.couple()
     check_status(romeo.request("PUBLISH", "sip:" + juliet.name, [("Event", "presence"), ("Expires", "60")]), 405, 489, 501)
-    check_status(romeo.request("REFER", "sip:" + juliet.name, [("Contact", romeo.contact), ("Refer-To", "<sip:x@y.test>")]), 405, 501)
+    refer = [("Contact", romeo.contact), ("Refer-To", "<sip:x@y.test>")]
+    check_status(romeo.request("REFER", "sip:" + juliet.name, refer), 405, 501)
 
 
 @scenario("a partner whose server is not there: 4xx or 504, soon")

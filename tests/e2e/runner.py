@@ -18,7 +18,8 @@ from lab import Lab                         # noqa: E402
 from daemon import BUILD                    # noqa: E402
 from waiting import LabError                # noqa: E402
 
-TOPICS = ["im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "streams", "home", "real_client"]
+TOPICS = ["im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "streams", "home",
+          "real_client"]
 LIMIT = 240     # seconds for one scenario
 
 

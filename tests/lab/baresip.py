@@ -25,8 +25,8 @@ class Baresip(Process):
         self.contact, self.control_port = contact, control_port
         folder = f"{run}/baresip-{name.split('@')[0]}"
         os.makedirs(folder, exist_ok=True)
-        peers.render("baresip.config.in", f"{folder}/config", IP=ip, TRANSPORT=transport, MODULES=modules[0], CONTROL=control_port,
-                     CONSOLE=control_port + 1000)
+        peers.render("baresip.config.in", f"{folder}/config", IP=ip, TRANSPORT=transport, MODULES=modules[0], 
+                     CONTROL=control_port, CONSOLE=control_port + 1000)
         home = f"{peers.HOME}:5060"
         for file, text in (
                 ("accounts", f'<sip:{name};transport={transport}>;outbound="sip:{home};transport={transport}";'

@@ -17,12 +17,14 @@ def write(aor, tuple_id, basic="open", activity=None, note=None, priority=None, 
              ' xmlns:dm="urn:ietf:params:xml:ns:pidf:data-model" xmlns:rpid="urn:ietf:params:xml:ns:pidf:rpid"'
              f' entity={quoteattr("sip:" + aor)}>\n <tuple id={quoteattr(tuple_id)}><status><basic>{basic}</basic></status>']
     if contact:
-        parts.append(f"<contact{'' if priority is None else f' priority={quoteattr(str(priority))}'}>{escape(contact)}</contact>")
+        rank = "" if priority is None else f" priority={quoteattr(str(priority))}"
+        parts.append(f"<contact{rank}>{escape(contact)}</contact>")
     if note is not None:
         parts.append(f"<note>{escape(note)}</note>")
     parts.append("</tuple>\n")
     if activity:
-        parts.append(f' <dm:person id={quoteattr("p" + tuple_id)}><rpid:activities><rpid:{activity}/></rpid:activities></dm:person>\n')
+        parts.append(f' <dm:person id={quoteattr("p" + tuple_id)}><rpid:activities><rpid:{activity}/></rpid:activities>'
+                     "</dm:person>\n")
     parts.append("</presence>\n")
     return "".join(parts).encode("utf-8")
 

@@ -90,6 +90,8 @@ class SipTransport:
 
     def _send(self, data, mark=""):
         self._write("out", data, mark)
+        if not self._open:
+            raise LabError(f"{self.owner} is closed")
         if self.transport == "udp":
             self._udp.sendto(data, self.proxy)
             return

@@ -174,7 +174,7 @@ class SipUser:
 
     def expect_message(self, from_, body=None, timeout=10):
         what = f"received a message from {from_}" + (f" with text {body[:60]!r}" if body is not None else "")
-        return self.seen.expect(what, lambda e: e.kind == "message" and e.from_ == from_ and (body is None or e.body == body), timeout)
+        return self.seen.expect(what, lambda e: e.kind == "message" and e.from_ == from_ and body in (None, e.body), timeout)
 
     def expect_no_message(self, from_, seconds=2):
         self.seen.refuse(f"received a message from {from_}", lambda e: e.kind == "message" and e.from_ == from_, seconds)

@@ -260,7 +260,8 @@ class XmppUser:
             return
         event.error_type, event.by = error.get("type"), error.get("by")
         event.text = error.findtext(STANZAS + "text")
-        event.condition = next((c.tag[len(STANZAS):] for c in error if c.tag.startswith(STANZAS) and c.tag != STANZAS + "text"), None)
+        names = [c.tag[len(STANZAS):] for c in error if c.tag.startswith(STANZAS)]
+        event.condition = next((name for name in names if name != "text"), None)
         event.details = [c.tag for c in error if not c.tag.startswith(STANZAS)]
 
     def expect_message(self, from_, body=None, timeout=10):

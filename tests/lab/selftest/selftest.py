@@ -6,6 +6,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from lab import Lab             # noqa: E402
+from standin import StandIn     # noqa: E402
 from waiting import LabError    # noqa: E402
 
 TEXT = "Grüße, 世界 \U0001f600 <b>&amp; \"quotes\"</b>"
@@ -59,6 +60,23 @@ def home_restart(lab):
     mercutio.publish(activity="away")       # 412, then afresh
     subscription.refresh()                  # 481, then a new dialog
     romeo.expect_presence(mercutio.name, show="away")
+
+
+def other_domains(transport):
+    """Kamailio hands other domains to where entented will be, and lets dialogs pass both ways."""
+    with Lab(entented=False, transport=transport) as lab:
+        standin = StandIn(transport, f"{lab.run}/sip-users.log")
+        for device in ("udp", "tcp"):
+            romeo, _ = two(lab, device)
+            answer = romeo.message("juliet@fabrikam.test", "hello")
+            assert answer.status == 403 and answer.get("entente-reason") == "policy/partner-unknown", answer.first_line()
+            subscription = romeo.subscribe("juliet@fabrikam.test")
+            romeo.expect_presence("juliet@fabrikam.test", show="away")
+            assert subscription.refresh().status == 200
+            romeo.expect_presence("juliet@fabrikam.test", show="away")
+            subscription.end()
+            romeo.expect_presence("juliet@fabrikam.test", state="terminated")
+        standin.close()
 
 
 def real_client(lab):
@@ -115,6 +133,22 @@ def xmpp_restart(lab):
 def main():
     peer = sys.argv[2] if sys.argv[1:2] == ["--peer"] else "prosody"
     passed = failed = 0
+    steps = []
+
+    def run(logs=None, after=None):
+        nonlocal passed, failed
+        for name, step in steps:
+            start = time.monotonic()
+            try:
+                step()
+                passed += 1
+                print(f"ok {name} ({time.monotonic() - start:.1f}s)", flush=True)
+            except (LabError, AssertionError) as e:
+                failed += 1
+                print(f"not ok {name}: {e or type(e).__name__}" + (f"\n  logs: {logs}" if logs else ""), flush=True)
+            if after:
+                after()
+
     with Lab(peer=peer, entented=False) as lab:
         steps = [("SIP messages over udp", lambda: sip_messages(lab, "udp")),
                  ("SIP messages over tcp", lambda: sip_messages(lab, "tcp")),
@@ -125,16 +159,9 @@ def main():
                  (f"messages and presence inside {peer}", lambda: xmpp_all(lab)),
                  (f"two domains on one {peer}", lambda: xmpp_other_domain(lab)),
                  (f"{peer} restarts", lambda: xmpp_restart(lab))]
-        for name, step in steps:
-            start = time.monotonic()
-            try:
-                step()
-                passed += 1
-                print(f"ok {name} ({time.monotonic() - start:.1f}s)", flush=True)
-            except (LabError, AssertionError) as e:
-                failed += 1
-                print(f"not ok {name}: {e or type(e).__name__}\n  logs: {lab.run}", flush=True)
-            lab.close_users()
+        run(lab.run, lab.close_users)
+    steps = [(f"other domains over {t}", lambda t=t: other_domains(t)) for t in ("udp", "tcp")]
+    run()
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
