@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab proves itself: Kamailio between two SIP users, the XMPP server between two XMPP users. No entented."""
 import os
+import shutil
 import sys
 import time
 
@@ -77,6 +78,7 @@ def other_domains(transport):
             subscription.end()
             romeo.expect_presence("juliet@fabrikam.test", state="terminated")
         standin.close()
+    shutil.rmtree(lab.run)
 
 
 def real_client(lab):
@@ -160,6 +162,8 @@ def main():
                  (f"two domains on one {peer}", lambda: xmpp_other_domain(lab)),
                  (f"{peer} restarts", lambda: xmpp_restart(lab))]
         run(lab.run, lab.close_users)
+    if not failed:
+        shutil.rmtree(lab.run)
     steps = [(f"other domains over {t}", lambda t=t: other_domains(t)) for t in ("udp", "tcp")]
     run()
     print(f"{passed} passed, {failed} failed")
