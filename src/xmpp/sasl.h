@@ -3,8 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
-
-#define XMPP_NS_SASL S("urn:ietf:params:xml:ns:xmpp-sasl")
+#include "xmpp/ns.h"
 
 /* Conditions of RFC 6120 6.5. */
 enum xmpp_sasl {

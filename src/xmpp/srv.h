@@ -37,6 +37,6 @@ typedef uint64_t xmpp_random(uint64_t n);
 
 /* Fills *ret with at least one target: by priority, by weight at random within a priority. The domain itself (port 5269) only when there is no SRV
  * answer at all. ENTENTE_ENOTFOUND, err XMPP_DNS: the domain says that it has no XMPP server (target "."), or no record is usable.
- * ENTENTE_EAUTH, err XMPP_DNS: the answer is bogus. Any thread if `random` allows. */
+ * ENTENTE_EAUTH, err XMPP_DNS: the answer is bogus. Any thread if `draw` allows. */
 int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records, size_t n,
-		     xmpp_random *random, struct entente_err *err);
+		     xmpp_random *draw, struct entente_err *err);

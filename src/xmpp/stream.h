@@ -7,8 +7,8 @@
  * xmpp_peer, which only this engine can make.
  *
  * The owner: makes the connection, starts the stream, feeds it, does TLS when asked, finds out what the authoritative server says when asked, and frees
- * the stream after close(). One thread; timers of the configuration's queue. Every function may be called from inside any callback, xmpp_stream_free
- * included (no callback follows it). Domains given to and by the engine are prepared (xmpp/jid.h). Slices in callbacks are valid during the call only.
+ * the stream after close(). One thread; timers of the configuration's queue. Every function but xmpp_stream_input may be called from inside any
+ * callback, xmpp_stream_free included (no callback follows it). Domains given to and by the engine are prepared (xmpp/jid.h). Slices in callbacks are valid during the call only.
  *
  * After authentication an element in and a stanza out allocate nothing but the element's arena. */
 #pragma once
