@@ -30,6 +30,16 @@ static const struct condition stream_conditions[] = {
 	C("unsupported-encoding", NULL), C("unsupported-feature", NULL), C("unsupported-stanza-type", NULL), C("unsupported-version", NULL),
 	C("xml-not-well-formed", "not-well-formed"), C("invalid-id", "invalid-from"),
 };
+/* Before RFC 3920 an error was a number only (XEP-0086); old servers still send no more than that. */
+static const struct {
+	struct slice code;
+	const char *condition;
+} legacy[] = {
+	C("302", "redirect"), C("400", "bad-request"), C("401", "not-authorized"), C("403", "forbidden"), C("404", "item-not-found"),
+	C("405", "not-allowed"), C("406", "not-acceptable"), C("407", "registration-required"), C("408", "remote-server-timeout"),
+	C("409", "conflict"), C("500", "internal-server-error"), C("501", "feature-not-implemented"), C("502", "service-unavailable"),
+	C("503", "service-unavailable"), C("504", "remote-server-timeout"), C("510", "service-unavailable"),
+};
 #define N(table) (sizeof(table) / sizeof *(table))
 
 static const struct condition *find(const struct condition *table, size_t n, struct slice name)
@@ -114,6 +124,15 @@ void xmpp_error_read(struct arena *a, const struct xml_node *stanza, struct xmpp
 	read_children(a, e, XMPP_NS_STANZAS, stanza_conditions, N(stanza_conditions), ret);
 	ret->type = xml_attr(e, S("type"));
 	ret->by = xml_attr(e, S("by"));
+	if (e && !xml_first(e)) {
+		struct slice code = xml_attr(e, S("code"));
+		for (size_t i = 0; i < N(legacy); i++)
+			if (slice_eq(legacy[i].code, code))
+				ret->condition = slice_str(legacy[i].condition);
+		ret->text = xml_text(e, a);
+	}
+	if (!ret->type.len)
+		ret->type = slice_str(xmpp_error_type(ret->condition));
 	if (!slice_eq(ret->condition, S("gone")) && !slice_eq(ret->condition, S("redirect")))
 		ret->address = SLICE_NONE;
 }

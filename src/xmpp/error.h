@@ -9,7 +9,8 @@
 struct xml_node *xmpp_error_reply(struct arena *a, const struct xml_node *stanza, struct slice type, struct slice condition,
 				  struct slice text, struct slice by);
 /* Reads the <error/> of a stanza: condition ("undefined-condition" when unknown or missing), type, human text and for gone/redirect the
- * address in the condition's character data. All may be empty but the condition. */
+ * address in the condition's character data. A number alone (XEP-0086) is understood. A missing type is filled from the condition; text,
+ * address and by may be empty. */
 struct xmpp_error {
 	struct slice condition, type, text, address, by;
 };

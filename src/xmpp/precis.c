@@ -189,7 +189,7 @@ static bool code_points_ok(const struct ustr *u, bool identifier)
 		int32_t at = i;
 		UChar32 c;
 		U16_NEXT(u->s, i, u->len, c);
-		switch (c == ' ' ? FREE_PVAL : derived(c)) {
+		switch (derived(c)) {
 		case PVALID:
 			break;
 		case FREE_PVAL:

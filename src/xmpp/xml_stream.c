@@ -133,6 +133,8 @@ static void on_end(void *arg, const XML_Char *name)
 	}
 	bool done = false;
 	enum xml_fault f = xml_builder_end(&x->b, &done);
+	if (done && token_end(x) - x->base > x->b.lim.max_bytes) /* a callback narrowed the limit while this was in expat already */
+		f = XML_FAULT_TOO_BIG;
 	if (f) {
 		fail(x, f, too_big);
 	} else if (done) {

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <stdio.h>
+#include "xmpp/xml_stream.h"
+
+#define HEAD "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='a.example'>"
+
+/* Everything that came out, as one text. */
+struct rec {
+	struct xml_stream *x;
+	struct arena_pool *pool;
+	struct buf log;
+	const char *stop_at;               /* name of the element to stop at; "open", "close" */
+	const struct xml_limits *then;     /* limits set when "auth" comes by */
+	bool refeed;
+	int refeed_rc;
+	struct xml_limits lim;
+};
+
+static void note(struct rec *r, const char *what, const struct xml_node *n)
+{
+	buf_puts(&r->log, what);
+	if (n)
+		xml_write(&r->log, n, S("jabber:server"));
+	buf_puts(&r->log, "|");
+}
+
+static bool is(const char *a, const char *b)
+{
+	return a && strcmp(a, b) == 0;
+}
+
+static void on_open(void *arg, const struct xml_node *h, struct slice default_ns)
+{
+	struct rec *r = arg;
+	note(r, "open ", h);
+	buf_put(&r->log, default_ns);
+	for (const struct xml_attr *at = h->attrs; at; at = at->next)
+		if (slice_eq(at->ns, XML_NS_XMLNS))
+			buf_printf(&r->log, " %.*s=%.*s", SFMT(at->name), SFMT(at->value));
+	buf_puts(&r->log, "|");
+	if (is(r->stop_at, "open"))
+		xml_stream_stop(r->x);
+}
+
+static void on_element(void *arg, struct xml_node *el, struct arena *a)
+{
+	struct rec *r = arg;
+	note(r, "", el);
+	if (r->stop_at && slice_eq(el->name, slice_str(r->stop_at)))
+		xml_stream_stop(r->x);
+	if (r->then && slice_eq(el->name, S("auth")))
+		xml_stream_set_limits(r->x, r->then);
+	if (r->refeed)
+		r->refeed_rc = xml_stream_feed(r->x, S("<x/>"), NULL, NULL, NULL);
+	arena_release(r->pool, a);
+}
+
+static void on_close(void *arg)
+{
+	struct rec *r = arg;
+	note(r, "close", NULL);
+	if (is(r->stop_at, "close"))
+		xml_stream_stop(r->x);
+}
+
+static const struct xml_stream_ops ops = {on_open, on_element, on_close};
+
+static void rec_open(struct rec *r)
+{
+	if (!r->lim.max_bytes)
+		r->lim = xml_limits_default;
+	r->pool = arena_pool_new(1 << 20, 4);
+	buf_init(&r->log, 1 << 22);
+	r->x = xml_stream_new(&ops, r, r->pool, &r->lim);
+}
+
+static void rec_close(struct rec *r)
+{
+	xml_stream_free(r->x);
+	arena_pool_free(r->pool);
+	buf_free(&r->log);
+}
+
+/* Feeds in pieces of `first` octets, then of `step`. */
+static int feed(struct rec *r, struct slice s, size_t first, size_t step, size_t *used, enum xml_fault *f)
+{
+	struct entente_err err = {0};
+	int rc = 0;
+	size_t n = first;
+	*used = 0;
+	*f = XML_FAULT_NONE;
+	while (s.len && !rc && !xml_stream_stopped(r->x)) {
+		size_t got = 0;
+		struct slice piece = slice_first(s, n);
+		rc = xml_stream_feed(r->x, piece, &got, f, &err);
+		*used += got;
+		if (!rc && !xml_stream_stopped(r->x))
+			assert_int_equal(got, piece.len);
+		s = slice_skip(s, piece.len);
+		n = step;
+	}
+	if (rc) {
+		assert_int_not_equal(*f, XML_FAULT_NONE);
+		assert_int_equal(rc, *f == XML_FAULT_TOO_BIG ? ENTENTE_ELIMIT : ENTENTE_ESYNTAX);
+		assert_int_equal(err.code, rc);
+		assert_int_equal(err.reason, REASON_XMPP_MALFORMED);
+		assert_true(err.text[0]);
+	}
+	return rc;
+}
+
+/* The input gives this log, fault and consumption whole, in single octets, and cut in two at every place. */
+static void check_with(const struct rec *like, struct slice in, enum xml_fault fault, const char *log, size_t used)
+{
+	for (size_t cut = 0; cut <= in.len + 1; cut++) {
+		struct rec r = *like;
+		size_t got;
+		enum xml_fault f;
+		rec_open(&r);
+		int rc = cut > in.len ? feed(&r, in, 1, 1, &got, &f) : feed(&r, in, cut ? cut : in.len, in.len, &got, &f);
+		if (f != fault || !slice_eq(buf_slice(&r.log), slice_str(log)))
+			print_message("# cut at %zu: fault %d, %.*s\n", cut, f, SFMT(buf_slice(&r.log)));
+		assert_int_equal(f, fault);
+		assert_int_equal(!rc, !fault);
+		assert_slice(buf_slice(&r.log), log);
+		if (!fault)
+			assert_int_equal(got, used);
+		rec_close(&r);
+	}
+}
+
+static void check(const char *in, enum xml_fault fault, const char *log)
+{
+	struct rec r = {0};
+	check_with(&r, slice_str(in), fault, log, strlen(in));
+}
+
+#define OPEN "open <stream xmlns='http://etherx.jabber.org/streams' from='a.example'/>|jabber:server stream=http://etherx.jabber.org/streams|"
+
+static void test_plain(void **state)
+{
+	(void)state;
+	check(HEAD "<message to='b'><body>hi</body></message> \r\n\t<presence/></stream:stream>", 0,
+	      OPEN "<message to='b'><body>hi</body></message>|<presence/>|close|");
+	/* text: entities, references, CDATA, line ends, several runs around an element, characters of 2, 3, 4 octets */
+	check(HEAD "<a>1 &lt;&amp;&gt;&quot;&apos;&#65;&#x1F600;\r\n2\r3<b/><![CDATA[<raw>]]] &x;]]>\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>", 0,
+	      OPEN "<a>1 &lt;&amp;&gt;\"'A\xf0\x9f\x98\x80\n2\n3<b/>&lt;raw&gt;]]] &amp;x;\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>|");
+	/* namespaces: default changed and taken back, prefixes, attributes in a namespace, xml:lang */
+	check(HEAD "<a><b xmlns='u:1'><c/><d xmlns=''/></b><p:e xmlns:p='u:2' p:f='1' f='2' xml:lang='de'/></a>", 0,
+	      OPEN "<a><b xmlns='u:1'><c/><d xmlns=''/></b><e xmlns='u:2' xmlns:ns1='u:2' ns1:f='1' f='2' xml:lang='de'/></a>|");
+	/* attribute values are normalised, quotes of both kinds */
+	check(HEAD "<a b=\"it's\tx\ny\" c='\"&#10;&#9;'/>", 0, OPEN "<a b='it&#39;s x y' c='&quot;&#10;&#9;'/>|");
+	/* the header alone; white space and a byte order mark before it; no declaration; no default namespace; foreign prefix; UTF-8 declared */
+	check("\n\r\t  " HEAD, 0, OPEN);
+	check("\xef\xbb\xbf" HEAD, 0, OPEN);
+	check("<a xmlns:db='x:y' v='1'>", 0, "open <a xmlns='' v='1'/>| db=x:y|");
+	check("<s:s xmlns:s='s'><a/></s:s>\n ", 0, "open <s xmlns='s'/>| s=s|<a xmlns=''/>|close|");
+	check("<?xml version='1.0' encoding='utf-8'?><a/>", 0, "open <a xmlns=''/>||close|");
+	check("<?xml version=\"1.0\" standalone='yes'?><a>", 0, "open <a xmlns=''/>||");
+	check("", 0, "");
+	check("  \n", 0, "");
+}
+
+static void test_faults(void **state)
+{
+	(void)state;
+	enum xml_fault nwf = XML_FAULT_NOT_WELL_FORMED, res = XML_FAULT_RESTRICTED, enc = XML_FAULT_ENCODING;
+	check(HEAD "<a></b>", nwf, OPEN);
+	check(HEAD "<a><b></a>", nwf, OPEN);
+	check(HEAD "<a x=1/>", nwf, OPEN);
+	check(HEAD "<a x='1' x='2'/>", nwf, OPEN);
+	check(HEAD "<a xmlns:p='u' xmlns:q='u' p:x='1' q:x='2'/>", nwf, OPEN);
+	check(HEAD "<a x='<'/>", nwf, OPEN);
+	check(HEAD "<p:a/>", nwf, OPEN);
+	check(HEAD "<a p:x='1'/>", nwf, OPEN);
+	check(HEAD "<a>&nbsp;</a>", nwf, OPEN);
+	check(HEAD "<a>&#0;</a>", nwf, OPEN);
+	check(HEAD "<a>&#xFFFE;</a>", nwf, OPEN);
+	check(HEAD "<a>&#xD800;</a>", nwf, OPEN);
+	check(HEAD "<a>\x01</a>", nwf, OPEN);
+	check(HEAD "<a>\xc3\x28</a>", nwf, OPEN);         /* broken sequence */
+	check(HEAD "<a>\xc0\xaf</a>", nwf, OPEN);         /* overlong */
+	check(HEAD "<a>\xed\xa0\x80</a>", nwf, OPEN);     /* surrogate */
+	check(HEAD "<a>\xf4\x90\x80\x80</a>", nwf, OPEN); /* past U+10FFFF */
+	check(HEAD "<a>\xef\xbf\xbe</a>", nwf, OPEN);     /* U+FFFE */
+	check(HEAD "<a>\xef\xbf\xbf</a>", nwf, OPEN);
+	check(HEAD "<a>]]></a>", nwf, OPEN);
+	check(HEAD "<a/></stream:stream><b/>", nwf, OPEN "<a/>|close|");
+	check(HEAD "</stream:stream>x", nwf, OPEN "close|");
+	check("GET / HTTP/1.1\r\n\r\n", nwf, "");
+	check("\x16\x03\x01\x02\x00\x01", nwf, ""); /* a TLS ClientHello */
+	check("<a xmlns:xml='urn:x'>", nwf, "");
+	check("<a xmlns:p=''>", nwf, "");
+	check(HEAD "<?xml version='1.0'?>", nwf, OPEN);
+
+	check(HEAD "<a><!-- c --></a>", res, OPEN);
+	check(HEAD "<!-- c -->", res, OPEN);
+	check(HEAD "<a><?pi x?></a>", res, OPEN);
+	check(HEAD "<?pi x?>", res, OPEN);
+	check("<!-- c -->" HEAD, res, "");
+	check("<?xml-stylesheet href='x'?><a>", res, "");
+	check("<!DOCTYPE a><a>", res, "");
+	check("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a>", res, "");
+	check("<!DOCTYPE a [<!ENTITY x 'y'><!ENTITY z '&x;&x;&x;'>]><a>&z;</a>", res, "");
+	check("<?xml version='1.0'?><!DOCTYPE a [<!ENTITY % p SYSTEM 'http://x/'> %p;]><a>", res, "");
+	check(HEAD "<!DOCTYPE a>", nwf, OPEN); /* no DOCTYPE is possible there */
+
+	check("<?xml version='1.0' encoding='ISO-8859-1'?><a>", enc, "");
+	check("<?xml version='1.0' encoding='UTF-16'?><a>", enc, "");
+	struct rec r = {0};
+	check_with(&r, S("\xff\xfe<\0a\0>\0"), enc, "", 0);
+	check_with(&r, S("\xfe\xff\0<\0a\0>"), enc, "", 0);
+	check_with(&r, S("<\0a\0>\0"), enc, "", 0);
+	check_with(&r, S("\0<\0a\0>"), enc, "", 0);
+	check_with(&r, S(" \n\0<\0a\0>"), enc, "", 0);
+
+	check(HEAD "<a/>text", XML_FAULT_BAD_FORMAT, OPEN "<a/>|");
+	check(HEAD "&#65;<a/>", XML_FAULT_BAD_FORMAT, OPEN);
+	check(HEAD "<![CDATA[x]]>", XML_FAULT_BAD_FORMAT, OPEN);
+}
+
+static void test_stop(void **state)
+{
+	(void)state;
+	/* whatever follows is not touched: not even looked at */
+	const char *const tls[] = {
+		HEAD "<starttls xmlns='t'/>", HEAD "<starttls xmlns='t'></starttls>", HEAD "<starttls xmlns='t'>\n<required/></starttls\n>",
+	};
+	const char *const log[] = {
+		OPEN "<starttls xmlns='t'/>|", OPEN "<starttls xmlns='t'/>|", OPEN "<starttls xmlns='t'>\n<required/></starttls>|",
+	};
+	static const char *const rest[] = {"", "<message/>", "\x16\x03\x01", "</stream:stream>", "<!-- -->", "\n"};
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = 0; j < sizeof rest / sizeof *rest; j++) {
+			char in[512];
+			int n = snprintf(in, sizeof in, "%s%s", tls[i], rest[j]);
+			struct rec r = {.stop_at = "starttls"};
+			check_with(&r, slice_of(in, (size_t)n), 0, log[i], strlen(tls[i]));
+		}
+	}
+	struct rec r = {.stop_at = "open"};
+	check_with(&r, S(HEAD "<a/>"), 0, OPEN, strlen(HEAD));
+	check_with(&r, S("<a/><b/>"), 0, "open <a xmlns=''/>||", 4); /* the same tag closes it: no close */
+	r.stop_at = "close";
+	check_with(&r, S(HEAD "</stream:stream>junk"), 0, OPEN "close|", strlen(HEAD "</stream:stream>"));
+
+	/* final: nothing is consumed afterwards; also when stopped from outside */
+	struct rec q = {.stop_at = "a"};
+	size_t used;
+	enum xml_fault f;
+	rec_open(&q);
+	assert_int_equal(xml_stream_feed(q.x, S(HEAD "<a/><b/>"), &used, &f, NULL), 0);
+	assert_int_equal(used, strlen(HEAD "<a/>"));
+	assert_true(xml_stream_stopped(q.x));
+	assert_int_equal(xml_stream_feed(q.x, S("<b/>"), &used, &f, NULL), 0);
+	assert_int_equal(used, 0);
+	assert_int_equal(f, XML_FAULT_NONE);
+	assert_slice(buf_slice(&q.log), OPEN "<a/>|");
+	rec_close(&q);
+	rec_open(&q);
+	xml_stream_stop(q.x);
+	assert_int_equal(xml_stream_feed(q.x, S(HEAD), &used, &f, NULL), 0);
+	assert_int_equal(used, 0);
+	rec_close(&q);
+}
+
+static void test_dead_stays_dead(void **state)
+{
+	(void)state;
+	struct rec r = {0};
+	size_t used;
+	enum xml_fault f;
+	rec_open(&r);
+	assert_int_equal(xml_stream_feed(r.x, S(HEAD "<a><!--"), NULL, NULL, NULL), 0);
+	assert_int_equal(xml_stream_feed(r.x, S("-->"), &used, &f, NULL), ENTENTE_ESYNTAX);
+	f = 0;
+	assert_int_equal(xml_stream_feed(r.x, S("</a><b/>"), &used, &f, NULL), ENTENTE_ESYNTAX);
+	assert_int_equal(f, XML_FAULT_RESTRICTED);
+	assert_int_equal(used, 0);
+	xml_stream_stop(r.x);
+	assert_int_equal(xml_stream_feed(r.x, S("<b/>"), &used, &f, NULL), ENTENTE_ESYNTAX);
+	assert_slice(buf_slice(&r.log), OPEN);
+	rec_close(&r);
+
+	struct rec q = {.refeed = true};
+	rec_open(&q);
+	assert_int_equal(xml_stream_feed(q.x, S(HEAD "<a/>"), NULL, NULL, NULL), 0);
+	assert_int_equal(q.refeed_rc, ENTENTE_EINVAL);
+	rec_close(&q);
+	assert_null(xml_stream_free(NULL));
+}
+
+/* n times `piece` between `before` and `after`, in the arena. */
+static struct slice repeat(struct arena *a, const char *before, const char *piece, size_t n, const char *after)
+{
+	struct buf b;
+	buf_init(&b, 1 << 22);
+	buf_puts(&b, before);
+	for (size_t i = 0; i < n; i++)
+		buf_puts(&b, piece);
+	buf_puts(&b, after);
+	struct slice s = arena_dup(a, buf_slice(&b));
+	buf_free(&b);
+	return s;
+}
+
+static enum xml_fault verdict(const struct rec *like, struct slice in, size_t step)
+{
+	struct rec r = *like;
+	size_t used;
+	enum xml_fault f;
+	rec_open(&r);
+	feed(&r, in, step, step, &used, &f);
+	rec_close(&r);
+	return f;
+}
+
+static void expect(const struct rec *like, struct slice in, enum xml_fault f)
+{
+	static const size_t steps[] = {1, 7, 100, 4096, SIZE_MAX};
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(verdict(like, in, steps[i]), f);
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(1 << 24);
+	const enum xml_fault big = XML_FAULT_TOO_BIG;
+	const struct rec r = {.lim = {.max_bytes = 2000, .max_depth = 5, .max_attrs = 4, .max_children = 10}};
+
+	/* octets: of text, of one tag, of an attribute, of a header, of a name; exactly at the limit and one past it */
+	expect(&r, repeat(a, HEAD "<a>", "x", 2000 - 7, "</a>"), 0);
+	expect(&r, repeat(a, HEAD "<a>", "x", 2000 - 6, "</a>"), big);
+	expect(&r, repeat(a, HEAD "<a b='", "x", 2000 - 9, "'/>"), 0);
+	expect(&r, repeat(a, HEAD "<a b='", "x", 2000 - 8, "'/>"), big);
+	expect(&r, repeat(a, HEAD "<", "x", 2000 - 3, "/>"), 0);
+	expect(&r, repeat(a, HEAD "<", "x", 2000 - 2, "/>"), big);
+	expect(&r, repeat(a, HEAD "<a>", "x", 4000, ""), big);
+	expect(&r, repeat(a, "<", "x", 2000 - 2, ">"), 0);
+	expect(&r, repeat(a, "<", "x", 2000 - 1, ">"), big);
+	expect(&r, repeat(a, HEAD "<a><![CDATA[", "x", 4000, "]]></a>"), big);
+	expect(&r, repeat(a, HEAD "<!--", "x", 4000, ""), big);
+	/* what lies between elements does not count, nor does what came before */
+	expect(&r, repeat(a, HEAD, " ", 5000, "<a/>"), 0);
+	expect(&r, repeat(a, "", "\n", 5000, HEAD), 0);
+	expect(&r, repeat(a, HEAD, "<a b='c'>text</a>\n", 500, ""), 0);
+
+	/* depth: the first-level element is 1 */
+	expect(&r, S(HEAD "<a><a><a><a><a/></a></a></a></a>"), 0);
+	expect(&r, S(HEAD "<a><a><a><a><a><a/>"), big);
+	expect(&r, repeat(a, HEAD, "<a>", 600, ""), big);
+
+	/* attributes and declarations of one tag */
+	expect(&r, S(HEAD "<a b='1' c='1' d='1' e='1'/>"), 0);
+	expect(&r, S(HEAD "<a b='1' c='1' d='1' e='1' f='1'/>"), big);
+	expect(&r, S(HEAD "<a b='1' c='1' d='1' xmlns='u' xmlns:p='q'/>"), big);
+	expect(&r, S("<a b='1' c='1' d='1' xmlns='u' xmlns:p='q'>"), big);
+	expect(&r, S(HEAD "<a b='1' c='1' d='1' xmlns='u'/><a b='1' c='1' d='1' xmlns='u'/>"), 0);
+
+	/* nodes of one element, texts counted */
+	expect(&r, repeat(a, HEAD "<a>", "<b/>", 9, "</a><a/>"), 0);
+	expect(&r, repeat(a, HEAD "<a>", "<b/>", 10, "</a>"), big);
+	expect(&r, repeat(a, HEAD "<a>", "t<b/>", 5, "</a>"), big);
+
+	/* the arena of the pool */
+	const struct rec wide = {.lim = {.max_bytes = 1 << 21, .max_depth = 5, .max_attrs = 4, .max_children = 1 << 20}};
+	assert_int_equal(verdict(&wide, repeat(a, HEAD "<a>", "<b/>", 100000, "</a>"), 65536), big);
+	assert_int_equal(verdict(&wide, repeat(a, HEAD "<a>", "x", 1500000, "</a>"), 65536), big);
+
+	/* the parser's memory: it keeps every name for good */
+	struct rec m = {.lim = {.max_bytes = 2000, .max_depth = 5, .max_attrs = 4, .max_children = 10}};
+	enum xml_fault f = 0;
+	size_t i, used;
+	rec_open(&m);
+	assert_int_equal(xml_stream_feed(m.x, S(HEAD), NULL, NULL, NULL), 0);
+	for (i = 0; i < 100000 && !f; i++) {
+		char tag[64];
+		int n = snprintf(tag, sizeof tag, "<name-%zu a%zu='1'/>", i, i);
+		xml_stream_feed(m.x, slice_of(tag, (size_t)n), &used, &f, NULL);
+	}
+	assert_int_equal(f, big);
+	assert_in_range(i, 500, 20000);
+	rec_close(&m);
+	arena_release(NULL, a);
+}
+
+static void test_limits_change(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(1 << 20);
+	static const struct xml_limits wide = {.max_bytes = 100000, .max_depth = 64, .max_attrs = 64, .max_children = 100};
+	struct rec r = {.lim = {.max_bytes = 1000, .max_depth = 3, .max_attrs = 4, .max_children = 10}, .then = &wide};
+	/* refused before, accepted after, whether or not both lie in one feed */
+	expect(&r, repeat(a, HEAD "<a>", "x", 50000, "</a>"), XML_FAULT_TOO_BIG);
+	expect(&r, repeat(a, HEAD "<auth/><a>", "x", 50000, "</a>"), 0);
+	expect(&r, repeat(a, HEAD "<auth/><a>", "x", 100000, "</a>"), XML_FAULT_TOO_BIG);
+	/* and narrower again */
+	static const struct xml_limits tight = {.max_bytes = 100, .max_depth = 2, .max_attrs = 1, .max_children = 2};
+	r.lim = wide;
+	r.then = &tight;
+	expect(&r, repeat(a, HEAD "<auth/><a>", "x", 93, "</a>"), 0);
+	expect(&r, repeat(a, HEAD "<auth/><a>", "x", 94, "</a>"), XML_FAULT_TOO_BIG);
+	arena_release(NULL, a);
+}
+
+/* One parser inside the callback of another: the memory accounts must not mix. */
+static void open_nested(void *arg, const struct xml_node *h, struct slice ns)
+{
+	struct rec *inner = arg;
+	(void)h;
+	(void)ns;
+	rec_open(inner);
+	assert_int_equal(xml_stream_feed(inner->x, S(HEAD "<in/>"), NULL, NULL, NULL), 0);
+}
+
+static void test_nested_parsers(void **state)
+{
+	(void)state;
+	static const struct xml_stream_ops nested = {open_nested, on_element, on_close};
+	struct rec inner = {0};
+	struct arena_pool *pool = arena_pool_new(1 << 20, 1);
+	struct xml_stream *x = xml_stream_new(&nested, &inner, pool, &xml_limits_default);
+	assert_int_equal(xml_stream_feed(x, S("<a xmlns='u' xmlns:v='w'>"), NULL, NULL, NULL), 0);
+	assert_slice(buf_slice(&inner.log), OPEN "<in/>|");
+	xml_stream_free(x);
+	assert_int_equal(xml_stream_feed(inner.x, S("<on/>"), NULL, NULL, NULL), 0);
+	assert_slice(buf_slice(&inner.log), OPEN "<in/>|<on/>|");
+	rec_close(&inner);
+	arena_pool_free(pool);
+}
+
+/* The text is one run, whatever the pieces, and NUL-terminated. */
+static void keep_element(void *arg, struct xml_node *el, struct arena *a)
+{
+	struct rec *r = arg;
+	assert_non_null(el->first);
+	assert_ptr_equal(el->first, el->last);
+	assert_ptr_equal(el->first->parent, el);
+	assert_slice(el->first->text, "a&b\nc\xc3\xbc");
+	assert_int_equal(el->first->text.p[el->first->text.len], 0);
+	assert_int_equal(el->name.p[el->name.len], 0);
+	assert_null(el->parent);
+	assert_null(el->next);
+	assert_ptr_equal(xml_child(el, S("x"), SLICE_NONE), NULL);
+	buf_puts(&r->log, "seen ");
+	arena_release(r->pool, a);
+}
+
+static void test_text_is_joined(void **state)
+{
+	(void)state;
+	static const struct xml_stream_ops keep = {on_open, keep_element, on_close};
+	const struct slice in = S("<s><t>a&amp;b\r\nc\xc3\xbc</t><t><![CDATA[a&b\nc]]>\xc3\xbc</t>");
+	for (size_t cut = 1; cut < in.len; cut++) {
+		struct rec r = {0};
+		rec_open(&r);
+		xml_stream_free(r.x);
+		r.x = xml_stream_new(&keep, &r, r.pool, &xml_limits_default);
+		assert_int_equal(xml_stream_feed(r.x, slice_first(in, cut), NULL, NULL, NULL), 0);
+		assert_int_equal(xml_stream_feed(r.x, slice_skip(in, cut), NULL, NULL, NULL), 0);
+		assert_slice(buf_slice(&r.log), "open <s xmlns=''/>||seen seen ");
+		rec_close(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_faults), cmocka_unit_test(test_stop), cmocka_unit_test(test_dead_stays_dead),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_change), cmocka_unit_test(test_nested_parsers),
+		cmocka_unit_test(test_text_is_joined),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
