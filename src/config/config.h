@@ -41,7 +41,7 @@ struct config_strings {
 /* struct config_sip_listen {address, port, transport}; struct config_xmpp_listen {address, port}; struct config_homes
  * {name, domains, next_hop} */
 #define RECORD(name, key, when, help) struct config_##name {
-#define FIELD(record, field, key, type, def, min, max, choices, need, help) CONFIG_C_##type field;
+#define FIELD(record, field, key, type, def, min, max, choices, help) CONFIG_C_##type field;
 #define RECORD_END(name) };
 #include "config/settings.def"
 
