@@ -32,7 +32,7 @@ static int addr_params(struct slice s, struct sip_addr *a)
 		return 0;
 	if (*s.p != ';')
 		return ENTENTE_ESYNTAX;
-	a->params = slice_skip(s, 1);
+	a->params = sip_skip_lws(slice_skip(s, 1));
 	struct slice name, value;
 	int rc;
 	while ((rc = sip_next_param(&s, &name, &value)) > 0) {
