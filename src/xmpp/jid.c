@@ -38,24 +38,15 @@ static bool escaped_space_at_end(const char *p, size_t n)
 	return n >= 3 && (memcmp(p, "\\20", 3) == 0 || memcmp(p + n - 3, "\\20", 3) == 0);
 }
 
-static bool ascii_local(char *dst, struct slice in)
-{
-	unsigned ok = LOCAL;
-	for (size_t i = 0; i < in.len; i++) {
-		dst[i] = lower(in.p[i]);
-		ok &= octet_class(in.p[i]);
-	}
-	return ok && in.len <= PRECIS_MAX && !escaped_space_at_end(dst, in.len);
-}
-
 static bool ascii_resource(char *dst, struct slice in)
 {
 	unsigned ok = RESOURCE;
-	for (size_t i = 0; i < in.len; i++) {
-		dst[i] = in.p[i];
+	if (in.len > PRECIS_MAX)
+		return false;
+	for (size_t i = 0; i < in.len; i++)
 		ok &= octet_class(in.p[i]);
-	}
-	return ok && in.len <= PRECIS_MAX;
+	memcpy(dst, in.p, in.len);
+	return ok != 0;
 }
 
 /* What inet_aton() would take for (the end of) an IPv4 address; no top-level domain looks like that. */
@@ -74,32 +65,39 @@ static bool numeric_label(const char *p, size_t n)
 
 enum { LABEL_MAX = 63, NAME_MAX_DNS = 253 };
 
+/* Lower case; false when an octet is not in the class. Without a branch in it, for this is most of the work. */
+static bool copy_lower(char *dst, struct slice in, unsigned mask)
+{
+	unsigned ok = mask;
+	for (size_t i = 0; i < in.len; i++) {
+		ok &= octet_class(in.p[i]);
+		dst[i] = lower(in.p[i]);
+	}
+	return ok != 0;
+}
+
+static bool ascii_local(char *dst, struct slice in)
+{
+	return in.len <= PRECIS_MAX && copy_lower(dst, in, LOCAL) && !escaped_space_at_end(dst, in.len);
+}
+
 /* Lower case, one trailing dot off; *n is the length. With `a_labels`, xn-- is let through. */
 static bool ascii_domain(char *dst, struct slice in, bool a_labels, size_t *n)
 {
 	if (in.len && in.p[in.len - 1] == '.')
 		in.len--;
-	if (!in.len || in.len > NAME_MAX_DNS)
+	if (!in.len || in.len > NAME_MAX_DNS || !copy_lower(dst, in, DOMAIN))
 		return false;
-	unsigned ok = DOMAIN;
-	size_t label = 0;
-	for (size_t i = 0; i <= in.len; i++) {
-		if (i < in.len && in.p[i] != '.') {
-			dst[i] = lower(in.p[i]);
-			ok &= octet_class(in.p[i]);
-			continue;
-		}
-		const char *p = dst + label;
-		size_t len = i - label;
+	*n = in.len;
+	for (const char *p = dst, *end = dst + in.len;;) {
+		const char *dot = memchr(p, '.', (size_t)(end - p));
+		size_t len = (size_t)((dot ? dot : end) - p);
 		if (!len || len > LABEL_MAX || p[0] == '-' || p[len - 1] == '-' || (!a_labels && len > 4 && memcmp(p, "xn--", 4) == 0))
 			return false;
-		if (i == in.len)
-			break;
-		dst[i] = '.';
-		label = i + 1;
+		if (!dot)
+			return !numeric_label(p, len);
+		p = dot + 1;
 	}
-	*n = in.len;
-	return ok && !numeric_label(dst + label, in.len - label);
 }
 
 /* ---- one part, the general way */
