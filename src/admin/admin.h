@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Administration of a running daemon: one request line in, one response line out (JSON, RFC 8259, one object per line). What
+ * commands exist, their arguments and their documentation is admin/command.h; this is the daemon's side of them. The application
+ * owns the unix socket and only moves bytes (struct admin_session).
+ *
+ *   {"command":["partner","xmpp","add"],"args":{"domain":"example.org","type":"federated"},"json":true}
+ *   {"exit":0,"data":{...},"warnings":["..."]}
+ *
+ * Request: "command" and "args" as in the table of commands; "json" true: answer with "data", else with "text" for people;
+ * "color" true: the text may carry ECMA-48 colours; "width": columns of the terminal, 0 or absent: do not cut.
+ * Response: "exit" is an enum admin_exit; "data" or "text" when there is something to print; "warnings", texts of one line each,
+ * when there are any; "error" {"code","text","hint"} when the command could not be carried out.
+ *
+ * Thread: the control thread only, everything here. Commands run to their end inside admin_execute: they may wait for the disk
+ * and for ops, not longer than some seconds. */
+#pragma once
+#include <jansson.h>
+#include "base/buf.h"
+#include "config/config.h"
+#include "policy/snapshot.h"
+#include "store/store.h"
+
+enum {
+	ADMIN_REQUEST_MAX = 65536,     /* octets of one request line */
+	ADMIN_RESPONSE_MAX = 67108864, /* octets of one response line */
+	ADMIN_ADDRESS_MAX = 3072,      /* of a bare address, with its NUL: RFC 7622 3.1 without the resource, and room */
+};
+
+enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES };
+
+/* What the application provides. All are called on the control thread, from inside admin_execute; each may wait up to about 5
+ * seconds. Objects and arrays are the caller's: functions only add to them. Times are seconds, counts integers; a value that
+ * is not known is left out. */
+struct admin_ops {
+	/* Adds to an object that has version, generation, partners, homes, local_domains and the metrics already:
+	 *   server_name  text            state     "running", "draining"
+	 *   uptime       integer         workers   integer
+	 *   listeners    array of text, e.g. "xmpp [::]:5269"
+	 *   store        "ok", or what is wrong
+	 *   certificate  {"subject": text, "names": [text], "not_after": seconds since 1970}
+	 *   problems     array of text, one line each: what needs attention now. `entente status` exits with 1 when it is not empty.
+	 * Further members are printed too. */
+	void (*status)(void *arg, json_t *object);
+	/* Appends one object per row. 0, or a negative error with err filled (a worker does not answer: ENTENTE_ETIMEOUT; what
+	 * came in time is in the array).
+	 *   streams        id, worker, direction ("in", "out"), state, local, remote, address, auth ("external", "dialback"), proof, tls,
+	 *                  cipher, stanzas_in, stanzas_out, age, queued, error (last one of a link in back-off)
+	 *   subscriptions  direction ("to-sip": an XMPP user watches a SIP user, "to-xmpp"), watcher, presentity, state, dialogs,
+	 *                  resources, show
+	 *   conversations  local, remote, to_xmpp, to_sip, failed, idle, queued
+	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
+	int (*show)(void *arg, enum admin_show what, json_t *array, struct entente_err *err);
+	/* The generation in force; borrowed, valid until the next call of policy_changed or reload or the end of admin_execute. */
+	struct snapshot *(*snapshot)(void *arg);
+	/* Has the local user the remote one as contact? Bare JIDs as `address` gives them. */
+	bool (*contact)(void *arg, struct slice local_bare, struct slice remote_bare);
+	/* "sip:..." or "xmpp:..." URIs and bare addresses without a scheme (taken as JID) to the canonical bare JID, prepared,
+	 * domain in A-labels; a resource is dropped. ret_jid has `size` octets (ADMIN_ADDRESS_MAX), NUL-terminated. 0, or a negative
+	 * error with err filled (err->reason as the data path would say). */
+	int (*address)(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err);
+	/* Partners or blocked domains in the store have changed (committed): build a snapshot from configuration and store, and
+	 * publish it. 0, or a negative error with err filled: then the old generation stays in force. */
+	int (*policy_changed)(void *arg, struct entente_err *err);
+	/* Loads the configuration anew and puts it in force, as SIGHUP does. 0, or a negative error: nothing was changed. *errs is
+	 * filled anew (warnings on success too); a failure that is not of the file is one entry with line 0. */
+	int (*reload)(void *arg, struct config_errors *errs);
+};
+
+struct admin;
+
+/* Everything is borrowed and must outlive the admin. */
+struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg);
+/* Accepts NULL; returns NULL. Sessions must be gone. */
+struct admin *admin_free(struct admin *a);
+
+/* Carries out one request (without its newline) in the name of `who` (for the history, e.g. "root"). Appends one response and its
+ * newline to `response`. Whatever the request is, there is a response: malformed ones get exit 2. Only a response past the
+ * limits of `response` fails it (buf_ok). */
+void admin_execute(struct admin *a, struct slice who, struct slice request, struct buf *response);
+
+/* ---- one connection of the control socket. The socket file should be 0660: whoever may connect may administer. ---- */
+struct admin_session;
+
+/* uid: of the peer (SO_PEERCRED); (uint32_t)-1 when not known. */
+struct admin_session *admin_session_new(struct admin *a, uint32_t uid);
+/* Accepts NULL; returns NULL. */
+struct admin_session *admin_session_free(struct admin_session *s);
+/* Takes what was read; carries out each complete line and appends the responses to `out` (the caller's; its limit should be at
+ * least ADMIN_RESPONSE_MAX). 0: go on reading. ENTENTE_ELIMIT: a line is too long or `out` is full: write what `out` holds
+ * (it explains), then close. */
+int admin_session_input(struct admin_session *s, struct slice bytes, struct buf *out);
