@@ -18,8 +18,12 @@ enum { TLS_NAMES_MAX = 256 };
  * it. */
 struct tls_peer {
 	bool has_cert;
-	bool chain_ok;            /* verified against the trust for purpose server, in time, at the handshake (or at the one resumed) */
-	struct slice why_not;     /* why chain_ok is false: "certificate has expired (depth 0: CN=...)"; NUL-terminated like all slices here */
+	/* Verified against the trust for the purpose, in time, at the handshake or at the one resumed (and still in time
+	 * now). */
+	bool chain_ok;
+	/* Why chain_ok is false: "certificate has expired (depth 0: CN=...)". All slices here end with a NUL after their
+	 * len. */
+	struct slice why_not;
 	int verify_code;          /* X509_V_ERR_*, 0 = ok */
 	struct slice subject, issuer; /* RFC 2253, at most 512 octets */
 	struct slice serial;      /* hex */
@@ -61,7 +65,7 @@ struct tls_settings { /* NUL-terminated paths; not kept */
 	enum tls_purpose purpose;
 	bool tls13_only;
 	bool legacy;             /* allow TLS 1.0 and 1.1 with security level 0: only for a named old partner */
-	const char *ciphers;     /* TLS 1.2 list in OpenSSL's syntax; NULL: ECDHE with AES-GCM or ChaCha20 */
+	const char *ciphers;     /* TLS 1.2 list in OpenSSL syntax; NULL: forward-secret suites, AEAD first */
 	const char *alpn[4];     /* what a server agrees to, in order of preference; NULL ends */
 	size_t sessions;         /* client sessions kept for resumption per context; 0 = 1024 */
 };
@@ -86,8 +90,8 @@ struct tls_ctx *tls_ctx_ref(struct tls_ctx *t);
 struct tls_ctx *tls_ctx_unref(struct tls_ctx *t);
 const struct tls_material *tls_ctx_material(const struct tls_ctx *t);
 
-/* As server: another context (of the same thread) may be chosen by the name that the client asks for, before the certificate is
- * shown. `sni` is empty when none was sent. NULL keeps this one. */
+/* As server: another context (same thread, same trust) may be chosen by the name that the client asks for, before the
+ * certificate is shown. `sni` is empty when none was sent. NULL keeps this one. */
 typedef struct tls_ctx *(*tls_choose_fn)(void *arg, struct slice sni);
 void tls_ctx_set_choose(struct tls_ctx *t, tls_choose_fn fn, void *arg);
 

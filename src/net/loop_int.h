@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the other files of this room need of a loop. Private to src/net. */
+#pragma once
+#include "net/loop.h"
+
+enum {
+	LOOP_WIRE = 32768,                     /* one read(2) */
+	LOOP_PLAIN = LOOP_WIRE + 20480 + 12288 /* all that one read and a partial TLS record before it can decrypt to */
+};
+
+enum { LOOP_SPARES = 64 };
+
+struct event;
+
+struct loop_spare { /* memory of a buffer that nobody uses now */
+	char *mem;
+	size_t cap;
+};
+
+struct loop_own {
+	struct event *tick; /* wakes the wait for the next timer */
+	uint64_t tick_due;
+	bool stop;
+	struct list hooks, reaps, signals;
+	struct list conns;
+	struct loop_stats stats;
+	uint64_t woke;    /* when this turn began to work, 0 while waiting */
+	unsigned short id;
+	uint64_t conn_seq;
+	char *wire, *plain; /* scratch, made on first use, LOOP_WIRE and LOOP_PLAIN octets */
+	struct loop_spare spares[LOOP_SPARES];
+	size_t n_spares;
+	char *udp;          /* scratch of udp.c */
+	/* The bus: `idle` returns true when work waits (do not sleep) or declares the thread asleep; `pump` does the work. */
+	bool (*idle)(void *arg);
+	void (*pump)(void *arg);
+	void *bus_arg;
+};

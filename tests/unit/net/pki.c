@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pki.h"
+
+#include <dirent.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static char dir[64];
+
+#define MUST(x)                                                                                    \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			fprintf(stderr, "pki: %s\n", #x);                                          \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static void add(X509 *x, X509 *issuer, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
+	X509_EXTENSION *e = X509V3_EXT_nconf_nid(NULL, &ctx, nid, value);
+	MUST(e);
+	X509_add_ext(x, e, -1);
+	X509_EXTENSION_free(e);
+}
+
+struct pki pki_make(const struct pki_spec *s, const struct pki *issuer)
+{
+	static long serial = 1000;
+	struct pki p = {X509_new(), EVP_EC_gen("P-256")};
+	MUST(p.cert && p.key);
+	X509_set_version(p.cert, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(p.cert), serial++);
+	bool plain = !s->from_s && !s->to_s;
+	X509_gmtime_adj(X509_getm_notBefore(p.cert), plain ? -3600 : s->from_s);
+	X509_gmtime_adj(X509_getm_notAfter(p.cert), plain ? 86400 : s->to_s);
+	X509_NAME *name = X509_get_subject_name(p.cert);
+	if (s->cn)
+		MUST(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)s->cn, -1, -1, 0));
+	X509_set_issuer_name(p.cert, issuer ? X509_get_subject_name(issuer->cert) : name);
+	X509_set_pubkey(p.cert, p.key);
+	X509 *up = issuer ? issuer->cert : p.cert;
+	add(p.cert, up, NID_basic_constraints, s->ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+	add(p.cert, up, NID_subject_key_identifier, "hash");
+	if (issuer)
+		add(p.cert, up, NID_authority_key_identifier, "keyid");
+	if (s->san)
+		add(p.cert, up, NID_subject_alt_name, s->san);
+	if (s->names)
+		MUST(X509_add1_ext_i2d(p.cert, NID_subject_alt_name, s->names, 0, X509V3_ADD_DEFAULT) == 1);
+	if (s->eku)
+		add(p.cert, up, NID_ext_key_usage, s->eku);
+	MUST(X509_sign(p.cert, issuer ? issuer->key : p.key, EVP_sha256()));
+	return p;
+}
+
+void pki_free(struct pki *p)
+{
+	X509_free(p->cert);
+	EVP_PKEY_free(p->key);
+	*p = (struct pki){NULL, NULL};
+}
+
+void pki_dir_make(void)
+{
+	snprintf(dir, sizeof dir, "/tmp/entente-test-XXXXXX");
+	MUST(mkdtemp(dir));
+}
+
+const char *pki_path(const char *name)
+{
+	static char ring[8][256];
+	static unsigned i;
+	char *p = ring[i++ % 8];
+	snprintf(p, sizeof ring[0], "%s/%s", dir, name);
+	return p;
+}
+
+void pki_dir_remove(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			unlink(pki_path(e->d_name));
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+void pki_write(const char *name, const struct pki *p, const struct pki *chain)
+{
+	char file[128];
+	snprintf(file, sizeof file, "%s.pem", name);
+	FILE *f = fopen(pki_path(file), "w");
+	MUST(f && PEM_write_X509(f, p->cert) && (!chain || PEM_write_X509(f, chain->cert)));
+	fclose(f);
+	snprintf(file, sizeof file, "%s.key", name);
+	f = fopen(pki_path(file), "w");
+	MUST(f && PEM_write_PrivateKey(f, p->key, NULL, NULL, 0, NULL, NULL));
+	fclose(f);
+}
