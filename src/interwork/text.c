@@ -29,6 +29,7 @@ struct slice interwork_line(struct arena *a, struct slice text, size_t max)
 {
 	size_t cap = text.len < max ? text.len : max, n = 0;
 	char *out = arena_bytes(a, cap + 1);
+	bool broken = true; /* at the start, or behind a line break that became a space: more space adds nothing */
 	if (!out)
 		return SLICE_NONE;
 	while (text.len) {
@@ -39,12 +40,17 @@ struct slice interwork_line(struct arena *a, struct slice text, size_t max)
 		if (k == 0 || is_override(cp))
 			continue;
 		if (is_line_break(cp)) {
-			if (n == 0 || out[n - 1] == ' ')
+			if (broken || out[n - 1] == ' ') {
+				broken = true;
 				continue;
+			}
 			p = " ";
 			k = 1;
-		} else if (is_bad(cp) || (n == 0 && cp == ' ')) {
+			broken = true;
+		} else if (is_bad(cp) || (broken && cp == ' ')) {
 			continue;
+		} else {
+			broken = false;
 		}
 		if (k > cap - n)
 			break;
