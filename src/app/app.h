@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's parts. `struct app` belongs to the control thread; workers read what is marked shared. */
+#pragma once
+#include "config/config.h"
+#include "edge/sip_edge.h"
+#include "edge/xmpp_proxy.h"
+#include "gateway/gateway.h"
+#include "net/dns.h"
+#include "net/listener.h"
+#include "net/tls.h"
+#include "net/worker.h"
+#include "policy/snapshot.h"
+#include "store/store.h"
+
+struct app;
+struct control;
+
+struct node { /* one worker's roles; its thread's alone */
+	struct app *app;
+	struct worker *worker;
+	struct tls_ctx *tls;
+	struct sip_edge *sip;
+	struct xmpp_proxy *xmpp;
+	struct gateway *gateway;
+	struct snapshot_reader policy;
+};
+
+struct app {
+	const char *config_path;
+	struct config *config;        /* of the present generation; workers use it only in node_start */
+	struct pool *pool;            /* shared */
+	struct node *nodes;           /* shared: one per worker */
+	struct store *store;          /* shared */
+	struct snapshot_slot policy;  /* shared */
+	struct dns *dns;              /* shared */
+	struct tls_material *tls;     /* NULL without a certificate */
+	struct gate *xmpp_gate, *sip_gate;
+	struct listener *listeners[32];
+	size_t n_listeners;
+	struct control *control;
+	struct xmpp_service service;  /* shared, immutable */
+	char service_url[320];
+	char sent_by[3][96];          /* shared, immutable: by enum sip_transport; empty where we do not listen */
+	char contact[3][128];         /* shared, immutable: URI under which homes reach us, by transport of the home */
+	uint64_t generation, started_ms;
+	int64_t started_at;
+	bool stopping;
+};
+
+/* node.c */
+extern const struct pool_ops node_ops;
+/* Gives the TLS material to every worker, the homes of `homes` too unless NULL, and lets streams be judged again by policy. Control thread. */
+void nodes_reload(struct app *app, const struct config *homes);
+/* A listener's callback; arg is the app. */
+void node_accept_xmpp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+void node_accept_sip_tcp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+void node_accept_sip_tls(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+/* Runs fn on every worker's thread and waits until all have (at most 5 s; false when not). Control thread. */
+bool nodes_call(struct app *app, void (*fn)(struct node *n, void *arg), void *arg);
+
+/* policy.c */
+/* Builds the snapshot from configuration and store and publishes it. */
+int app_publish(struct app *app, const struct config *cfg, struct entente_err *err);
+
+/* control.c */
+int control_open(struct control **ret, struct app *app, struct entente_err *err);
+struct control *control_close(struct control *c);
+
+/* main.c */
+int app_reload(struct app *app, struct config_errors *errs);

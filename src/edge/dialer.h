@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an XMPP domain to addresses, one after the other: SRV (RFC 6120 3.2, RFC 2782 order), then AAAA and A of each target. The owner asks for the
+ * next address when the last one failed. Worker's thread only. */
+#pragma once
+#include "base/err.h"
+#include "net/dns.h"
+
+struct dialer;
+
+struct dialer_ops {
+	/* Try this one; `host` is the name it came from, for the log. Valid during the call. */
+	void (*address)(void *arg, const struct addr *to, struct slice host);
+	/* Nothing is left. err tells the first cause (DNS), or that all addresses were tried. */
+	void (*exhausted)(void *arg, const struct entente_err *err);
+};
+
+/* `domain` in A-labels. fixed_host not empty: no SRV, that name or address at fixed_port (0: 5269). */
+struct dialer *dialer_new(struct worker *w, struct dns *dns, struct slice domain, struct slice fixed_host, uint16_t fixed_port,
+			  const struct dialer_ops *ops, void *arg);
+/* Accepts NULL; returns NULL; from inside a callback too, as its last act. */
+struct dialer *dialer_free(struct dialer *d);
+/* Asks for the first or the next address; exactly one callback follows, maybe before this returns. */
+void dialer_next(struct dialer *d);
+/* "srv 5 0 xmpp.example.com:5269", "fallback", "fixed": how the present target was found. NUL-terminated, lives as long as d. */
+const char *dialer_how(const struct dialer *d);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The XMPP proxy: streams with partners' servers. One instance per worker, used only on its thread.
+ *
+ * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks and belongs to a partner goes up through
+ * ops->stanza. Outbound: a link per (local domain, remote domain), living on the worker that owns the remote domain, opened by the first stanza,
+ * closed when idle. Stanzas wait in the link's bounded queue while it comes up; what cannot be sent is reported with its ticket. A link that
+ * failed refuses at once until its back-off is over; an inbound stream from that domain clears it. */
+#pragma once
+#include "base/err.h"
+#include "net/dns.h"
+#include "net/listener.h"
+#include "net/tls.h"
+#include "policy/snapshot.h"
+#include "xmpp/stream.h"
+
+struct xmpp_proxy;
+
+/* Names a stanza for its owner, who may live on another worker. id 0: nobody wants to hear of it. */
+struct xmpp_ticket {
+	unsigned worker;
+	unsigned kind;  /* the owner's */
+	bool tell_sent; /* report success too */
+	uint64_t id;
+};
+
+struct xmpp_proxy_ops {
+	/* A stanza of a proven pair; the arena is the callee's. */
+	void (*stanza)(void *arg, struct xmpp_stanza *st);
+	/* The stanza was handed to the stream (reason NONE), or could not be (why has one line, empty for NONE). */
+	void (*sent)(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
+	/* The link to a partner came up, or went down and was not closed by us for idleness. */
+	void (*link)(void *arg, struct slice local, struct slice remote, bool up);
+};
+
+struct xmpp_proxy_config {
+	struct worker *worker;
+	struct dns *dns;
+	struct snapshot_slot *policy;
+	struct slice dialback_secret;   /* octets */
+	size_t max_stanza, max_early;   /* octets */
+	uint32_t auth_ms, setup_ms, dialback_ms, ping_ms, idle_ms;
+	uint32_t queue_ms;              /* how long a stanza waits for its link, at most */
+	size_t queue_stanzas, queue_octets; /* of one link while it comes up */
+	uint32_t retry_max_ms;          /* longest back-off of a failed link */
+	size_t max_links;               /* outbound links and verify connections on this worker */
+	struct slice features;          /* ready XML for the last stream features (caps) */
+};
+
+struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const struct xmpp_proxy_ops *ops, void *arg);
+/* Ends everything at once. Accepts NULL; returns NULL. */
+struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p);
+/* The present TLS context; the proxy takes a reference. New connections use it. */
+void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls);
+
+/* Takes an accepted socket. */
+void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass);
+/* One stanza, ready as bytes in the jabber:server namespace; copied. Domains prepared. ops->sent may come before this returns. */
+void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
+/* Closes all streams with system-shutdown; `done` once all have ended. */
+void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *arg), void *arg);
+/* The policy changed: streams whose partner is gone are closed. */
+void xmpp_proxy_recheck(struct xmpp_proxy *p);
+
+struct xmpp_proxy_facts {
+	uint64_t id;
+	bool inbound;
+	const char *state;      /* xmpp_stream_state_text, or "resolving", "connecting", "backoff" */
+	struct slice local, remote, address, how, proof, tls, cipher;
+	uint64_t stanzas_in, stanzas_out, age_ms;
+	size_t queued;
+	struct slice last_error; /* of a link in back-off */
+};
+void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *arg, const struct xmpp_proxy_facts *f), void *arg);

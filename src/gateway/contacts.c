@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), durable (interwork spec 3.6). */
+#include "base/mem.h"
+#include "gateway/gateway_int.h"
+
+bool contact_known(const struct gateway *g, struct slice local, struct slice remote)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	return pair_key(&key, mem, local, remote) && map_find(&g->contacts, key);
+}
+
+void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote)
+{
+	if (contact_known(g, local, remote))
+		return;
+	struct pair *p = MEM_NEW(struct pair);
+	pair_init(p, local, remote);
+	map_insert(&g->contacts, &p->node, slice_of(p->key, local.len + 1 + remote.len));
+}
+
+void contact_learn(struct gateway *g, struct slice local, struct slice remote, enum gateway_how how)
+{
+	if (contact_known(g, local, remote))
+		return;
+	gateway_load_contact(g, local, remote);
+	g->ops->contact_put(g->arg, local, remote, how);
+}
+
+void contacts_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->contacts, i) {
+		struct pair *p = CONTAINER_OF(n, struct pair, node);
+		mem_free(p->key);
+		mem_free(p);
+	}
+	map_free(&g->contacts);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/gateway_int.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "sip/options.h"
+
+/* ---- pairs */
+
+bool pair_key(struct slice *ret, char dst[PAIR_KEY_MAX], struct slice local, struct slice remote)
+{
+	if (local.len + remote.len + 1 > PAIR_KEY_MAX)
+		return false;
+	memcpy(dst, local.p, local.len);
+	dst[local.len] = '\0';
+	memcpy(dst + local.len + 1, remote.p, remote.len);
+	*ret = slice_of(dst, local.len + 1 + remote.len);
+	return true;
+}
+
+void pair_init(struct pair *p, struct slice local, struct slice remote)
+{
+	p->key = mem_calloc(1, local.len + remote.len + 2);
+	memcpy(p->key, local.p, local.len);
+	memcpy(p->key + local.len + 1, remote.p, remote.len);
+	p->local = slice_of(p->key, local.len);
+	p->remote = slice_of(p->key + local.len + 1, remote.len);
+}
+
+struct slice jid_domain(struct slice bare)
+{
+	ptrdiff_t at = slice_find_chr(bare, '@');
+	return at < 0 ? bare : slice_skip(bare, (size_t)at + 1);
+}
+
+/* ---- policy */
+
+static struct slice ascii(struct arena *a, struct slice domain)
+{
+	struct slice out;
+	return xmpp_domain_ascii(a, domain, &out) == 0 ? out : domain;
+}
+
+void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
+		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+{
+	struct snapshot *s = snapshot_reader_get(&g->policy);
+	const struct xmpp_jid *local = dir == POLICY_TO_LOCAL ? to : from, *remote = dir == POLICY_TO_LOCAL ? from : to;
+	struct policy_question q = {
+		.kind = kind, .direction = dir, .from = {from->local, ascii(a, from->domain)}, .to = {to->local, ascii(a, to->domain)},
+		.peer = peer.len ? ascii(a, peer) : SLICE_NONE, .peer_home = peer_home == UINT32_MAX ? 0 : peer_home + 1,
+		.has_contact = contact_known(g, local->bare, remote->bare) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO,
+	};
+	policy_decide(s, &q, ret);
+	if (!ret->allow) {
+		metric_refused((int)ret->reason);
+		log_ev(LOG_INFO, "policy/refused", {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare}, {"to", to->bare},
+		       {"reason", slice_str(reason_info(ret->reason)->id)}, {"text", slice_str(reason_info(ret->reason)->text)});
+	}
+}
+
+/* ---- stanzas out */
+
+void gateway_trace_out(struct slice partner, struct slice from, struct slice to, const char *what, struct slice detail)
+{
+	log_tr("trace/xmpp-out", {"peer", partner}, {"from", from}, {"to", to}, {"what", slice_str(what)}, {"detail", detail});
+}
+
+static void trace_node(const char *id, const struct xml_node *n, struct slice partner)
+{
+	char what[96], detail[200] = "";
+	if (!log_trace_enabled())
+		return;
+	struct slice type = xml_attr(n, S("type"));
+	const struct xml_node *show = xml_child(n, S("show"), SLICE_NONE);
+	snprintf(what, sizeof what, "%.*s%s%.*s", SFMT(n->name), type.len ? "/" : "", SFMT(slice_first(type, 32)));
+	if (show && show->first)
+		snprintf(detail, sizeof detail, "show=%.*s", SFMT(slice_first(show->first->text, 20)));
+	if (xml_child(n, S("error"), SLICE_NONE)) {
+		const struct xml_node *e = xml_child(n, S("error"), SLICE_NONE);
+		for (const struct xml_node *c = e->first; c; c = c->next)
+			if (c->name.p && !slice_eq(c->name, S("text"))) {
+				snprintf(detail, sizeof detail, "%.*s", SFMT(slice_first(c->name, 60)));
+				break;
+			}
+	}
+	log_tr(id, {"peer", partner}, {"from", xml_attr(n, S("from"))}, {"to", xml_attr(n, S("to"))}, {"what", slice_str(what)},
+	       {"detail", slice_str(detail)});
+}
+
+void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice remote_domain, const struct gateway_ticket *t)
+{
+	static const struct gateway_ticket none;
+	if (!buf_ok(&g->out)) {
+		log_ev(LOG_WARNING, "xmpp/stanza-too-large", {"partner", remote_domain});
+		if (t)
+			gateway_sent(g, t, REASON_LIMIT_SIZE, SLICE_NONE);
+		return;
+	}
+	g->ops->xmpp_send(g->arg, local_domain, remote_domain, buf_slice(&g->out), t ? t : &none);
+}
+
+void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain)
+{
+	if (!n)
+		return;
+	trace_node("trace/xmpp-out", n, remote_domain);
+	buf_clear(&g->out);
+	xml_write(&g->out, n, XMPP_NS_SERVER);
+	gateway_send_out(g, local_domain, remote_domain, NULL);
+}
+
+/* ---- SIP in */
+
+void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason, const struct interwork_response *more,
+		    struct slice from, struct slice to)
+{
+	struct interwork_response r;
+	struct sip_extra extra[INTERWORK_RESPONSE_HEADERS * 2];
+	size_t n = 0;
+	if (!st)
+		return;
+	interwork_response_from_reason(&r, a, reason, &g->cfg.errors);
+	for (size_t i = 0; i < r.n_headers; i++)
+		extra[n++] = (struct sip_extra){r.headers[i].name, r.headers[i].value};
+	for (size_t i = 0; more && i < more->n_headers; i++)
+		extra[n++] = (struct sip_extra){more->headers[i].name, more->headers[i].value};
+	log_ev(LOG_INFO, "sip/refused", {"method", sip_method_name(sip_server_method(st))}, {"from", from}, {"to", to},
+	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
+	struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = n};
+	sip_server_respond(st, &ans);
+}
+
+/* A session that a local user offers: refused at once, so that its client does not wait, but the user has shown whom it knows. */
+static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct xmpp_jid f, t;
+	struct entente_err err;
+	struct policy_verdict v;
+	enum reason reason = REASON_SIP_SESSION;
+	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
+		reason = err.reason;
+	} else {
+		gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &v);
+		if (!v.allow)
+			reason = v.reason;
+		else
+			contact_learn(g, f.bare, t.bare, GATEWAY_BY_INVITE);
+	}
+	metric_refused((int)reason);
+	gateway_refuse(g, st, a, reason, NULL, m->from.uri_text, m->uri_text);
+}
+
+void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	static const struct sip_options_config options = {
+		.allow = S("MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE"),
+		.accept = S("text/plain, message/cpim, multipart/alternative, application/pidf+xml"),
+		.allow_events = S("presence"),
+	};
+	metric_add(METRIC_SIP_REQUESTS_IN, 1);
+	if (!st)
+		goto out;
+	if (m->method == SIP_OPTIONS) {
+		sip_options_answer(st, &options);
+	} else if (m->to.tag.len && m->method != SIP_MESSAGE) {
+		gateway_refuse(g, st, a, REASON_SIP_NO_DIALOG, NULL, m->from.uri_text, m->uri_text);
+	} else if (m->method == SIP_MESSAGE) {
+		message_from_sip(g, st, m, a, from);
+	} else if (m->method == SIP_SUBSCRIBE) {
+		out_subscribe(g, st, m, a, from);
+	} else if (m->method == SIP_INVITE) {
+		invite(g, st, m, a, from);
+	} else {
+		gateway_refuse(g, st, a, REASON_SIP_METHOD, NULL, m->from.uri_text, m->uri_text);
+	}
+out:
+	arena_release(g->cfg.arenas, a);
+}
+
+bool gateway_local_user(struct slice *ret, struct arena *a, const struct sip_msg *m, bool from_home)
+{
+	struct xmpp_jid j;
+	if (interwork_sip_to_jid(&j, a, from_home ? &m->from.uri : &m->to.uri, NULL))
+		return false;
+	*ret = j.bare;
+	return true;
+}
+
+/* ---- XMPP in */
+
+static void presence(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+{
+	struct policy_verdict v;
+	struct slice remote = xmpp_peer_remote(peer);
+	if (!st->to.local.len)
+		return; /* presence to the domain itself means nothing here */
+	switch (st->type) {
+	case STANZA_TYPE_SUBSCRIBE:
+		gateway_decide(g, a, POLICY_PRESENCE_SUBSCRIBE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
+		if (v.allow)
+			watch_subscribe(g, &st->from, &st->to, &v);
+		else
+			watch_refuse(g, &st->from, &st->to);
+		break;
+	case STANZA_TYPE_PROBE:
+		gateway_decide(g, a, POLICY_PRESENCE_PROBE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
+		if (v.allow)
+			watch_probe(g, &st->from, &st->to, &v);
+		break;
+	case STANZA_TYPE_UNSUBSCRIBE:
+		watch_unsubscribe(g, &st->from, &st->to);
+		break;
+	default:
+		gateway_decide(g, a, POLICY_PRESENCE_STATE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
+		if (v.allow)
+			out_presence(g, st, a);
+		break;
+	}
+}
+
+static void iq(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+{
+	struct xmpp_service_contact c = {0};
+	struct policy_verdict v;
+	if (st->type != STANZA_TYPE_GET && st->type != STANZA_TYPE_SET)
+		return;
+	if (st->to.local.len) {
+		gateway_decide(g, a, POLICY_IQ, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &v);
+		c.visible = v.allow;
+	}
+	gateway_send_node(g, xmpp_service_answer(g->cfg.service, a, st->node, &st->to, &c), xmpp_peer_local(peer), xmpp_peer_remote(peer));
+}
+
+void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
+{
+	struct stanza st = {.node = in->node, .kind = stanza_kind(in->node), .type = stanza_type(in->node), .id = stanza_id(in->node),
+			    .from_text = stanza_from(in->node), .to_text = stanza_to(in->node), .from = in->from, .to = in->to};
+	trace_node("trace/xmpp-in", in->node, xmpp_peer_remote(in->peer));
+	switch (st.kind) {
+	case STANZA_MESSAGE:
+		message_from_xmpp(g, &st, in->peer, in->arena);
+		return; /* the arena went with it */
+	case STANZA_PRESENCE:
+		presence(g, &st, in->peer, in->arena);
+		break;
+	case STANZA_IQ:
+		iq(g, &st, in->peer, in->arena);
+		break;
+	case STANZA_NONE:
+		break;
+	}
+	arena_release(g->cfg.arenas, in->arena);
+}
+
+/* A stanza may be refused while its sender is still at work on the same record: presence is handled on the next turn. */
+struct late {
+	struct list node;
+	struct gateway_ticket ticket;
+	enum reason reason;
+};
+
+static void late_fired(struct timer *t, uint64_t now)
+{
+	struct gateway *g = CONTAINER_OF(t, struct gateway, late_timer);
+	(void)now;
+	for (struct list *n; (n = list_head(&g->late));) {
+		struct late *l = CONTAINER_OF(n, struct late, node);
+		list_remove(n);
+		out_sent(g, &l->ticket, l->reason);
+		mem_free(l);
+	}
+}
+
+void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
+{
+	if (t->kind == TICKET_MESSAGE) {
+		message_sent(g, t, reason, why);
+	} else if (t->kind == TICKET_PRESENCE && reason != REASON_NONE) {
+		struct late *l = MEM_NEW(struct late);
+		l->ticket = *t;
+		l->reason = reason;
+		list_append(&g->late, &l->node);
+		timer_arm(g->cfg.timers, &g->late_timer, 0);
+	}
+}
+
+void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up)
+{
+	partner_link(g, local_domain, remote_domain, up);
+}
+
+/* ---- life */
+
+struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg)
+{
+	struct gateway *g = MEM_NEW(struct gateway);
+	g->cfg = *cfg;
+	g->ops = ops;
+	g->arg = arg;
+	snapshot_reader_init(&g->policy, cfg->policy);
+	map_init(&g->contacts);
+	map_init(&g->conversations);
+	list_init(&g->recent);
+	list_init(&g->late);
+	timer_init(&g->late_timer, late_fired);
+	map_init(&g->targets);
+	map_init(&g->held);
+	map_init(&g->held_ids);
+	map_init(&g->watches);
+	map_init(&g->outs);
+	map_init(&g->out_ids);
+	map_init(&g->partners);
+	buf_init(&g->out, cfg->im.max_stanza);
+	return g;
+}
+
+struct gateway *gateway_free(struct gateway *g)
+{
+	if (!g)
+		return NULL;
+	timer_cancel(g->cfg.timers, &g->late_timer);
+	LIST_EACH(n, &g->late)
+		mem_free(CONTAINER_OF(n, struct late, node));
+	partners_free(g);
+	outs_free(g);
+	watches_free(g);
+	messages_free(g);
+	contacts_free(g);
+	snapshot_reader_destroy(&g->policy);
+	buf_free(&g->out);
+	return mem_free(g);
+}

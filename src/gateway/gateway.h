@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The XMPP gateway role: owns conversations and subscriptions between local SIP users and XMPP partners. One instance per worker; it holds the
+ * state of the local users that the worker owns (hash of the bare address). It sees no socket: SIP goes through the worker's sip_stack,
+ * stanzas and everything durable through ops, so that it runs in a test under a virtual clock.
+ *
+ * Thread: its worker's only. Addresses in keys are bare JIDs, prepared; the local user's JID is the mapped form of its SIP URI. */
+#pragma once
+#include "interwork/errormap.h"
+#include "interwork/im.h"
+#include "policy/snapshot.h"
+#include "sip/trans.h"
+#include "xmpp/service.h"
+#include "xmpp/stream.h"
+
+struct gateway;
+
+/* What a stanza that was sent belongs to; comes back with gateway_sent. */
+struct gateway_ticket {
+	unsigned kind;
+	bool tell_sent; /* success is reported too */
+	uint64_t id;    /* 0: nobody wants to hear of it */
+};
+
+enum gateway_how { GATEWAY_BY_MESSAGE, GATEWAY_BY_SUBSCRIBE, GATEWAY_BY_INVITE };
+
+struct gateway_ops {
+	/* Send this stanza (jabber:server namespace; copied) on the stream from our domain to the partner's. gateway_sent follows, maybe from inside. */
+	void (*xmpp_send)(void *arg, struct slice local_domain, struct slice remote_domain, struct slice stanza, const struct gateway_ticket *t);
+	/* The flow to a home, and the Contact URI (no brackets) under which that home reaches us. False: no such home. */
+	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact);
+	/* Durable records, carried out later in order; never block. */
+	void (*contact_put)(void *arg, struct slice local, struct slice remote, enum gateway_how how);
+	void (*watch_put)(void *arg, struct slice watcher, struct slice presentity);
+	void (*watch_delete)(void *arg, struct slice watcher, struct slice presentity);
+	void (*dialog_put)(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob, int64_t expires_at);
+	void (*dialog_delete)(void *arg, struct slice id);
+};
+
+struct gateway_config {
+	struct sip_stack *stack;
+	struct timers *timers;
+	struct arena_pool *arenas;
+	struct snapshot_slot *policy;
+	const struct xmpp_service *service;      /* what disco answers; must outlive the gateway */
+	struct interwork_im_rules im;
+	struct interwork_error_rules errors;
+	uint32_t subscription_expires;           /* seconds asked of homes, and granted at most */
+	uint32_t notify_interval_ms;
+	uint32_t error_wait_ms;                  /* how long the answer to a first MESSAGE waits for an XMPP error */
+	size_t max_queue;                        /* messages waiting for one SIP target */
+	size_t max_subscriptions, max_conversations; /* of this worker */
+	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
+};
+
+struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg);
+/* Silent: dialogs are not ended, watchers not told (they are restored after a restart). Before sip_stack_free. Accepts NULL; returns NULL. */
+struct gateway *gateway_free(struct gateway *g);
+
+/* A request from a home that no dialog took (sip_stack_ops.request): `from->target` is the home that the sender is, UINT32_MAX unknown. */
+void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+/* A stanza of a proven partner, addressed to a user of this worker or to one of our domains. Takes the arena. */
+void gateway_stanza(struct gateway *g, struct xmpp_stanza *st);
+/* What became of a stanza. */
+void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
+/* The stream to a partner came up or failed. */
+void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
+
+/* What the store remembers, at start-up before anything else. resume_ms: when to subscribe again. */
+void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote);
+void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
+/* False: expired or unreadable (delete it). */
+bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob);
+
+/* The bare JID of the local user that a message from or to a home concerns (picks the worker). False when there is none. */
+bool gateway_local_user(struct slice *ret, struct arena *a, const struct sip_msg *m, bool from_home);
+
+struct gateway_subscription_facts {
+	bool to_sip;            /* an XMPP user watches a SIP user; else the other way */
+	struct slice watcher, presentity;
+	const char *state;
+	unsigned dialogs, resources;
+	struct slice show;      /* of the best resource */
+};
+void gateway_each_subscription(struct gateway *g, void (*fn)(void *arg, const struct gateway_subscription_facts *f), void *arg);
+
+struct gateway_conversation_facts {
+	struct slice local, remote;
+	uint64_t to_xmpp, to_sip, failed, idle_ms;
+	size_t queued;
+};
+void gateway_each_conversation(struct gateway *g, void (*fn)(void *arg, const struct gateway_conversation_facts *f), void *arg);

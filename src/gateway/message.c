@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Page-mode IM. SIP to XMPP: the SIP answer waits until the stanza was handed to the partner's stream; towards a contact that has never been heard of it
+ * waits a little longer, so that "no such user" can still travel back as the answer. XMPP to SIP: one MESSAGE per target at a time, the others wait in
+ * order (RFC 3428 8); the stanza is kept until the home has answered, and errors go back with its id. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/rand.h"
+#include "gateway/gateway_int.h"
+
+enum { CALL_IDS = 4, MAX_HELD = 10000 };
+
+struct conversation {
+	struct pair pair; /* first */
+	struct list lru;
+	bool confirmed;   /* the contact exists: something came from it, or a message was not refused */
+	char call_id[40], tag[16]; /* of our MESSAGEs to the SIP user */
+	uint32_t cseq;
+	uint64_t seen[CALL_IDS]; /* hashes of the SIP user's recent Call-IDs */
+	unsigned next_seen;
+	uint64_t to_xmpp, to_sip, failed, last;
+	size_t queued;
+};
+
+/* A SIP MESSAGE that became a stanza and is not answered yet. */
+struct held {
+	struct map_node by_server; /* key: server_id */
+	struct map_node by_id;     /* key: stanza id */
+	struct gateway *g;
+	struct timer timer;
+	uint64_t server_id;        /* of the SIP transaction */
+	char *id, *local, *remote; /* owned: bare addresses */
+	bool handed;
+};
+
+/* A SIP user with MESSAGEs waiting, the first of them sent. */
+struct target {
+	struct map_node node; /* key: bare JID, owned */
+	char *key;
+	struct gateway *g;
+	struct list queue; /* of struct outgoing */
+	size_t count;
+	bool busy;
+};
+
+struct outgoing { /* lies in its arena, together with the stanza */
+	struct list node;
+	struct arena *arena;
+	struct target *target;
+	const struct xml_node *stanza;
+	struct interwork_im_page page;
+	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
+	uint32_t home;
+	struct sip_client_trans *trans;
+	bool answered;
+};
+
+/* ---- conversations */
+
+static struct conversation *conversation_find(struct gateway *g, struct slice local, struct slice remote)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	struct map_node *n = pair_key(&key, mem, local, remote) ? map_find(&g->conversations, key) : NULL;
+	return n ? CONTAINER_OF(n, struct conversation, pair.node) : NULL;
+}
+
+static void conversation_free(struct gateway *g, struct conversation *c)
+{
+	map_remove(&g->conversations, &c->pair.node);
+	list_remove(&c->lru);
+	mem_free(c->pair.key);
+	mem_free(c);
+}
+
+static struct conversation *conversation_get(struct gateway *g, struct slice local, struct slice remote)
+{
+	struct conversation *c = conversation_find(g, local, remote);
+	if (!c) {
+		if (g->conversations.count >= g->cfg.max_conversations) /* the longest silent one is forgotten */
+			conversation_free(g, CONTAINER_OF(list_head(&g->recent), struct conversation, lru));
+		c = MEM_NEW(struct conversation);
+		pair_init(&c->pair, local, remote);
+		rand_token(c->call_id, 24);
+		rand_token(c->tag, 12);
+		list_init(&c->lru);
+		map_insert(&g->conversations, &c->pair.node, slice_of(c->pair.key, local.len + 1 + remote.len));
+	}
+	list_remove(&c->lru);
+	list_append(&g->recent, &c->lru);
+	c->last = g->cfg.timers->now;
+	return c;
+}
+
+static bool call_id_seen(void *ctx, struct slice call_id, struct slice *thread)
+{
+	struct conversation *c = ctx;
+	uint64_t h = hash_slice(call_id);
+	(void)thread;
+	for (unsigned i = 0; i < CALL_IDS; i++)
+		if (c->seen[i] == h)
+			return true;
+	c->seen[c->next_seen++ % CALL_IDS] = h;
+	return false;
+}
+
+/* ---- SIP to XMPP */
+
+static void held_free(struct held *h)
+{
+	timer_cancel(h->g->cfg.timers, &h->timer);
+	map_remove(&h->g->held, &h->by_server);
+	map_remove(&h->g->held_ids, &h->by_id);
+	mem_free(h->id);
+	mem_free(h->local);
+	mem_free(h->remote);
+	mem_free(h);
+}
+
+static void accepted(struct gateway *g, uint64_t server_id, struct slice local, struct slice remote)
+{
+	struct sip_server_trans *st = sip_server_find(g->cfg.stack, server_id);
+	struct conversation *c = conversation_get(g, local, remote);
+	c->to_xmpp++;
+	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
+	if (st)
+		sip_server_reply(st, 200);
+}
+
+static void held_fired(struct timer *t, uint64_t now)
+{
+	struct held *h = CONTAINER_OF(t, struct held, timer);
+	struct conversation *c = conversation_find(h->g, slice_str(h->local), slice_str(h->remote));
+	(void)now;
+	if (c)
+		c->confirmed = true; /* no error came: from now on answers do not wait */
+	accepted(h->g, h->server_id, slice_str(h->local), slice_str(h->remote));
+	held_free(h);
+}
+
+static struct held *held_find(struct gateway *g, struct slice id, struct slice local, struct slice remote)
+{
+	struct map_node *n = id.len ? map_find(&g->held_ids, id) : NULL;
+	struct held *h = n ? CONTAINER_OF(n, struct held, by_id) : NULL;
+	return h && slice_eq(slice_str(h->local), local) && slice_eq(slice_str(h->remote), remote) ? h : NULL;
+}
+
+static void refuse_im(struct gateway *g, struct sip_server_trans *st, struct arena *a, const struct interwork_im_verdict *v,
+		      const struct sip_msg *m)
+{
+	struct interwork_response more = {0};
+	metric_refused((int)v->reason);
+	if (v->header_name.len)
+		interwork_response_add(&more, v->header_name, v->header_value);
+	gateway_refuse(g, st, a, v->reason, &more, m->from.uri_text, m->uri_text);
+}
+
+void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct xmpp_jid f, t;
+	struct entente_err err;
+	struct policy_verdict pv;
+	struct slice id;
+	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
+		metric_refused((int)err.reason);
+		gateway_refuse(g, st, a, err.reason, NULL, m->from.uri_text, m->uri_text);
+		return;
+	}
+	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &pv);
+	if (!pv.allow) {
+		gateway_refuse(g, st, a, pv.reason, NULL, m->from.uri_text, m->uri_text);
+		return;
+	}
+	struct conversation *c = conversation_get(g, f.bare, t.bare);
+	struct interwork_im_in in = {.msg = m, .from = &f, .to = &t, .now = clock_unix(), .call_id_seen = call_id_seen, .ctx = c};
+	buf_clear(&g->out);
+	struct interwork_im_verdict v = interwork_im_to_xmpp(&g->out, a, &in, &g->cfg.im, &id);
+	if (v.action == INTERWORK_IM_DROP) {
+		sip_server_reply(st, 200);
+		return;
+	}
+	if (v.action == INTERWORK_IM_REFUSE || !buf_ok(&g->out)) {
+		if (v.action != INTERWORK_IM_REFUSE)
+			v = (struct interwork_im_verdict){.reason = REASON_CONTENT_TOO_LARGE};
+		refuse_im(g, st, a, &v, m);
+		return;
+	}
+	contact_learn(g, f.bare, t.bare, GATEWAY_BY_MESSAGE);
+	gateway_trace_out(t.domain, f.bare, t.bare, "message", SLICE_NONE);
+	struct gateway_ticket ticket = {.kind = TICKET_MESSAGE, .tell_sent = true, .id = sip_server_id(st)};
+	if (c->confirmed) {
+		c->to_xmpp++;
+	} else if (g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id)) {
+		struct held *h = MEM_NEW(struct held);
+		h->g = g;
+		h->server_id = ticket.id;
+		h->id = mem_strndup(id.p, id.len);
+		h->local = mem_strndup(f.bare.p, f.bare.len);
+		h->remote = mem_strndup(t.bare.p, t.bare.len);
+		timer_init(&h->timer, held_fired);
+		map_insert(&g->held, &h->by_server, slice_of((const char *)&h->server_id, sizeof h->server_id));
+		map_insert(&g->held_ids, &h->by_id, slice_str(h->id));
+	}
+	gateway_send_out(g, f.domain, t.domain, &ticket);
+}
+
+void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
+{
+	struct sip_server_trans *st = sip_server_find(g->cfg.stack, t->id);
+	struct map_node *n = map_find(&g->held, slice_of((const char *)&t->id, sizeof t->id));
+	struct held *h = n ? CONTAINER_OF(n, struct held, by_server) : NULL;
+	if (reason == REASON_NONE) {
+		if (h && !h->handed) {
+			h->handed = true;
+			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
+		} else if (st && !h) {
+			metric_add(METRIC_MESSAGES_TO_XMPP, 1);
+			sip_server_reply(st, 200);
+		}
+		return;
+	}
+	if (st) {
+		struct arena *a = arena_acquire(g->cfg.arenas);
+		metric_refused((int)reason);
+		log_ev(LOG_WARNING, "message/undelivered", {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
+		gateway_refuse(g, st, a, reason, NULL, SLICE_NONE, SLICE_NONE);
+		arena_release(g->cfg.arenas, a);
+	}
+	if (h)
+		held_free(h);
+}
+
+/* ---- XMPP to SIP */
+
+static void target_next(struct target *t);
+
+static void target_free(struct target *t)
+{
+	map_remove(&t->g->targets, &t->node);
+	mem_free(t->key);
+	mem_free(t);
+}
+
+static void outgoing_end(struct outgoing *o)
+{
+	struct target *t = o->target;
+	struct gateway *g = t->g;
+	struct conversation *c = conversation_find(g, o->local, o->remote);
+	if (c && c->queued)
+		c->queued--;
+	list_remove(&o->node);
+	t->count--;
+	t->busy = false;
+	arena_release(g->cfg.arenas, o->arena);
+	if (list_empty(&t->queue))
+		target_free(t);
+	else
+		target_next(t);
+}
+
+static void error_back(struct gateway *g, struct outgoing *o, struct xml_node *err)
+{
+	struct conversation *c = conversation_find(g, o->local, o->remote);
+	if (c)
+		c->failed++;
+	gateway_send_node(g, err, o->local_domain, o->remote_domain);
+}
+
+static void out_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
+{
+	struct outgoing *o = arg;
+	struct gateway *g = o->target->g;
+	(void)ct;
+	(void)from;
+	if (m->status < 200)
+		return;
+	o->answered = true;
+	if (m->status < 300) {
+		struct conversation *c = conversation_find(g, o->local, o->remote);
+		metric_add(METRIC_MESSAGES_TO_SIP, 1);
+		if (c)
+			c->to_sip++;
+		return;
+	}
+	log_ev(LOG_INFO, "message/refused-by-home", {"from", o->remote}, {"to", o->local},
+	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
+	error_back(g, o, interwork_error_from_response(o->arena, o->stanza, m, &g->cfg.errors));
+}
+
+static void out_failed(struct outgoing *o, enum reason reason)
+{
+	struct gateway *g = o->target->g;
+	metric_refused((int)reason);
+	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local}, {"reason", slice_str(reason_info(reason)->id)},
+	       {"text", slice_str(reason_info(reason)->text)});
+	error_back(g, o, interwork_error_from_reason(o->arena, o->stanza, reason, SLICE_NONE, &g->cfg.errors));
+}
+
+static void out_done(void *arg, enum sip_done why)
+{
+	struct outgoing *o = arg;
+	o->trans = NULL;
+	if (why == SIP_DONE_TIMEOUT)
+		out_failed(o, REASON_SIP_TIMEOUT);
+	else if (why == SIP_DONE_TRANSPORT)
+		out_failed(o, REASON_SIP_HOME_UNREACHABLE);
+	outgoing_end(o);
+}
+
+static const struct sip_client_handler out_handler = {.response = out_response, .done = out_done};
+
+static void write_message(struct gateway *g, struct outgoing *o, struct buf *b)
+{
+	struct conversation *c = conversation_get(g, o->local, o->remote);
+	const struct interwork_im_page *p = &o->page;
+	sip_build_request(b, S("MESSAGE"), o->uri);
+	sip_build_header_uint(b, SIP_H_MAX_FORWARDS, (uint64_t)p->max_forwards);
+	sip_build_header_fmt(b, SIP_H_FROM, "<%.*s>;tag=%s", SFMT(o->from_uri), c->tag);
+	sip_build_header_fmt(b, SIP_H_TO, "<%.*s>", SFMT(o->uri));
+	sip_build_header(b, SIP_H_CALL_ID, slice_str(c->call_id));
+	sip_build_header_fmt(b, SIP_H_CSEQ, "%u MESSAGE", ++c->cseq);
+	if (p->subject.len)
+		sip_build_header(b, SIP_H_SUBJECT, p->subject);
+	if (p->language.len)
+		sip_build_header(b, SIP_H_CONTENT_LANGUAGE, p->language);
+	if (p->priority.len)
+		sip_build_header(b, SIP_H_PRIORITY, p->priority);
+	if (p->date.len)
+		sip_build_header(b, SIP_H_DATE, p->date);
+	if (p->expires >= 0)
+		sip_build_header_uint(b, SIP_H_EXPIRES, (uint64_t)p->expires);
+	sip_build_body(b, p->content_type, p->body);
+}
+
+/* Sends the head of the queue. A failure to start ends that message and goes on with the next. */
+static void target_next(struct target *t)
+{
+	struct gateway *g = t->g;
+	struct outgoing *o = CONTAINER_OF(list_head(&t->queue), struct outgoing, node);
+	struct sip_flow flow;
+	struct slice contact;
+	enum reason reason = REASON_NONE;
+	t->busy = true;
+	buf_clear(&g->out);
+	write_message(g, o, &g->out);
+	if (!g->ops->home(g->arg, o->home, &flow, &contact))
+		reason = REASON_SIP_HOME_UNREACHABLE;
+	else if (!buf_ok(&g->out))
+		reason = REASON_CONTENT_TOO_LARGE;
+	else if (sip_client_start(&o->trans, g->cfg.stack, &flow, buf_slice(&g->out), &out_handler, o, NULL))
+		reason = REASON_LIMIT_QUEUE_FULL;
+	if (reason) {
+		out_failed(o, reason);
+		outgoing_end(o);
+		return;
+	}
+	metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+}
+
+static struct target *target_of(struct gateway *g, struct slice local)
+{
+	struct map_node *n = map_find(&g->targets, local);
+	if (n)
+		return CONTAINER_OF(n, struct target, node);
+	struct target *t = MEM_NEW(struct target);
+	t->g = g;
+	t->key = mem_strndup(local.p, local.len);
+	list_init(&t->queue);
+	map_insert(&g->targets, &t->node, slice_of(t->key, local.len));
+	return t;
+}
+
+/* The partner refused a message of ours: the answer to the SIP user if that is still possible, else a message that says so. */
+static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *a)
+{
+	struct held *h = held_find(g, st->id, st->to.bare, st->from.bare);
+	if (!h) {
+		log_ev(LOG_INFO, "message/error-too-late", {"from", st->from.bare}, {"to", st->to.bare});
+		return;
+	}
+	struct sip_server_trans *server = sip_server_find(g->cfg.stack, h->server_id);
+	if (server) {
+		struct interwork_response r;
+		struct sip_extra extra[INTERWORK_RESPONSE_HEADERS];
+		interwork_response_from_error(&r, a, st->node, st->from.resource.len > 0, &g->cfg.errors);
+		for (size_t i = 0; i < r.n_headers; i++)
+			extra[i] = (struct sip_extra){r.headers[i].name, r.headers[i].value};
+		struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = r.n_headers};
+		sip_server_respond(server, &ans);
+	}
+	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
+	if (c)
+		c->failed++;
+	held_free(h);
+}
+
+void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+{
+	struct policy_verdict pv;
+	struct sip_flow flow;
+	struct slice contact;
+	struct xml_node *err = NULL;
+	if (st->type == STANZA_TYPE_ERROR) {
+		if (st->to.local.len)
+			error_from_xmpp(g, st, a);
+		goto drop;
+	}
+	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &pv);
+	if (!pv.allow) {
+		err = interwork_error_from_reason(a, st->node, pv.reason, SLICE_NONE, &g->cfg.errors);
+		goto refuse;
+	}
+	struct outgoing *o = ARENA_NEW(a, struct outgoing);
+	struct entente_err e;
+	if (!o)
+		goto drop;
+	if (interwork_jid_to_sip(&o->from_uri, a, &st->from, false, &e) || interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
+		metric_refused((int)e.reason);
+		err = interwork_error_from_reason(a, st->node, e.reason, SLICE_NONE, &g->cfg.errors);
+		goto refuse;
+	}
+	struct interwork_im_out in = {.stanza = st->node, .from_uri = o->from_uri, .to_uri = o->uri,
+				      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) && sip_reliable(flow.transport)};
+	struct interwork_im_verdict v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
+	if (v.action == INTERWORK_IM_DROP)
+		goto drop;
+	if (v.action == INTERWORK_IM_REFUSE) {
+		metric_refused((int)v.reason);
+		err = interwork_error_from_reason(a, st->node, v.reason, slice_str(v.why), &g->cfg.errors);
+		goto refuse;
+	}
+	struct target *t = target_of(g, st->to.bare);
+	if (t->count >= g->cfg.max_queue) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		metric_refused(REASON_LIMIT_QUEUE_FULL);
+		err = interwork_error_from_reason(a, st->node, REASON_LIMIT_QUEUE_FULL, SLICE_NONE, &g->cfg.errors);
+		goto refuse;
+	}
+	struct conversation *c = conversation_get(g, st->to.bare, st->from.bare);
+	c->confirmed = true;
+	c->queued++;
+	o->arena = a;
+	o->target = t;
+	o->stanza = st->node;
+	o->local = st->to.bare;
+	o->remote = st->from.bare;
+	o->local_domain = st->to.domain;
+	o->remote_domain = st->from.domain;
+	o->home = pv.home;
+	list_append(&t->queue, &o->node);
+	t->count++;
+	if (!t->busy)
+		target_next(t);
+	return;
+refuse:
+	gateway_send_node(g, err, st->to.domain, st->from.domain);
+drop:
+	arena_release(g->cfg.arenas, a);
+}
+
+/* ---- looking, ending */
+
+void gateway_each_conversation(struct gateway *g, void (*fn)(void *, const struct gateway_conversation_facts *), void *arg)
+{
+	for (struct list *n = g->recent.prev; n != &g->recent; n = n->prev) {
+		const struct conversation *c = CONTAINER_OF(n, struct conversation, lru);
+		struct gateway_conversation_facts f = {c->pair.local, c->pair.remote, c->to_xmpp, c->to_sip, c->failed,
+						       g->cfg.timers->now - c->last, c->queued};
+		fn(arg, &f);
+	}
+}
+
+void messages_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->held, i)
+		held_free(CONTAINER_OF(n, struct held, by_server));
+	map_free(&g->held);
+	map_free(&g->held_ids);
+	MAP_EACH(n, &g->targets, i) {
+		struct target *t = CONTAINER_OF(n, struct target, node);
+		LIST_EACH(q, &t->queue) {
+			struct outgoing *o = CONTAINER_OF(q, struct outgoing, node);
+			sip_client_drop(o->trans);
+			arena_release(g->cfg.arenas, o->arena);
+		}
+		target_free(t);
+	}
+	map_free(&g->targets);
+	LIST_EACH(n, &g->recent)
+		conversation_free(g, CONTAINER_OF(n, struct conversation, lru));
+	map_free(&g->conversations);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* XMPP users watching SIP users: each pair has its machine (interwork/xmpp_watcher.h) and, while it runs, one subscription at the home. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/rand.h"
+#include "gateway/gateway_int.h"
+
+struct watch {
+	struct pair pair; /* first: local = presentity (our user), remote = watcher */
+	struct gateway *g;
+	struct xmpp_watcher *machine;
+	struct sip_subscriber *sub;  /* the present subscription, or NULL */
+	char *uri;                   /* of the presentity, owned */
+	uint32_t home;
+};
+
+static void collect(struct watch *w);
+
+/* ---- the machine's actions */
+
+static const struct sip_subscriber_ops sub_ops;
+
+static struct slice watcher_uri(struct watch *w, struct arena *a)
+{
+	struct xmpp_jid j;
+	struct slice uri;
+	if (xmpp_jid_parse(&j, a, w->pair.remote) || interwork_jid_to_sip(&uri, a, &j, false, NULL))
+		return SLICE_NONE;
+	return uri;
+}
+
+static void op_subscribe(void *arg, uint32_t expires)
+{
+	struct watch *w = arg;
+	struct gateway *g = w->g;
+	struct sip_flow flow;
+	struct slice contact;
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct slice from = watcher_uri(w, a);
+	int rc = ENTENTE_ENOTFOUND;
+	w->sub = sip_subscriber_free(w->sub);
+	if (from.len && g->ops->home(g->arg, w->home, &flow, &contact)) {
+		struct sip_subscriber_config c = {
+			.uri = slice_str(w->uri), .from = arena_printf(a, "<%.*s>", SFMT(from)), .contact = arena_printf(a, "<%.*s>", SFMT(contact)),
+			.event = S("presence"), .accept = S("application/pidf+xml"),
+		};
+		w->sub = sip_subscriber_new(g->cfg.stack, &c, &sub_ops, w);
+		rc = sip_subscriber_start(w->sub, &flow, expires);
+	}
+	arena_release(g->cfg.arenas, a);
+	if (rc)
+		xmpp_watcher_rejected(w->machine, 0, 0);
+	else
+		metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+}
+
+static void op_unsubscribe(void *arg)
+{
+	struct watch *w = arg;
+	if (!w->sub)
+		return;
+	if (sip_subscriber_running(w->sub))
+		sip_subscriber_stop(w->sub);
+}
+
+static void put_attr(struct buf *b, const char *name, struct slice value)
+{
+	buf_printf(b, " %s='", name);
+	xml_escape(b, value);
+	buf_putc(b, '\'');
+}
+
+static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct presence_item *it)
+{
+	static const char *const type[] = {NULL, "subscribed", "unsubscribed"};
+	struct watch *w = arg;
+	struct gateway *g = w->g;
+	struct buf *b = &g->out;
+	char from[PAIR_KEY_MAX], detail[64] = "";
+	const char *t = kind == XMPP_WATCHER_PRESENCE ? (it->show == PRESENCE_OFFLINE ? "unavailable" : NULL) : type[kind];
+	size_t n = (size_t)snprintf(from, sizeof from, "%.*s%s%.*s", SFMT(w->pair.local), it && it->resource.len ? "/" : "",
+				    it ? (int)it->resource.len : 0, it && it->resource.len ? it->resource.p : "");
+	struct slice from_s = slice_of(from, n < sizeof from ? n : sizeof from - 1);
+	buf_clear(b);
+	buf_puts(b, "<presence");
+	put_attr(b, "from", from_s);
+	put_attr(b, "to", w->pair.remote);
+	if (t)
+		put_attr(b, "type", slice_str(t));
+	if (kind != XMPP_WATCHER_PRESENCE) {
+		buf_puts(b, "/>");
+	} else {
+		struct slice show = presence_show_text(it->show);
+		bool here = it->show != PRESENCE_OFFLINE;
+		if (it->lang.len && it->note.len)
+			put_attr(b, "xml:lang", it->lang);
+		buf_putc(b, '>');
+		if (here && show.len) {
+			buf_printf(b, "<show>%.*s</show>", SFMT(show));
+			snprintf(detail, sizeof detail, "show=%.*s", SFMT(show));
+		}
+		if (it->note.len) {
+			buf_puts(b, "<status>");
+			xml_escape(b, it->note);
+			buf_puts(b, "</status>");
+		}
+		if (here && it->priority != PRESENCE_NO_PRIORITY)
+			buf_printf(b, "<priority>%d</priority>", it->priority);
+		if (here)
+			buf_printf(b, "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='%.*s' ver='%s'/>", SFMT(g->cfg.service->url),
+				   g->cfg.service->caps);
+		if (it->stamp) {
+			char at[CLOCK_TEXT];
+			clock_text_at(it->stamp, at);
+			buf_printf(b, "<delay xmlns='urn:xmpp:delay' stamp='%s'/>", at);
+		}
+		buf_puts(b, "</presence>");
+	}
+	gateway_trace_out(jid_domain(w->pair.remote), from_s, w->pair.remote, t ? (kind ? type[kind] : "presence/unavailable") : "presence", slice_str(detail));
+	gateway_send_out(g, jid_domain(w->pair.local), jid_domain(w->pair.remote), NULL);
+}
+
+static void op_authorise(void *arg, bool authorised)
+{
+	struct watch *w = arg;
+	if (authorised)
+		w->g->ops->watch_put(w->g->arg, w->pair.remote, w->pair.local);
+	else
+		w->g->ops->watch_delete(w->g->arg, w->pair.remote, w->pair.local);
+	log_ev(LOG_INFO, authorised ? "presence/watcher-authorised" : "presence/watcher-removed", {"watcher", w->pair.remote},
+	       {"presentity", w->pair.local});
+}
+
+static const struct xmpp_watcher_ops machine_ops = {
+	.subscribe = op_subscribe, .unsubscribe = op_unsubscribe, .stanza = op_stanza, .authorise = op_authorise,
+};
+
+/* ---- the subscription's events */
+
+static void sub_accepted(void *arg, uint32_t expires)
+{
+	struct watch *w = arg;
+	(void)expires;
+	xmpp_watcher_accepted(w->machine);
+}
+
+static void sub_rejected(void *arg, int status, int64_t retry_after, struct slice reason, bool local)
+{
+	struct watch *w = arg;
+	log_ev(LOG_INFO, "presence/subscribe-refused", {"watcher", w->pair.remote}, {"presentity", w->pair.local}, {"text", reason});
+	xmpp_watcher_rejected(w->machine, local ? 0 : status, retry_after > 0 ? (uint32_t)retry_after : 0);
+	collect(w);
+}
+
+static int sub_notify(void *arg, const struct sip_notification *n)
+{
+	static const enum xmpp_watcher_substate state[] = {
+		[SIP_SUB_PENDING] = SUBSTATE_PENDING, [SIP_SUB_ACTIVE] = SUBSTATE_ACTIVE, [SIP_SUB_TERMINATED] = SUBSTATE_TERMINATED,
+	};
+	struct watch *w = arg;
+	struct slice params;
+	const struct sip_header *lang = sip_msg_header(n->msg, SIP_H_CONTENT_LANGUAGE, 0);
+	struct slice l = lang ? lang->value : SLICE_NONE;
+	metric_add(METRIC_SIP_REQUESTS_IN, 1);
+	return xmpp_watcher_notify(w->machine, state[n->state], n->reason, n->retry_after > 0 ? (uint32_t)n->retry_after : 0,
+				   sip_token(n->content_type, &params), slice_trim(slice_split(&l, ',')), n->body);
+}
+
+static void sub_ended(void *arg, enum sip_ended why)
+{
+	struct watch *w = arg;
+	if (why == SIP_ENDED_NO_NOTIFY || why == SIP_ENDED_EXPIRED)
+		xmpp_watcher_lost(w->machine);
+	collect(w);
+}
+
+static const struct sip_subscriber_ops sub_ops = {.accepted = sub_accepted, .rejected = sub_rejected, .notify = sub_notify, .ended = sub_ended};
+
+/* ---- records */
+
+static struct watch *watch_find(struct gateway *g, struct slice presentity, struct slice watcher)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	struct map_node *n = pair_key(&key, mem, presentity, watcher) ? map_find(&g->watches, key) : NULL;
+	return n ? CONTAINER_OF(n, struct watch, pair.node) : NULL;
+}
+
+static void watch_free(struct watch *w)
+{
+	map_remove(&w->g->watches, &w->pair.node);
+	metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, -1);
+	sip_subscriber_free(w->sub);
+	xmpp_watcher_free(w->machine);
+	mem_free(w->pair.key);
+	mem_free(w->uri);
+	mem_free(w);
+}
+
+/* Frees a record that says nothing any more. Called last in a callback. */
+static void collect(struct watch *w)
+{
+	if (xmpp_watcher_state(w->machine) == XMPP_WATCHER_NONE && !xmpp_watcher_authorised(w->machine) &&
+	    (!w->sub || !sip_subscriber_running(w->sub)))
+		watch_free(w);
+}
+
+static struct watch *watch_new(struct gateway *g, struct slice presentity, struct slice watcher, uint32_t home, bool hide_notes, bool authorised)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xmpp_jid j;
+	struct slice uri;
+	struct watch *w = NULL;
+	if (g->watches.count < g->cfg.max_subscriptions && !xmpp_jid_parse(&j, a, presentity) && !interwork_jid_to_sip(&uri, a, &j, false, NULL)) {
+		struct xmpp_watcher_config c = {.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600, .hide_notes = hide_notes};
+		w = MEM_NEW(struct watch);
+		pair_init(&w->pair, presentity, watcher);
+		w->g = g;
+		w->home = home;
+		w->uri = mem_strndup(uri.p, uri.len);
+		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, uri, authorised);
+		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
+		metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, 1);
+	} else {
+		metric_add(METRIC_LIMIT_HITS, 1);
+	}
+	arena_release(g->cfg.arenas, a);
+	return w;
+}
+
+static void bare_presence(struct gateway *g, const struct xmpp_jid *from, const struct xmpp_jid *to, const char *type)
+{
+	buf_clear(&g->out);
+	buf_puts(&g->out, "<presence");
+	put_attr(&g->out, "from", from->bare);
+	put_attr(&g->out, "to", to->bare);
+	put_attr(&g->out, "type", slice_str(type));
+	buf_puts(&g->out, "/>");
+	gateway_trace_out(to->domain, from->bare, to->bare, type, SLICE_NONE);
+	gateway_send_out(g, from->domain, to->domain, NULL);
+}
+
+void watch_refuse(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
+{
+	bare_presence(g, presentity, watcher, "unsubscribed");
+}
+
+void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v)
+{
+	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
+	bool hide = v->flags & POLICY_HIDE_NOTE;
+	if (!w)
+		w = watch_new(g, presentity->bare, watcher->bare, v->home, hide, false);
+	if (!w) {
+		watch_refuse(g, watcher, presentity);
+		return;
+	}
+	w->home = v->home;
+	xmpp_watcher_set_hide_notes(w->machine, hide);
+	xmpp_watcher_subscribe(w->machine);
+}
+
+void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v)
+{
+	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
+	if (!w) {
+		watch_refuse(g, watcher, presentity); /* RFC 6121 4.3.2 */
+		return;
+	}
+	w->home = v->home;
+	xmpp_watcher_set_hide_notes(w->machine, v->flags & POLICY_HIDE_NOTE);
+	xmpp_watcher_probe(w->machine);
+}
+
+void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
+{
+	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
+	if (!w)
+		return;
+	xmpp_watcher_unsubscribe(w->machine);
+	collect(w);
+}
+
+void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms)
+{
+	struct snapshot *s = snapshot_reader_get(&g->policy);
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct slice local = jid_domain(presentity), remote = jid_domain(watcher);
+	uint32_t home;
+	xmpp_domain_ascii(a, local, &local);
+	xmpp_domain_ascii(a, remote, &remote);
+	const struct policy_partner *p = snapshot_partner(s, remote);
+	if (p && p->enabled && snapshot_local(s, local, &home) && !watch_find(g, presentity, watcher)) {
+		struct watch *w = watch_new(g, presentity, watcher, home, p->type != POLICY_FEDERATED, true);
+		if (w)
+			xmpp_watcher_resume(w->machine, resume_ms);
+	}
+	arena_release(g->cfg.arenas, a);
+}
+
+void watches_link(struct gateway *g, struct slice remote_domain, bool up)
+{
+	size_t i;
+	if (!up)
+		return;
+	MAP_EACH(n, &g->watches, i) {
+		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
+		if (slice_eq(jid_domain(w->pair.remote), remote_domain))
+			xmpp_watcher_announce(w->machine);
+	}
+}
+
+void gateway_each_subscription(struct gateway *g, void (*fn)(void *, const struct gateway_subscription_facts *), void *arg)
+{
+	size_t i;
+	MAP_EACH(n, &g->watches, i) {
+		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
+		const struct presence_set *set = xmpp_watcher_presence(w->machine);
+		struct gateway_subscription_facts f = {
+			.to_sip = true, .watcher = w->pair.remote, .presentity = w->pair.local,
+			.state = xmpp_watcher_state_name(xmpp_watcher_state(w->machine)), .dialogs = w->sub && sip_subscriber_running(w->sub),
+			.resources = (unsigned)set->count,
+		};
+		if (set->count)
+			f.show = set->items[0].show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(set->items[0].show);
+		fn(arg, &f);
+	}
+	outs_each(g, fn, arg);
+}
+
+void watches_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->watches, i)
+		watch_free(CONTAINER_OF(n, struct watch, pair.node));
+	map_free(&g->watches);
+}

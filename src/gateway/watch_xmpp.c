@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SIP users watching XMPP users: each pair has its machine (interwork/sip_watcher.h), shared by the dialogs of the watcher's devices. Dialogs are saved, so
+ * that after a restart they go on without the watchers noticing. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/rand.h"
+#include "gateway/gateway_int.h"
+
+enum { MAX_DIALOGS = 16, ID_LEN = 20 };
+
+struct out_pair {
+	struct pair pair; /* first: local = watcher (our user), remote = the XMPP contact */
+	struct map_node by_id;
+	uint64_t id;      /* for tickets */
+	struct gateway *g;
+	struct sip_watcher *machine;
+	struct list dialogs; /* of struct out_dialog */
+	size_t n_dialogs;
+	struct buf body;     /* the last document */
+};
+
+struct out_dialog {
+	struct list node;
+	struct out_pair *pair;
+	struct sip_notifier *n;
+	bool poll;
+	char id[ID_LEN + 1]; /* of the stored record */
+};
+
+/* ---- the machine's actions */
+
+static void op_stanza(void *arg, enum sip_watcher_stanza kind)
+{
+	static const char *const type[] = {"subscribe", "probe", "unavailable"};
+	static const char *const what[] = {"presence/subscribe", "presence/probe", "presence/unavailable"};
+	struct out_pair *p = arg;
+	struct gateway *g = p->g;
+	struct gateway_ticket t = {.kind = TICKET_PRESENCE, .id = kind == SIP_WATCHER_SUBSCRIBE ? p->id : 0};
+	buf_clear(&g->out);
+	buf_puts(&g->out, "<presence from='");
+	xml_escape(&g->out, p->pair.local);
+	buf_puts(&g->out, "' to='");
+	xml_escape(&g->out, p->pair.remote);
+	buf_printf(&g->out, "' type='%s'/>", type[kind]);
+	gateway_trace_out(jid_domain(p->pair.remote), p->pair.local, p->pair.remote, what[kind], SLICE_NONE);
+	gateway_send_out(g, jid_domain(p->pair.local), jid_domain(p->pair.remote), &t);
+}
+
+static void body(struct out_pair *p)
+{
+	buf_clear(&p->body);
+	sip_watcher_body(p->machine, &p->body);
+	if (!buf_ok(&p->body))
+		buf_clear(&p->body);
+}
+
+static void set_dialog(struct out_dialog *d)
+{
+	struct out_pair *p = d->pair;
+	bool active = sip_watcher_active(p->machine);
+	struct slice b = active ? buf_slice(&p->body) : SLICE_NONE;
+	sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
+}
+
+static void save(struct out_dialog *d)
+{
+	struct out_pair *p = d->pair;
+	struct buf b;
+	int64_t now = clock_unix();
+	buf_init(&b, 32768);
+	buf_puts(&b, sip_watcher_active(p->machine) ? "active\n" : "pending\n");
+	sip_notifier_save(d->n, now, &b);
+	if (buf_ok(&b))
+		p->g->ops->dialog_put(p->g->arg, slice_str(d->id), p->pair.local, p->pair.remote, buf_slice(&b), now + sip_notifier_remaining(d->n));
+	buf_free(&b);
+}
+
+static void op_notify(void *arg, bool active)
+{
+	struct out_pair *p = arg;
+	(void)active;
+	body(p);
+	LIST_EACH(n, &p->dialogs) {
+		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
+		if (!d->poll) {
+			set_dialog(d);
+			save(d);
+		}
+	}
+}
+
+static void dialog_drop(struct out_dialog *d)
+{
+	list_remove(&d->node);
+	d->pair->n_dialogs--;
+	if (!d->poll)
+		d->pair->g->ops->dialog_delete(d->pair->g->arg, slice_str(d->id));
+	mem_free(d);
+}
+
+static void op_terminate(void *arg, struct slice reason, uint32_t retry_after)
+{
+	struct out_pair *p = arg;
+	LIST_EACH(n, &p->dialogs) {
+		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
+		if (d->poll)
+			continue;
+		sip_notifier_terminate(d->n, reason, retry_after ? (int64_t)retry_after : -1, SLICE_NONE, SLICE_NONE);
+		dialog_drop(d);
+	}
+}
+
+static void op_polled(void *arg)
+{
+	struct out_pair *p = arg;
+	body(p);
+	LIST_EACH(n, &p->dialogs) {
+		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
+		if (d->poll) {
+			struct slice b = buf_slice(&p->body);
+			sip_notifier_set(d->n, SIP_SUB_ACTIVE, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
+			dialog_drop(d);
+		}
+	}
+}
+
+static const struct sip_watcher_ops machine_ops = {.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled};
+
+/* ---- pairs */
+
+static struct out_pair *pair_find(struct gateway *g, struct slice local, struct slice remote)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	struct map_node *n = pair_key(&key, mem, local, remote) ? map_find(&g->outs, key) : NULL;
+	return n ? CONTAINER_OF(n, struct out_pair, pair.node) : NULL;
+}
+
+static void pair_free(struct out_pair *p)
+{
+	struct gateway *g = p->g;
+	map_remove(&g->outs, &p->pair.node);
+	map_remove(&g->out_ids, &p->by_id);
+	metric_add(METRIC_SUBSCRIPTIONS_TO_XMPP, -1);
+	LIST_EACH(n, &p->dialogs) {
+		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
+		sip_notifier_free(d->n);
+		mem_free(d);
+	}
+	sip_watcher_free(p->machine);
+	buf_free(&p->body);
+	mem_free(p->pair.key);
+	mem_free(p);
+}
+
+static void collect(struct out_pair *p)
+{
+	if (list_empty(&p->dialogs) && sip_watcher_idle(p->machine))
+		pair_free(p);
+}
+
+static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri)
+{
+	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .link_grace_ms = 60000, .probe_wait_ms = 30000};
+	struct out_pair *p = pair_find(g, local, remote);
+	if (p)
+		return p;
+	if (g->outs.count >= g->cfg.max_subscriptions) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		return NULL;
+	}
+	p = MEM_NEW(struct out_pair);
+	pair_init(&p->pair, local, remote);
+	p->g = g;
+	p->id = ++g->next_id;
+	list_init(&p->dialogs);
+	buf_init(&p->body, 65536);
+	p->machine = sip_watcher_new(&machine_ops, p, g->cfg.timers, &cfg, uri);
+	map_insert(&g->outs, &p->pair.node, slice_of(p->pair.key, local.len + 1 + remote.len));
+	map_insert(&g->out_ids, &p->by_id, slice_of((const char *)&p->id, sizeof p->id));
+	metric_add(METRIC_SUBSCRIPTIONS_TO_XMPP, 1);
+	return p;
+}
+
+/* ---- dialogs */
+
+static void ended(struct out_dialog *d)
+{
+	struct out_pair *p = d->pair;
+	bool poll = d->poll;
+	dialog_drop(d);
+	if (!poll)
+		sip_watcher_closed(p->machine);
+	collect(p);
+}
+
+static void n_refreshed(void *arg, uint32_t expires)
+{
+	(void)expires;
+	save(arg);
+}
+
+static void n_unsubscribed(void *arg)
+{
+	ended(arg);
+}
+
+static void n_expired(void *arg)
+{
+	ended(arg);
+}
+
+static void n_failed(void *arg, int status, bool local)
+{
+	struct out_dialog *d = arg;
+	char z[32];
+	snprintf(z, sizeof z, "%d%s", status, local ? " (local)" : "");
+	log_ev(LOG_INFO, "presence/notify-refused", {"watcher", d->pair->pair.local}, {"presentity", d->pair->pair.remote}, {"status", slice_str(z)});
+	ended(d);
+}
+
+static void n_route(void *arg, struct slice next_hop, struct sip_flow *flow)
+{
+	struct out_dialog *d = arg;
+	struct gateway *g = d->pair->g;
+	struct snapshot *s = snapshot_reader_get(&g->policy);
+	struct slice contact, domain = jid_domain(d->pair->pair.local);
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	uint32_t home;
+	(void)next_hop; /* everything to a local user goes through its home */
+	xmpp_domain_ascii(a, domain, &domain);
+	if (snapshot_local(s, domain, &home))
+		g->ops->home(g->arg, home, flow, &contact);
+	arena_release(g->cfg.arenas, a);
+}
+
+static const struct sip_notifier_ops notifier_ops = {
+	.refreshed = n_refreshed, .unsubscribed = n_unsubscribed, .expired = n_expired, .failed = n_failed, .route = n_route,
+};
+
+static void notifier_config(struct gateway *g, struct sip_notifier_config *c, struct slice contact, bool active)
+{
+	*c = (struct sip_notifier_config){.contact = contact, .max_expires = g->cfg.subscription_expires, .default_expires = g->cfg.subscription_expires,
+					  .interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX, .patience_ms = 1000, .initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,
+					  .transport_tries = 5};
+}
+
+static bool acceptable(const struct sip_msg *m)
+{
+	struct sip_values it = {0};
+	struct slice v, params;
+	bool any = false;
+	while (sip_msg_next_value(m, SIP_H_ACCEPT, &it, &v)) {
+		struct slice t = sip_token(v, &params);
+		any = true;
+		if (slice_ieq(t, S("application/pidf+xml")) || slice_ieq(t, S("*/*")) || slice_ieq(t, S("application/*")))
+			return true;
+	}
+	return !any; /* the package's default is PIDF (RFC 3856 6.7) */
+}
+
+void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct xmpp_jid f, t;
+	struct entente_err err;
+	struct policy_verdict v;
+	struct slice params, uri, contact;
+	struct sip_flow flow;
+	enum reason reason = REASON_NONE;
+	const struct sip_header *ev = sip_msg_header(m, SIP_H_EVENT, 0);
+	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
+		reason = err.reason;
+		metric_refused((int)reason);
+	} else {
+		gateway_decide(g, a, POLICY_PRESENCE_SUBSCRIBE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &v);
+		if (!v.allow)
+			reason = v.reason;
+		else if (!ev || !slice_ieq(sip_token(ev->value, &params), S("presence")))
+			reason = REASON_SIP_EVENT;
+		else if (!acceptable(m))
+			reason = REASON_SIP_ACCEPT;
+		else if (interwork_jid_to_sip(&uri, a, &t, false, &err))
+			reason = err.reason;
+		else if (!g->ops->home(g->arg, v.home != UINT32_MAX ? v.home : from->target, &flow, &contact))
+			reason = REASON_SIP_HOME_UNREACHABLE;
+	}
+	if (reason) {
+		struct interwork_response more = {0};
+		if (reason == REASON_SIP_EVENT)
+			interwork_response_add(&more, S("Allow-Events"), S("presence"));
+		gateway_refuse(g, st, a, reason, &more, m->from.uri_text, m->uri_text);
+		return;
+	}
+	uint32_t expires;
+	bool poll = sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &expires) && expires == 0;
+	struct out_pair *p = pair_get(g, f.bare, t.bare, uri);
+	if (!p || p->n_dialogs >= MAX_DIALOGS) {
+		gateway_refuse(g, st, a, REASON_LIMIT_SUBSCRIPTIONS, NULL, m->from.uri_text, m->uri_text);
+		if (p)
+			collect(p);
+		return;
+	}
+	struct sip_notifier_config c;
+	struct out_dialog *d = MEM_NEW(struct out_dialog);
+	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), sip_watcher_active(p->machine));
+	d->pair = p;
+	d->poll = poll;
+	rand_token(d->id, ID_LEN);
+	if (sip_notifier_accept(&d->n, g->cfg.stack, st, m, &c, &notifier_ops, d)) {
+		mem_free(d);
+		collect(p);
+		return;
+	}
+	list_append(&p->dialogs, &d->node);
+	p->n_dialogs++;
+	contact_learn(g, f.bare, t.bare, GATEWAY_BY_SUBSCRIBE);
+	if (poll) {
+		sip_watcher_poll(p->machine);
+		collect(p);
+		return;
+	}
+	bool first = p->n_dialogs == 1;
+	sip_watcher_opened(p->machine);
+	/* what the stanzas brought about may have ended the dialog already */
+	if (list_empty(&p->dialogs)) {
+		collect(p);
+		return;
+	}
+	if (!first)
+		body(p);
+	set_dialog(d);
+	save(d);
+}
+
+/* ---- from the XMPP side */
+
+void out_presence(struct gateway *g, const struct stanza *st, struct arena *a)
+{
+	struct out_pair *p = pair_find(g, st->to.bare, st->from.bare);
+	if (!p)
+		return; /* nobody watches: directed presence of a stranger */
+	sip_watcher_presence_in(p->machine, st->node, st->from.resource, a);
+	collect(p);
+}
+
+void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason)
+{
+	struct map_node *n = map_find(&g->out_ids, slice_of((const char *)&t->id, sizeof t->id));
+	struct out_pair *p = n ? CONTAINER_OF(n, struct out_pair, by_id) : NULL;
+	if (!p)
+		return;
+	/* the subscribe never reached the partner: as if its server had answered with the error that we would give (interworking spec 3.2) */
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xml_node *e = stanza_new(a, STANZA_PRESENCE, STANZA_TYPE_ERROR, p->pair.remote, p->pair.local, SLICE_NONE);
+	struct xml_node *error = xml_add(a, e, S("error"), XMPP_NS_SERVER);
+	xml_add(a, error, slice_str(reason_info(reason)->xmpp_condition), XMPP_NS_STANZAS);
+	if (!sip_watcher_active(p->machine)) {
+		sip_watcher_presence_in(p->machine, e, SLICE_NONE, a);
+		collect(p);
+	}
+	arena_release(g->cfg.arenas, a);
+}
+
+void outs_link(struct gateway *g, struct slice remote_domain, bool up)
+{
+	size_t i;
+	MAP_EACH(n, &g->outs, i) {
+		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
+		if (slice_eq(jid_domain(p->pair.remote), remote_domain))
+			sip_watcher_link(p->machine, up);
+	}
+}
+
+bool outs_any(struct gateway *g, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote)
+{
+	size_t i;
+	MAP_EACH(n, &g->outs, i) {
+		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
+		if (slice_eq(jid_domain(p->pair.remote), remote_domain) && p->n_dialogs) {
+			*ret_local = p->pair.local;
+			*ret_remote = p->pair.remote;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob)
+{
+	struct snapshot *s = snapshot_reader_get(&g->policy);
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct slice domain = jid_domain(local), partner = jid_domain(remote), state = slice_split(&blob, '\n'), uri, contact;
+	struct xmpp_jid j;
+	struct sip_flow flow;
+	uint32_t home;
+	bool ok = false, active = slice_eq(state, S("active"));
+	xmpp_domain_ascii(a, domain, &domain);
+	xmpp_domain_ascii(a, partner, &partner);
+	if (id.len > ID_LEN || !snapshot_local(s, domain, &home) || !snapshot_partner(s, partner) || xmpp_jid_parse(&j, a, remote) ||
+	    interwork_jid_to_sip(&uri, a, &j, false, NULL) || !g->ops->home(g->arg, home, &flow, &contact))
+		goto out;
+	struct out_pair *p = pair_get(g, local, remote, uri);
+	if (!p)
+		goto out;
+	struct sip_notifier_config c;
+	struct out_dialog *d = MEM_NEW(struct out_dialog);
+	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), active);
+	d->pair = p;
+	slice_cstr(id, d->id, sizeof d->id);
+	if (sip_notifier_restore(&d->n, g->cfg.stack, blob, clock_unix(), &c, &notifier_ops, d)) {
+		mem_free(d);
+		collect(p);
+		goto out;
+	}
+	list_append(&p->dialogs, &d->node);
+	p->n_dialogs++;
+	sip_watcher_restored(p->machine, active);
+	ok = true;
+out:
+	arena_release(g->cfg.arenas, a);
+	return ok;
+}
+
+void outs_each(struct gateway *g, void (*fn)(void *, const struct gateway_subscription_facts *), void *arg)
+{
+	size_t i;
+	MAP_EACH(n, &g->outs, i) {
+		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
+		const struct presence_set *set = sip_watcher_presence(p->machine);
+		struct gateway_subscription_facts f = {
+			.watcher = p->pair.local, .presentity = p->pair.remote, .state = sip_watcher_active(p->machine) ? "active" : "pending",
+			.dialogs = (unsigned)p->n_dialogs, .resources = (unsigned)set->count,
+		};
+		if (set->count)
+			f.show = set->items[0].show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(set->items[0].show);
+		fn(arg, &f);
+	}
+}
+
+void outs_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->outs, i)
+		pair_free(CONTAINER_OF(n, struct out_pair, pair.node));
+	map_free(&g->outs);
+	map_free(&g->out_ids);
+}

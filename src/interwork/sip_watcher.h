@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A SIP user watches an XMPP contact (RFC 8048 5.3; interworking spec 3.2): one machine per (bare SIP watcher, bare contact), shared by all of the
+ * watcher's dialogs. Presence stanzas and dialog events come in; stanzas and the state for the dialogs go out. The dialogs themselves
+ * (sip/notifier.h: refresh, expiry, pacing of NOTIFY) are the owner's, so is policy. */
+#pragma once
+#include "base/timer.h"
+#include "interwork/pidf.h"
+#include "xmpp/xml.h"
+
+struct sip_watcher;
+
+enum sip_watcher_stanza { SIP_WATCHER_SUBSCRIBE, SIP_WATCHER_PROBE, SIP_WATCHER_UNAVAILABLE };
+
+struct sip_watcher_ops {
+	/* A presence stanza from the watcher's bare address to the contact's. */
+	void (*stanza)(void *arg, enum sip_watcher_stanza kind);
+	/* The state changed: set it on every dialog. Body: sip_watcher_body, none while pending. */
+	void (*notify)(void *arg, bool active);
+	/* End every dialog with this reason (RFC 6665 4.2.2); retry_after 0 = none. The machine is in no dialog afterwards. */
+	void (*terminate)(void *arg, struct slice reason, uint32_t retry_after);
+	/* The answer to a poll is there (or its time is over): send it, sip_watcher_body may be empty. */
+	void (*polled)(void *arg);
+};
+
+struct sip_watcher_config {
+	uint32_t poll_wait_ms;   /* 3000 */
+	uint32_t link_grace_ms;  /* 60000: how long the contact's state is believed after the stream is lost */
+	uint32_t probe_wait_ms;  /* 30000: a restored state is shown closed when no probe is answered by then */
+	bool hide_notes;
+};
+
+struct sip_watcher *sip_watcher_new(const struct sip_watcher_ops *ops, void *arg, struct timers *timers,
+				    const struct sip_watcher_config *cfg, struct slice contact_uri);
+struct sip_watcher *sip_watcher_free(struct sip_watcher *w); /* silent; accepts NULL; not from inside an op */
+
+bool sip_watcher_active(const struct sip_watcher *w);
+bool sip_watcher_idle(const struct sip_watcher *w); /* no dialog and no poll: may be freed */
+const struct presence_set *sip_watcher_presence(const struct sip_watcher *w);
+
+/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe and probe; ending the last
+ * sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
+void sip_watcher_opened(struct sip_watcher *w);
+void sip_watcher_closed(struct sip_watcher *w);
+/* A dialog restored after a restart: asks again, changes nothing that the watcher sees until the answer. */
+void sip_watcher_restored(struct sip_watcher *w, bool was_active);
+/* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known. */
+void sip_watcher_poll(struct sip_watcher *w);
+
+/* A presence stanza from the contact (any type but probe, subscribe, unsubscribe), `resource` of its from, `text_lang` its xml:lang. */
+void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a);
+/* The partner's stream was lost / is back. */
+void sip_watcher_link(struct sip_watcher *w, bool up);
+
+/* Appends the PIDF of the present state; nothing while pending or when nothing is known. */
+void sip_watcher_body(struct sip_watcher *w, struct buf *b);
+
+/* Reads show, status, priority, delay of an available or unavailable presence stanza. Text in the arena. */
+void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, struct presence_item *ret);
