@@ -10,6 +10,11 @@ bool contact_known(const struct gateway *g, struct slice local, struct slice rem
 	return pair_key(&key, mem, local, remote) && map_find(&g->contacts, key);
 }
 
+bool gateway_knows_contact(const struct gateway *g, struct slice local, struct slice remote)
+{
+	return contact_known(g, local, remote);
+}
+
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote)
 {
 	if (contact_known(g, local, remote))

@@ -71,6 +71,9 @@ void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice pr
 /* False: expired or unreadable (delete it). */
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob);
 
+/* Has the local user the remote one as contact? Bare JIDs. */
+bool gateway_knows_contact(const struct gateway *g, struct slice local, struct slice remote);
+
 /* The bare JID of the local user that a message from or to a home concerns (picks the worker). False when there is none. */
 bool gateway_local_user(struct slice *ret, struct arena *a, const struct sip_msg *m, bool from_home);
 

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket: bytes between a unix socket and the admin room, and what the admin room asks of the daemon. Everything on the control thread. */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "admin/admin.h"
+#include "app/app.h"
+#include "app/facts.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { MAX_SESSIONS = 64 };
+
+struct peer { /* one connection */
+	struct list node;
+	struct control *control;
+	int fd;
+	struct event *readable, *writable;
+	struct admin_session *session;
+	struct buf out;
+	bool closing;
+};
+
+struct control {
+	struct app *app;
+	struct admin *admin;
+	char *path;
+	int fd;
+	struct event *acceptable;
+	struct list peers;
+	size_t n_peers;
+	struct snapshot_reader policy;
+};
+
+static void peer_free(struct peer *p)
+{
+	list_remove(&p->node);
+	p->control->n_peers--;
+	event_free(p->readable);
+	event_free(p->writable);
+	close(p->fd);
+	admin_session_free(p->session);
+	buf_free(&p->out);
+	mem_free(p);
+}
+
+static void flush(struct peer *p)
+{
+	while (p->out.len) {
+		struct slice s = buf_slice(&p->out);
+		ssize_t n = send(p->fd, s.p, s.len, MSG_NOSIGNAL);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			event_add(p->writable, NULL);
+			return;
+		}
+		if (n <= 0) {
+			peer_free(p);
+			return;
+		}
+		buf_consume(&p->out, (size_t)n);
+	}
+	buf_shrink(&p->out, 65536);
+	if (p->closing)
+		peer_free(p);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *p = arg;
+	(void)fd;
+	(void)what;
+	flush(p);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *p = arg;
+	char b[16384];
+	(void)what;
+	loop_touch(pool_control(p->control->app->pool)->loop);
+	ssize_t n = recv(fd, b, sizeof b, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		peer_free(p);
+		return;
+	}
+	if (admin_session_input(p->session, slice_of(b, (size_t)n), &p->out))
+		p->closing = true;
+	flush(p);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *c = arg;
+	struct ucred cred;
+	socklen_t len = sizeof cred;
+	(void)what;
+	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s < 0)
+		return;
+	if (c->n_peers >= MAX_SESSIONS) {
+		close(s);
+		return;
+	}
+	struct peer *p = MEM_NEW(struct peer);
+	struct event_base *base = pool_control(c->app->pool)->loop->base;
+	p->control = c;
+	p->fd = s;
+	buf_init(&p->out, ADMIN_RESPONSE_MAX + 1024);
+	p->session = admin_session_new(c->admin, getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? (uint32_t)-1 : cred.uid);
+	p->readable = event_new(base, s, EV_READ | EV_PERSIST, on_readable, p);
+	p->writable = event_new(base, s, EV_WRITE, on_writable, p);
+	list_append(&c->peers, &p->node);
+	c->n_peers++;
+	event_add(p->readable, NULL);
+}
+
+/* ---- what admin asks */
+
+static struct snapshot *op_snapshot(void *arg)
+{
+	struct control *c = arg;
+	return snapshot_reader_get(&c->policy);
+}
+
+static void op_status(void *arg, json_t *object)
+{
+	struct control *c = arg;
+	facts_status(c->app, object);
+}
+
+static int op_show(void *arg, enum admin_show what, json_t *array, struct entente_err *err)
+{
+	struct control *c = arg;
+	return facts_show(c->app, what, array, err);
+}
+
+static bool op_contact(void *arg, struct slice local, struct slice remote)
+{
+	struct control *c = arg;
+	return facts_contact(c->app, local, remote);
+}
+
+static int op_address(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
+{
+	(void)arg;
+	return facts_address(text, ret_is_sip, ret_jid, size, err);
+}
+
+static int op_policy_changed(void *arg, struct entente_err *err)
+{
+	struct control *c = arg;
+	int rc = app_publish(c->app, c->app->config, err);
+	if (!rc)
+		nodes_reload(c->app, NULL);
+	return rc;
+}
+
+static int op_reload(void *arg, struct config_errors *errs)
+{
+	struct control *c = arg;
+	return app_reload(c->app, errs);
+}
+
+static const struct admin_ops admin_callbacks = {
+	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
+	.policy_changed = op_policy_changed, .reload = op_reload,
+};
+
+/* ---- life */
+
+static int bind_socket(const char *path, struct entente_err *err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	if (!slice_cstr(slice_str(path), a.sun_path, sizeof a.sun_path))
+		return err_set(err, ENTENTE_EIO, REASON_NONE, "server.control-socket is longer than %zu octets", sizeof a.sun_path - 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(err, ENTENTE_EIO, REASON_NONE, "no unix socket: %s", strerror(errno));
+	if (!connect(fd, (struct sockaddr *)&a, sizeof a)) {
+		close(fd);
+		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "another entented answers on %s", path);
+	}
+	unlink(path); /* left behind by a process that was killed */
+	mode_t old = umask(0117);
+	int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
+	umask(old);
+	if (rc || listen(fd, 16)) {
+		rc = err_set(err, ENTENTE_EIO, REASON_NONE, "cannot listen on %s: %s; does its directory exist, may this user write there?", path, strerror(errno));
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int control_open(struct control **ret, struct app *app, struct entente_err *err)
+{
+	int fd = bind_socket(app->config->server_control_socket, err);
+	if (fd < 0)
+		return fd;
+	struct control *c = MEM_NEW(struct control);
+	c->app = app;
+	c->fd = fd;
+	c->path = mem_strndup(app->config->server_control_socket, strlen(app->config->server_control_socket));
+	list_init(&c->peers);
+	snapshot_reader_init(&c->policy, &app->policy);
+	c->admin = admin_new(app->store, &admin_callbacks, c);
+	c->acceptable = event_new(pool_control(app->pool)->loop->base, fd, EV_READ | EV_PERSIST, on_accept, c);
+	event_add(c->acceptable, NULL);
+	*ret = c;
+	return 0;
+}
+
+struct control *control_close(struct control *c)
+{
+	if (!c)
+		return NULL;
+	LIST_EACH(n, &c->peers)
+		peer_free(CONTAINER_OF(n, struct peer, node));
+	event_free(c->acceptable);
+	close(c->fd);
+	unlink(c->path);
+	admin_free(c->admin);
+	snapshot_reader_destroy(&c->policy);
+	mem_free(c->path);
+	return mem_free(c);
+}

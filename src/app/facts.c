@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/facts.h"
+
+#include <stdio.h>
+#include "base/clock.h"
+#include "interwork/address.h"
+
+static void put(json_t *o, const char *key, struct slice s)
+{
+	if (s.len)
+		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
+}
+
+static void put_int(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+struct collect {
+	json_t *array;
+	struct node *node; /* set by the one who runs */
+};
+
+/* ---- streams */
+
+static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
+{
+	struct collect *c = arg;
+	json_t *o = json_object();
+	put_int(o, "id", f->id);
+	put_int(o, "worker", c->node->worker->id);
+	put(o, "direction", f->inbound ? S("in") : S("out"));
+	put(o, "state", slice_str(f->state));
+	put(o, "local", f->local);
+	put(o, "remote", f->remote);
+	put(o, "address", f->address);
+	put(o, "how", f->how);
+	put(o, "auth", f->proof);
+	put(o, "tls", f->tls);
+	put(o, "cipher", f->cipher);
+	put_int(o, "stanzas_in", f->stanzas_in);
+	put_int(o, "stanzas_out", f->stanzas_out);
+	put_int(o, "age", f->age_ms / 1000);
+	put_int(o, "queued", f->queued);
+	put(o, "error", f->last_error);
+	json_array_append_new(c->array, o);
+}
+
+static void streams(struct node *n, void *arg)
+{
+	struct collect *c = arg;
+	c->node = n;
+	xmpp_proxy_each(n->xmpp, stream_row, c);
+}
+
+/* ---- subscriptions */
+
+static void subscription_row(void *arg, const struct gateway_subscription_facts *f)
+{
+	struct collect *c = arg;
+	json_t *o = json_object();
+	put(o, "direction", f->to_sip ? S("to-sip") : S("to-xmpp"));
+	put(o, "watcher", f->watcher);
+	put(o, "presentity", f->presentity);
+	put(o, "state", slice_str(f->state));
+	put_int(o, "dialogs", f->dialogs);
+	put_int(o, "resources", f->resources);
+	put(o, "show", f->show);
+	json_array_append_new(c->array, o);
+}
+
+static void subscriptions(struct node *n, void *arg)
+{
+	gateway_each_subscription(n->gateway, subscription_row, arg);
+}
+
+/* ---- conversations */
+
+static void conversation_row(void *arg, const struct gateway_conversation_facts *f)
+{
+	struct collect *c = arg;
+	json_t *o = json_object();
+	put(o, "local", f->local);
+	put(o, "remote", f->remote);
+	put_int(o, "to_xmpp", f->to_xmpp);
+	put_int(o, "to_sip", f->to_sip);
+	put_int(o, "failed", f->failed);
+	put_int(o, "idle", f->idle_ms / 1000);
+	put_int(o, "queued", f->queued);
+	json_array_append_new(c->array, o);
+}
+
+static void conversations(struct node *n, void *arg)
+{
+	gateway_each_conversation(n->gateway, conversation_row, arg);
+}
+
+/* ---- homes: one row each; the worst news of any worker */
+
+static const char *home_word(const char *state)
+{
+	if (!strcmp(state, "up"))
+		return "reachable";
+	return !strcmp(state, "down") ? "unreachable" : "unknown";
+}
+
+static void home_row(void *arg, const struct sip_edge_facts *f)
+{
+	struct collect *c = arg;
+	const char *word = home_word(f->state);
+	json_t *o = NULL, *row;
+	size_t i;
+	json_array_foreach(c->array, i, row)
+		if (slice_eq(slice_str(json_string_value(json_object_get(row, "name"))), f->name))
+			o = row;
+	if (!o) {
+		o = json_object();
+		put(o, "name", f->name);
+		put(o, "next_hop", f->next_hop);
+		json_object_set_new(o, "domains", json_array());
+		json_object_set_new(o, "addresses", json_array());
+		put(o, "state", slice_str(word));
+		json_array_append_new(c->array, o);
+	} else if (!strcmp(word, "unreachable") || (!strcmp(word, "reachable") && !strcmp(json_string_value(json_object_get(o, "state")), "unknown"))) {
+		put(o, "state", slice_str(word));
+	}
+	if (f->address.len && !json_array_size(json_object_get(o, "addresses")))
+		json_array_append_new(json_object_get(o, "addresses"), json_stringn_nocheck(f->address.p, f->address.len));
+	put(o, "error", f->error);
+}
+
+static void homes(struct node *n, void *arg)
+{
+	sip_edge_each_home(n->sip, home_row, arg);
+}
+
+int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err)
+{
+	static void (*const fn[])(struct node *, void *) = {
+		[ADMIN_STREAMS] = streams, [ADMIN_SUBSCRIPTIONS] = subscriptions, [ADMIN_CONVERSATIONS] = conversations, [ADMIN_HOMES] = homes,
+	};
+	struct collect c = {.array = array};
+	if (!nodes_call(app, fn[what], &c))
+		return err_set(err, ENTENTE_ETIMEOUT, REASON_NONE, "a worker did not answer within 5 s");
+	for (size_t i = 0; what == ADMIN_HOMES && i < json_array_size(array) && i < app->config->n_homes; i++)
+		for (size_t k = 0; k < app->config->homes[i].domains.n; k++)
+			json_array_append_new(json_object_get(json_array_get(array, i), "domains"), json_string(app->config->homes[i].domains.items[k]));
+	return 0;
+}
+
+/* ---- status */
+
+static void certificate(struct app *app, json_t *object, json_t *problems)
+{
+	const struct tls_peer *f = app->tls ? tls_material_facts(app->tls, TLS_SLOT_SERVER) : NULL;
+	if (!f)
+		return;
+	json_t *o = json_object(), *names = json_array();
+	put(o, "subject", f->subject);
+	for (size_t i = 0; i < f->n_dns; i++)
+		json_array_append_new(names, json_stringn_nocheck(f->dns[i].p, f->dns[i].len));
+	json_object_set_new(o, "names", names);
+	json_object_set_new(o, "not_after", json_integer(f->not_after));
+	json_object_set_new(object, "certificate", o);
+	if (f->not_after && f->not_after < clock_unix())
+		json_array_append_new(problems, json_string("our certificate has expired: renew it, then `entente reload`"));
+	else if (f->not_after && f->not_after < clock_unix() + 14 * 86400)
+		json_array_append_new(problems, json_string("our certificate expires within 14 days: renew it, then `entente reload`"));
+}
+
+static void listeners(struct app *app, json_t *object)
+{
+	static const char *const transport[] = {"udp", "tcp", "tls"};
+	json_t *a = json_array();
+	const struct config *c = app->config;
+	for (size_t i = 0; i < c->n_xmpp_listen; i++)
+		json_array_append_new(a, json_sprintf("xmpp %s:%u", c->xmpp_listen[i].address, (unsigned)c->xmpp_listen[i].port));
+	for (size_t i = 0; i < c->n_sip_listen; i++)
+		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport], c->sip_listen[i].address,
+						      (unsigned)c->sip_listen[i].port));
+	json_object_set_new(object, "listeners", a);
+}
+
+void facts_status(struct app *app, json_t *object)
+{
+	json_t *problems = json_array(), *rows = json_array(), *row;
+	struct entente_err err;
+	size_t i;
+	json_object_set_new(object, "server_name", json_string(app->config->server_name));
+	json_object_set_new(object, "state", json_string(app->stopping ? "draining" : "running"));
+	put_int(object, "uptime", (clock_ms() - app->started_ms) / 1000);
+	put_int(object, "workers", pool_workers(app->pool));
+	listeners(app, object);
+	json_object_set_new(object, "store", json_string(store_flush(app->store) ? "failing: the database cannot be written" : "ok"));
+	if (strcmp(json_string_value(json_object_get(object, "store")), "ok"))
+		json_array_append_new(problems, json_string("the database cannot be written: is the disk full?"));
+	certificate(app, object, problems);
+	if (facts_show(app, ADMIN_HOMES, rows, &err))
+		json_array_append_new(problems, json_string(err.text));
+	json_array_foreach(rows, i, row)
+		if (!strcmp(json_string_value(json_object_get(row, "state")), "unreachable"))
+			json_array_append_new(problems, json_sprintf("home %s cannot be reached: %s", json_string_value(json_object_get(row, "name")),
+								     json_string_value(json_object_get(row, "error")) ? json_string_value(json_object_get(row, "error")) : ""));
+	json_decref(rows);
+	json_object_set_new(object, "problems", problems);
+}
+
+/* ---- addresses and contacts */
+
+struct contact_query {
+	struct slice local, remote;
+	bool known;
+};
+
+static void contact_node(struct node *n, void *arg)
+{
+	struct contact_query *q = arg;
+	q->known = q->known || gateway_knows_contact(n->gateway, q->local, q->remote);
+}
+
+bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare)
+{
+	struct contact_query q = {local_bare, remote_bare, false};
+	return nodes_call(app, contact_node, &q) && q.known;
+}
+
+int facts_address(struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
+{
+	struct arena *a = arena_new(1 << 18);
+	struct xmpp_jid j;
+	struct slice bare = text;
+	bool sip = slice_istarts(text, S("sip:")) || slice_istarts(text, S("sips:")) || slice_istarts(text, S("im:")) || slice_istarts(text, S("pres:"));
+	int rc;
+	if (slice_istarts(text, S("xmpp:")))
+		bare = slice_skip(text, 5);
+	rc = sip ? interwork_uri_to_jid(&j, a, text, err) : xmpp_jid_parse(&j, a, bare);
+	if (rc && !sip)
+		err_set(err, rc, REASON_ADDRESS_MALFORMED, "%.*s is not an XMPP address", SFMT(slice_first(text, 100)));
+	if (!rc) {
+		struct slice domain = j.domain;
+		xmpp_domain_ascii(a, j.domain, &domain);
+		int n = snprintf(ret_jid, size, "%.*s%s%.*s", SFMT(j.local), j.local.len ? "@" : "", SFMT(domain));
+		if (n < 0 || (size_t)n >= size)
+			rc = err_set(err, ENTENTE_ELIMIT, REASON_ADDRESS_TOO_LONG, "the address is too long");
+		else
+			*ret_is_sip = sip;
+	}
+	arena_release(NULL, a);
+	return rc;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts about the running daemon as JSON, collected from all workers. Control thread; each call waits for the workers, 5 s at most. Fields: admin/admin.h. */
+#pragma once
+#include <jansson.h>
+#include "admin/admin.h"
+#include "app/app.h"
+
+void facts_status(struct app *app, json_t *object);
+int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err);
+bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
+/* Pure. */
+int facts_address(struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err);
