@@ -64,7 +64,7 @@ static size_t entity(struct slice s, char dst[4], size_t *ret_len)
 			if (cp > 0x10ffff)
 				return 0;
 		}
-		*ret_len = utf8_encode(cp, dst);
+		*ret_len = cp ? utf8_encode(cp, dst) : 0;
 		return *ret_len ? (size_t)semi + 1 : 0;
 	}
 	for (size_t i = 0; i < sizeof entities / sizeof *entities; i++) {
