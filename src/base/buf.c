@@ -38,7 +38,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return NULL;
 	}
-	if (b->off + b->len + n > b->cap) {
+	if (!b->mem || b->off + b->len + n > b->cap) {
 		if (b->off && b->len + n <= b->cap) {
 			memmove(b->mem, b->mem + b->off, b->len);
 		} else {
@@ -64,8 +64,10 @@ void buf_commit(struct buf *b, size_t n)
 
 void buf_put(struct buf *b, struct slice s)
 {
+	if (!s.len)
+		return;
 	char *p = buf_reserve(b, s.len);
-	if (p && s.len) {
+	if (p) {
 		memcpy(p, s.p, s.len);
 		b->len += s.len;
 	}
