@@ -143,10 +143,15 @@ void sip_framer_next(struct sip_framer *f, struct slice in, struct sip_frame *re
 		if (!read_header(f, in))
 			return;
 		f->done = true;
-		if (f->head && f->length < 0)
-			fail(f, 400, "Missing Content-Length");
-		else if (f->head && f->head - f->start + (size_t)f->length > f->lim->max_message)
+		size_t max = f->start + f->lim->max_message;
+		if (f->head > max) {
 			fail(f, 513, "Message Too Large");
+			f->head = 0;
+		} else if (f->head && f->length < 0) {
+			fail(f, 400, "Missing Content-Length");
+		} else if (f->head && f->head + (size_t)f->length > max) {
+			fail(f, 513, "Message Too Large");
+		}
 	}
 	if (f->fault.status) {
 		report_error(f, in, ret);

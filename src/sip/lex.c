@@ -68,6 +68,9 @@ static bool ipv6_valid(struct slice s)
 {
 	char z[INET6_ADDRSTRLEN];
 	struct in6_addr a;
+	for (size_t i = 0; i < s.len; i++)
+		if (!s.p[i]) /* inet_pton would stop there */
+			return false;
 	return s.len < sizeof z && slice_cstr(s, z, sizeof z) && inet_pton(AF_INET6, z, &a) == 1;
 }
 

@@ -160,12 +160,12 @@ static bool param_binds(struct slice name)
 	       component_equal(name, S("transport"), true);
 }
 
-static bool params_match(struct slice a, struct slice b, bool check_values)
+static bool params_match(struct slice a, struct slice b)
 {
 	struct slice name, value, other;
 	while (next_pair(&a, ';', &name, &value)) {
 		if (find_pair(b, ';', name, &other)) {
-			if (check_values && !component_equal(value, other, true))
+			if (!component_equal(value, other, true))
 				return false;
 		} else if (param_binds(name)) {
 			return false;
@@ -209,7 +209,7 @@ bool sip_uri_equal(const struct sip_uri *a, const struct sip_uri *b)
 	if (count_chr(a->params, ';') >= MAX_COMPARED || count_chr(b->params, ';') >= MAX_COMPARED ||
 	    count_chr(a->headers, '&') >= MAX_COMPARED || count_chr(b->headers, '&') >= MAX_COMPARED)
 		return false;
-	return params_match(a->params, b->params, true) && params_match(b->params, a->params, false) &&
+	return params_match(a->params, b->params) && params_match(b->params, a->params) &&
 	       headers_match(a->headers, b->headers) && headers_match(b->headers, a->headers);
 }
 

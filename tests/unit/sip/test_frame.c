@@ -219,6 +219,12 @@ static void test_caps(void **state)
 	assert_int_equal(out.kind, SIP_FRAME_ERROR);
 	assert_int_equal(out.fault.status, 513);
 	assert_int_equal(out.message.len, head);
+	lim.max_message = head - 1; /* the cap cuts the blank line */
+	sip_framer_init(&f, &lim);
+	sip_framer_next(&f, slice_of(in, head), &out);
+	assert_int_equal(out.kind, SIP_FRAME_ERROR);
+	assert_int_equal(out.fault.status, 513);
+	assert_int_equal(out.message.len, 0);
 }
 
 int main(void)

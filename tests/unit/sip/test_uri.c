@@ -90,7 +90,9 @@ static void test_refused(void **state)
 			fail();
 		}
 	}
-	assert_int_equal(sip_uri_parse(slice_of("sip:a\0b@c", 9), &u), ENTENTE_ESYNTAX);
+	assert_int_equal(sip_uri_parse(S("sip:a\0b@c"), &u), ENTENTE_ESYNTAX);
+	assert_int_equal(sip_uri_parse(S("sip:a@[::1\0]"), &u), ENTENTE_ESYNTAX);
+	assert_int_equal(sip_uri_parse(S("sip:a@[::1\0x]"), &u), ENTENTE_ESYNTAX);
 }
 
 static void test_equal(void **state)
@@ -125,6 +127,7 @@ static void test_equal(void **state)
 		{"sip:a@[2001:DB8:0:0::1]", "sip:a@[2001:db8::1]", true},
 		{"sip:a@[::ffff:192.0.2.1]", "sip:a@[::ffff:c000:201]", true},
 		{"sip:a@[2001:db8::1]", "sip:a@[2001:db8::2]", false},
+		{"sip:a@b;x=1;x=2", "sip:a@b;x=1", false}, /* a name twice is an error; at least both directions agree */
 		{"tel:+123", "tel:+123", true},
 		{"tel:+123", "tel:+124", false},
 		{"x:1", "y:1", false},
