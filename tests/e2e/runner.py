@@ -21,6 +21,8 @@ from waiting import LabError                # noqa: E402
 TOPICS = ["im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "streams", "home",
           "real_client"]
 LIMIT = 240     # seconds for one scenario
+# Each kind of path once, for runs under sanitizers and with several workers.
+SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented", "streams/dialback: messages"]
 
 
 class Overtime(Exception):
@@ -133,9 +135,12 @@ def main():
     arguments = argparse.ArgumentParser(prog="tests/e2e/run", description="entented between real peers")
     arguments.add_argument("--peer", choices=["prosody", "ejabberd"], help="only this XMPP server")
     arguments.add_argument("--workers", type=int, default=1, help="entented's worker threads")
+    arguments.add_argument("--smoke", action="store_true", help="only a selection that takes every kind of path")
     arguments.add_argument("--list", action="store_true", help="print the scenarios and end")
     arguments.add_argument("pattern", nargs="*", help='a part of "topic/name"; all when there is none')
     chosen = arguments.parse_args()
+    if chosen.smoke:
+        chosen.pattern += SMOKE
     for topic in TOPICS:
         importlib.import_module(topic)
     scenarios = [s for s in SCENARIOS if not chosen.pattern or any(p.lower() in str(s).lower() for p in chosen.pattern)]
