@@ -170,17 +170,20 @@ static bool read_db(struct xmpp_stream *s, const struct xml_node *el, struct are
 	return false;
 }
 
-/* Condition of a type='error' answer. */
-static struct slice error_condition(const struct xml_node *el, struct arena *a)
+/* XEP-0220 2.4.2 has one condition that RFC 6120 knows only for streams. */
+static bool condition_known(struct slice condition)
 {
-	struct xml_node *error = xml_child(el, S("error"), SLICE_NONE);
-	if (!error)
-		return S("undefined-condition");
-	/* The <error/> stands in jabber:server, its parent does not. */
-	struct xml_node frame = {.ns = error->ns, .name = S("message"), .first = error, .last = error};
-	struct xmpp_error e;
-	xmpp_error_read(a, &frame, &e);
-	return e.condition;
+	return xmpp_condition_known(condition) || slice_eq(condition, S("remote-connection-failed"));
+}
+
+/* Condition of a type='error' answer. */
+static struct slice error_condition(const struct xml_node *el)
+{
+	const struct xml_node *error = xml_child(el, S("error"), SLICE_NONE);
+	for (const struct xml_node *c = error ? xml_first(error) : NULL; c; c = xml_next(c))
+		if (slice_eq(c->ns, XMPP_NS_STANZAS) && condition_known(c->name))
+			return c->name;
+	return S("undefined-condition");
 }
 
 /* ---- receiving server: db:result requests */
@@ -276,7 +279,7 @@ void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v,
 		pair_refused(p, NULL, &err);
 		break;
 	case XMPP_UNDECIDED:
-		if (xmpp_condition_known(condition))
+		if (condition_known(condition))
 			slice_cstr(condition, name, sizeof name);
 		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "the authoritative server of %.*s could not be asked: %s", SFMT(p->peer.remote), name);
 		pair_refused(p, name, &err);
@@ -375,7 +378,7 @@ static const char *hint(struct slice condition)
 	return "";
 }
 
-static void result_answer(struct xmpp_stream *s, const struct xml_node *el, struct arena *a, const struct db *d)
+static void result_answer(struct xmpp_stream *s, const struct xml_node *el, const struct db *d)
 {
 	struct pair *p = s->initiator ? pair_find(s, d->local, d->remote) : NULL;
 	if (!p || p->valid || !p->waiting) {
@@ -388,7 +391,7 @@ static void result_answer(struct xmpp_stream *s, const struct xml_node *el, stru
 		return;
 	}
 	if (slice_eq(d->type, S("error"))) {
-		struct slice c = error_condition(el, a);
+		struct slice c = error_condition(el);
 		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "%.*s answered our dialback request with %.*s%s", SFMT(d->remote), SFMT(c), hint(c));
 	} else {
 		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK,
@@ -470,14 +473,14 @@ void questions_flush(struct xmpp_stream *s)
 	}
 }
 
-static void verify_answer(struct xmpp_stream *s, const struct xml_node *el, struct arena *a, const struct db *d)
+static void verify_answer(struct xmpp_stream *s, const struct xml_node *el, const struct db *d)
 {
 	LIST_EACH(it, &s->questions) {
 		struct question *q = CONTAINER_OF(it, struct question, link);
 		if (!q->sent || !slice_eq(q->v.id, d->id) || !slice_eq(q->v.local, d->local) || !slice_eq(q->v.remote, d->remote))
 			continue;
 		bool valid = slice_eq(d->type, S("valid")), invalid = slice_eq(d->type, S("invalid"));
-		question_end(q, valid ? XMPP_VALID : invalid ? XMPP_INVALID : XMPP_UNDECIDED, valid || invalid ? SLICE_NONE : error_condition(el, a));
+		question_end(q, valid ? XMPP_VALID : invalid ? XMPP_INVALID : XMPP_UNDECIDED, valid || invalid ? SLICE_NONE : error_condition(el));
 		return;
 	}
 	stream_trace(s, XMPP_TRACE_ODD, "unsolicited db:verify '%.*s' from %.*s ignored", SFMT(slice_first(d->type, 16)), SFMT(d->remote));
@@ -511,9 +514,9 @@ void dialback_element(struct xmpp_stream *s, const struct xml_node *el, struct a
 	if (!read_db(s, el, a, &d))
 		return;
 	if (d.type.p && result)
-		result_answer(s, el, a, &d);
+		result_answer(s, el, &d);
 	else if (d.type.p)
-		verify_answer(s, el, a, &d);
+		verify_answer(s, el, &d);
 	else if (s->initiator)
 		stream_trace(s, XMPP_TRACE_ODD, "dialback request on a stream that we opened ignored");
 	else if (result)
