@@ -12,7 +12,14 @@
 
 struct store;
 
-enum { STORE_QUEUE_DEFAULT = 65536, STORE_TEXT_MAX = 4096, STORE_BLOB_MAX = 65536, STORE_SECRET_LEN = 32 };
+enum {
+	STORE_QUEUE_DEFAULT = 65536,
+	STORE_QUEUE_OCTETS = 64 << 20, /* what waiting requests may hold together */
+	STORE_TEXT_MAX = 4096,
+	STORE_BLOB_MAX = 65536,
+	STORE_SECRET_LEN = 32,
+	STORE_HISTORY_MAX = 10000, /* older changes are forgotten */
+};
 
 struct store_options {
 	const char *directory; /* must exist and be writable */
@@ -51,8 +58,9 @@ store_done store_wait_done; /* arg: struct store_wait * */
 /* Returns the completion's code and copies its err (may be NULL). Not on the store thread. */
 int store_wait(struct store_wait *w, struct entente_err *err);
 
-/* All functions below that queue return 0, or without queueing (done is then not called): ENTENTE_ELIMIT the queue is full
- * or a text is too long, ENTENTE_EINVAL. Texts and blobs are copied. */
+/* All functions below that queue return 0, or without queueing (done is then not called): ENTENTE_ELIMIT: the queue
+ * is full; ENTENTE_EINVAL: a text is too long, is not UTF-8 or holds a NUL, or a key is empty. Texts and blobs are copied. A
+ * failure of the disk fails all requests of the same transaction with ENTENTE_ESTORE; they are not tried again. */
 
 /* ---- XMPP partners: transactional, with history ---- */
 /* Completion code: ENTENTE_EEXIST when a domain of it belongs to a partner already. `who` made the change (for the

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the room. */
+#pragma once
+#include <sqlite3.h>
+#include "base/list.h"
+#include "store/store.h"
+
+enum store_op {
+	/* one statement each: its text is in request.c */
+	STORE_OP_CONTACT_PUT, STORE_OP_CONTACT_DELETE, STORE_OP_WATCH_PUT, STORE_OP_WATCH_DELETE, STORE_OP_DIALOG_PUT,
+	STORE_OP_DIALOG_DELETE, STORE_OP_DIALOG_PURGE,
+	STORE_OP_SIMPLE,
+	/* several statements in a savepoint: change.c */
+	STORE_OP_PARTNER_ADD = STORE_OP_SIMPLE, STORE_OP_PARTNER_SET, STORE_OP_PARTNER_REMOVE, STORE_OP_BLOCK_ADD,
+	STORE_OP_BLOCK_REMOVE,
+};
+
+enum { STORE_VALUES_MAX = 5 };
+
+/* A request is one heap block; all slices in it point into its own tail. */
+struct store_request {
+	struct list node;
+	enum store_op op;
+	store_done *done;
+	void *arg;
+	size_t octets;
+	int code;
+	struct slice text[STORE_VALUES_MAX]; /* by parameter number; for changes: domain, comment, who */
+	int64_t number[STORE_VALUES_MAX];
+	struct policy_partner partner;       /* of the two partner operations */
+};
+
+/* The statements that changes use, prepared once. */
+enum { STORE_CHANGE_STATEMENTS = 12 };
+
+struct store {
+	sqlite3 *db; /* the writing connection: store thread only, once it runs */
+	sqlite3_stmt *simple[STORE_OP_SIMPLE], *change[STORE_CHANGE_STATEMENTS];
+	struct store_options opt;
+	char path[4200];
+	int lock_fd;
+	unsigned char dialback[STORE_SECRET_LEN];
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t work, idle;
+	struct list queue;
+	size_t queued, octets;
+	uint64_t accepted, finished;
+	bool stop, failing;
+};
+
+/* ---- schema.c ---- */
+/* Identity, migrations, integrity. Called before the thread runs. */
+int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err);
+/* A connection with our settings. */
+int store_connect(sqlite3 **ret, const char *path, bool writer, struct entente_err *err);
+/* err filled from the connection's last error; returns ENTENTE_ESTORE. */
+int store_fail(sqlite3 *db, const char *what, struct entente_err *err);
+
+/* ---- request.c, change.c: on the store thread, inside the transaction ---- */
+int store_request_run(struct store *s, struct store_request *r, struct entente_err *err);
+int store_change_run(struct store *s, struct store_request *r, struct entente_err *err);
+void store_statements_free(struct store *s);
+
+/* ---- store.c ---- */
+/* Takes over the request, or frees it and returns ENTENTE_ELIMIT. */
+int store_submit(struct store *s, struct store_request *r);
+
+/* ---- request.c: building ---- */
+/* NULL when a text is too long, holds a NUL or is not UTF-8 (the blob may be anything). */
+struct store_request *store_request_new(enum store_op op, const struct slice *texts, size_t n, struct slice blob,
+					const struct policy_partner *p, store_done *done, void *arg);

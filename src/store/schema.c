@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema as numbered steps. A step that has been released is never edited: a change is a further step. */
+#include "store/internal.h"
+
+enum { APPLICATION_ID = 0x456e7431 }; /* "Ent1" */
+
+static const char *const steps[] = {
+	/* 1 */
+	"CREATE TABLE xmpp_partner("
+	" domain TEXT PRIMARY KEY,"
+	" type TEXT NOT NULL CHECK(type IN ('federated', 'public-verified', 'public-unverified')),"
+	" enabled INTEGER NOT NULL,"
+	" tls TEXT NOT NULL CHECK(tls IN ('required', 'optional', 'not-supported')),"
+	" sasl TEXT NOT NULL CHECK(sasl IN ('required', 'optional', 'not-supported')),"
+	" dialback INTEGER NOT NULL,"
+	" keep_alive INTEGER NOT NULL,"
+	" connection_limit INTEGER NOT NULL,"
+	" server_host TEXT NOT NULL,"
+	" server_port INTEGER NOT NULL CHECK(server_port BETWEEN 0 AND 65535),"
+	" description TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	/* the partner's own domain stands here too, at position 0: so one key keeps all domains apart */
+	"CREATE TABLE xmpp_partner_domain("
+	" domain TEXT PRIMARY KEY,"
+	" partner TEXT NOT NULL REFERENCES xmpp_partner(domain) ON DELETE CASCADE,"
+	" position INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX xmpp_partner_domain_of ON xmpp_partner_domain(partner, position);"
+	"CREATE TABLE blocked_domain("
+	" domain TEXT PRIMARY KEY,"
+	" comment TEXT NOT NULL,"
+	" since INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE history("
+	" generation INTEGER PRIMARY KEY,"
+	" at INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"
+	" what TEXT NOT NULL) STRICT;"
+	"CREATE TABLE contact("
+	" local_user TEXT NOT NULL,"
+	" remote_user TEXT NOT NULL,"
+	" learned_at INTEGER NOT NULL,"
+	" how INTEGER NOT NULL,"
+	" PRIMARY KEY(local_user, remote_user)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE watch("
+	" watcher TEXT NOT NULL,"
+	" presentity TEXT NOT NULL,"
+	" state INTEGER NOT NULL,"
+	" since INTEGER NOT NULL,"
+	" PRIMARY KEY(watcher, presentity)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE dialog("
+	" id TEXT PRIMARY KEY,"
+	" local_user TEXT NOT NULL,"
+	" remote_user TEXT NOT NULL,"
+	" blob BLOB NOT NULL,"
+	" expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX dialog_expires ON dialog(expires_at);"
+	"CREATE TABLE secret("
+	" name TEXT PRIMARY KEY,"
+	" value BLOB NOT NULL,"
+	" made_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+};
+enum { VERSION = sizeof steps / sizeof *steps };
+
+int store_fail(sqlite3 *db, const char *what, struct entente_err *err)
+{
+	int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
+	return err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "%s: %s (SQLite %d)", what,
+		       db ? sqlite3_errmsg(db) : "out of memory", code);
+}
+
+int store_connect(sqlite3 **ret, const char *path, bool writer, struct entente_err *err)
+{
+	sqlite3 *db = NULL;
+	/* Each connection is used by one thread. foreign_keys belongs to the connection, not to the file. */
+	const char *set = writer ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
+				   "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=16777216;"
+				 : "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;";
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc == SQLITE_OK) {
+		sqlite3_extended_result_codes(db, 1);
+		sqlite3_busy_timeout(db, 5000);
+		rc = sqlite3_exec(db, set, NULL, NULL, NULL);
+	}
+	if (rc != SQLITE_OK) {
+		int code = (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB
+				   ? err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "%s is not a database", path)
+				   : store_fail(db, path, err);
+		sqlite3_close(db);
+		return code;
+	}
+	*ret = db;
+	return 0;
+}
+
+static int one_number(sqlite3 *db, const char *sql, int64_t *ret)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		*ret = sqlite3_column_int64(st, 0);
+		rc = SQLITE_OK;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+static int check_integrity(sqlite3 *db, const char *path, struct entente_err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = ENTENTE_ESTORE;
+	if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW) {
+		store_fail(db, path, err);
+	} else {
+		const char *text = (const char *)sqlite3_column_text(st, 0);
+		if (text && strcmp(text, "ok") == 0)
+			rc = 0;
+		else
+			err_set(err, rc, REASON_SERVER_STORE,
+				"%s is damaged (%s): restore it from a backup, or move it away to start with "
+				"an empty one",
+				path, text ? text : "?");
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err)
+{
+	int64_t id = 0, version = 0, tables = 0;
+	if (one_number(db, "PRAGMA application_id", &id) != SQLITE_OK ||
+	    one_number(db, "PRAGMA user_version", &version) != SQLITE_OK ||
+	    one_number(db, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)
+		return store_fail(db, path, err);
+	if (id != APPLICATION_ID && (tables || version))
+		return err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "%s is a database of another program", path);
+	if (version > VERSION)
+		return err_set(err, ENTENTE_EUNSUPPORTED, REASON_SERVER_STORE,
+			       "%s has schema %lld, made by a newer version of Entente; this one "
+			       "knows up to %d: install the newer version again, or restore a backup from before the upgrade",
+			       path, (long long)version, VERSION);
+	int rc = check_integrity(db, path, err);
+	if (rc)
+		return rc;
+	for (; version < VERSION; version++) {
+		char tail[96];
+		snprintf(tail, sizeof tail, "PRAGMA user_version=%lld; PRAGMA application_id=%d; COMMIT", (long long)version + 1,
+			 APPLICATION_ID);
+		if (sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK ||
+		    sqlite3_exec(db, steps[version], NULL, NULL, NULL) != SQLITE_OK ||
+		    sqlite3_exec(db, tail, NULL, NULL, NULL) != SQLITE_OK) {
+			store_fail(db, "cannot bring the database to the present schema", err);
+			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+			return ENTENTE_ESTORE;
+		}
+	}
+	return 0;
+}
