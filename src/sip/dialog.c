@@ -44,7 +44,8 @@ static int draft_finish(struct draft *d, struct sip_dialog *ret)
 		return ENTENTE_ELIMIT;
 	}
 	char *mem = mem_strndup(d->b.mem ? d->b.mem + d->b.off : "", d->b.len);
-	struct slice *slot[PARTS] = {&ret->call_id, &ret->local_tag, &ret->remote_tag, &ret->local, &ret->remote, &ret->target, &ret->routes};
+	struct slice *slot[PARTS] = {&ret->call_id, &ret->local_tag, &ret->remote_tag, &ret->local,
+				     &ret->remote,  &ret->target,    &ret->routes};
 	for (int i = 0; i < PARTS; i++)
 		*slot[i] = slice_of(mem + d->at[i], d->len[i]);
 	ret->mem = mem;
@@ -152,15 +153,16 @@ int sip_dialog_uas(struct sip_dialog *ret, const struct sip_msg *m, struct slice
 		buf_free(&d.b);
 		return rc;
 	}
-	struct sip_dialog r = {.remote_cseq = m->cseq, .remote_cseq_known = true,
-			       .secure = over_tls && m->uri.scheme == SIP_SCHEME_SIPS};
+	struct sip_dialog r = {
+		.remote_cseq = m->cseq, .remote_cseq_known = true, .secure = over_tls && m->uri.scheme == SIP_SCHEME_SIPS};
 	if ((rc = draft_finish(&d, &r)) == 0)
 		*ret = r;
 	return rc;
 }
 
 /* `peer` is the field that names the other end in `m`. */
-static int make_client(struct sip_dialog *ret, const struct sip_dialog_local *l, const struct sip_msg *m, const struct sip_addr *peer)
+static int make_client(struct sip_dialog *ret, const struct sip_dialog_local *l, const struct sip_msg *m,
+		       const struct sip_addr *peer)
 {
 	bool reversed = !m->is_request;
 	struct slice target = sip_contact_uri(m);

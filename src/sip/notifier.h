@@ -37,11 +37,12 @@ struct sip_notifier_config {
 };
 
 /* Answers the dialog-creating SUBSCRIBE `m` of `st`: 200 with the granted Expires, and *ret is the subscription. Or 423
- * (too brief), 400 (no Contact, no Event): then ENTENTE_EREFUSED and *ret is untouched. `m` stays the caller's. The
+ * (too brief), 400 (no Contact), 489 (no Event): then ENTENTE_EREFUSED and *ret is untouched. `m` stays the caller's. The
  * config is copied. Call sip_notifier_set next, in the same turn when the state is known. */
 int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct sip_server_trans *st, const struct sip_msg *m,
 			const struct sip_notifier_config *config, const struct sip_notifier_ops *ops, void *arg);
-/* The present state (pending or active) as a whole document; copied. Sends a NOTIFY when allowed. For a poll: the one answer. */
+/* The present state (pending or active) as a whole document; copied. Sends a NOTIFY when allowed, none when it is what was told
+ * last. For a poll: the one answer. */
 void sip_notifier_set(struct sip_notifier *n, enum sip_substate state, struct slice content_type, struct slice body);
 /* Ends it: NOTIFY terminated with this reason ("rejected", "deactivated", "noresource" ...; empty for none),
  * retry_after seconds or -1, and a body (may be empty). */

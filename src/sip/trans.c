@@ -6,9 +6,46 @@
 #include "base/mem.h"
 #include "sip/trans_int.h"
 
-static struct slice keep_text(struct slice s)
+struct slice trans_text_dup(struct slice s)
 {
 	return slice_empty(s) ? SLICE_NONE : slice_of(mem_strndup(s.p, s.len), s.len);
+}
+
+void trans_text_free(struct slice *s)
+{
+	mem_free((char *)s->p);
+	*s = SLICE_NONE;
+}
+
+struct sip_extra *trans_extras_dup(const struct sip_extra *v, size_t n)
+{
+	if (!n)
+		return NULL;
+	struct sip_extra *copy = mem_calloc(n, sizeof *copy);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = (struct sip_extra){trans_text_dup(v[i].name), trans_text_dup(v[i].value)};
+	return copy;
+}
+
+void trans_extras_free(struct sip_extra *v, size_t n)
+{
+	for (size_t i = 0; v && i < n; i++) {
+		trans_text_free(&v[i].name);
+		trans_text_free(&v[i].value);
+	}
+	mem_free(v);
+}
+
+int64_t sip_retry_after(const struct sip_msg *m)
+{
+	const struct sip_header *h = sip_msg_header(m, SIP_H_RETRY_AFTER, 0);
+	size_t n = 0;
+	uint64_t v;
+	if (!h)
+		return -1;
+	while (n < h->value.len && h->value.p[n] >= '0' && h->value.p[n] <= '9')
+		n++;
+	return slice_u64(slice_first(h->value, n), UINT32_MAX, &v) ? (int64_t)v : -1;
 }
 
 static uint32_t or_default(uint32_t v, uint32_t d)
@@ -26,8 +63,8 @@ struct sip_stack *sip_stack_new(const struct sip_stack_ops *ops, void *arg, stru
 	s->timers = timers;
 	*c = *config;
 	for (size_t i = 0; i < 3; i++)
-		c->sent_by[i] = keep_text(config->sent_by[i]);
-	c->server = keep_text(config->server);
+		c->sent_by[i] = trans_text_dup(config->sent_by[i]);
+	c->server = trans_text_dup(config->server);
 	c->max_server = c->max_server ? c->max_server : 20000;
 	c->max_client = c->max_client ? c->max_client : 20000;
 	c->t1 = or_default(c->t1, 500);
@@ -52,9 +89,9 @@ struct sip_stack *sip_stack_free(struct sip_stack *s)
 	trans_server_free_all(s);
 	trans_client_free_all(s);
 	size_t i;
-	MAP_EACH(n, &s->usages, i) {
+	MAP_EACH (n, &s->usages, i) {
 		struct sip_usage_slot *slot = CONTAINER_OF(n, struct sip_usage_slot, node);
-		LIST_EACH(l, &slot->usages) {
+		LIST_EACH (l, &slot->usages) {
 			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
 			list_remove(&u->link);
 			u->slot = NULL;
@@ -69,8 +106,8 @@ struct sip_stack *sip_stack_free(struct sip_stack *s)
 	buf_free(&s->key);
 	buf_free(&s->out);
 	for (i = 0; i < 3; i++)
-		mem_free((char *)s->config.sent_by[i].p);
-	mem_free((char *)s->config.server.p);
+		trans_text_free(&s->config.sent_by[i]);
+	trans_text_free(&s->config.server);
 	return mem_free(s);
 }
 
@@ -160,7 +197,8 @@ void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, s
 {
 	*ret = *from;
 	*ret_port = via->port ? via->port : from->transport == SIP_TLS ? 5061 : 5060;
-	/* The source address is the one that `received` names; only the port is open (RFC 3581: back to the source port when asked). */
+	/* The source address is the one that `received` names; only the port is open (RFC 3581: back to the source port
+	 * when asked). */
 	if (from->transport == SIP_UDP && !via->rport)
 		sockaddr_set_port(&ret->remote, *ret_port);
 }
@@ -226,6 +264,11 @@ void sip_usage_register(struct sip_stack *s, struct sip_usage *u, struct slice c
 	list_append(&slot->usages, &u->link);
 }
 
+bool sip_usage_known(struct sip_stack *s, struct slice call_id, struct slice local_tag)
+{
+	return map_find(&s->usages, usage_key(s, call_id, local_tag)) != NULL;
+}
+
 void sip_usage_unregister(struct sip_stack *s, struct sip_usage *u)
 {
 	struct sip_usage_slot *slot = u->slot;
@@ -239,7 +282,8 @@ void sip_usage_unregister(struct sip_stack *s, struct sip_usage *u)
 	}
 }
 
-void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		 const struct sip_flow *from)
 {
 	if (!slice_empty(m->to.tag)) {
 		struct map_node *n = map_find(&s->usages, usage_key(s, m->call_id, m->to.tag));
@@ -251,4 +295,32 @@ void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_ms
 		}
 	}
 	s->ops->request(s->arg, st, m, a, from);
+}
+
+/* --- RFC 6665, common to both sides --- */
+
+bool sip_event_matches(struct slice ours, const struct sip_msg *m)
+{
+	const struct sip_header *h = sip_msg_header(m, SIP_H_EVENT, 0);
+	struct slice p1, p2, id1 = SLICE_NONE, id2 = SLICE_NONE;
+	if (!h)
+		return false;
+	struct slice t1 = sip_token(ours, &p1), t2 = sip_token(h->value, &p2);
+	sip_param(p1, S("id"), &id1);
+	sip_param(p2, S("id"), &id2);
+	return slice_eq(t1, t2) && slice_eq(id1, id2);
+}
+
+bool sip_ends_usage(int status)
+{
+	switch (status) {
+	case 404:
+	case 405:
+	case 410:
+	case 416:
+	case 489:
+	case 501:
+	case 604: return true;
+	default: return status >= 480 && status <= 485;
+	}
 }

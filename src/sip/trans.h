@@ -93,6 +93,14 @@ struct sip_extra {
 	struct slice name, value; /* a value with CR, LF or NUL fails the message */
 };
 
+/* Seconds of a Retry-After header (comment and parameters ignored), -1 when absent or malformed. */
+int64_t sip_retry_after(const struct sip_msg *m);
+
+/* Does the Event of this message name the same package and id as `event` (RFC 6665 8.2.1)? */
+bool sip_event_matches(struct slice event, const struct sip_msg *m);
+/* Statuses that end a subscription when they answer a refresh or a NOTIFY (RFC 6665 4.1.2.2, 4.2.2; RFC 5057). */
+bool sip_ends_usage(int status);
+
 /* --- server transactions --- */
 struct sip_answer {
 	int status;
@@ -186,5 +194,7 @@ struct sip_usage {
 };
 /* `u->request` must be set. The texts are copied. */
 void sip_usage_register(struct sip_stack *s, struct sip_usage *u, struct slice call_id, struct slice local_tag);
+/* Is there a usage of this dialog? */
+bool sip_usage_known(struct sip_stack *s, struct slice call_id, struct slice local_tag);
 /* Harmless on one that is not registered (zeroed). */
 void sip_usage_unregister(struct sip_stack *s, struct sip_usage *u);

@@ -84,7 +84,7 @@ static void end(struct sip_client_trans *ct)
 
 void trans_client_free_all(struct sip_stack *s)
 {
-	LIST_EACH(l, &s->client_list)
+	LIST_EACH (l, &s->client_list)
 		end(CONTAINER_OF(l, struct sip_client_trans, all));
 	while (s->free_clients) {
 		struct sip_client_trans *ct = s->free_clients;
@@ -171,8 +171,8 @@ int sip_stack_send(struct sip_stack *s, const struct sip_flow *to, struct slice 
 	return trans_send(s, to, buf_slice(&s->out)) == 0 ? 0 : ENTENTE_ENET;
 }
 
-/* ACK of a non-2xx, or CANCEL: the INVITE's Request-URI, topmost Via, Route, From, Call-ID and CSeq number (RFC 3261 9.1, 17.1.1.3).
- * `to` is the To field line of the response, or empty: the INVITE's. */
+/* ACK of a non-2xx, or CANCEL: the INVITE's Request-URI, topmost Via, Route, From, Call-ID and CSeq number (RFC 3261
+ * 9.1, 17.1.1.3). `to` is the To field line of the response, or empty: the INVITE's. */
 static bool write_companion(struct sip_client_trans *ct, struct buf *b, struct slice method, struct slice to)
 {
 	struct sip_stack *s = ct->stack;
@@ -357,8 +357,7 @@ static void fire_end(struct timer *t, uint64_t now)
 		else
 			finish(ct, SIP_DONE_TIMEOUT);
 		break;
-	default:
-		finish(ct, SIP_DONE_ANSWERED); /* D, K; M: only now is the owner told */
+	default: finish(ct, SIP_DONE_ANSWERED); /* D, K; M: only now is the owner told */
 	}
 }
 
@@ -479,7 +478,7 @@ static bool same_address(const struct sockaddr_storage *a, const struct sockaddr
 
 void trans_client_flow_failed(struct sip_stack *s, const struct sip_flow *flow)
 {
-	LIST_EACH(l, &s->client_list) {
+	LIST_EACH (l, &s->client_list) {
 		struct sip_client_trans *ct = CONTAINER_OF(l, struct sip_client_trans, all);
 		if (ct->state > TRANS_PROCEEDING || ct->failing || ct->to.transport != flow->transport)
 			continue;

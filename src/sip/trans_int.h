@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the transaction layer share: trans.c (stack, routing), trans_server.c, trans_client.c. Not for other users. */
+/* What the files of the transaction layer share: trans.c (stack, routing), trans_server.c, trans_client.c. Not for
+ * other users. */
 #pragma once
 #include "sip/trans.h"
 
@@ -69,7 +70,7 @@ struct sip_stack {
 	struct sip_stack_config config; /* defaults filled in; texts owned */
 	struct map servers, acks, clients, usages;
 	struct list client_list;
-	struct sip_server_trans **slots; /* all ever made, by the low half of their ID less one; the high half counts their uses */
+	struct sip_server_trans **slots; /* all ever made, by the low half of the ID less one; the high half counts uses */
 	uint32_t n_slots, cap_slots;
 	struct sip_server_trans *free_servers;
 	struct sip_client_trans *free_clients;
@@ -79,7 +80,14 @@ struct sip_stack {
 };
 
 /* trans.c */
-void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+/* A copy of header lists of a configuration; NULL for none. */
+struct sip_extra *trans_extras_dup(const struct sip_extra *v, size_t n);
+void trans_extras_free(struct sip_extra *v, size_t n);
+/* A copy with a NUL behind it; p == NULL when empty. */
+struct slice trans_text_dup(struct slice s);
+void trans_text_free(struct slice *s);
+void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		 const struct sip_flow *from);
 int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice bytes);
 /* Where the answer to a request goes (RFC 3261 18.2.2, RFC 3581 4); *ret_port is the sent-by port with its default. */
 void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port);
@@ -97,6 +105,7 @@ void trans_server_free_all(struct sip_stack *s);
 void trans_client_input(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m);
 void trans_client_flow_failed(struct sip_stack *s, const struct sip_flow *flow);
 void trans_client_free_all(struct sip_stack *s);
-/* Writes `request` with our Via behind its start line; *ret_branch points into out. False when it is no request or does not fit. */
+/* Writes `request` with our Via behind its start line; *ret_branch points into out. False when it is no request or does
+ * not fit. */
 bool trans_insert_via(struct sip_stack *s, struct buf *out, const struct sip_flow *to, struct slice request,
 		      const struct sip_client_opts *opts, struct slice *ret_branch);

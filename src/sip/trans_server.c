@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Server transactions: RFC 3261 17.2 with RFC 6026 (Accepted, Timer L) and RFC 4320 (no 408, late 100, no late answers for non-INVITE). */
+/* Server transactions: RFC 3261 17.2 with RFC 6026 (Accepted, Timer L) and RFC 4320 (no 408, late 100, no late answers
+ * for non-INVITE). */
 #include <arpa/inet.h>
 #include "base/mem.h"
 #include "base/rand.h"
@@ -368,8 +369,7 @@ static void fire_end(struct timer *t, uint64_t now)
 		if (st->repeat_2xx && !st->acked && s->ops->unacked)
 			s->ops->unacked(s->arg, st);
 		break;
-	default:
-		break;
+	default: break;
 	}
 	trans_server_end(st);
 }

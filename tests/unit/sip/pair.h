@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two SIP stacks, A and B, back to back under a virtual clock. Packets take `latency` ms and can be dropped, doubled or delayed by a function
- * of the test; every packet that was sent is kept for inspection. Used by the tests of the engines above the message layer. */
+/* Two SIP stacks, A and B, back to back under a virtual clock. Packets take `latency` ms and can be dropped, doubled or
+ * delayed by a function of the test; every packet that was sent is kept for inspection. Used by the tests of the
+ * engines above the message layer. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +15,8 @@
 enum { PAIR_PACKETS = 8192 };
 
 struct packet {
-	uint64_t sent, due; /* ms */
-	int from;           /* 0: A, 1: B, -1: injected */
+	uint64_t sent, due;   /* ms */
+	int from;             /* 0: A, 1: B, -1: injected */
 	struct sip_flow flow; /* as the sender named it */
 	char *bytes;
 	size_t len;
@@ -32,7 +33,7 @@ struct end {
 	void (*request)(struct end *e, struct sip_server_trans *st, struct sip_msg *m, const struct sip_flow *from);
 	void (*cancelled)(struct end *e, struct sip_server_trans *st);
 	int n_requests, n_cancelled, n_unacked, n_gone;
-	uint64_t last_id;             /* of the server transaction of the last request */
+	uint64_t last_id; /* of the server transaction of the last request */
 	char last_method[16];
 };
 
@@ -73,13 +74,18 @@ static inline int pair_send(void *arg, const struct sip_flow *to, struct slice b
 		return ENTENTE_ENET;
 	assert_true(p->n < PAIR_PACKETS);
 	struct packet *k = &p->packets[p->n++];
-	*k = (struct packet){.sent = p->timers.now, .due = p->timers.now + p->latency, .from = e->index, .flow = *to,
-			     .bytes = mem_strndup(bytes.p, bytes.len), .len = bytes.len};
+	*k = (struct packet){.sent = p->timers.now,
+			     .due = p->timers.now + p->latency,
+			     .from = e->index,
+			     .flow = *to,
+			     .bytes = mem_strndup(bytes.p, bytes.len),
+			     .len = bytes.len};
 	k->lost = p->lose && p->lose(p, k);
 	return 0;
 }
 
-static inline void pair_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+static inline void pair_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+				const struct sip_flow *from)
 {
 	struct end *e = arg;
 	e->n_requests++;
@@ -253,12 +259,14 @@ static inline struct sip_msg *packet_msg(const struct packet *k, struct arena **
 	return m;
 }
 
-#define PAIR_MESSAGE_TEXT                                                                                              \
-	"MESSAGE sip:bob@b.example SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:alice@a.example>;tag=a1\r\n"               \
+#define PAIR_MESSAGE_TEXT                                                                                                        \
+	"MESSAGE sip:bob@b.example SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:alice@a.example>;tag=a1\r\n"                        \
 	"To: <sip:bob@b.example>\r\nCall-ID: c1@a\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
-#define PAIR_INVITE_TEXT                                                                                               \
-	"INVITE sip:bob@b.example SIP/2.0\r\nMax-Forwards: 70\r\nRoute: <sip:p.example;lr>\r\nFrom: <sip:alice@a.example>;tag=a1\r\n" \
-	"To: <sip:bob@b.example>\r\nCall-ID: c2@a\r\nCSeq: 4 INVITE\r\nContact: <sip:alice@192.0.2.1>\r\nContent-Length: 0\r\n\r\n"
+#define PAIR_INVITE_TEXT                                                                                                         \
+	"INVITE sip:bob@b.example SIP/2.0\r\nMax-Forwards: 70\r\nRoute: <sip:p.example;lr>\r\nFrom: "                            \
+	"<sip:alice@a.example>;tag=a1\r\n"                                                                                       \
+	"To: <sip:bob@b.example>\r\nCall-ID: c2@a\r\nCSeq: 4 INVITE\r\nContact: <sip:alice@192.0.2.1>\r\nContent-Length: "       \
+	"0\r\n\r\n"
 
 /* A client's owner that counts. */
 struct seen {

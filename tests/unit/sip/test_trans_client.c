@@ -150,10 +150,12 @@ static void test_via_comes_first(void **state)
 	(void)state;
 	struct pair *p = pair_new(SIP_UDP, NULL);
 	struct sip_flow to = pair_flow(p, 1);
-	struct sip_client_opts opts = {.sent_by = S("edge.example:5061"), .branch_suffix = S(".loop1"), .via_params = S(";alias")};
+	struct sip_client_opts opts = {
+		.sent_by = S("edge.example:5061"), .branch_suffix = S(".loop1"), .via_params = S(";alias")};
 	p->lose = lose_all;
-	struct slice proxied = S("OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKold\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>\r\n"
-				 "Call-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
+	struct slice proxied =
+		S("OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKold\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>\r\n"
+		  "Call-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
 	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, proxied, NULL, NULL, &opts), 0);
 	struct arena *a;
 	struct sip_msg *m = packet_msg(&p->packets[0], &a);
@@ -164,7 +166,8 @@ static void test_via_comes_first(void **state)
 	assert_true(packet_has(&p->packets[0], ";alias\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKold\r\n"));
 	arena_release(NULL, a);
 	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S("SIP/2.0 200 OK\r\n\r\n"), NULL, NULL, NULL), ENTENTE_EINVAL);
-	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S("ACK sip:b SIP/2.0\r\n\r\n"), NULL, NULL, NULL), ENTENTE_EINVAL);
+	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S("ACK sip:b SIP/2.0\r\n\r\n"), NULL, NULL, NULL),
+			 ENTENTE_EINVAL);
 	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S("nonsense"), NULL, NULL, NULL), ENTENTE_EINVAL);
 	assert_int_equal(sip_stack_send(p->a.stack, &to, S("ACK sip:b SIP/2.0\r\n\r\n"), NULL), 0);
 	assert_int_equal(sip_stack_stats(p->a.stack)->clients, 1);
@@ -227,7 +230,8 @@ static void test_timer_g_h(void **state)
 		int want = t == SIP_UDP ? 11 : 1;
 		assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 486"), want);
 		for (int i = 0; i < want; i++)
-			assert_int_equal(pair_packet(p, 1, "SIP/2.0 486", i)->sent - pair_packet(p, 1, "SIP/2.0 486", 0)->sent, ms[i]);
+			assert_int_equal(pair_packet(p, 1, "SIP/2.0 486", i)->sent - pair_packet(p, 1, "SIP/2.0 486", 0)->sent,
+					 ms[i]);
 		assert_int_equal(sip_stack_stats(p->b.stack)->servers, 0);
 		assert_int_equal(w.final, 1);
 		assert_int_equal(p->b.n_unacked, 0);
@@ -237,8 +241,9 @@ static void test_timer_g_h(void **state)
 
 /* --- 2xx to INVITE: RFC 6026 --- */
 
-#define ACK_2XX "ACK sip:bob@192.0.2.2 SIP/2.0\r\nFrom: <sip:alice@a.example>;tag=a1\r\nTo: <sip:bob@b.example>;tag=%.*s\r\n" \
-		"Call-ID: c2@a\r\nCSeq: 4 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+#define ACK_2XX                                                                                                                  \
+	"ACK sip:bob@192.0.2.2 SIP/2.0\r\nFrom: <sip:alice@a.example>;tag=a1\r\nTo: <sip:bob@b.example>;tag=%.*s\r\n"            \
+	"Call-ID: c2@a\r\nCSeq: 4 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
 
 static void ack_it(struct seen *w, struct sip_client_trans *ct, const struct sip_msg *m)
 {
@@ -337,7 +342,8 @@ static void test_cancel(void **state)
 		assert_int_equal(w.status, 487);
 		assert_int_equal(w.done, 1);
 		/* the two answers carry one tag (9.2) */
-		struct sip_msg *ok = packet_msg(pair_packet(p, 1, "SIP/2.0 200", 0), &a), *no = packet_msg(pair_packet(p, 1, "SIP/2.0 487", 0), &a2);
+		struct sip_msg *ok = packet_msg(pair_packet(p, 1, "SIP/2.0 200", 0), &a),
+			       *no = packet_msg(pair_packet(p, 1, "SIP/2.0 487", 0), &a2);
 		assert_int_equal(ok->cseq_method, SIP_CANCEL);
 		assert_true(slice_eq(ok->to.tag, no->to.tag));
 		arena_release(NULL, a);
@@ -408,9 +414,10 @@ static void test_cancel_unknown(void **state)
 {
 	(void)state;
 	struct pair *p = pair_new(SIP_UDP, NULL);
-	pair_inject(p, &p->b,
-		    "CANCEL sip:bob@b SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKnone\nFrom: <sip:a@a>;tag=1\nTo: <sip:b@b>\n"
-		    "Call-ID: x\nCSeq: 1 CANCEL\nContent-Length: 0\n\n");
+	pair_inject(
+		p, &p->b,
+		"CANCEL sip:bob@b SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKnone\nFrom: <sip:a@a>;tag=1\nTo: <sip:b@b>\n"
+		"Call-ID: x\nCSeq: 1 CANCEL\nContent-Length: 0\n\n");
 	assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 481"), 1);
 	pair_free(p);
 }

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sip/notifier.h"
+
+#include <arpa/inet.h>
+#include "base/mem.h"
+#include "sip/trans_int.h"
+
+enum { REQUEST_MAX = 1 << 20, SERVER_TRIES = 5, RETRY_S = 30, RETRY_MAX_S = 600, BUSY_MS = 1000, CSEQ_GAP = 1000 };
+
+struct sip_notifier {
+	struct sip_stack *stack;
+	struct sip_notifier_config config; /* owned texts */
+	struct sip_extra *headers;
+	const struct sip_notifier_ops *ops; /* NULL: the owner is out of it */
+	void *arg;
+	struct slice event; /* owned */
+	struct sip_dialog dialog;
+	struct sip_usage usage;
+	struct sip_flow flow;
+	bool poll, have_state, dirty, urgent, retrying, closing, last_sent, dead;
+	unsigned busy;
+	enum sip_substate state;
+	struct buf content_type, body;
+	struct slice reason; /* of the last NOTIFY; owned */
+	int64_t retry_after;
+	struct sip_client_trans *ct;
+	uint64_t next_at; /* ms: not before, unless urgent */
+	uint32_t transport_tries, server_tries;
+	struct timer t_expire, t_send;
+};
+
+static const struct sip_notifier_ops no_ops;
+
+static void fire_expire(struct timer *t, uint64_t now);
+static void fire_send(struct timer *t, uint64_t now);
+static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		       const struct sip_flow *from);
+static void pump(struct sip_notifier *n);
+
+static struct timers *timers_of(const struct sip_notifier *n)
+{
+	return sip_stack_timers(n->stack);
+}
+
+/* --- life --- */
+
+static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_config *config,
+				 const struct sip_notifier_ops *ops, void *arg)
+{
+	struct sip_notifier *n = MEM_NEW(struct sip_notifier);
+	struct sip_notifier_config *c = &n->config;
+	n->stack = s;
+	n->ops = ops ? ops : &no_ops;
+	n->arg = arg;
+	*c = *config;
+	c->contact = trans_text_dup(config->contact);
+	c->min_expires = c->min_expires ? c->min_expires : 60;
+	c->default_expires = c->default_expires ? c->default_expires : 3600;
+	c->max_expires = c->max_expires ? c->max_expires : 3600;
+	c->interval_ms = c->interval_ms ? c->interval_ms : 5000;
+	if (c->interval_ms == UINT32_MAX)
+		c->interval_ms = 0;
+	n->headers = trans_extras_dup(config->headers, config->n_headers);
+	n->state = c->initial == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
+	n->retry_after = -1;
+	n->usage.request = on_request;
+	buf_init(&n->content_type, 1024);
+	buf_init(&n->body, REQUEST_MAX);
+	timer_init(&n->t_expire, fire_expire);
+	timer_init(&n->t_send, fire_send);
+	return n;
+}
+
+static void release(struct sip_notifier *n)
+{
+	if (n->busy || !n->dead)
+		return;
+	trans_text_free(&n->config.contact);
+	trans_extras_free(n->headers, n->config.n_headers);
+	trans_text_free(&n->event);
+	trans_text_free(&n->reason);
+	sip_dialog_free(&n->dialog);
+	buf_free(&n->content_type);
+	buf_free(&n->body);
+	mem_free(n);
+}
+
+struct sip_notifier *sip_notifier_free(struct sip_notifier *n)
+{
+	if (!n || n->dead)
+		return NULL;
+	timer_cancel(timers_of(n), &n->t_expire);
+	timer_cancel(timers_of(n), &n->t_send);
+	sip_client_drop(n->ct);
+	n->ct = NULL;
+	sip_usage_unregister(n->stack, &n->usage);
+	n->dead = true;
+	release(n);
+	return NULL;
+}
+
+/* From now on only the last NOTIFY matters; the owner is told nothing more. Returns what it was listening with. */
+static const struct sip_notifier_ops *close_with(struct sip_notifier *n, struct slice reason, int64_t retry_after)
+{
+	const struct sip_notifier_ops *ops = n->ops;
+	n->ops = &no_ops;
+	n->closing = true;
+	trans_text_free(&n->reason);
+	n->reason = trans_text_dup(reason);
+	n->retry_after = retry_after;
+	timer_cancel(timers_of(n), &n->t_expire);
+	timer_cancel(timers_of(n), &n->t_send);
+	return ops;
+}
+
+static void give_up(struct sip_notifier *n, int status, bool local)
+{
+	const struct sip_notifier_ops *ops = n->ops;
+	n->ops = &no_ops;
+	n->busy++;
+	if (ops->failed)
+		ops->failed(n->arg, status, local);
+	n->busy--;
+	if (n->dead)
+		release(n);
+	else
+		sip_notifier_free(n);
+}
+
+/* --- NOTIFY --- */
+
+static uint32_t seconds_left(const struct sip_notifier *n)
+{
+	uint64_t now = timers_of(n)->now;
+	if (!timer_armed(&n->t_expire) || n->t_expire.due <= now)
+		return 0;
+	return (uint32_t)((n->t_expire.due - now + 999) / 1000);
+}
+
+static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from);
+static void on_done(void *arg, enum sip_done why);
+static const struct sip_client_handler handler = {on_response, on_done};
+
+static void write_state(const struct sip_notifier *n, struct buf *b)
+{
+	if (!n->closing) {
+		sip_build_header_fmt(b, SIP_H_SUBSCRIPTION_STATE, "%s;expires=%u",
+				     n->state == SIP_SUB_ACTIVE ? "active" : "pending", seconds_left(n));
+		return;
+	}
+	char retry[40] = "";
+	if (n->retry_after >= 0)
+		snprintf(retry, sizeof retry, ";retry-after=%lld", (long long)n->retry_after);
+	sip_build_header_fmt(b, SIP_H_SUBSCRIPTION_STATE, "terminated%s%.*s%s", n->reason.len ? ";reason=" : "", SFMT(n->reason),
+			     retry);
+}
+
+static int send_notify(struct sip_notifier *n)
+{
+	struct buf b;
+	buf_init(&b, REQUEST_MAX);
+	sip_dialog_request(&n->dialog, &b, SIP_NOTIFY, 0);
+	sip_build_header(&b, SIP_H_CONTACT, n->config.contact);
+	sip_build_header(&b, SIP_H_EVENT, n->event);
+	write_state(n, &b);
+	for (size_t i = 0; i < n->config.n_headers; i++)
+		sip_build_header_named(&b, n->headers[i].name, n->headers[i].value);
+	bool body = n->body.len > 0;
+	sip_build_body(&b, body ? buf_slice(&n->content_type) : SLICE_NONE, buf_slice(&n->body));
+	if (n->ops->route)
+		n->ops->route(n->arg, sip_dialog_next_hop(&n->dialog), &n->flow);
+	int rc = buf_ok(&b) ? sip_client_start(&n->ct, n->stack, &n->flow, buf_slice(&b), &handler, n, NULL) : ENTENTE_EINVAL;
+	buf_free(&b);
+	return rc;
+}
+
+/* Sends what is due and may be sent; else sets the timer. May free n. */
+static void pump(struct sip_notifier *n)
+{
+	uint64_t now = timers_of(n)->now;
+	if (n->ct || n->last_sent || (!n->dirty && !n->closing))
+		return;
+	if (!n->closing) {
+		if (n->retrying && timer_armed(&n->t_send))
+			return;
+		if (!n->urgent && now < n->next_at) {
+			timer_arm(timers_of(n), &n->t_send, n->next_at - now);
+			return;
+		}
+	}
+	timer_cancel(timers_of(n), &n->t_send);
+	int rc = send_notify(n);
+	if (rc == ENTENTE_ELIMIT) {
+		n->retrying = true;
+		timer_arm(timers_of(n), &n->t_send, BUSY_MS);
+	} else if (rc < 0) {
+		give_up(n, 500, true); /* the document or a header cannot be written */
+	} else {
+		n->dirty = n->urgent = n->retrying = false;
+		n->last_sent = n->closing;
+		n->next_at = now + n->config.interval_ms;
+	}
+}
+
+static void retry_later(struct sip_notifier *n, int64_t seconds)
+{
+	n->dirty = n->retrying = true;
+	timer_arm(timers_of(n), &n->t_send, (uint64_t)(seconds > RETRY_MAX_S ? RETRY_MAX_S : seconds) * 1000);
+}
+
+static void fire_send(struct timer *t, uint64_t now)
+{
+	(void)now;
+	struct sip_notifier *n = CONTAINER_OF(t, struct sip_notifier, t_send);
+	n->retrying = false;
+	if (!n->closing && n->poll) { /* the owner was not in time */
+		const struct sip_notifier_ops *ops = close_with(n, S("timeout"), -1);
+		n->busy++;
+		if (ops->expired)
+			ops->expired(n->arg);
+		n->busy--;
+		if (n->dead) {
+			release(n);
+			return;
+		}
+	} else if (!n->have_state) {
+		n->dirty = n->urgent = true;
+	}
+	pump(n);
+}
+
+static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
+{
+	struct sip_notifier *n = arg;
+	if (m->status < 200)
+		return;
+	sip_client_drop(ct);
+	n->ct = NULL;
+	if (from->transport == n->flow.transport)
+		n->flow.conn = from->conn;
+	int64_t after = sip_retry_after(m);
+	n->transport_tries = 0;
+	if (m->status < 300) {
+		n->server_tries = 0;
+		sip_dialog_refresh(&n->dialog, m);
+	} else if (n->closing) {
+		n->last_sent = n->last_sent || sip_ends_usage(m->status);
+	} else if (sip_ends_usage(m->status) || m->status == 408 || m->status == 401 || m->status == 407) {
+		give_up(n, m->status, false);
+		return;
+	} else if (m->status >= 500 && m->status < 600) {
+		if (++n->server_tries >= SERVER_TRIES) {
+			give_up(n, m->status, false);
+			return;
+		}
+		retry_later(n, after < 0 ? RETRY_S : after);
+	} /* else the body or a header did not please: nothing better can be said before the next change */
+	if (n->last_sent)
+		sip_notifier_free(n);
+	else
+		pump(n);
+}
+
+static void on_done(void *arg, enum sip_done why)
+{
+	struct sip_notifier *n = arg;
+	n->ct = NULL;
+	if (n->closing) {
+		sip_notifier_free(n);
+	} else if (why == SIP_DONE_TRANSPORT && ++n->transport_tries < n->config.transport_tries) {
+		n->flow.conn = 0;
+		retry_later(n, RETRY_S);
+	} else {
+		give_up(n, why == SIP_DONE_TRANSPORT ? 503 : 408, true);
+	}
+}
+
+/* --- SUBSCRIBE --- */
+
+/* The duration to grant; *ret_poll for 0. False: too brief. */
+static bool grant(const struct sip_notifier_config *c, const struct sip_msg *m, uint32_t *ret)
+{
+	uint32_t asked = c->default_expires;
+	const struct sip_header *h = sip_msg_header(m, SIP_H_EXPIRES, 0);
+	if (h && !sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &asked))
+		asked = c->default_expires; /* RFC 3261 20.19 has no better advice for a malformed one */
+	if (asked && asked < c->min_expires)
+		return false;
+	*ret = asked < c->max_expires ? asked : c->max_expires;
+	return true;
+}
+
+static void too_brief(struct sip_server_trans *st, const struct sip_notifier_config *c)
+{
+	char min[16];
+	snprintf(min, sizeof min, "%u", c->min_expires);
+	struct sip_extra e = {S("Min-Expires"), slice_str(min)};
+	struct sip_answer an = {.status = 423, .headers = &e, .n_headers = 1};
+	sip_server_respond(st, &an);
+}
+
+static int confirm(struct sip_notifier *n, struct sip_server_trans *st, uint32_t expires)
+{
+	enum { OWN = 2, MAX = 16 };
+	char text[16];
+	snprintf(text, sizeof text, "%u", expires);
+	struct sip_extra e[OWN + MAX] = {{S("Contact"), n->config.contact}, {S("Expires"), slice_str(text)}};
+	size_t more = n->config.n_headers < MAX ? n->config.n_headers : MAX;
+	for (size_t i = 0; i < more; i++)
+		e[OWN + i] = n->headers[i];
+	struct sip_answer an = {.status = 200, .headers = e, .n_headers = OWN + more};
+	return sip_server_respond(st, &an);
+}
+
+int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct sip_server_trans *st, const struct sip_msg *m,
+			const struct sip_notifier_config *config, const struct sip_notifier_ops *ops, void *arg)
+{
+	const struct sip_header *event = sip_msg_header(m, SIP_H_EVENT, 0);
+	struct sip_notifier *n = make(s, config, ops, arg);
+	struct buf b;
+	uint32_t expires;
+	int rc = ENTENTE_EREFUSED;
+	n->flow = *sip_server_flow(st);
+	if (!event || slice_empty(event->value)) {
+		sip_server_reply(st, 489);
+		goto out;
+	}
+	if (!grant(&n->config, m, &expires)) {
+		too_brief(st, &n->config);
+		goto out;
+	}
+	if (sip_dialog_uas(&n->dialog, m, sip_server_tag(st), n->flow.transport == SIP_TLS) < 0) {
+		sip_server_reply(st, 400);
+		goto out;
+	}
+	buf_init(&b, 4096);
+	sip_unfold(event->value, &b);
+	n->event = trans_text_dup(buf_slice(&b));
+	buf_free(&b);
+	if ((rc = confirm(n, st, expires)) < 0)
+		goto out;
+	sip_usage_register(s, &n->usage, n->dialog.call_id, n->dialog.local_tag);
+	n->poll = expires == 0;
+	if (!n->poll)
+		timer_arm(timers_of(n), &n->t_expire, (uint64_t)expires * 1000);
+	uint32_t wait = n->config.patience_ms ? n->config.patience_ms : n->poll ? 10000 : 1000;
+	timer_arm(timers_of(n), &n->t_send, wait);
+	*ret = n;
+	return 0;
+out:
+	sip_notifier_free(n);
+	return rc;
+}
+
+static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		       const struct sip_flow *from)
+{
+	struct sip_notifier *n = CONTAINER_OF(u, struct sip_notifier, usage);
+	struct sip_stack *s = n->stack;
+	uint32_t expires;
+	if (m->method != SIP_SUBSCRIBE || !st || !sip_dialog_matches(&n->dialog, m) || !sip_event_matches(n->event, m))
+		return false;
+	if (n->closing) {
+		sip_server_reply(st, 481);
+	} else if (!sip_dialog_accept(&n->dialog, m)) {
+		sip_server_reply(st, 500);
+	} else if (!grant(&n->config, m, &expires)) {
+		too_brief(st, &n->config);
+	} else {
+		sip_dialog_refresh(&n->dialog, m);
+		n->flow = *from;
+		confirm(n, st, expires);
+		const struct sip_notifier_ops *ops = n->ops;
+		n->busy++;
+		if (expires) {
+			timer_arm(timers_of(n), &n->t_expire, (uint64_t)expires * 1000);
+			n->dirty = n->urgent = true; /* full state after each refresh, whatever was sent before (4.2.1.2) */
+			n->retrying = false;
+			if (ops->refreshed)
+				ops->refreshed(n->arg, expires);
+		} else {
+			close_with(n, S("timeout"), -1);
+			if (ops->unsubscribed)
+				ops->unsubscribed(n->arg);
+		}
+		n->busy--;
+		if (n->dead)
+			release(n);
+		else
+			pump(n);
+	}
+	sip_stack_release(s, a);
+	return true;
+}
+
+static void fire_expire(struct timer *t, uint64_t now)
+{
+	(void)now;
+	struct sip_notifier *n = CONTAINER_OF(t, struct sip_notifier, t_expire);
+	const struct sip_notifier_ops *ops = close_with(n, S("timeout"), -1);
+	n->busy++;
+	if (ops->expired)
+		ops->expired(n->arg);
+	n->busy--;
+	if (n->dead)
+		release(n);
+	else
+		pump(n);
+}
+
+/* --- the owner --- */
+
+static void store(struct sip_notifier *n, struct slice content_type, struct slice body)
+{
+	buf_clear(&n->content_type);
+	buf_put(&n->content_type, content_type);
+	buf_clear(&n->body);
+	buf_put(&n->body, body);
+}
+
+void sip_notifier_set(struct sip_notifier *n, enum sip_substate state, struct slice content_type, struct slice body)
+{
+	if (n->closing || n->dead)
+		return;
+	if (n->have_state && state == n->state && slice_eq(body, buf_slice(&n->body)) &&
+	    slice_eq(content_type, buf_slice(&n->content_type)))
+		return;
+	/* The first state is waited for; later ones keep the pace. */
+	if (!n->have_state)
+		n->urgent = true;
+	n->have_state = n->dirty = true;
+	n->state = state == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
+	store(n, content_type, body);
+	if (n->poll)
+		close_with(n, S("timeout"), -1);
+	/* Within refreshed() the NOTIFY of the refresh follows anyway. */
+	if (!n->busy)
+		pump(n);
+}
+
+void sip_notifier_terminate(struct sip_notifier *n, struct slice reason, int64_t retry_after, struct slice content_type,
+			    struct slice body)
+{
+	if (n->closing || n->dead)
+		return;
+	store(n, content_type, body);
+	close_with(n, reason, retry_after);
+	if (!n->busy)
+		pump(n);
+}
+
+bool sip_notifier_is_poll(const struct sip_notifier *n)
+{
+	return n->poll;
+}
+
+uint32_t sip_notifier_remaining(const struct sip_notifier *n)
+{
+	return seconds_left(n);
+}
+
+const struct sip_dialog *sip_notifier_dialog(const struct sip_notifier *n)
+{
+	return &n->dialog;
+}
+
+/* --- text --- */
+
+void sip_notifier_save(const struct sip_notifier *n, int64_t now_unix, struct buf *b)
+{
+	char ip[INET6_ADDRSTRLEN];
+	uint16_t port;
+	if (n->poll || n->closing)
+		return;
+	struct slice addr = trans_source(&n->flow, ip, sizeof ip, &port);
+	buf_printf(b, "notifier 1\nevent %.*s\nexpires-at %lld\nsaved-at %lld\nstate %s\ntransport %s\ntarget %u\n",
+		   SFMT(n->event), (long long)(now_unix + seconds_left(n)), (long long)now_unix,
+		   n->state == SIP_SUB_ACTIVE ? "active" : "pending", sip_transport_name(n->flow.transport), n->flow.target);
+	if (!slice_empty(addr))
+		buf_printf(b, "address %.*s\nport %u\n", SFMT(addr), port);
+	sip_dialog_save(&n->dialog, b);
+}
+
+static bool restore_flow(struct sip_flow *f, struct slice name, struct slice v)
+{
+	char ip[INET6_ADDRSTRLEN];
+	uint64_t n;
+	struct sockaddr_in *sin = (struct sockaddr_in *)(void *)&f->remote;
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)(void *)&f->remote;
+	if (slice_eq(name, S("transport"))) {
+		for (int t = SIP_UDP; t <= SIP_TLS; t++)
+			if (slice_eq(v, slice_str(sip_transport_name((enum sip_transport)t)))) {
+				f->transport = (enum sip_transport)t;
+				return true;
+			}
+		return false;
+	}
+	if (slice_eq(name, S("target"))) {
+		if (!slice_u64(v, UINT32_MAX, &n))
+			return false;
+		f->target = (uint32_t)n;
+	} else if (slice_eq(name, S("address"))) {
+		if (!slice_cstr(v, ip, sizeof ip))
+			return false;
+		if (inet_pton(AF_INET, ip, &sin->sin_addr) == 1)
+			sin->sin_family = AF_INET;
+		else if (inet_pton(AF_INET6, ip, &sin6->sin6_addr) == 1)
+			sin6->sin6_family = AF_INET6;
+		else
+			return false;
+	} else if (slice_eq(name, S("port"))) {
+		if (!slice_u64(v, UINT16_MAX, &n))
+			return false;
+		sin->sin_port = htons((uint16_t)n); /* the same place in both families */
+	}
+	return true;
+}
+
+int sip_notifier_restore(struct sip_notifier **ret, struct sip_stack *s, struct slice text, int64_t now_unix,
+			 const struct sip_notifier_config *config, const struct sip_notifier_ops *ops, void *arg)
+{
+	uint64_t expires_at = 0, saved_at = 0;
+	struct slice event = SLICE_NONE, state = SLICE_NONE;
+	struct sip_flow flow = {.target = UINT32_MAX};
+	if (!slice_eq(slice_split(&text, '\n'), S("notifier 1")))
+		return ENTENTE_ESYNTAX;
+	/* Own lines first; the dialog begins with its Call-ID. */
+	while (!slice_empty(text) && !slice_starts(text, S("call-id "))) {
+		struct slice v = slice_split(&text, '\n'), name = slice_split(&v, ' ');
+		bool ok = true;
+		if (slice_eq(name, S("event")))
+			event = v;
+		else if (slice_eq(name, S("state")))
+			state = v;
+		else if (slice_eq(name, S("expires-at")))
+			ok = slice_u64(v, INT64_MAX, &expires_at);
+		else if (slice_eq(name, S("saved-at")))
+			ok = slice_u64(v, INT64_MAX, &saved_at);
+		else
+			ok = restore_flow(&flow, name, v);
+		if (!ok)
+			return ENTENTE_ESYNTAX;
+	}
+	if (slice_empty(event) || !saved_at)
+		return ENTENTE_ESYNTAX;
+	struct sip_dialog dialog;
+	int rc = sip_dialog_restore(&dialog, &text);
+	if (rc < 0)
+		return rc;
+	uint64_t now = now_unix > 0 ? (uint64_t)now_unix : 0, since = now > saved_at ? now - saved_at : 0;
+	if (expires_at <= now)
+		rc = ENTENTE_ETIMEOUT;
+	else if (sip_usage_known(s, dialog.call_id, dialog.local_tag))
+		rc = ENTENTE_EEXIST;
+	if (rc < 0) {
+		sip_dialog_free(&dialog);
+		return rc;
+	}
+	struct sip_notifier *n = make(s, config, ops, arg);
+	/* NOTIFYs were sent after the text was written, at most about one a second; the subscriber must not see an old number. */
+	uint64_t cseq = dialog.local_cseq + CSEQ_GAP + since;
+	dialog.local_cseq = cseq < INT32_MAX ? (uint32_t)cseq : INT32_MAX - 1;
+	n->dialog = dialog;
+	n->event = trans_text_dup(event);
+	n->state = slice_eq(state, S("active")) ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
+	n->flow = flow;
+	uint64_t left = expires_at - now;
+	if (left > n->config.max_expires)
+		left = n->config.max_expires; /* the clock was turned back meanwhile */
+	timer_arm(timers_of(n), &n->t_expire, left * 1000);
+	sip_usage_register(s, &n->usage, n->dialog.call_id, n->dialog.local_tag);
+	*ret = n;
+	return 0;
+}
