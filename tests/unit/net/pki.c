@@ -75,7 +75,7 @@ void pki_dir_make(void)
 
 const char *pki_path(const char *name)
 {
-	static char ring[8][256];
+	static char ring[8][512];
 	static unsigned i;
 	char *p = ring[i++ % 8];
 	snprintf(p, sizeof ring[0], "%s/%s", dir, name);
