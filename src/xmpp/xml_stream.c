@@ -19,6 +19,7 @@ struct xml_stream {
 	uint64_t total; /* octets given to expat */
 	uint64_t base;  /* where the piece that max_bytes measures began */
 	uint64_t stop_at;
+	unsigned char first; /* octet of the stream */
 	bool opened, in_element, feeding, stopped;
 	enum xml_fault fault;
 	char why[160];
@@ -31,7 +32,7 @@ static void fail(struct xml_stream *x, enum xml_fault f, const char *why)
 	x->fault = f;
 	slice_cstr(slice_str(why), x->why, sizeof x->why);
 	if (x->feeding)
-		XML_StopParser(x->parser, XML_FALSE);
+		XML_StopParser(x->parser, XML_FALSE); /* refused, harmlessly, between two calls of XML_Parse */
 }
 
 /* expat still ends an empty element after the parser was stopped at its start. */
@@ -263,13 +264,21 @@ static void expat_failed(struct xml_stream *x)
 		fail(x, XML_FAULT_NOT_WELL_FORMED, why);
 }
 
-/* expat would follow a byte order mark or NUL octets into UTF-16, whatever it was told. */
-static bool utf16_here(const struct xml_stream *x, struct slice rest)
+/* Looks at the first two octets of a stream. XML begins with '<' or a UTF-8 byte order mark; expat alone would follow another mark, or
+ * NUL octets, into UTF-16 whatever it was told. */
+static void check_beginning(struct xml_stream *x, struct slice rest)
 {
-	unsigned char c = (unsigned char)rest.p[0];
+	unsigned char c = (unsigned char)rest.p[0], next = rest.len > 1 ? (unsigned char)rest.p[1] : 0xbb;
+	if (x->total > 1)
+		return;
 	if (x->total == 0)
-		return c == 0 || c >= 0xfe || (rest.len > 1 && rest.p[1] == 0);
-	return x->total == 1 && c == 0;
+		x->first = c;
+	else
+		next = c;
+	if (x->first == 0 || x->first >= 0xfe || (x->first == '<' && next == 0))
+		fail(x, XML_FAULT_ENCODING, "the octets are not UTF-8");
+	else if (x->first != '<' && (x->first != 0xef || next != 0xbb))
+		fail(x, XML_FAULT_NOT_WELL_FORMED, "the stream does not begin as XML does");
 }
 
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err)
@@ -286,9 +295,10 @@ int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, 
 			continue;
 		}
 		uint64_t end = x->base + x->b.lim.max_bytes;
-		if (utf16_here(x, rest)) {
-			fail(x, XML_FAULT_ENCODING, "the octets are not UTF-8");
-		} else if (x->total >= end) {
+		check_beginning(x, rest);
+		if (x->fault)
+			break;
+		if (x->total >= end) {
 			fail(x, XML_FAULT_TOO_BIG, "the element is too long");
 		} else {
 			/* Never past the limit in one go, so that the verdict does not depend on how the bytes arrive. */

@@ -39,5 +39,6 @@ bool xml_stream_stopped(const struct xml_stream *x);
 /* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same). *consumed tells
  * how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the header, between elements
  * and after the end is accepted silently. ENTENTE_ESYNTAX, or ENTENTE_ELIMIT for XML_FAULT_TOO_BIG; err->reason XMPP_MALFORMED.
- * consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds never changes what comes out. */
+ * consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds never changes what comes out
+ * (but text between elements that is not well-formed either may be called by either fault). */
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err);

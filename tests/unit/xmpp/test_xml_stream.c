@@ -215,6 +215,9 @@ static void test_faults(void **state)
 	check_with(&r, S("<\0a\0>\0"), enc, "", 0);
 	check_with(&r, S("\0<\0a\0>"), enc, "", 0);
 	check_with(&r, S(" \n\0<\0a\0>"), enc, "", 0);
+	check_with(&r, S("4\0"), nwf, "", 0);
+	check_with(&r, S("\xef\0<\0"), nwf, "", 0);
+	check_with(&r, S("\xef\xbb<a>"), nwf, "", 0);
 
 	check(HEAD "<a/>text", XML_FAULT_BAD_FORMAT, OPEN "<a/>|");
 	check(HEAD "&#65;<a/>", XML_FAULT_BAD_FORMAT, OPEN);
