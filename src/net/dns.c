@@ -90,6 +90,7 @@ static void run_answer(struct worker *w, struct bus_msg *m)
 static void send_answer(struct dns_query *q, enum dns_status status, const char *why)
 {
 	q->ans.status = status;
+	q->name[q->ans.name.len] = 0; /* its dot was for libunbound */
 	if (!q->ans.why.len)
 		q->ans.why = slice_str(why ? why : dns_status_text(status));
 	worker_post_always(q->asker, &q->answer);
@@ -307,6 +308,9 @@ static int configure(struct dns *d, const struct dns_opts *o, struct entente_err
 	for (size_t i = 0; s.private && i < sizeof zones / sizeof *zones; i++)
 		if ((rc = ub_ctx_zone_add(d->ctx, zones[i], "transparent")))
 			return fail(err, "zone", zones[i], rc);
+	/* Without effect but one: libunbound reads its configuration now and not at the first query. */
+	if ((rc = ub_ctx_data_remove(d->ctx, "configuration-check.invalid.")))
+		return fail(err, o->trust_anchor_file ? "trust anchors" : "configuration", o->trust_anchor_file ?: "", rc);
 	return 0;
 }
 

@@ -687,9 +687,15 @@ static void test_choose_by_sni(void **state)
 	static const struct {
 		struct slice sni;
 		const char *cn;
-	} rows[] = {{S("other.test"), "b"}, {S("server.test"), "server.test"}, {SLICE_NONE, "server.test"}, {S("192.0.2.1"), "server.test"}};
+	} rows[] = {
+		{S("other.test"), "b"},
+		{S("server.test"), "server.test"},
+		{SLICE_NONE, "server.test"},
+		{S("192.0.2.1"), "server.test"},
+	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct conn_tls st = {.ctx = first, .server = true}, ct = {.ctx = client_ctx, .sni = rows[i].sni, .alpn = S("unknown")};
+		struct conn_tls st = {.ctx = first, .server = true};
+		struct conn_tls ct = {.ctx = client_ctx, .sni = rows[i].sni, .alpn = S("unknown")};
 		struct pair p = {.server_tls = &st};
 		pair_open(&p);
 		pair_connect(&p, &ct);

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real libunbound against a small name server on 127.0.0.1 that says what the name tells it to. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/buf.h"
+#include "base/clock.h"
+#include "net/dns_int.h"
+
+/* --- the name server --- */
+
+static struct {
+	int fd;
+	char spec[64]; /* 127.0.0.1@port */
+	pthread_t thread;
+	atomic_int asked;
+} server;
+
+static void put16(struct buf *b, unsigned v)
+{
+	buf_putc(b, (char)(v >> 8));
+	buf_putc(b, (char)v);
+}
+
+static void put_name(struct buf *b, const char *z)
+{
+	struct slice rest = slice_str(z);
+	while (rest.len) {
+		struct slice label = slice_split(&rest, '.');
+		buf_putc(b, (char)label.len);
+		buf_put(b, label);
+	}
+	buf_putc(b, 0);
+}
+
+static void put_record(struct buf *b, unsigned type, const struct buf *data)
+{
+	put16(b, 0xc00c); /* the name asked for */
+	put16(b, type);
+	put16(b, 1);
+	put16(b, 0);
+	put16(b, 300);
+	put16(b, (unsigned)data->len);
+	buf_put(b, buf_slice(data));
+}
+
+static void put_srv(struct buf *b, unsigned priority, unsigned weight, unsigned port, const char *target, size_t cut)
+{
+	struct buf d;
+	buf_init(&d, 512);
+	put16(&d, priority);
+	put16(&d, weight);
+	put16(&d, port);
+	put_name(&d, target);
+	buf_truncate(&d, d.len - cut);
+	put_record(b, DNS_SRV, &d);
+	buf_free(&d);
+}
+
+static unsigned put_answers(struct buf *b, const char *name, unsigned type)
+{
+	struct buf d;
+	unsigned n = 0;
+	buf_init(&d, 1024);
+	if (type == DNS_SRV && !strcmp(name, "_xmpp-server._tcp.good.test")) {
+		put_srv(b, 10, 60, 5269, "Im1.Good.test", 0);
+		put_srv(b, 20, 0, 5270, "im2.good.test", 0);
+		put_srv(b, 30, 0, 5270, "bad name.good.test", 0);
+		n = 3;
+	} else if (type == DNS_SRV && !strcmp(name, "_xmpp-server._tcp.none.test")) {
+		put_srv(b, 0, 0, 0, "", 0);
+		n = 1;
+	} else if (type == DNS_SRV && !strcmp(name, "many.test")) {
+		for (n = 0; n < 100; n++)
+			put_srv(b, n, 0, 1, "a.b", 0);
+	} else if (type == DNS_A && !strcmp(name, "a.test")) {
+		buf_put(&d, S("\xc0\x00\x02\x05"));
+		put_record(b, type, &d);
+		n = 1;
+	} else if (type == DNS_AAAA && !strcmp(name, "a.test")) {
+		buf_put(&d, S("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"));
+		put_record(b, type, &d);
+		n = 1;
+	} else if (type == DNS_TLSA && !strcmp(name, "_5269._tcp.a.test")) {
+		buf_put(&d, S("\x03\x01\x01"));
+		buf_put(&d, S("0123456789abcdef0123456789abcdef"));
+		put_record(b, type, &d);
+		n = 1;
+	} else if (type == DNS_NAPTR && !strcmp(name, "good.test")) {
+		buf_put(&d, S("\0\x0a\0\x64\x01s\x08SIPS+D2T\0"));
+		put_name(&d, "_sips._tcp.good.test");
+		put_record(b, type, &d);
+		n = 1;
+	} else if (type == DNS_A && !strcmp(name, "alias.test")) {
+		put_name(&d, "Real.test");
+		put_record(b, 5, &d);
+		n = 1;
+	} else if (type == DNS_A && !strcmp(name, "real.test")) {
+		buf_put(&d, S("\x7f\0\0\x01"));
+		put_record(b, type, &d);
+		n = 1;
+	}
+	buf_free(&d);
+	return n;
+}
+
+static void *serve(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		unsigned char q[1500];
+		struct sockaddr_in from;
+		socklen_t len = sizeof from;
+		ssize_t n = recvfrom(server.fd, q, sizeof q, 0, (struct sockaddr *)&from, &len);
+		if (n < 12)
+			return NULL; /* an empty datagram ends the server */
+		char name[256] = "";
+		size_t i = 12, o = 0;
+		while (i < (size_t)n && q[i] && o + q[i] + 1 < sizeof name) {
+			if (o)
+				name[o++] = '.';
+			for (unsigned k = q[i], j = 1; j <= k; j++)
+				name[o++] = (char)(q[i + j] >= 'A' && q[i + j] <= 'Z' ? q[i + j] + 32 : q[i + j]);
+			i += q[i] + 1u;
+		}
+		i++;
+		unsigned type = (unsigned)q[i] << 8 | q[i + 1];
+		i += 4;
+		atomic_fetch_add(&server.asked, 1);
+		if (!strcmp(name, "silent.test"))
+			continue;
+		struct buf b;
+		buf_init(&b, 65535);
+		buf_put(&b, slice_of((char *)q, i));
+		unsigned answers = put_answers(&b, name, type);
+		unsigned rcode = 0;
+		if (!strcmp(name, "nx.test"))
+			rcode = 3;
+		else if (!strcmp(name, "fail.test"))
+			rcode = 2;
+		else if (!strcmp(name, "refused.test"))
+			rcode = 5;
+		unsigned char *h = (unsigned char *)b.mem;
+		h[2] = 0x81; /* response, recursion desired */
+		h[3] = (unsigned char)(0x80 | rcode);
+		h[6] = 0;
+		h[7] = (unsigned char)answers;
+		memset(h + 8, 0, 4);
+		sendto(server.fd, b.mem, b.len, 0, (struct sockaddr *)&from, len);
+		buf_free(&b);
+	}
+}
+
+static int group_setup(void **state)
+{
+	(void)state;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+	server.fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (bind(server.fd, (struct sockaddr *)&a, sizeof a) || getsockname(server.fd, (struct sockaddr *)&a, &n))
+		return -1;
+	snprintf(server.spec, sizeof server.spec, "127.0.0.1@%u", ntohs(a.sin_port));
+	return pthread_create(&server.thread, NULL, serve, NULL);
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	struct sockaddr_in a;
+	socklen_t n = sizeof a;
+	getsockname(server.fd, (struct sockaddr *)&a, &n);
+	sendto(server.fd, "", 0, 0, (struct sockaddr *)&a, sizeof a);
+	pthread_join(server.thread, NULL);
+	close(server.fd);
+	return 0;
+}
+
+/* --- asking --- */
+
+struct asked {
+	int done;
+	enum dns_status status;
+	bool secure;
+	uint32_t ttl;
+	size_t n;
+	struct dns_record first, second;
+	char name[256], target[256], canonical[256], text[256], why[256], data[64];
+	struct loop *loop; /* stopped when done */
+};
+
+static void keep(char dst[256], struct slice s)
+{
+	assert_true(slice_cstr(s, dst, 256));
+	assert_true(!s.p || s.p[s.len] == 0);
+}
+
+static void done(void *arg, const struct dns_answer *a)
+{
+	struct asked *k = arg;
+	k->done++;
+	k->status = a->status;
+	k->secure = a->secure;
+	k->ttl = a->ttl;
+	k->n = a->n;
+	keep(k->name, a->name);
+	keep(k->canonical, a->canonical);
+	keep(k->why, a->why);
+	if (a->n) {
+		k->first = a->records[0];
+		if (a->type == DNS_SRV)
+			keep(k->target, a->records[0].srv.target);
+		if (a->type == DNS_NAPTR)
+			keep(k->target, a->records[0].naptr.replacement), keep(k->text, a->records[0].naptr.service);
+		if (a->type == DNS_TLSA)
+			slice_cstr(a->records[0].tlsa.data, k->data, sizeof k->data);
+	}
+	if (a->n > 1)
+		k->second = a->records[1];
+	if (k->loop)
+		loop_stop(k->loop);
+}
+
+struct resolver {
+	struct pool *pool;
+	struct worker *control;
+	struct dns *dns;
+};
+
+static void open_resolver(struct resolver *r, const struct dns_opts *more)
+{
+	struct entente_err err = {0};
+	const char *servers[] = {server.spec};
+	struct dns_opts o = more ? *more : (struct dns_opts){0};
+	struct pool_opts po = {.workers = 1};
+	o.servers = servers;
+	o.n_servers = 1;
+	if (!o.hosts)
+		o.hosts = "";
+	assert_int_equal(pool_new(&r->pool, &po, &err), 0);
+	r->control = pool_control(r->pool);
+	if (dns_new(&r->dns, r->control, &o, &err))
+		fail_msg("%s", err.text);
+}
+
+static void close_resolver(struct resolver *r)
+{
+	dns_free(r->dns);
+	pool_free(r->pool);
+}
+
+static struct asked ask(struct resolver *r, const char *name, enum dns_type type)
+{
+	struct asked k = {0};
+	dns_ask(r->dns, r->control, slice_str(name), type, done, &k);
+	assert_int_equal(k.done, 0);
+	for (int i = 0; i < 20000 && !k.done; i++)
+		loop_once(r->control->loop, 1);
+	assert_int_equal(k.done, 1);
+	return k;
+}
+
+static void test_records(void **state)
+{
+	(void)state;
+	struct resolver r;
+	open_resolver(&r, NULL);
+	struct asked k = ask(&r, "_XMPP-Server._tcp.Good.test", DNS_SRV);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.n, 2); /* the malformed third is left out */
+	assert_string_equal(k.name, "_xmpp-server._tcp.good.test");
+	/* libunbound turns the order of a set */
+	const struct dns_record *one = k.first.srv.priority == 10 ? &k.first : &k.second;
+	assert_int_equal(one->srv.priority, 10);
+	assert_int_equal(one->srv.weight, 60);
+	assert_int_equal(one->srv.port, 5269);
+	assert_true(!strcmp(k.target, "im1.good.test") || !strcmp(k.target, "im2.good.test"));
+	assert_in_range(k.ttl, 1, 300);
+	assert_false(k.secure);
+
+	k = ask(&r, "_xmpp-server._tcp.none.test.", DNS_SRV);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.n, 1);
+	assert_string_equal(k.target, ""); /* decidedly absent */
+
+	k = ask(&r, "a.test", DNS_A);
+	assert_int_equal(k.status, DNS_OK);
+	char text[ADDR_TEXT];
+	addr_host_text(&k.first.addr, text);
+	assert_string_equal(text, "192.0.2.5");
+	k = ask(&r, "a.test", DNS_AAAA);
+	addr_host_text(&k.first.addr, text);
+	assert_string_equal(text, "2001:db8::1");
+
+	k = ask(&r, "_5269._tcp.a.test", DNS_TLSA);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.first.tlsa.usage, 3);
+	assert_int_equal(k.first.tlsa.selector, 1);
+	assert_int_equal(k.first.tlsa.matching, 1);
+	assert_string_equal(k.data, "0123456789abcdef0123456789abcdef");
+
+	k = ask(&r, "good.test", DNS_NAPTR);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.first.naptr.order, 10);
+	assert_int_equal(k.first.naptr.preference, 100);
+	assert_string_equal(k.text, "SIPS+D2T");
+	assert_string_equal(k.target, "_sips._tcp.good.test");
+
+	k = ask(&r, "alias.test", DNS_A);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(strcasecmp(k.canonical, "real.test"), 0);
+	assert_true(addr_is_loopback(&k.first.addr));
+
+	k = ask(&r, "many.test", DNS_SRV);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.n, DNS_RECORDS_MAX);
+	close_resolver(&r);
+}
+
+static void test_failures(void **state)
+{
+	(void)state;
+	struct resolver r;
+	open_resolver(&r, &(struct dns_opts){.timeout_ms = 3000});
+	struct asked k = ask(&r, "nx.test", DNS_A);
+	assert_int_equal(k.status, DNS_NXDOMAIN);
+	k = ask(&r, "empty.test", DNS_SRV);
+	assert_int_equal(k.status, DNS_NODATA);
+	k = ask(&r, "fail.test", DNS_A);
+	assert_int_equal(k.status, DNS_SERVFAIL);
+	assert_true(strlen(k.why) > 4);
+	k = ask(&r, "refused.test", DNS_A);
+	assert_int_equal(k.status, DNS_SERVFAIL);
+	static const char *const bad[] = {"", ".", "a..b", ".a", "a b", "a\\b", "\xc3\xa4.test", "x.y\n",
+		"0123456789012345678901234567890123456789012345678901234567890123.test"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		k = ask(&r, bad[i], DNS_A);
+		assert_int_equal(k.status, DNS_LIMIT);
+	}
+	struct dns_counts n;
+	dns_counts(r.dns, &n);
+	assert_int_equal(n.asked, 4);
+	assert_int_equal(n.in_flight, 0);
+	close_resolver(&r);
+}
+
+static void test_timeout_limit_cancel(void **state)
+{
+	(void)state;
+	struct resolver r;
+	open_resolver(&r, &(struct dns_opts){.timeout_ms = 150, .in_flight = 2});
+	uint64_t start = clock_ms();
+	struct asked k = ask(&r, "silent.test", DNS_A);
+	assert_int_equal(k.status, DNS_TIMEOUT);
+	assert_in_range(clock_ms() - start, 140, 3000);
+	struct asked many[3] = {{0}};
+	for (int i = 0; i < 3; i++)
+		dns_ask(r.dns, r.control, S("silent.test"), DNS_A, done, &many[i]);
+	for (int i = 0; i < 1000 && !many[2].done; i++)
+		loop_once(r.control->loop, 1);
+	assert_int_equal(many[2].status, DNS_LIMIT);
+	assert_int_equal(many[0].done + many[1].done, 0);
+	for (int i = 0; i < 3000 && !(many[0].done && many[1].done); i++)
+		loop_once(r.control->loop, 1);
+	assert_int_equal(many[0].status, DNS_TIMEOUT);
+	/* cancelled: never called back, whatever the state */
+	struct asked gone = {0};
+	dns_cancel(dns_ask(r.dns, r.control, S("a.test"), DNS_A, done, &gone));
+	struct dns_query *q = dns_ask(r.dns, r.control, S("silent.test"), DNS_A, done, &gone);
+	loop_once(r.control->loop, 5);
+	dns_cancel(q);
+	uint64_t until = clock_ms() + 250;
+	while (clock_ms() < until)
+		loop_once(r.control->loop, 5);
+	assert_int_equal(gone.done, 0);
+	struct dns_counts n;
+	dns_counts(r.dns, &n);
+	assert_int_equal(n.in_flight, 0);
+	/* freed with one on the way */
+	struct asked late = {0};
+	dns_ask(r.dns, r.control, S("silent.test"), DNS_A, done, &late);
+	loop_once(r.control->loop, 5);
+	struct asked later = {0};
+	dns_ask(r.dns, r.control, S("a.test"), DNS_A, done, &later);
+	r.dns = dns_free(r.dns);
+	for (int i = 0; i < 1000 && !(late.done && later.done); i++)
+		loop_once(r.control->loop, 1);
+	assert_int_equal(late.status, DNS_GONE);
+	assert_int_equal(later.status, DNS_GONE);
+	pool_free(r.pool);
+}
+
+static void test_cache(void **state)
+{
+	(void)state;
+	struct resolver r;
+	open_resolver(&r, NULL);
+	ask(&r, "a.test", DNS_A);
+	int before = server.asked;
+	struct asked k = ask(&r, "A.TEST", DNS_A);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(server.asked, before);
+	close_resolver(&r);
+}
+
+static const char *file_with(const char *text)
+{
+	static char path[64];
+	snprintf(path, sizeof path, "/tmp/entente-test-XXXXXX");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	return path;
+}
+
+static void test_bogus(void **state)
+{
+	(void)state;
+	/* A zone that must be signed, served without signatures. */
+	const char *anchor = file_with("signed.test. IN DS 12345 13 2 "
+		"0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF\n");
+	struct resolver r;
+	open_resolver(&r, &(struct dns_opts){.trust_anchor_file = anchor});
+	struct asked k = ask(&r, "www.signed.test", DNS_A);
+	assert_int_equal(k.status, DNS_BOGUS);
+	assert_int_equal(k.n, 0);
+	k = ask(&r, "a.test", DNS_A); /* beside it: merely insecure */
+	assert_int_equal(k.status, DNS_OK);
+	assert_false(k.secure);
+	close_resolver(&r);
+	unlink(anchor);
+}
+
+static void test_hosts_and_bad_configuration(void **state)
+{
+	(void)state;
+	const char *hosts = file_with("192.0.2.77 home.example\n");
+	struct resolver r;
+	open_resolver(&r, &(struct dns_opts){.hosts = hosts});
+	struct asked k = ask(&r, "home.example", DNS_A);
+	assert_int_equal(k.status, DNS_OK);
+	char text[ADDR_TEXT];
+	addr_host_text(&k.first.addr, text);
+	assert_string_equal(text, "192.0.2.77");
+	close_resolver(&r);
+	unlink(hosts);
+
+	struct entente_err err = {0};
+	struct pool *p;
+	struct pool_opts po = {.workers = 1};
+	struct dns *d = NULL;
+	assert_int_equal(pool_new(&p, &po, NULL), 0);
+	const char *servers[] = {"not-an-address"};
+	struct dns_opts bad_server = {.servers = servers, .n_servers = 1};
+	assert_int_equal(dns_new(&d, pool_control(p), &bad_server, &err), ENTENTE_EIO);
+	assert_non_null(strstr(err.text, "not-an-address"));
+	struct dns_opts no_conf = {.resolv_conf = "/nonexistent/resolv.conf"};
+	assert_int_equal(dns_new(&d, pool_control(p), &no_conf, &err), ENTENTE_EIO);
+	assert_non_null(strstr(err.text, "/nonexistent/resolv.conf"));
+	struct dns_opts no_anchor = {.resolv_conf = "", .trust_anchor_file = "/nonexistent/anchor"};
+	assert_int_equal(dns_new(&d, pool_control(p), &no_anchor, &err), ENTENTE_EIO);
+	assert_non_null(strstr(err.text, "/nonexistent/anchor"));
+	const char *junk = file_with("this is no trust anchor\n");
+	struct dns_opts bad_anchor = {.resolv_conf = "", .trust_anchor_file = junk};
+	assert_int_equal(dns_new(&d, pool_control(p), &bad_anchor, &err), ENTENTE_EIO);
+	unlink(junk);
+	/* no private server, no /etc: works too */
+	struct dns_opts empty = {.resolv_conf = "", .hosts = ""};
+	assert_int_equal(dns_new(&d, pool_control(p), &empty, &err), 0);
+	d = dns_free(d);
+	pool_free(p);
+}
+
+/* From a worker on another thread. */
+static struct asked remote;
+static struct dns *remote_dns;
+
+struct order {
+	struct bus_msg msg;
+	struct worker *control;
+};
+
+static void run_done(struct worker *w, struct bus_msg *m)
+{
+	(void)m;
+	loop_stop(w->loop);
+}
+
+static struct order report = {.msg.run = run_done};
+
+static void done_there(void *arg, const struct dns_answer *a)
+{
+	struct worker *w = arg;
+	assert_ptr_equal(worker_self(), w);
+	done(&remote, a);
+	worker_post_always(pool_control(w->pool), &report.msg);
+}
+
+static void run_ask_there(struct worker *w, struct bus_msg *m)
+{
+	(void)m;
+	dns_ask(remote_dns, w, S("a.test"), DNS_A, done_there, w);
+}
+
+static void test_from_another_thread(void **state)
+{
+	(void)state;
+	struct resolver r;
+	open_resolver(&r, NULL);
+	remote_dns = r.dns;
+	assert_int_equal(pool_start(r.pool, NULL), 0);
+	struct order o = {.msg.run = run_ask_there};
+	worker_post_always(pool_worker(r.pool, 0), &o.msg);
+	pool_run(r.pool);
+	assert_true(pool_stop(r.pool, 2000));
+	assert_int_equal(remote.done, 1);
+	assert_int_equal(remote.status, DNS_OK);
+	close_resolver(&r);
+}
+
+static void test_parse_limits(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(1 << 16);
+	struct dns_record r;
+	static const struct {
+		enum dns_type type;
+		struct slice data;
+		bool ok;
+	} rows[] = {
+		{DNS_A, S("\1\2\3"), false},
+		{DNS_A, S("\1\2\3\4\5"), false},
+		{DNS_AAAA, S("\1\2\3\4"), false},
+		{DNS_SRV, S("\0\1\0\1\0\1\1a\0"), true},
+		{DNS_SRV, S("\0\1\0\1\0\1\1a"), false},      /* no end */
+		{DNS_SRV, S("\0\1\0\1\0\1\1a\0x"), false},   /* more behind it */
+		{DNS_SRV, S("\0\1\0\1\0\1\xc0\x0c"), false}, /* compression */
+		{DNS_SRV, S("\0\1\0\1\0\1\5a\0"), false},
+		{DNS_SRV, S("\0\1\0\1\0"), false},
+		{DNS_SRV, S("\0\1\0\1\0\1\3a.b\0"), false},  /* a dot inside a label */
+		{DNS_SRV, S("\0\1\0\1\0\1\2a\0\0"), false},  /* NUL */
+		{DNS_TLSA, S("\3\1\1"), false},
+		{DNS_TLSA, S("\3\1\1x"), true},
+		{DNS_NAPTR, S("\0\1\0\1\1s\0\0\0"), true},
+		{DNS_NAPTR, S("\0\1\0\1\1s\0\5ab"), false},
+		{DNS_NAPTR, S("\0\1\0\1\1\n\0\0\0"), false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (dns_parse(rows[i].type, rows[i].data, a, &r) != rows[i].ok)
+			fail_msg("row %zu", i);
+	struct buf b;
+	buf_init(&b, 1024);
+	buf_put(&b, S("\0\1\0\1\0\1"));
+	for (int i = 0; i < 4; i++) {
+		buf_putc(&b, 63);
+		for (int j = 0; j < 63; j++)
+			buf_putc(&b, 'a');
+	}
+	buf_putc(&b, 0);
+	assert_false(dns_parse(DNS_SRV, buf_slice(&b), a, &r)); /* 255 characters of text */
+	buf_free(&b);
+	arena_release(NULL, a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_timeout_limit_cancel),
+		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_bogus),
+		cmocka_unit_test(test_hosts_and_bad_configuration),
+		cmocka_unit_test(test_from_another_thread),
+		cmocka_unit_test(test_parse_limits),
+	};
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
