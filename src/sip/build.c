@@ -111,8 +111,8 @@ void sip_build_body(struct buf *b, struct slice content_type, struct slice body)
 	buf_put(b, body);
 }
 
-/* A value of a parsed message: its folds become one space each, as RFC 3261 7.3.1 allows. The parser has seen to it that no other CR
- * or LF is inside. */
+/* A value of a parsed message: its folds become one space each, as RFC 3261 7.3.1 allows. The parser has seen to it that no other
+ * CR or LF is inside. */
 static void put_unfolded(struct buf *b, struct slice s)
 {
 	ptrdiff_t cr;
@@ -157,7 +157,9 @@ static void put_top_via(struct buf *b, const struct sip_via *via, struct slice i
 {
 	bool received = via->rport || !same_address(via->host, ip); /* RFC 3581 4: with rport always */
 	struct slice rest = via->params, name, value;
-	if (!rest.len) {
+	struct sip_via sound;
+	if (!rest.len || sip_via_parse(via->raw, &sound)) {
+		/* a malformed one goes back as it came: its sender may know it by that */
 		put_unfolded(b, via->raw);
 	} else {
 		struct slice head = slice_of(via->raw.p, (size_t)(rest.p - via->raw.p) - 1);

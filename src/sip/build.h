@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing SIP messages into a buf. Values are written as given: a value that holds CR, LF or NUL makes the buffer fail, so that nothing that
- * came from another protocol can start a header of its own. Every message ends with sip_build_body, which writes Content-Length
- * always (also 0). Not thread-safe per buffer. */
+/* Writing SIP messages into a buf. Values are written as given: a value that holds CR, LF or NUL makes the buffer fail, so that
+ * nothing that came from another protocol can start a header of its own. Every message ends with sip_build_body, which writes
+ * Content-Length always (also 0). Not thread-safe per buffer. */
 #pragma once
 #include "sip/msg.h"
 
@@ -15,9 +15,10 @@ void sip_build_header_fmt(struct buf *b, enum sip_hdr id, const char *fmt, ...) 
 /* Content-Type (skipped when empty), Content-Length, blank line, body. */
 void sip_build_body(struct buf *b, struct slice content_type, struct slice body);
 
-/* The start of a response to `req` (RFC 3261 8.2.6): status line, all Via fields (with `received` and `rport` filled in the topmost from `source`,
- * RFC 3261 18.2.1, RFC 3581), From, To (with `to_tag` added when it is not empty and To has none), Call-ID, CSeq; Record-Route copied when
- * `copy_record_route`; Timestamp copied. The caller adds more headers and calls sip_build_body. source_ip may be empty. */
+/* The start of a response to `req` (RFC 3261 8.2.6): status line, all Via fields (with `received` and `rport` filled in the
+ * topmost from `source`, RFC 3261 18.2.1, RFC 3581), From, To (with `to_tag` added when it is not empty and To has none),
+ * Call-ID, CSeq; Record-Route copied when `copy_record_route`; Timestamp copied. The caller adds more headers and calls
+ * sip_build_body. source_ip may be empty. */
 void sip_build_response(struct buf *b, const struct sip_msg *req, int status, struct slice reason, struct slice to_tag,
 			bool copy_record_route, struct slice source_ip, uint16_t source_port);
 

@@ -50,7 +50,8 @@ int sip_next_param(struct slice *rest, struct slice *ret_name, struct slice *ret
 				return -1;
 		} else {
 			/* token or host; wider than the grammar, as peers put URIs and base64 here unquoted */
-			while (n < s.len && s.p[n] != ';' && s.p[n] != ',' && s.p[n] != '"' && !sip_is(s.p[n], SIP_C_LWS | SIP_C_CTL))
+			while (n < s.len && s.p[n] != ';' && s.p[n] != ',' && s.p[n] != '"' &&
+			       !sip_is(s.p[n], SIP_C_LWS | SIP_C_CTL))
 				n++;
 		}
 		value = slice_first(s, n);

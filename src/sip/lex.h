@@ -62,7 +62,8 @@ static inline struct slice sip_take(struct slice *s, int classes)
 	return slice_of(in.p, (size_t)(p - in.p));
 }
 
-/* Does a name equal this lower-case word of letters, without case? Only a letter of either case becomes a lower-case letter by bit 5. */
+/* Does a name equal this lower-case word of letters, without case? Only a letter of either case becomes a lower-case letter by
+ * bit 5. */
 static inline bool sip_word(struct slice token, const char *word, size_t n)
 {
 	unsigned differ = 0;
@@ -122,5 +123,6 @@ bool sip_take_hostport(struct slice *s, bool lws, struct slice *ret_host, uint16
 /* As sip_via_parse, but *ret is filled as far as reading came: with a host, a response can still find its way. */
 int sip_via_read(struct slice value, struct sip_via *ret);
 
-/* The next item of a comma-separated list at *offset of `value`, trimmed, empty ones stepped over; quotes and brackets respected. */
+/* The next item of a comma-separated list at *offset of `value`, trimmed; empty ones are stepped over, quotes and brackets
+ * respected. */
 bool sip_next_item(struct slice value, size_t *offset, struct slice *ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIP messages: a zero-copy index over the bytes as received (RFC 3261 7, 20, 25). Nothing is unfolded, unescaped or reordered; the
- * headers that every layer needs are parsed once into typed fields. The index lives in an arena; the bytes must outlive it.
+/* SIP messages: a zero-copy index over the bytes as received (RFC 3261 7, 20, 25). Nothing is unfolded, unescaped or reordered;
+ * the headers that every layer needs are parsed once into typed fields. The index lives in an arena; the bytes must outlive it.
  * Limits (struct sip_limits) bound what a peer can make us do. Pure, any thread. */
 #pragma once
 #include "base/arena.h"
@@ -112,15 +112,15 @@ struct sip_fault {
 	char text[96];     /* reason phrase for the answer and the log */
 };
 
-/* Parses one complete message (framing already done: `raw` ends with the body; for datagrams, octets after Content-Length are ignored and
- * too few are a fault). CRLFs before the start line are stepped over. On success *ret is set, 0 is returned. On a fault returns
- * ENTENTE_ESYNTAX or ENTENTE_ELIMIT; if the message is a request (not ACK) whose topmost Via can be read, *ret is set too, for
- * sip_build_response only (fields that could not be read are empty or raw), and fault->status is the status to send; else *ret is NULL
- * and fault->status 0. A faulty response is never answered.
- * Faults beside plain syntax: Via, From, To, Call-ID or CSeq missing; From, To, Call-ID, CSeq, Max-Forwards or Content-Length twice; CSeq
- * of 2^31 and more or with another method than the request's (501 when we know neither); headers inside the Request-URI; a bare CR or LF,
- * a control character outside a quoted-pair; another SIP version (505). Accepted: no tag in From (RFC 2543), Max-Forwards absent or
- * above 255 (read as 255), any scheme in any URI (sip_uas_check refuses), unknown methods, headers and Via transports. */
+/* Parses one complete message (framing already done: `raw` ends with the body; for datagrams, octets after Content-Length are
+ * ignored and too few are a fault). CRLFs before the start line are stepped over. On success *ret is set, 0 is returned. On a
+ * fault returns ENTENTE_ESYNTAX or ENTENTE_ELIMIT; if the message is a request (not ACK) whose topmost Via can be read, *ret is
+ * set too, for sip_build_response only (fields that could not be read are empty or raw), and fault->status is the status to send;
+ * else *ret is NULL and fault->status 0. A faulty response is never answered. Faults beside plain syntax: Via, From, To, Call-ID
+ * or CSeq missing; From, To, Call-ID, CSeq, Max-Forwards or Content-Length twice; CSeq of 2^31 and more or with another method
+ * than the request's (501 when we do not know the method); headers inside the Request-URI; a bare CR or LF, a control character
+ * outside a quoted-pair; another SIP version (505). Accepted: no tag in From (RFC 2543), Max-Forwards absent or above 255 (read
+ * as 255), any scheme in any URI (sip_uas_check refuses), unknown methods, headers and Via transports. */
 int sip_msg_parse(struct sip_msg **ret, struct arena *a, struct slice raw, const struct sip_limits *lim, struct sip_fault *fault);
 
 /* The n-th (from 0) header field with this ID, or NULL. */

@@ -79,7 +79,7 @@ int sip_addr_parse(struct slice value, struct sip_addr *ret)
 		a.uri_text = slice_of(s.p + 1, (size_t)end - 1);
 		s = slice_skip(s, (size_t)end + 1);
 	} else {
-		/* RFC 3261 20.10: without brackets everything after ";" belongs to the header, and "?" and "," cannot stand in the URI */
+		/* RFC 3261 20.10: without brackets, what follows ";" is the header's, and "?" and "," cannot stand in the URI */
 		size_t n = 0;
 		while (n < s.len && s.p[n] != ';' && !sip_is(s.p[n], SIP_C_LWS))
 			n++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any octets as a URI; and any octets as a user name that goes into a URI and comes back. A "|" cuts the input in two for comparing. */
+/* Any octets as a URI; and any octets as a user name that goes into a URI and comes back. A "|" cuts the input in two for
+ * comparing. */
 #include <stdlib.h>
 #include "base/buf.h"
 #include "sip/uri.h"

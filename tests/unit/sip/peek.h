@@ -56,8 +56,8 @@ static inline bool peek_value(const struct sip_msg *m, enum sip_hdr id, size_t n
 	return true;
 }
 
-/* "method" "uri.host" "from.tag" "via.branch" "via2.host" (the second value) "contact1.params" "route1.uri" "#via" (how many values)
- * "body" (its length) "=Name" (raw value of a header) ... */
+/* "method" "uri.host" "from.tag" "via.branch" "via2.host" (the second value) "contact1.params" "route1.uri" "#via" (how many
+ * values) "body" (its length) "=Name" (raw value of a header) ... */
 static inline struct slice peek(struct arena *a, const struct sip_msg *m, const char *name)
 {
 	const char *dot = strchr(name, '.'), *what = dot ? dot + 1 : "";
@@ -102,10 +102,16 @@ static inline struct slice peek(struct arena *a, const struct sip_msg *m, const 
 	if (!strncmp(name, "via", 3)) {
 		if (n && (!peek_value(m, SIP_H_VIA, n, &value) || sip_via_parse(value, &via)))
 			return S("?");
-		return !strcmp(what, "transport") ? via.transport : !strcmp(what, "host") ? via.host : !strcmp(what, "branch") ? via.branch
-		     : !strcmp(what, "received") ? via.received : !strcmp(what, "port") ? peek_number(a, via.port) : S("?");
+		return !strcmp(what, "transport")  ? via.transport
+		       : !strcmp(what, "host")	   ? via.host
+		       : !strcmp(what, "branch")   ? via.branch
+		       : !strcmp(what, "received") ? via.received
+		       : !strcmp(what, "port")	   ? peek_number(a, via.port)
+						   : S("?");
 	}
-	enum sip_hdr id = !strncmp(name, "contact", 7) ? SIP_H_CONTACT : !strncmp(name, "route", 5) ? SIP_H_ROUTE : SIP_H_RECORD_ROUTE;
+	enum sip_hdr id = !strncmp(name, "contact", 7) ? SIP_H_CONTACT
+			  : !strncmp(name, "route", 5) ? SIP_H_ROUTE
+						       : SIP_H_RECORD_ROUTE;
 	if (!peek_value(m, id, n, &value) || sip_addr_parse(value, &addr))
 		return S("?");
 	return peek_addr(a, &addr, what);

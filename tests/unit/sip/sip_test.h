@@ -26,7 +26,8 @@ static inline void assert_slice_at(struct slice s, const char *z, const char *fi
 static inline struct slice with_field(struct arena *a, const char *field)
 {
 	return arena_printf(a,
-			    "MESSAGE sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/TLS a.example;branch=z9hG4bK1\r\nFrom: <sip:a@a.example>;tag=1\r\n"
+			    "MESSAGE sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/TLS a.example;branch=z9hG4bK1\r\nFrom: "
+			    "<sip:a@a.example>;tag=1\r\n"
 			    "To: <sip:bob@b.example>\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\n%sContent-Length: 0\r\n\r\n",
 			    field);
 }

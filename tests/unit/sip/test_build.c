@@ -32,8 +32,9 @@ static void test_request(void **state)
 	sip_build_header_fmt(&b, SIP_H_CSEQ, "%d %s", 1, "MESSAGE");
 	sip_build_body(&b, S("text/plain"), S("hi\r\n"));
 	assert_true(buf_ok(&b));
-	assert_slice(buf_slice(&b), "MESSAGE sip:a@b SIP/2.0\r\nTo: <sip:a@b>\r\nms-x: y\r\nMax-Forwards: 70\r\nCSeq: 1 MESSAGE\r\n"
-				    "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nhi\r\n");
+	assert_slice(buf_slice(&b),
+		     "MESSAGE sip:a@b SIP/2.0\r\nTo: <sip:a@b>\r\nms-x: y\r\nMax-Forwards: 70\r\nCSeq: 1 MESSAGE\r\n"
+		     "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nhi\r\n");
 	buf_clear(&b);
 	sip_build_status(&b, 404, SLICE_NONE);
 	sip_build_body(&b, SLICE_NONE, SLICE_NONE);
@@ -106,9 +107,12 @@ static void test_injection(void **state)
 
 static void respond(const char *via, const char *rest, const char *ip, const char *expect_via)
 {
-	struct slice raw = arena_printf(arena, "INVITE sip:b@b SIP/2.0\r\n%sFrom: sip:a@b;tag=1\r\nTo: sip:c@d\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n%s\r\n", via, rest);
+	struct slice raw = arena_printf(
+		arena, "INVITE sip:b@b SIP/2.0\r\n%sFrom: sip:a@b;tag=1\r\nTo: sip:c@d\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n%s\r\n",
+		via, rest);
 	struct sip_msg *m = must_parse(arena, raw);
-	struct slice expect = arena_printf(arena, "SIP/2.0 200 OK\r\n%sFrom: sip:a@b;tag=1\r\nTo: sip:c@d\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n", expect_via);
+	struct slice expect = arena_printf(
+		arena, "SIP/2.0 200 OK\r\n%sFrom: sip:a@b;tag=1\r\nTo: sip:c@d\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n", expect_via);
 	buf_clear(&b);
 	sip_build_response(&b, m, 200, SLICE_NONE, SLICE_NONE, false, slice_str(ip), 5999);
 	assert_true(buf_ok(&b));
@@ -120,7 +124,8 @@ static void test_response_via(void **state)
 	(void)state;
 	/* RFC 3261 18.2.1: only when the address differs from sent-by */
 	respond("Via: SIP/2.0/UDP 192.0.2.1;branch=b\r\n", "", "192.0.2.1", "Via: SIP/2.0/UDP 192.0.2.1;branch=b\r\n");
-	respond("Via: SIP/2.0/UDP 192.0.2.1;branch=b\r\n", "", "192.0.2.2", "Via: SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.2\r\n");
+	respond("Via: SIP/2.0/UDP 192.0.2.1;branch=b\r\n", "", "192.0.2.2",
+		"Via: SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.2\r\n");
 	respond("Via: SIP/2.0/UDP host:5070\r\n", "", "192.0.2.2", "Via: SIP/2.0/UDP host:5070;received=192.0.2.2\r\n");
 	respond("Via: SIP/2.0/UDP host:5070\r\n", "", "", "Via: SIP/2.0/UDP host:5070\r\n");
 	/* RFC 3581 4: rport filled, received always beside it */
@@ -130,29 +135,55 @@ static void test_response_via(void **state)
 	respond("Via: SIP/2.0/UDP h;received=10.0.0.1;rport=1;ms-x=\"a;b\"\r\n", "", "192.0.2.1",
 		"Via: SIP/2.0/UDP h;rport=5999;ms-x=\"a;b\";received=192.0.2.1\r\n");
 	/* RFC 5118: IPv6 without brackets in received; addresses compare as addresses */
-	respond("Via: SIP/2.0/UDP [2001:DB8:0::9:1]:5060;branch=b\r\n", "", "2001:db8::9:1", "Via: SIP/2.0/UDP [2001:DB8:0::9:1]:5060;branch=b\r\n");
+	respond("Via: SIP/2.0/UDP [2001:DB8:0::9:1]:5060;branch=b\r\n", "", "2001:db8::9:1",
+		"Via: SIP/2.0/UDP [2001:DB8:0::9:1]:5060;branch=b\r\n");
 	respond("Via: SIP/2.0/UDP [2001:db8::9:1];branch=b\r\n", "", "2001:db8::9:255",
 		"Via: SIP/2.0/UDP [2001:db8::9:1];branch=b;received=2001:db8::9:255\r\n");
 	/* all of them, in order, folds gone */
-	respond("v: SIP/2.0/UDP h;branch=a , SIP/2.0/UDP i;branch=\r\n\tb\r\nSubject: x\r\nVia: SIP/2.0/UDP\r\n j\r\n", "", "192.0.2.1",
-		"Via: SIP/2.0/UDP h;branch=a;received=192.0.2.1, SIP/2.0/UDP i;branch= b\r\nVia: SIP/2.0/UDP j\r\n");
+	respond("v: SIP/2.0/UDP h;branch=a , SIP/2.0/UDP i;branch=\r\n\tb\r\nSubject: x\r\nVia: SIP/2.0/UDP\r\n j\r\n", "",
+		"192.0.2.1", "Via: SIP/2.0/UDP h;branch=a;received=192.0.2.1, SIP/2.0/UDP i;branch= b\r\nVia: SIP/2.0/UDP j\r\n");
 }
 
 static void test_response_fields(void **state)
 {
-	struct sip_msg *m = must_parse(arena, S("INVITE sip:b@b SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nf: \"a\r\n b\" <sip:a@b>;tag=1\r\nt: <sip:c@d>\r\ni: x\r\n"
-						"CSeq: 1\r\n INVITE\r\nRecord-Route: <sip:r1;lr>\r\nRecord-Route: <sip:r2;lr>,<sip:r3;lr>\r\nTimestamp: 54\r\n"
-						"Secret: x\r\n\r\n"));
+	struct sip_msg *m = must_parse(
+		arena,
+		S("INVITE sip:b@b SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nf: \"a\r\n b\" <sip:a@b>;tag=1\r\nt: <sip:c@d>\r\ni: x\r\n"
+		  "CSeq: 1\r\n INVITE\r\nRecord-Route: <sip:r1;lr>\r\nRecord-Route: <sip:r2;lr>,<sip:r3;lr>\r\nTimestamp: 54\r\n"
+		  "Secret: x\r\n\r\n"));
 	(void)state;
 	sip_build_response(&b, m, 180, S("Is ringing"), S("tt"), true, SLICE_NONE, 0);
 	assert_true(buf_ok(&b));
-	assert_slice(buf_slice(&b), "SIP/2.0 180 Is ringing\r\nVia: SIP/2.0/TLS h\r\nRecord-Route: <sip:r1;lr>\r\nRecord-Route: <sip:r2;lr>,<sip:r3;lr>\r\n"
-				    "From: \"a b\" <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=tt\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nTimestamp: 54\r\n");
-	m = must_parse(arena, S("BYE sip:b@b SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;x;tag=old\r\ni: x\r\nCSeq: 1 BYE\r\n\r\n"));
+	assert_slice(
+		buf_slice(&b),
+		"SIP/2.0 180 Is ringing\r\nVia: SIP/2.0/TLS h\r\nRecord-Route: <sip:r1;lr>\r\nRecord-Route: "
+		"<sip:r2;lr>,<sip:r3;lr>\r\n"
+		"From: \"a b\" <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=tt\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nTimestamp: 54\r\n");
+	m = must_parse(arena, S("BYE sip:b@b SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;x;tag=old\r\ni: "
+				"x\r\nCSeq: 1 BYE\r\n\r\n"));
 	buf_clear(&b);
 	sip_build_response(&b, m, 481, SLICE_NONE, S("tt"), true, SLICE_NONE, 0);
-	assert_slice(buf_slice(&b), "SIP/2.0 481 Call/Transaction Does Not Exist\r\nVia: SIP/2.0/TLS h\r\nFrom: <sip:a@b>;tag=1\r\n"
-				    "To: <sip:c@d>;x;tag=old\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n");
+	assert_slice(buf_slice(&b),
+		     "SIP/2.0 481 Call/Transaction Does Not Exist\r\nVia: SIP/2.0/TLS h\r\nFrom: <sip:a@b>;tag=1\r\n"
+		     "To: <sip:c@d>;x;tag=old\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n");
+}
+
+/* A request that could not be read whole still gets its Via back as it was, so that its sender knows the answer. */
+static void test_response_to_faulty(void **state)
+{
+	struct sip_msg *m;
+	struct sip_fault fault;
+	(void)state;
+	assert_int_equal(
+		sip_msg_parse(&m, arena,
+			      S("BYE sip:b@b SIP/2.0\r\nVia: SIP/2.0/UDP h;;rport;branch=b, x\r\nTo: \"c <sip:c@d>\r\n\r\n"),
+			      &sip_limits_default, &fault),
+		ENTENTE_ESYNTAX);
+	assert_int_equal(fault.status, 400);
+	sip_build_response(&b, m, fault.status, slice_str(fault.text), S("t"), false, S("192.0.2.1"), 5060);
+	assert_slice(buf_slice(&b), "SIP/2.0 400 Malformed Via\r\nVia: SIP/2.0/UDP h;;rport;branch=b;received=192.0.2.1, x\r\n"
+				    "To: \"c <sip:c@d>;tag=t\r\n");
+	assert_true(buf_ok(&b));
 }
 
 static void test_limit(void **state)
@@ -186,7 +217,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_request), T(test_injection), T(test_response_via), T(test_response_fields), T(test_limit), T(test_phrases),
+		T(test_request), T(test_injection), T(test_response_via), T(test_response_fields), T(test_response_to_faulty),
+		T(test_limit),	 T(test_phrases),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

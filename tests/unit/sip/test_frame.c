@@ -3,7 +3,9 @@
 
 #include "sip/frame.h"
 
-#define HEAD "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n"
+#define HEAD                                                                                                                     \
+	"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 "      \
+	"OPTIONS\r\n"
 
 static struct sip_framer f;
 static struct sip_frame out;
@@ -43,7 +45,8 @@ static void test_messages_in_one_read(void **state)
 /* However the octets arrive, the same frames come out. */
 static void test_every_cut(void **state)
 {
-	const char *in = "\r\n" HEAD "Content-Length: 3\r\n\r\nabc\r\n\r\n" HEAD "c: x\r\nContent-Length\t:\r\n\t4 \r\n\r\nabcd" HEAD "l:0\r\n\r\n";
+	const char *in = "\r\n" HEAD "Content-Length: 3\r\n\r\nabc\r\n\r\n" HEAD
+			 "c: x\r\nContent-Length\t:\r\n\t4 \r\n\r\nabcd" HEAD "l:0\r\n\r\n";
 	static const enum sip_frame_kind kinds[] = {SIP_FRAME_MESSAGE, SIP_FRAME_PING, SIP_FRAME_MESSAGE, SIP_FRAME_MESSAGE};
 	size_t total = strlen(in);
 	(void)state;
@@ -154,8 +157,12 @@ static void test_errors(void **state)
 		{"\r\n\rX", 400, false},
 		{"GET / HTTP/1.1\r\n", 400, false},
 		{"\x16\x03\x01\x02\r\n", 400, false},
-		{"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n", 400, false},
-		{"ACK sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 ACK\r\n\r\n", 400, false},
+		{"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 "
+		 "OPTIONS\r\n\r\n",
+		 400, false},
+		{"ACK sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 "
+		 "ACK\r\n\r\n",
+		 400, false},
 		{"OPTIONS sip:a@b SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n", 400, false},
 	};
 	(void)state;

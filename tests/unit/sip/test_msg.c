@@ -67,20 +67,21 @@ static void test_methods(void **state)
 
 static void test_request(void **state)
 {
-	const struct slice raw = S("\r\nSUBSCRIBE sip:bob@b.example;transport=tls SIP/2.0\r\n"
-				   "v: SIP/2.0/TLS edge.a.example:5061;branch=z9hG4bKx;rport, SIP/2.0/TLS in.a.example;branch=z9hG4bKy\r\n"
-				   "Via: SIP/2.0/TCP old.a.example\r\n"
-				   "f: \"Alice, A.\" <sip:alice@a.example>;tag=a1;epid=01\r\n"
-				   "t : sip:bob@b.example;tag=b2\r\n"
-				   "I: 77@a\r\n"
-				   "CSeq:\t9  SUBSCRIBE\r\n"
-				   "Max-Forwards: 70\r\n"
-				   "o: presence\r\n"
-				   "ms-Unknown: kept as  it is \r\n"
-				   "Expires: 3600\r\n"
-				   "Supported: one,\r\n\ttwo ;x=1 ,\"a,b\"\r\n"
-				   "k:\r\n"
-				   "l: 4\r\n\r\nbodyrest");
+	const struct slice raw =
+		S("\r\nSUBSCRIBE sip:bob@b.example;transport=tls SIP/2.0\r\n"
+		  "v: SIP/2.0/TLS edge.a.example:5061;branch=z9hG4bKx;rport, SIP/2.0/TLS in.a.example;branch=z9hG4bKy\r\n"
+		  "Via: SIP/2.0/TCP old.a.example\r\n"
+		  "f: \"Alice, A.\" <sip:alice@a.example>;tag=a1;epid=01\r\n"
+		  "t : sip:bob@b.example;tag=b2\r\n"
+		  "I: 77@a\r\n"
+		  "CSeq:\t9  SUBSCRIBE\r\n"
+		  "Max-Forwards: 70\r\n"
+		  "o: presence\r\n"
+		  "ms-Unknown: kept as  it is \r\n"
+		  "Expires: 3600\r\n"
+		  "Supported: one,\r\n\ttwo ;x=1 ,\"a,b\"\r\n"
+		  "k:\r\n"
+		  "l: 4\r\n\r\nbodyrest");
 	struct sip_msg *m = must_parse(arena, raw);
 	struct sip_values it = {0};
 	struct slice v;
@@ -139,8 +140,9 @@ static void test_request(void **state)
 
 static void test_response(void **state)
 {
-	struct sip_msg *m = must_parse(arena, S("sip/2.0 183 Session  Progress \r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"
-						"Call-ID: x\r\nCSeq: 2147483647 FOO\r\n\r\nall of it"));
+	struct sip_msg *m = must_parse(
+		arena, S("sip/2.0 183 Session  Progress \r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"
+			 "Call-ID: x\r\nCSeq: 2147483647 FOO\r\n\r\nall of it"));
 	(void)state;
 	assert_false(m->is_request);
 	assert_int_equal(m->status, 183);
@@ -153,7 +155,8 @@ static void test_response(void **state)
 	assert_slice(m->body, "all of it");
 }
 
-/* One replaced or added field, and what must come of it: 0 accepted, else the status of the fault, -1 a fault that gets no answer. */
+/* One replaced or added field, and what must come of it: 0 accepted, else the status of the fault, -1 a fault that gets no
+ * answer. */
 static void test_fields(void **state)
 {
 	static const struct {

@@ -7,8 +7,11 @@ static const struct slice tags[] = {{"100rel", 6}, {"timer", 5}};
 static const struct slice types[] = {{"text/plain", 10}, {"multipart/*", 11}};
 static const struct slice codings[] = {{"gzip", 4}};
 static const struct slice makes[] = {{"application/pidf+xml", 20}};
-static const struct sip_uas_caps caps = {
-	.schemes = 1u << SIP_SCHEME_SIP, .extensions = {tags, 2}, .types = {types, 2}, .encodings = {codings, 1}, .produces = {makes, 1}};
+static const struct sip_uas_caps caps = {.schemes = 1u << SIP_SCHEME_SIP,
+					 .extensions = {tags, 2},
+					 .types = {types, 2},
+					 .encodings = {codings, 1},
+					 .produces = {makes, 1}};
 static const struct sip_uas_caps proxy = {.proxy = true, .schemes = 1u << SIP_SCHEME_SIP, .extensions = {tags, 2}};
 
 static void test_table(void **state)
@@ -42,9 +45,10 @@ static void test_table(void **state)
 		{"MESSAGE sip:a@b", "Content-Type: text/plainer\r\n", "x", 415, 0, "Accept", "text/plain, multipart/*"},
 		{"MESSAGE sip:a@b", "Content-Type: text/html\r\n", "", 0, 0, "", ""},
 		{"MESSAGE sip:a@b", "", "x", 400, 0, "", ""},
-		{"MESSAGE sip:a@b", "Content-Type: text/html\r\nContent-Disposition: render; handling=Optional\r\n", "x", 0, 0, "", ""},
-		{"MESSAGE sip:a@b", "Content-Type: text/html\r\nContent-Disposition: render;handling=required\r\n", "x", 415, 0, "Accept",
-		 "text/plain, multipart/*"},
+		{"MESSAGE sip:a@b", "Content-Type: text/html\r\nContent-Disposition: render; handling=Optional\r\n", "x", 0, 0,
+		 "", ""},
+		{"MESSAGE sip:a@b", "Content-Type: text/html\r\nContent-Disposition: render;handling=required\r\n", "x", 415, 0,
+		 "Accept", "text/plain, multipart/*"},
 		{"MESSAGE sip:a@b", "Content-Type: text/plain\r\nContent-Encoding: gzip, identity\r\n", "x", 0, 0, "", ""},
 		{"MESSAGE sip:a@b", "Content-Type: text/plain\r\ne: tar\r\n", "x", 415, 0, "Accept-Encoding", "gzip"},
 		{"SUBSCRIBE sip:a@b", "Accept: text/xml, application/pidf+xml;q=0.3\r\n", "", 0, 0, "", ""},
@@ -58,13 +62,18 @@ static void test_table(void **state)
 		struct arena *a = arena_new(1 << 20);
 		struct slice method = slice_str(t[i].start), rest = method;
 		method = slice_split(&rest, ' ');
-		struct sip_msg *m = must_parse(a, arena_printf(a, "%s SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\n"
-								  "CSeq: 1 %.*s\r\n%s\r\n%s", t[i].start, SFMT(method), t[i].fields, t[i].body));
+		struct sip_msg *m = must_parse(
+			a, arena_printf(
+				   a,
+				   "%s SIP/2.0\r\nVia: SIP/2.0/TLS h\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\n"
+				   "CSeq: 1 %.*s\r\n%s\r\n%s",
+				   t[i].start, SFMT(method), t[i].fields, t[i].body));
 		struct sip_uas_verdict p, u;
 		int as_proxy = sip_uas_check(m, &proxy, a, &p), as_uas = sip_uas_check(m, &caps, a, &u);
-		if (as_uas != t[i].uas || as_proxy != t[i].proxy || u.status != as_uas || !slice_eq(u.header, slice_str(t[i].header)) ||
-		    !slice_eq(u.value, slice_str(t[i].value))) {
-			print_error("%s %s: UAS %d %.*s: %.*s, proxy %d\n", t[i].start, t[i].fields, as_uas, SFMT(u.header), SFMT(u.value), as_proxy);
+		if (as_uas != t[i].uas || as_proxy != t[i].proxy || u.status != as_uas ||
+		    !slice_eq(u.header, slice_str(t[i].header)) || !slice_eq(u.value, slice_str(t[i].value))) {
+			print_error("%s %s: UAS %d %.*s: %.*s, proxy %d\n", t[i].start, t[i].fields, as_uas, SFMT(u.header),
+				    SFMT(u.value), as_proxy);
 			fail();
 		}
 		arena_release(NULL, a);

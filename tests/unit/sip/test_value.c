@@ -44,10 +44,34 @@ static void test_addresses(void **state)
 static void test_bad_addresses(void **state)
 {
 	static const char *const bad[] = {
-		"", "<", "<>", "<sip:a@b", "\"x <sip:a@b>", "\"x\" sip:a@b", "< sip:a@b>", "<sip:a@b >", "<sip:a@b>x", "<sip:a@b> x", "<sip:a@b>;;",
-		"<sip:a@b>;", "<sip:a@b>;=1", "<sip:a@b>;tag=", "<sip:a@b>;tag", "<sip:a@b>;tag=1;tag=2", "<sip:a@b>;tag=\"1\"",
-		"<sip:a@b>;x=\"y", "<sip:a@b>;x=a\"b\"", "sip:a@b?c=d", "sip:a@b,c", "Bell, A <sip:a@b>", "a;b <sip:a@b>", "sip:a@b x", "* x",
-		"\"\\", "\"a\\\" <sip:a@b>", "<sip:a@b>, <sip:c@d>",
+		"",
+		"<",
+		"<>",
+		"<sip:a@b",
+		"\"x <sip:a@b>",
+		"\"x\" sip:a@b",
+		"< sip:a@b>",
+		"<sip:a@b >",
+		"<sip:a@b>x",
+		"<sip:a@b> x",
+		"<sip:a@b>;;",
+		"<sip:a@b>;",
+		"<sip:a@b>;=1",
+		"<sip:a@b>;tag=",
+		"<sip:a@b>;tag",
+		"<sip:a@b>;tag=1;tag=2",
+		"<sip:a@b>;tag=\"1\"",
+		"<sip:a@b>;x=\"y",
+		"<sip:a@b>;x=a\"b\"",
+		"sip:a@b?c=d",
+		"sip:a@b,c",
+		"Bell, A <sip:a@b>",
+		"a;b <sip:a@b>",
+		"sip:a@b x",
+		"* x",
+		"\"\\",
+		"\"a\\\" <sip:a@b>",
+		"<sip:a@b>, <sip:c@d>",
 	};
 	struct sip_addr a = {.star = true};
 	(void)state;
@@ -64,7 +88,8 @@ static void test_vias(void **state)
 {
 	struct sip_via v;
 	(void)state;
-	assert_int_equal(sip_via_parse(S("SIP / 2.0\r\n /UDP  192.0.2.2 : 5070 ; branch = z9x;ReceiveD=1.2.3.4;rport=99;ttl=1"), &v), 0);
+	assert_int_equal(
+		sip_via_parse(S("SIP / 2.0\r\n /UDP  192.0.2.2 : 5070 ; branch = z9x;ReceiveD=1.2.3.4;rport=99;ttl=1"), &v), 0);
 	assert_slice(v.transport, "UDP");
 	assert_slice(v.host, "192.0.2.2");
 	assert_int_equal(v.port, 5070);
@@ -81,9 +106,24 @@ static void test_vias(void **state)
 	assert_slice(v.received, "2001:db8::9:255");
 	assert_int_equal(sip_via_parse(S("SIP/7.0/X h"), &v), 0);
 	static const char *const bad[] = {
-		"",	      "SIP",	       "SIP/2.0",	"SIP/2.0/UDP",	      "SIP/2.0/UDPh",	   "SIP/2.0/UDP ;x",  "SIP/2.0/UDP h x",
-		"SIP/2.0/UDP h;", "SIP/2.0/UDP h;;a", "SIP/2.0/UDP h:0", "SIP/2.0/UDP h:65536", "SIP/2.0/UDP h:", "SIP/2.0/UDP ::1", "SIP/2.0/UDP [::1",
-		"SIP/2.0/UDP h;rport=65536", "SIP/2.0/UDP h;rport=x", "SIP//UDP h", "SIP/2.0/UDP h, x",
+		"",
+		"SIP",
+		"SIP/2.0",
+		"SIP/2.0/UDP",
+		"SIP/2.0/UDPh",
+		"SIP/2.0/UDP ;x",
+		"SIP/2.0/UDP h x",
+		"SIP/2.0/UDP h;",
+		"SIP/2.0/UDP h;;a",
+		"SIP/2.0/UDP h:0",
+		"SIP/2.0/UDP h:65536",
+		"SIP/2.0/UDP h:",
+		"SIP/2.0/UDP ::1",
+		"SIP/2.0/UDP [::1",
+		"SIP/2.0/UDP h;rport=65536",
+		"SIP/2.0/UDP h;rport=x",
+		"SIP//UDP h",
+		"SIP/2.0/UDP h, x",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		if (sip_via_parse(slice_str(bad[i]), &v) != ENTENTE_ESYNTAX) {
@@ -96,8 +136,9 @@ static void test_vias(void **state)
 static void test_lists(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
-	struct sip_msg *m = must_parse(a, with_field(a, "Contact: \"a,b\" <sip:a@b>;x=\",\" , <sip:c,d@e>,,\r\n\tsip:f@g\r\nContact: ,\r\n"
-							"m:*\r\nRoute: <sip:a@b\r\nRoute: <sip:z>\r\nWarning: \"unclosed, x\r\n"));
+	struct sip_msg *m =
+		must_parse(a, with_field(a, "Contact: \"a,b\" <sip:a@b>;x=\",\" , <sip:c,d@e>,,\r\n\tsip:f@g\r\nContact: ,\r\n"
+					    "m:*\r\nRoute: <sip:a@b\r\nRoute: <sip:z>\r\nWarning: \"unclosed, x\r\n"));
 	static const char *const expect[] = {"\"a,b\" <sip:a@b>;x=\",\"", "<sip:c,d@e>", "sip:f@g", "*"};
 	struct sip_values it = {0};
 	struct slice v, params;
