@@ -136,9 +136,9 @@ static void check_listeners(struct config_loader *l)
 	}
 	if (n > 1024)
 		COMPLAIN(l, false, c->n_sip_listen > c->n_xmpp_listen ? sip : xmpp, "", "more than 1024 listeners");
-	if (!c->n_sip_listen)
+	if (!sip || !sip->n)
 		COMPLAIN(l, true, sip, "sip.listen", "sip.listen: no listener, so homes cannot send anything");
-	if (!c->n_xmpp_listen)
+	if (!xmpp || !xmpp->n)
 		COMPLAIN(l, true, xmpp, "xmpp.listen", "xmpp.listen: no listener, so partners cannot connect");
 	else if (!*c->tls_certificate)
 		COMPLAIN(l, true, xmpp, "xmpp.listen",

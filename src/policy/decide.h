@@ -11,7 +11,9 @@ enum policy_kind {
 	POLICY_MESSAGE,
 	POLICY_PRESENCE_SUBSCRIBE, /* subscribe */
 	POLICY_PRESENCE_PROBE,
-	POLICY_PRESENCE_STATE,     /* available, unavailable, subscribed, unsubscribe(d): all other presence */
+	/* Available, unavailable, subscribed, unsubscribe(d): all other presence. Not to be asked for what only takes presence back
+	 * (unavailable, unsubscribed towards the partner): that may always be sent. */
+	POLICY_PRESENCE_STATE,
 	POLICY_IQ,
 	POLICY_STREAM,             /* may a stream between the two domains exist at all? users are empty */
 	POLICY_KIND_COUNT

@@ -82,6 +82,11 @@ static const struct row {
 	{HEAD "limits:\n  max-depth: 010\n",
 	 "4:14 limits.max-depth: '010' starts with a zero, which some read as octal; write it without\n"},
 	{HEAD "limits:\n  max-depth: 0x20\n", "4:14 limits.max-depth: '0x20' is not a whole number\n"},
+	{HEAD "tls: {trust: \"/a\\0b\"}\n", "3:14 tls.trust: '/a?b' holds control characters\n"},
+	{HEAD "log: {level: 0123456789012345678901234567890123456789012345678901234567890123456789}\n",
+	 "3:14 log.level: '012345678901234567890123456789012345678901234567890123456789...' is not one of error, "
+	 "warning, info, "
+	 "debug\n"},
 	{HEAD "tls: {trust: ca.pem}\n", "3:14 tls.trust: 'ca.pem' is not an absolute path\n"},
 	{HEAD "dns: {servers: [localhost, '127.0.0.1@0', '::1@53', 127.0.0.1]}\n",
 	 "3:17 dns.servers: 'localhost' is not an IP address, nor address@port\n"
@@ -192,9 +197,8 @@ static void test_print(void **state)
 			    "entente.conf:3:27: error: log.trace: 'maybe' is neither true nor false\n"
 			    "    log: {level: '\303\244\303\266', trace: maybe}\n"
 			    "                              ^\n"
-			    "entente.conf:4:16: warning: xmpp.listen: without tls.certificate only partners with TLS not-supported "
-			    "or "
-			    "optional can connect\n"
+			    "entente.conf:4:16: warning: xmpp.listen: without tls.certificate only partners with TLS "
+			    "not-supported or optional can connect\n"
 			    "    xmpp: {listen: [{address: '::'}]}\n"
 			    "                   ^\n";
 	if (!slice_eq(buf_slice(&out), slice_str(want)))
@@ -236,6 +240,84 @@ static void test_many(void **state)
 	buf_free(&out);
 }
 
+/* Errors that are found late take the place of warnings; of the errors, the first ones of the file stay. */
+static void test_full_list(void **state)
+{
+	(void)state;
+	struct config *c;
+	struct config_errors errs;
+	for (int bad = 17; bad <= 21; bad++) {
+		char text[2048];
+		size_t n = (size_t)snprintf(text, sizeof text, "%stls: {certificate: /a}\ntimers: {stream-setup: 20s}\ndns:\n"
+							       "  servers:\n",
+					    HEAD);
+		for (int i = 0; i < bad; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "  - bad%d\n", i);
+		assert_int_equal(config_parse(&c, slice_str(text), false, &errs), ENTENTE_ESYNTAX);
+		assert_int_equal(errs.n_errors, (size_t)bad + 2);
+		assert_int_equal(errs.n, CONFIG_ERRORS_MAX);
+		size_t warnings = 0, early = 0;
+		for (size_t i = 0; i < errs.n; i++) {
+			warnings += errs.list[i].warning;
+			early += errs.list[i].line == 3 || errs.list[i].line == 4;
+			assert_true(!i || errs.list[i].line >= errs.list[i - 1].line);
+		}
+		assert_int_equal(warnings, bad == 17 ? 1 : 0);
+		assert_int_equal(early, 2);
+	}
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	struct config *c = NULL;
+	struct config_errors errs;
+	struct buf b;
+	buf_init(&b, CONFIG_FILE_MAX);
+	for (int past = 0; past < 2; past++) {
+		buf_clear(&b);
+		buf_puts(&b, HEAD "dns: {servers: [");
+		for (int i = 0; i < CONFIG_LIST_MAX + past; i++)
+			buf_puts(&b, "127.0.0.1, ");
+		buf_puts(&b, "]}\n");
+		assert_int_equal(config_parse(&c, buf_slice(&b), false, &errs), past ? ENTENTE_ESYNTAX : 0);
+		c = config_free(c);
+	}
+	assert_string_equal(errs.list[errs.n - 1].text, "dns.servers: more than 4096 entries");
+	for (int n = 1024; n <= CONFIG_LIST_MAX + 1; n = n == 1024 ? 1025 : n == 1025 ? CONFIG_LIST_MAX + 1 : n + 1) {
+		buf_clear(&b);
+		buf_puts(&b, HEAD "sip:\n  listen:\n");
+		for (int i = 0; i < n; i++)
+			buf_printf(&b, "  - {address: 127.0.0.1, port: %d}\n", i + 1);
+		assert_int_equal(config_parse(&c, buf_slice(&b), false, &errs), n > 1024 ? ENTENTE_ESYNTAX : 0);
+		c = config_free(c);
+		if (n > 1024)
+			assert_string_equal(errs.list[errs.n - 1].text,
+					    n == 1025 ? "more than 1024 listeners" : "sip.listen: more than 4096 entries");
+	}
+	buf_free(&b);
+}
+
+static void test_warnings(void **state)
+{
+	(void)state;
+	struct config *c = NULL;
+	struct config_errors errs;
+	assert_int_equal(config_parse(&c, S("server: {name: a.test}\n"
+					    "homes: [{name: h, domains: [h.test], next-hop: 'sip:10.0.0.1'}]\n"),
+				      false, &errs), 0);
+	config_free(c);
+	assert_int_equal(errs.n, 3);
+	assert_int_equal(errs.n_errors, 0);
+	assert_non_null(strstr(errs.list[0].text, "homes cannot send anything"));
+	assert_non_null(strstr(errs.list[1].text, "partners cannot connect"));
+	assert_int_equal(errs.list[2].line, 2);
+	assert_int_equal(errs.list[2].column, 48);
+	assert_string_equal(errs.list[2].text, "homes[0].next-hop: no transport is named, so UDP is used; better add "
+					       ";transport=tcp or "
+					       ";transport=tls");
+}
+
 /* Every proper prefix of a good file gives an answer, not a crash; and the limits hold. */
 static void test_cut(void **state)
 {
@@ -266,6 +348,8 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_print),
-					   cmocka_unit_test(test_many), cmocka_unit_test(test_cut)};
+					   cmocka_unit_test(test_many), cmocka_unit_test(test_full_list),
+					   cmocka_unit_test(test_limits), cmocka_unit_test(test_warnings),
+					   cmocka_unit_test(test_cut)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,6 +262,11 @@ static void test_names(void **state)
 	}
 	enum policy_kind got;
 	assert_false(policy_kind_parse(&got, S("call")));
+	assert_string_equal(policy_direction_name(IN), "to-local");
+	assert_string_equal(policy_direction_name(OUT), "to-remote");
+	assert_string_equal(policy_outcome_name(POLICY_SKIP), "skip");
+	assert_string_equal(policy_outcome_name(POLICY_PASS), "pass");
+	assert_string_equal(policy_outcome_name(POLICY_DENY), "deny");
 	for (size_t i = 0; i < policy_rule_count(); i++)
 		assert_true(strlen(policy_rule_info(i).help) > 10);
 }

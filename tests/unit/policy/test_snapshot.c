@@ -139,6 +139,27 @@ static void test_many(void **state)
 	snapshot_unref(s);
 }
 
+static void test_limits(void **state)
+{
+	(void)state;
+	struct snapshot_builder *b = snapshot_builder_new();
+	char name[32];
+	for (int i = 0; i <= SNAPSHOT_HOMES_MAX; i++) {
+		snprintf(name, sizeof name, "h%d.test", i);
+		struct slice d = slice_str(name);
+		assert_int_equal(home(b, name, &d, 1, NULL), i < SNAPSHOT_HOMES_MAX ? 0 : ENTENTE_ELIMIT);
+	}
+	for (int i = 0; i <= SNAPSHOT_PARTNERS_MAX; i++) {
+		snprintf(name, sizeof name, "p%d.test", i);
+		assert_int_equal(partner(b, name, NULL, 0, NULL), i < SNAPSHOT_PARTNERS_MAX ? 0 : ENTENTE_ELIMIT);
+	}
+	struct snapshot *s = snapshot_builder_freeze(b, 0);
+	assert_int_equal(snapshot_home_count(s), SNAPSHOT_HOMES_MAX);
+	assert_int_equal(snapshot_partner_count(s), SNAPSHOT_PARTNERS_MAX);
+	assert_null(snapshot_blocked(s, S("p1.test")).p);
+	snapshot_unref(s);
+}
+
 static struct snapshot *generation(uint64_t n)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
@@ -200,8 +221,8 @@ static void test_slot(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup), cmocka_unit_test(test_conflicts),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup),  cmocka_unit_test(test_conflicts),
 					   cmocka_unit_test(test_blocked), cmocka_unit_test(test_many),
-					   cmocka_unit_test(test_slot)};
+					   cmocka_unit_test(test_limits),  cmocka_unit_test(test_slot)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,19 @@ static int none(void *arg, const struct store_dialog *d)
 	return 1;
 }
 
+static int found_one(void *arg, const struct store_contact *c)
+{
+	(void)arg, (void)c;
+	return 1;
+}
+
+static int count(void *arg, const struct store_contact *c)
+{
+	(void)c;
+	++*(int *)arg;
+	return 0;
+}
+
 static void test_disk_full(void **state)
 {
 	(void)state;
@@ -110,6 +123,53 @@ static void test_disk_full(void **state)
 	assert_int_equal(store_load_dialogs(s, none, NULL, NULL), 1);
 	store_close(s);
 	store_close(scratch_open()); /* and it is intact */
+	signal(SIGXFSZ, SIG_DFL);
+}
+
+static void must_fail(void *arg, int code, const struct entente_err *err)
+{
+	*(int *)arg += code == ENTENTE_ESTORE && err && err->reason == REASON_SERVER_STORE;
+}
+
+/* A group so large that SQLite writes before the commit: the failure comes in the middle, and takes the whole group back. */
+static void test_disk_full_in_group(void **state)
+{
+	(void)state;
+	enum { N = 80 };
+	struct store *s = NULL;
+	struct health h = {0};
+	struct rlimit before;
+	int failed = 0;
+	sem_t sem;
+	sem_init(&sem, 0, 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(store_open(&s, &(struct store_options){.directory = scratch, .health = health, .arg = &h}, NULL), 0);
+	struct store_contact c = {S("first"), S("j"), 1, STORE_BY_MESSAGE};
+	assert_int_equal(store_contact_put(s, &c, hold, &sem), 0);
+	while (store_load_contacts(s, found_one, NULL, NULL) != 1)
+		usleep(1000); /* committed: the thread waits in the completion */
+	c.local_user = S("second");
+	assert_int_equal(store_contact_put(s, &c, must_fail, &failed), 0);
+	static char big[STORE_BLOB_MAX];
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof id, "id%d", i);
+		struct store_dialog d = {slice_str(id), S("a"), S("b"), slice_of(big, sizeof big), 1};
+		assert_int_equal(store_dialog_put(s, &d, must_fail, &failed), 0);
+	}
+	limit_files(1 << 20);
+	sem_post(&sem);
+	assert_int_equal(store_flush(s), ENTENTE_ESTORE);
+	limit_files(before.rlim_cur);
+	assert_int_equal(failed, N + 1);
+	assert_int_equal(h.bad, 1);
+	assert_int_equal(store_load_dialogs(s, none, NULL, NULL), 0);
+	int n = 0;
+	assert_int_equal(store_load_contacts(s, count, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	store_close(s);
+	sem_destroy(&sem);
 	signal(SIGXFSZ, SIG_DFL);
 }
 
@@ -240,13 +300,6 @@ static void *write_some(void *arg)
 	return NULL;
 }
 
-static int count(void *arg, const struct store_contact *c)
-{
-	(void)c;
-	++*(int *)arg;
-	return 0;
-}
-
 static void test_threads(void **state)
 {
 	(void)state;
@@ -272,6 +325,7 @@ static void test_threads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FRESH(test_kill), FRESH(test_queue_full), FRESH(test_disk_full), FRESH(test_threads)};
+	const struct CMUnitTest tests[] = {FRESH(test_kill), FRESH(test_queue_full), FRESH(test_disk_full),
+					   FRESH(test_disk_full_in_group), FRESH(test_threads)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
