@@ -47,7 +47,7 @@ static int check_required(const struct sip_msg *m, const struct sip_uas_caps *c,
 {
 	enum sip_hdr id = c->proxy ? SIP_H_PROXY_REQUIRE : SIP_H_REQUIRE;
 	struct sip_values it = {0};
-	struct slice tag, unknown = SLICE_NONE;
+	struct slice tag;
 	struct buf text;
 	buf_init(&text, 65536);
 	while (sip_msg_next_value(m, id, &it, &tag)) {
@@ -61,14 +61,14 @@ static int check_required(const struct sip_msg *m, const struct sip_uas_caps *c,
 		}
 		buf_put(&text, tag);
 	}
-	if (text.len)
-		unknown = arena_dup(a, buf_slice(&text));
+	if (text.len) {
+		ret->value = arena_dup(a, buf_slice(&text));
+		if (ret->value.len) /* else the arena is full: refused all the same, without saying which */
+			ret->header = sip_hdr_name(SIP_H_UNSUPPORTED);
+		refuse(ret, 420, NULL);
+	}
 	buf_free(&text);
-	if (!unknown.len)
-		return 0;
-	ret->header = sip_hdr_name(SIP_H_UNSUPPORTED);
-	ret->value = unknown;
-	return refuse(ret, 420, NULL);
+	return ret->status;
 }
 
 /* Addresses that we would send to must at least be addresses (RFC 4475 3.1.2.13). */
