@@ -11,14 +11,15 @@ enum { IN_USER = 1, IN_PARAM = 2 };
 static const unsigned char char_class[256] = {
 #define BOTH IN_USER | IN_PARAM
 	['a' ... 'z'] = BOTH, ['A' ... 'Z'] = BOTH, ['0' ... '9'] = BOTH,
-	['-'] = BOTH, ['_'] = BOTH, ['.'] = BOTH, ['!'] = BOTH, ['~'] = BOTH, ['*'] = BOTH, ['\''] = BOTH, ['('] = BOTH, [')'] = BOTH,
-	['&'] = BOTH, ['+'] = BOTH, ['$'] = BOTH, ['/'] = BOTH,
+	['-'] = BOTH, ['_'] = BOTH, ['.'] = BOTH, ['!'] = BOTH, ['~'] = BOTH, ['*'] = BOTH, ['\''] = BOTH, ['('] = BOTH,
+	[')'] = BOTH, ['&'] = BOTH, ['+'] = BOTH, ['$'] = BOTH, ['/'] = BOTH,
 	['='] = IN_USER, [','] = IN_USER, [';'] = IN_USER, ['?'] = IN_USER,
 	['['] = IN_PARAM, [']'] = IN_PARAM, [':'] = IN_PARAM,
 #undef BOTH
 };
 
-/* The second half of the XEP-0106 code of an octet that a localpart may not hold raw, or NULL. The backslash is guarded by its context only. */
+/* The second half of the XEP-0106 code of an octet that a localpart may not hold raw, or NULL. The backslash is guarded by its
+ * context only. */
 static const char *xep0106_code(char c)
 {
 	switch (c) {
@@ -35,8 +36,8 @@ static const char *xep0106_code(char c)
 	return NULL;
 }
 
-/* The octet that the two characters after a backslash stand for, or 0. Without case: the localpart is case-folded after escaping, so "\2F" would become an
- * escape sequence then. */
+/* The octet that the two characters after a backslash stand for, or 0. Without case: the localpart is case-folded after escaping,
+ * so "\2F" would become an escape sequence then. */
 static char xep0106_decode(const char *two)
 {
 	int hi = hex_value(two[0]), lo = hex_value(two[1]);
@@ -101,8 +102,8 @@ static size_t xep0106_escape(struct slice s, char *dst, size_t *ret_count)
 	return n;
 }
 
-/* The reverse, into dst (s.len octets at least). False when escaping the result would not give s again ("\5c" that guards nothing, outer "\20"): such a
- * localpart would come back as another user. */
+/* The reverse, into dst (s.len octets at least). False when escaping the result would not give s again ("\5c" that guards
+ * nothing, outer "\20"): such a localpart would come back as another user. */
 static bool xep0106_unescape(struct slice s, char *dst, size_t *ret_len, size_t *ret_count)
 {
 	size_t n = 0, count = 0;
@@ -133,8 +134,8 @@ static bool xep0106_unescape(struct slice s, char *dst, size_t *ret_len, size_t 
 
 static int impossible(struct entente_err *err, struct slice what, const char *why)
 {
-	return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_IMPOSSIBLE, "%.*s cannot be an XMPP address: %s", (int)(what.len > 120 ? 120 : what.len),
-		       what.p ? what.p : "", why);
+	return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_IMPOSSIBLE, "%.*s cannot be an XMPP address: %s",
+		       (int)(what.len > 120 ? 120 : what.len), what.p ? what.p : "", why);
 }
 
 static int too_long(struct entente_err *err)
@@ -148,8 +149,8 @@ static int malformed(struct entente_err *err, const char *why)
 }
 
 /* Userinfo -> escaped localpart, not prepared when it is not ASCII. */
-static int local_of_user(struct slice *ret, bool *ret_ascii, size_t *ret_count, struct arena *a, struct slice user, struct slice raw,
-			 struct entente_err *err)
+static int local_of_user(struct slice *ret, bool *ret_ascii, size_t *ret_count, struct arena *a, struct slice user,
+			 struct slice raw, struct entente_err *err)
 {
 	if (user.len == 0)
 		return malformed(err, "the user part is empty");
@@ -180,7 +181,7 @@ static int local_of_user(struct slice *ret, bool *ret_ascii, size_t *ret_count, 
 	return 0;
 }
 
-/* The number in telephone-subscriber (RFC 3966 3): digits, with a leading "+" or not, visual separators dropped, parameters off. */
+/* The number in telephone-subscriber (RFC 3966 3): digits, with a leading "+" or not, separators dropped, parameters off. */
 static int local_of_phone(struct slice *ret, struct arena *a, struct slice user, struct entente_err *err)
 {
 	struct slice number = slice_split(&user, ';');
@@ -208,7 +209,8 @@ static int local_of_phone(struct slice *ret, struct arena *a, struct slice user,
 		text[n++] = c;
 	}
 	if (!digits)
-		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_NO_DIGITS, "user=phone, but the user part is not a telephone number");
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_NO_DIGITS,
+			       "user=phone, but the user part is not a telephone number");
 	*ret = slice_of(text, n);
 	return 0;
 }
@@ -283,7 +285,8 @@ static int jid_make(struct xmpp_jid *ret, struct arena *a, struct slice local, b
 	return 0;
 }
 
-static int sip_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_uri *u, const struct slice *instance, struct entente_err *err)
+static int sip_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_uri *u, const struct slice *instance,
+		      struct entente_err *err)
 {
 	struct slice local = SLICE_NONE, value;
 	bool ascii = true;
@@ -299,7 +302,8 @@ static int sip_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_ur
 		return err_set(err, ENTENTE_EUNSUPPORTED, REASON_ADDRESS_SIPS, "sips addresses are not translated");
 	default:
 		return err_set(err, ENTENTE_EUNSUPPORTED, REASON_ADDRESS_SCHEME, "the scheme %.*s is not supported",
-			       (int)(u->scheme_text.len > 32 ? 32 : u->scheme_text.len), u->scheme_text.p ? u->scheme_text.p : "");
+			       (int)(u->scheme_text.len > 32 ? 32 : u->scheme_text.len),
+			       u->scheme_text.p ? u->scheme_text.p : "");
 	}
 	if (u->user.p) {
 		if (u->params.len && sip_uri_param(u, S("user"), &value) && slice_ieq(value, S("phone")))
@@ -326,7 +330,8 @@ int interwork_uri_to_jid(struct xmpp_jid *ret, struct arena *a, struct slice uri
 	return sip_to_jid(ret, a, &u, NULL, err);
 }
 
-int interwork_tel_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_uri *u, struct slice tel_domain, struct entente_err *err)
+int interwork_tel_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_uri *u, struct slice tel_domain,
+			 struct entente_err *err)
 {
 	struct slice local;
 	if (u->scheme != SIP_SCHEME_TEL || tel_domain.len == 0)

@@ -46,7 +46,8 @@ static struct xml_node *error_child(struct xml_node *reply)
 
 static bool iri_char(unsigned char c)
 {
-	return c >= 0x80 || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~!$&'()*+,;=@/:", c));
+	return c >= 0x80 || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("-._~!$&'()*+,;=@/:", c));
 }
 
 /* xmpp: IRI of a JID (RFC 5122). */
@@ -109,8 +110,8 @@ struct xml_node *interwork_error_from_response(struct arena *a, const struct xml
 		if (rules->hide_unknown_users)
 			return xmpp_error_reply(a, stanza, S("cancel"), S("service-unavailable"), SLICE_NONE, rules->by);
 	}
-	struct xml_node *reply = xmpp_error_reply(a, stanza, slice_str(row->type), slice_str(row->condition), interwork_line(a, resp->reason, TEXT_MAX),
-						  rules->by);
+	struct xml_node *reply = xmpp_error_reply(a, stanza, slice_str(row->type), slice_str(row->condition),
+						  interwork_line(a, resp->reason, TEXT_MAX), rules->by);
 	struct xml_node *error = error_child(reply);
 	if (!error)
 		return reply;
@@ -137,8 +138,8 @@ static bool is_quiet(enum reason reason)
 	}
 }
 
-struct xml_node *interwork_error_from_reason(struct arena *a, const struct xml_node *stanza, enum reason reason, struct slice detail,
-					     const struct interwork_error_rules *rules)
+struct xml_node *interwork_error_from_reason(struct arena *a, const struct xml_node *stanza, enum reason reason,
+					     struct slice detail, const struct interwork_error_rules *rules)
 {
 	const struct reason_info *info = reason_info(reason);
 	struct slice text = SLICE_NONE;
@@ -159,7 +160,8 @@ static const struct condition_row {
 #include "interwork/errormap.def"
 };
 
-int interwork_status_of_condition(struct slice condition, bool from_full, bool has_address, const struct interwork_error_rules *rules)
+int interwork_status_of_condition(struct slice condition, bool from_full, bool has_address,
+				  const struct interwork_error_rules *rules)
 {
 	const struct condition_row *row = &condition_rows[0];
 	for (size_t i = 1; i < sizeof condition_rows / sizeof *condition_rows; i++)
@@ -252,7 +254,8 @@ void interwork_response_from_error(struct interwork_response *ret, struct arena 
 	*ret = r;
 }
 
-void interwork_response_from_reason(struct interwork_response *ret, struct arena *a, enum reason reason, const struct interwork_error_rules *rules)
+void interwork_response_from_reason(struct interwork_response *ret, struct arena *a, enum reason reason,
+				    const struct interwork_error_rules *rules)
 {
 	const struct reason_info *info = reason_info(reason);
 	struct interwork_response r = {.status = info->sip_status, .phrase = interwork_phrase(a, slice_str(info->text))};

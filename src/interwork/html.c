@@ -8,21 +8,22 @@ static const struct {
 	const char *name;
 	enum tag tag;
 } tags[] = {
-	{"br", TAG_BREAK}, {"p", TAG_BLOCK}, {"div", TAG_BLOCK}, {"li", TAG_BLOCK}, {"tr", TAG_BLOCK}, {"ul", TAG_BLOCK}, {"ol", TAG_BLOCK},
-	{"h1", TAG_BLOCK}, {"h2", TAG_BLOCK}, {"h3", TAG_BLOCK}, {"h4", TAG_BLOCK}, {"h5", TAG_BLOCK}, {"h6", TAG_BLOCK}, {"blockquote", TAG_BLOCK},
-	{"pre", TAG_BLOCK}, {"table", TAG_BLOCK}, {"hr", TAG_BLOCK}, {"body", TAG_BLOCK}, {"script", TAG_HIDDEN}, {"style", TAG_HIDDEN},
-	{"title", TAG_HIDDEN}, {"a", TAG_ANCHOR},
+	{"br", TAG_BREAK}, {"p", TAG_BLOCK}, {"div", TAG_BLOCK}, {"li", TAG_BLOCK}, {"tr", TAG_BLOCK}, {"ul", TAG_BLOCK},
+	{"ol", TAG_BLOCK}, {"h1", TAG_BLOCK}, {"h2", TAG_BLOCK}, {"h3", TAG_BLOCK}, {"h4", TAG_BLOCK}, {"h5", TAG_BLOCK},
+	{"h6", TAG_BLOCK}, {"blockquote", TAG_BLOCK}, {"pre", TAG_BLOCK}, {"table", TAG_BLOCK}, {"hr", TAG_BLOCK},
+	{"body", TAG_BLOCK}, {"script", TAG_HIDDEN}, {"style", TAG_HIDDEN}, {"title", TAG_HIDDEN}, {"a", TAG_ANCHOR},
 };
 
 static const struct {
 	const char *name, *text;
 } entities[] = {
-	{"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}, {"nbsp", " "}, {"copy", "\xC2\xA9"}, {"reg", "\xC2\xAE"},
-	{"trade", "\xE2\x84\xA2"}, {"hellip", "\xE2\x80\xA6"}, {"mdash", "\xE2\x80\x94"}, {"ndash", "\xE2\x80\x93"}, {"lsquo", "\xE2\x80\x98"},
-	{"rsquo", "\xE2\x80\x99"}, {"ldquo", "\xE2\x80\x9C"}, {"rdquo", "\xE2\x80\x9D"}, {"bull", "\xE2\x80\xA2"}, {"middot", "\xC2\xB7"},
-	{"euro", "\xE2\x82\xAC"}, {"pound", "\xC2\xA3"}, {"auml", "\xC3\xA4"}, {"ouml", "\xC3\xB6"}, {"uuml", "\xC3\xBC"}, {"Auml", "\xC3\x84"},
-	{"Ouml", "\xC3\x96"}, {"Uuml", "\xC3\x9C"}, {"szlig", "\xC3\x9F"}, {"eacute", "\xC3\xA9"}, {"egrave", "\xC3\xA8"}, {"agrave", "\xC3\xA0"},
-	{"ccedil", "\xC3\xA7"},
+	{"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}, {"nbsp", " "}, {"copy", "\xC2\xA9"},
+	{"reg", "\xC2\xAE"}, {"trade", "\xE2\x84\xA2"}, {"hellip", "\xE2\x80\xA6"}, {"mdash", "\xE2\x80\x94"},
+	{"ndash", "\xE2\x80\x93"}, {"lsquo", "\xE2\x80\x98"}, {"rsquo", "\xE2\x80\x99"}, {"ldquo", "\xE2\x80\x9C"},
+	{"rdquo", "\xE2\x80\x9D"}, {"bull", "\xE2\x80\xA2"}, {"middot", "\xC2\xB7"}, {"euro", "\xE2\x82\xAC"},
+	{"pound", "\xC2\xA3"}, {"auml", "\xC3\xA4"}, {"ouml", "\xC3\xB6"}, {"uuml", "\xC3\xBC"}, {"Auml", "\xC3\x84"},
+	{"Ouml", "\xC3\x96"}, {"Uuml", "\xC3\x9C"}, {"szlig", "\xC3\x9F"}, {"eacute", "\xC3\xA9"}, {"egrave", "\xC3\xA8"},
+	{"agrave", "\xC3\xA0"}, {"ccedil", "\xC3\xA7"},
 };
 
 struct writer {
@@ -132,7 +133,9 @@ static struct slice href_of(struct slice t)
 		while (n < v.len && v.p[n] != end && v.p[n] != '>')
 			n++;
 		v = slice_first(v, n);
-		return slice_istarts(v, S("http://")) || slice_istarts(v, S("https://")) || slice_istarts(v, S("mailto:")) ? v : SLICE_NONE;
+		return slice_istarts(v, S("http://")) || slice_istarts(v, S("https://")) || slice_istarts(v, S("mailto:"))
+			       ? v
+			       : SLICE_NONE;
 	}
 	return SLICE_NONE;
 }
@@ -179,7 +182,8 @@ static void put_target(struct writer *w, struct slice href, size_t text_start)
 
 struct slice interwork_html_to_text(struct arena *a, struct slice s)
 {
-	/* Every tag, entity and link target is at least as long as what it becomes, but a link needs three more for " ()" and `<a href=x>` has them. */
+	/* Every tag, entity and link target is at least as long as what it becomes, but a link needs three more for " ()" and `<a
+	 * href=x>` has them. */
 	struct writer w = {.out = arena_bytes(a, s.len + 8)};
 	struct slice href = SLICE_NONE;
 	size_t href_start = 0;
@@ -199,9 +203,11 @@ struct slice interwork_html_to_text(struct arena *a, struct slice s)
 			s = end < 0 ? SLICE_NONE : slice_skip(s, (size_t)end + 7);
 			continue;
 		}
-		bool tag = !no_more_tags && s.len > 1 && (((s.p[1] | 0x20) >= 'a' && (s.p[1] | 0x20) <= 'z') || (s.p[1] && strchr("/!?", s.p[1])));
+		bool tag = !no_more_tags && s.len > 1 &&
+			   (((s.p[1] | 0x20) >= 'a' && (s.p[1] | 0x20) <= 'z') || (s.p[1] && strchr("/!?", s.p[1])));
 		size_t n = tag ? tag_length(s) : 0;
-		if (n == 0) { /* a lone "<" is text; a tag without end makes text of all that follows, so that nobody looks for the end twice */
+		if (n == 0) { /* a lone "<" is text; a tag without end makes text of all that follows, so that nobody looks for
+				 the end twice */
 			no_more_tags |= tag;
 			put(&w, "<", 1);
 			s = slice_skip(s, 1);

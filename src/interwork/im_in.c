@@ -93,7 +93,8 @@ static struct interwork_im_verdict take_cpim(struct content *c, const struct mim
 	if (mime_decode(&doc, c->arena, part->encoding, part->body) != 0 || cpim_read(&cpim, c->arena, doc) != 0)
 		return refuse(REASON_CONTENT_MALFORMED, "the CPIM message is malformed");
 	/* Who signs inside must be who was authenticated outside. */
-	if (cpim.several_from || (cpim.from.p && (interwork_uri_to_jid(&from, c->arena, cpim.from, NULL) != 0 || !slice_eq(from.bare, c->from->bare))))
+	if (cpim.several_from ||
+	    (cpim.from.p && (interwork_uri_to_jid(&from, c->arena, cpim.from, NULL) != 0 || !slice_eq(from.bare, c->from->bare))))
 		return refuse(REASON_CONTENT_IDENTITY, "the sender in CPIM is not the sender in SIP");
 	c->in_cpim = true;
 	struct interwork_im_verdict v = take(c, &cpim.content, depth + 1);
@@ -117,8 +118,10 @@ static bool is_type(struct slice value, struct slice type)
 	return slice_ieq(sip_token(value, NULL), type);
 }
 
-/* The first part that gives a text; a refusal or an empty part is remembered in *found until something better comes. False: look no further. */
-static bool consider(struct content *c, const struct mime_part *part, unsigned depth, struct interwork_im_verdict *found, bool *have)
+/* The first part that gives a text; a refusal or an empty part is remembered in *found until something better comes. False: look
+ * no further. */
+static bool consider(struct content *c, const struct mime_part *part, unsigned depth, struct interwork_im_verdict *found,
+		     bool *have)
 {
 	struct interwork_im_verdict v = take(c, part, depth + 1);
 	if (v.action == INTERWORK_IM_PASS || v.reason == REASON_CONTENT_IDENTITY) {
@@ -133,7 +136,8 @@ static bool consider(struct content *c, const struct mime_part *part, unsigned d
 	return true;
 }
 
-static struct interwork_im_verdict take_multipart(struct content *c, const struct mime_part *part, struct slice subtype, unsigned depth)
+static struct interwork_im_verdict take_multipart(struct content *c, const struct mime_part *part, struct slice subtype,
+						  unsigned depth)
 {
 	struct slice boundary, rest = part->body, entity;
 	struct mime_part parts[MAX_PARTS];
@@ -152,14 +156,18 @@ static struct interwork_im_verdict take_multipart(struct content *c, const struc
 		mime_part_read(&parts[n++], entity);
 	}
 	if (n == 0)
-		return started ? unsupported("a multipart body with too many parts") : refuse(REASON_CONTENT_MALFORMED, "a multipart body without parts");
+		return started ? unsupported("a multipart body with too many parts")
+			       : refuse(REASON_CONTENT_MALFORMED, "a multipart body without parts");
 	if (slice_ieq(subtype, S("alternative"))) {
-		/* We can show plain text only, so a sender's own plain text is better than what we would make of the rich one, which comes last. */
+		/* We can show plain text only, so a sender's own plain text is better than what we would make of the rich one,
+		 * which comes last. */
 		for (size_t i = 0; i < n; i++)
-			if ((parts[i].type.len == 0 || is_type(parts[i].type, S("text/plain"))) && !consider(c, &parts[i], depth, &found, &have))
+			if ((parts[i].type.len == 0 || is_type(parts[i].type, S("text/plain"))) &&
+			    !consider(c, &parts[i], depth, &found, &have))
 				return found;
 		for (size_t i = n; i-- > 0;)
-			if (parts[i].type.len && !is_type(parts[i].type, S("text/plain")) && !consider(c, &parts[i], depth, &found, &have))
+			if (parts[i].type.len && !is_type(parts[i].type, S("text/plain")) &&
+			    !consider(c, &parts[i], depth, &found, &have))
 				return found;
 		return found;
 	}
@@ -292,7 +300,8 @@ static bool is_encoded(const struct sip_msg *m)
 	return false;
 }
 
-static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct content *c, const struct interwork_im_rules *rules, struct slice id)
+static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct content *c,
+			 const struct interwork_im_rules *rules, struct slice id)
 {
 	const struct sip_msg *m = in->msg;
 	struct slice lang = c->lang.len ? c->lang : interwork_lang(header_value(m, SIP_H_CONTENT_LANGUAGE));

@@ -168,8 +168,8 @@ static struct slice compose(struct arena *a, const struct payload *p, struct sli
 	return slice_of(out, (size_t)(q - out));
 }
 
-struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, struct arena *a, const struct interwork_im_out *out,
-						const struct interwork_im_rules *rules)
+struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, struct arena *a,
+						const struct interwork_im_out *out, const struct interwork_im_rules *rules)
 {
 	const struct xml_node *stanza = out->stanza;
 	struct interwork_im_page page = {.expires = -1, .max_forwards = MAX_HOPS};

@@ -182,7 +182,8 @@ static void decode_quoted_printable(struct slice body, char *out, size_t *ret_le
 		if (c == '=' && i + 2 < body.len && hex_value(body.p[i + 1]) >= 0 && hex_value(body.p[i + 2]) >= 0) {
 			c = (char)(hex_value(body.p[i + 1]) << 4 | hex_value(body.p[i + 2]));
 			i += 2;
-		} else if (c == '=' && (i + 1 == body.len || body.p[i + 1] == '\n' || body.p[i + 1] == '\r')) { /* soft line break */
+		} else if (c == '=' &&
+			   (i + 1 == body.len || body.p[i + 1] == '\n' || body.p[i + 1] == '\r')) { /* soft line break */
 			i += i + 2 < body.len && body.p[i + 1] == '\r' && body.p[i + 2] == '\n' ? 2 : 1;
 			continue;
 		}
@@ -194,7 +195,8 @@ static void decode_quoted_printable(struct slice body, char *out, size_t *ret_le
 int mime_decode(struct slice *ret, struct arena *a, struct slice encoding, struct slice body)
 {
 	encoding = slice_trim(encoding);
-	if (encoding.len == 0 || slice_ieq(encoding, S("7bit")) || slice_ieq(encoding, S("8bit")) || slice_ieq(encoding, S("binary"))) {
+	if (encoding.len == 0 || slice_ieq(encoding, S("7bit")) || slice_ieq(encoding, S("8bit")) ||
+	    slice_ieq(encoding, S("binary"))) {
 		*ret = body;
 		return 0;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rich text made plain: what SIP clients send as text/html or text/rtf becomes a message body. Nothing of the markup survives but line structure and the
- * targets of links. Results are text, to be escaped by whoever writes them. Pure, any thread. */
+/* Rich text made plain: what SIP clients send as text/html or text/rtf becomes a message body. Nothing of the markup survives but
+ * line structure and the targets of links. Results are text, to be escaped by whoever writes them. Pure, any thread. */
 #pragma once
 #include "base/arena.h"
 

@@ -8,8 +8,9 @@ enum { RTF_DEPTH = 64, RTF_RUN = 256 };
 
 /* Destinations whose text is not part of the message. */
 static const char *const hidden[] = {
-	"fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "header", "footer", "headerl", "headerr", "footerl", "footerr", "themedata",
-	"datastore", "generator", "listtable", "listoverridetable", "xmlnstbl", "fldinst",
+	"fonttbl",   "colortbl",  "stylesheet",	       "info",	   "pict",    "object",	   "header",
+	"footer",    "headerl",	  "headerr",	       "footerl",  "footerr", "themedata", "datastore",
+	"generator", "listtable", "listoverridetable", "xmlnstbl", "fldinst",
 };
 
 struct rtf {
@@ -76,8 +77,10 @@ static void control_word(struct rtf *r, struct slice word, bool has_number, int 
 	static const struct {
 		const char *word, *text;
 	} texts[] = {
-		{"par", "\n"}, {"line", "\n"}, {"tab", "\t"}, {"cell", "\t"}, {"row", "\n"}, {"emdash", "\xE2\x80\x94"}, {"endash", "\xE2\x80\x93"},
-		{"lquote", "\xE2\x80\x98"}, {"rquote", "\xE2\x80\x99"}, {"ldblquote", "\xE2\x80\x9C"}, {"rdblquote", "\xE2\x80\x9D"},
+		{"par", "\n"}, {"line", "\n"}, {"tab", "\t"}, {"cell", "\t"}, {"row", "\n"}, {"emdash", "\xE2\x80\x94"},
+		 {"endash", "\xE2\x80\x93"},
+		{"lquote", "\xE2\x80\x98"}, {"rquote", "\xE2\x80\x99"}, {"ldblquote", "\xE2\x80\x9C"}, {"rdblquote",
+		 "\xE2\x80\x9D"},
 		{"bullet", "\xE2\x80\xA2"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -88,7 +88,8 @@ struct slice interwork_lang(struct slice list)
 {
 	size_t n = 0;
 	list = slice_trim(list);
-	while (n < list.len && ((list.p[n] >= '0' && list.p[n] <= '9') || ((list.p[n] | 0x20) >= 'a' && (list.p[n] | 0x20) <= 'z') || list.p[n] == '-'))
+	while (n < list.len && ((list.p[n] >= '0' && list.p[n] <= '9') ||
+				((list.p[n] | 0x20) >= 'a' && (list.p[n] | 0x20) <= 'z') || list.p[n] == '-'))
 		n++;
 	if (n == 0 || n > 35 || list.p[0] == '-' || list.p[n - 1] == '-' || (n < list.len && !strchr(", ;\t\r\n", list.p[n])))
 		return SLICE_NONE;
@@ -193,7 +194,8 @@ int interwork_from_charset(struct slice *ret, struct arena *a, struct slice char
 {
 	char name[64];
 	UErrorCode status = U_ZERO_ERROR;
-	if (charset.len == 0 || slice_ieq(charset, S("utf-8")) || slice_ieq(charset, S("utf8")) || slice_ieq(charset, S("us-ascii"))) {
+	if (charset.len == 0 || slice_ieq(charset, S("utf-8")) || slice_ieq(charset, S("utf8")) ||
+	    slice_ieq(charset, S("us-ascii"))) {
 		*ret = slice_starts(text, S("\xEF\xBB\xBF")) ? slice_skip(text, 3) : text;
 		return 0;
 	}
@@ -209,11 +211,13 @@ int interwork_from_charset(struct slice *ret, struct arena *a, struct slice char
 	char *out = arena_bytes(a, cap);
 	int r = out ? 0 : ENTENTE_ELIMIT;
 	if (out) {
-		int32_t n = ucnv_toAlgorithmic(UCNV_UTF8, cnv, out, (int32_t)cap, text.p ? text.p : "", (int32_t)text.len, &status);
+		int32_t n =
+			ucnv_toAlgorithmic(UCNV_UTF8, cnv, out, (int32_t)cap, text.p ? text.p : "", (int32_t)text.len, &status);
 		if (U_FAILURE(status) || n < 0 || (size_t)n > cap)
 			r = status == U_BUFFER_OVERFLOW_ERROR ? ENTENTE_ELIMIT : ENTENTE_EUNSUPPORTED;
 		else
-			*ret = slice_starts(slice_of(out, (size_t)n), S("\xEF\xBB\xBF")) ? slice_of(out + 3, (size_t)n - 3) : slice_of(out, (size_t)n);
+			*ret = slice_starts(slice_of(out, (size_t)n), S("\xEF\xBB\xBF")) ? slice_of(out + 3, (size_t)n - 3)
+											 : slice_of(out, (size_t)n);
 	}
 	ucnv_close(cnv);
 	return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page-mode IM. The first octet chooses: a whole SIP message, only a body with its Content-Type on the first line, or an XMPP stanza. What passes must be
- * one well-formed stanza, or a MESSAGE that our own parser reads back. */
+/* Page-mode IM. The first octet chooses: a whole SIP message, only a body with its Content-Type on the first line, or an XMPP
+ * stanza. What passes must be one well-formed stanza, or a MESSAGE that our own parser reads back. */
 #include "interwork/im.h"
 #include "sip/build.h"
 
@@ -21,16 +21,19 @@ static void to_xmpp(struct arena *a, struct slice raw)
 	struct interwork_im_in in = {.msg = m, .from = &from, .to = &to, .now = 1290000000};
 	buf_init(&b, 1 << 20);
 	struct interwork_im_verdict v = interwork_im_to_xmpp(&b, a, &in, &interwork_im_rules_default, NULL);
-	if (!buf_ok(&b) || (v.action != INTERWORK_IM_PASS && b.len) || (v.action == INTERWORK_IM_REFUSE && v.reason == REASON_NONE))
+	if (!buf_ok(&b) || (v.action != INTERWORK_IM_PASS && b.len) ||
+	    (v.action == INTERWORK_IM_REFUSE && v.reason == REASON_NONE))
 		__builtin_trap();
-	if (v.action == INTERWORK_IM_PASS && (xml_parse(&n, a, buf_slice(&b), &xml_limits_default, NULL) != 0 || !slice_eq(n->name, S("message"))))
+	if (v.action == INTERWORK_IM_PASS &&
+	    (xml_parse(&n, a, buf_slice(&b), &xml_limits_default, NULL) != 0 || !slice_eq(n->name, S("message"))))
 		__builtin_trap();
 	buf_free(&b);
 }
 
 static void to_sip(struct arena *a, struct slice doc)
 {
-	struct interwork_im_out out = {.from_uri = S("sip:juliet@x.example"), .to_uri = S("sip:romeo@example.net"), .reliable_path = true};
+	struct interwork_im_out out = {
+		.from_uri = S("sip:juliet@x.example"), .to_uri = S("sip:romeo@example.net"), .reliable_path = true};
 	struct interwork_im_page page;
 	struct xml_node *n;
 	struct sip_msg *m;
@@ -80,11 +83,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'b':
 		type = slice_split(&rest, '\n');
-		struct slice head = arena_printf(a,
-						 "MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: 70\r\n"
-						 "From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 7 MESSAGE\r\n"
-						 "Content-Type: %.*s\r\nContent-Length: %zu\r\n\r\n",
-						 SFMT(type), rest.len);
+		struct slice head = arena_printf(
+			a,
+			"MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: "
+			"70\r\n"
+			"From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 7 MESSAGE\r\n"
+			"Content-Type: %.*s\r\nContent-Length: %zu\r\n\r\n",
+			SFMT(type), rest.len);
 		char *p = arena_bytes(a, head.len + rest.len);
 		if (!p)
 			break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIP URI <-> JID: every worked example by number, the sender's instance, and a seeded search for addresses that do not come back. */
+/* SIP URI <-> JID: every worked example by number, the sender's instance, and a seeded search for addresses that do not come
+ * back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -133,8 +134,8 @@ static void test_sip_to_jid(void **state)
 			if (r == 0)
 				fail_msg("row %s: %s became %.*s, not %d", s2x[i].row, s2x[i].sip, SFMT(j.full), s2x[i].status);
 			if (reason_info(err.reason)->sip_status != s2x[i].status)
-				fail_msg("row %s: %s: status %d (%s), not %d", s2x[i].row, s2x[i].sip, reason_info(err.reason)->sip_status, err.text,
-					 s2x[i].status);
+				fail_msg("row %s: %s: status %d (%s), not %d", s2x[i].row, s2x[i].sip,
+					 reason_info(err.reason)->sip_status, err.text, s2x[i].status);
 			assert_null(j.full.p); /* untouched */
 		}
 		arena_reset(arena);
@@ -283,11 +284,14 @@ static void test_sender(void **state)
 	} t[] = {
 		{"From gr", "<sip:romeo@example.net;gr=dr4>;tag=1", "<sip:romeo@192.0.2.1;gr=other>", "romeo@example.net/dr4"},
 		{"Contact gr", "<sip:romeo@example.net>;tag=1", "<sip:romeo@192.0.2.1;gr=orchard>", "romeo@example.net/orchard"},
-		{"Contact gr outside", "<sip:romeo@example.net>;tag=1", "<sip:romeo@192.0.2.1>;gr=orchard", "romeo@example.net/orchard"},
-		{"Contact Lync GRUU", "<sip:romeo@example.net>;tag=1", "<sip:romeo@example.net;opaque=user:epid:AbC;gruu>", "romeo@example.net/AbC"},
+		{"Contact gr outside", "<sip:romeo@example.net>;tag=1", "<sip:romeo@192.0.2.1>;gr=orchard",
+		 "romeo@example.net/orchard"},
+		{"Contact Lync GRUU", "<sip:romeo@example.net>;tag=1", "<sip:romeo@example.net;opaque=user:epid:AbC;gruu>",
+		 "romeo@example.net/AbC"},
 		{"epid", "<sip:romeo@example.net>;tag=1;epid=5a3f", "<sip:romeo@192.0.2.1>", "romeo@example.net/5a3f"},
 		{"epid, no Contact", "<sip:romeo@example.net>;tag=1;epid=5a3f", NULL, "romeo@example.net/5a3f"},
-		{"From gr unusable", "<sip:romeo@example.net;gr=%FF>;tag=1", "<sip:romeo@192.0.2.1;gr=orchard>", "romeo@example.net/orchard"},
+		{"From gr unusable", "<sip:romeo@example.net;gr=%FF>;tag=1", "<sip:romeo@192.0.2.1;gr=orchard>",
+		 "romeo@example.net/orchard"},
 		{"none", "\"R\" <sip:romeo@example.net>;tag=1", "<sip:romeo@192.0.2.1>", "romeo@example.net"},
 		{"Contact star", "<sip:romeo@example.net>;tag=1", "*", "romeo@example.net"},
 	};
@@ -297,9 +301,12 @@ static void test_sender(void **state)
 		struct xmpp_jid j;
 		struct entente_err err = {0};
 		struct slice raw = arena_printf(arena,
-			"SUBSCRIBE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TCP h.example;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n"
-			"From: %s\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 1 SUBSCRIBE\r\nEvent: presence\r\n%s%s%sContent-Length: 0\r\n\r\n",
-			t[i].from, t[i].contact ? "Contact: " : "", t[i].contact ? t[i].contact : "", t[i].contact ? "\r\n" : "");
+						"SUBSCRIBE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TCP "
+						"h.example;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n"
+						"From: %s\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 1 "
+						"SUBSCRIBE\r\nEvent: presence\r\n%s%s%sContent-Length: 0\r\n\r\n",
+						t[i].from, t[i].contact ? "Contact: " : "", t[i].contact ? t[i].contact : "",
+						t[i].contact ? "\r\n" : "");
 		if (sip_msg_parse(&m, arena, raw, &sip_limits_default, &fault) != 0)
 			fail_msg("%s: %s", t[i].name, fault.text);
 		if (interwork_sender_to_jid(&j, arena, m, &err) != 0)
@@ -328,11 +335,12 @@ static size_t below(size_t n)
 
 /* Pieces that meet each other in unlucky ways. */
 static const char *const pieces[] = {
-	"a", "b", "Z", "0", "2", "5", "c", "C", "e", "f", "F", "7", "\\", "\\", "\\20", "\\22", "\\26", "\\27", "\\2f", "\\2F", "\\3a", "\\3c", "\\3e",
-	"\\40", "\\5c", "\\5C", "\\5c5c", "\\41", " ", "\"", "&", "'", "/", ":", "<", ">", "@", "%", "#", "?", ";", "=", "+", "$", ",", "~", "^", "`",
-	"{", "|", "}", "[", "]", "(", ")", "*", "!", "-", "_", ".", "\xC3\xBC", "\xC3\x9F", "\xC3\x84", "\xD0\xB0", "\xCC\x81", "\xCC\xB8",
-	"\xEF\xBC\xBC", "\xEF\xBC\x92", "\xEF\xBD\x86", "\xEF\xBC\xA0", "\xE3\x80\x80", "\xC4\xB0", "\xE2\x84\xAA", "\xD7\x90", "\xD9\xA1", "\xE6\x97\xA5",
-	"\xF0\x9D\x92\x9C", "\xE2\x80\x8D", "\xCF\x82", "\xCE\xA3",
+	"a", "b", "Z", "0", "2", "5", "c", "C", "e", "f", "F", "7", "\\", "\\", "\\20", "\\22", "\\26", "\\27", "\\2f", "\\2F",
+	"\\3a", "\\3c", "\\3e", "\\40", "\\5c", "\\5C", "\\5c5c", "\\41", " ", "\"", "&", "'", "/", ":", "<", ">", "@", "%",
+	"#", "?", ";", "=", "+", "$", ",", "~", "^", "`", "{", "|", "}", "[", "]", "(", ")", "*", "!", "-", "_", ".",
+	"\xC3\xBC", "\xC3\x9F", "\xC3\x84", "\xD0\xB0", "\xCC\x81", "\xCC\xB8", "\xEF\xBC\xBC", "\xEF\xBC\x92", "\xEF\xBD\x86",
+	"\xEF\xBC\xA0", "\xE3\x80\x80", "\xC4\xB0", "\xE2\x84\xAA", "\xD7\x90", "\xD9\xA1", "\xE6\x97\xA5", "\xF0\x9D\x92\x9C",
+	"\xE2\x80\x8D", "\xCF\x82", "\xCE\xA3",
 };
 
 static struct slice random_text(char *dst, size_t max_pieces)
@@ -388,21 +396,25 @@ static void test_property(void **state)
 		if (interwork_uri_to_jid(&j1, arena, buf_slice(&uri), &err) == 0) {
 			accepted++;
 			if (interwork_jid_to_sip(&back, arena, &j1, true, &err) != 0)
-				fail_msg("seed %" PRIu64 ": %.*s -> %.*s does not go back: %s", start, SFMT(buf_slice(&uri)), SFMT(j1.full), err.text);
+				fail_msg("seed %" PRIu64 ": %.*s -> %.*s does not go back: %s", start, SFMT(buf_slice(&uri)),
+					 SFMT(j1.full), err.text);
 			if (interwork_uri_to_jid(&j2, arena, back, &err) != 0)
-				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s: %s", start, SFMT(buf_slice(&uri)), SFMT(j1.full), SFMT(back), err.text);
+				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s: %s", start, SFMT(buf_slice(&uri)),
+					 SFMT(j1.full), SFMT(back), err.text);
 			if (!slice_eq(j1.full, j2.full))
-				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s -> %.*s", start, SFMT(buf_slice(&uri)), SFMT(j1.full), SFMT(back),
-					 SFMT(j2.full));
+				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s -> %.*s", start, SFMT(buf_slice(&uri)),
+					 SFMT(j1.full), SFMT(back), SFMT(j2.full));
 		}
 
 		/* JID -> SIP -> JID is the identity. */
-		if (xmpp_jid_make(&j1, arena, user, host, resource) == 0 && interwork_jid_to_sip(&back, arena, &j1, true, &err) == 0) {
+		if (xmpp_jid_make(&j1, arena, user, host, resource) == 0 &&
+		    interwork_jid_to_sip(&back, arena, &j1, true, &err) == 0) {
 			jids++;
 			if (interwork_uri_to_jid(&j3, arena, back, &err) != 0)
 				fail_msg("seed %" PRIu64 ": %.*s -> %.*s: %s", start, SFMT(j1.full), SFMT(back), err.text);
 			if (!slice_eq(j1.full, j3.full))
-				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s", start, SFMT(j1.full), SFMT(back), SFMT(j3.full));
+				fail_msg("seed %" PRIu64 ": %.*s -> %.*s -> %.*s", start, SFMT(j1.full), SFMT(back),
+					 SFMT(j3.full));
 		}
 	}
 	buf_free(&uri);
@@ -411,7 +423,8 @@ static void test_property(void **state)
 	assert_true(jids > 2000);
 }
 
-/* Different users stay different: two texts that are not the same after case folding never meet in one JID (ASCII, where folding is simple). */
+/* Different users stay different: two texts that are not the same after case folding never meet in one JID (ASCII, where folding
+ * is simple). */
 static void test_injective(void **state)
 {
 	(void)state;
@@ -440,7 +453,8 @@ static void test_injective(void **state)
 			r |= interwork_uri_to_jid(&j[k], arena, buf_slice(&uri), NULL);
 		}
 		if (r == 0 && !slice_ieq(user[0], user[1]) && slice_eq(j[0].full, j[1].full))
-			fail_msg("seed %" PRIu64 ": %.*s and %.*s are both %.*s", start, SFMT(user[0]), SFMT(user[1]), SFMT(j[0].full));
+			fail_msg("seed %" PRIu64 ": %.*s and %.*s are both %.*s", start, SFMT(user[0]), SFMT(user[1]),
+				 SFMT(j[0].full));
 	}
 	buf_free(&uri);
 }

@@ -35,15 +35,19 @@ static int teardown(void **state)
 
 static struct sip_msg *response(int status, const char *reason, const char *headers)
 {
-	return parse_sip(arena, arena_printf(arena,
-					     "SIP/2.0 %d %s\r\nVia: SIP/2.0/TLS gw.example;branch=z9hG4bK1\r\nFrom: <sip:juliet@x.example>;tag=1\r\n"
-					     "To: <sip:romeo@example.net>;tag=2\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n%sContent-Length: 0\r\n\r\n",
-					     status, reason, headers));
+	return parse_sip(
+		arena,
+		arena_printf(
+			arena,
+			"SIP/2.0 %d %s\r\nVia: SIP/2.0/TLS gw.example;branch=z9hG4bK1\r\nFrom: <sip:juliet@x.example>;tag=1\r\n"
+			"To: <sip:romeo@example.net>;tag=2\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n%sContent-Length: 0\r\n\r\n",
+			status, reason, headers));
 }
 
 static const struct xml_node *stanza(void)
 {
-	return parse_xml(arena, S("<message xmlns='jabber:server' from='juliet@x.example/b' to='romeo@example.net' id='m1'><body>hi</body></message>"));
+	return parse_xml(arena, S("<message xmlns='jabber:server' from='juliet@x.example/b' to='romeo@example.net' "
+				  "id='m1'><body>hi</body></message>"));
 }
 
 /* SIP status -> XMPP */
@@ -51,22 +55,25 @@ static const struct {
 	int status;
 	const char *condition, *type;
 } rows[] = {
-	{300, "redirect", "modify"}, {301, "gone", "cancel"}, {302, "redirect", "modify"}, {305, "redirect", "modify"}, {380, "not-acceptable", "modify"},
-	{399, "redirect", "modify"}, {400, "bad-request", "modify"}, {401, "not-authorized", "auth"}, {402, "bad-request", "modify"},
-	{403, "forbidden", "auth"}, {404, "item-not-found", "cancel"}, {405, "feature-not-implemented", "cancel"}, {406, "not-acceptable", "modify"},
-	{407, "registration-required", "auth"}, {408, "remote-server-timeout", "wait"}, {410, "gone", "cancel"}, {413, "policy-violation", "modify"},
-	{414, "policy-violation", "modify"}, {415, "not-acceptable", "modify"}, {416, "not-acceptable", "modify"},
-	{420, "feature-not-implemented", "cancel"}, {421, "not-acceptable", "modify"}, {423, "resource-constraint", "wait"},
-	{430, "recipient-unavailable", "wait"}, {439, "feature-not-implemented", "cancel"}, {440, "policy-violation", "modify"},
-	{480, "recipient-unavailable", "wait"}, {481, "item-not-found", "cancel"}, {482, "not-acceptable", "modify"}, {483, "not-acceptable", "modify"},
+	{300, "redirect", "modify"}, {301, "gone", "cancel"}, {302, "redirect", "modify"}, {305, "redirect", "modify"},
+	{380, "not-acceptable", "modify"}, {399, "redirect", "modify"}, {400, "bad-request", "modify"},
+	{401, "not-authorized", "auth"}, {402, "bad-request", "modify"}, {403, "forbidden", "auth"},
+	{404, "item-not-found", "cancel"}, {405, "feature-not-implemented", "cancel"}, {406, "not-acceptable", "modify"},
+	{407, "registration-required", "auth"}, {408, "remote-server-timeout", "wait"}, {410, "gone", "cancel"},
+	{413, "policy-violation", "modify"}, {414, "policy-violation", "modify"}, {415, "not-acceptable", "modify"},
+	{416, "not-acceptable", "modify"}, {420, "feature-not-implemented", "cancel"}, {421, "not-acceptable", "modify"},
+	{423, "resource-constraint", "wait"}, {430, "recipient-unavailable", "wait"},
+	{439, "feature-not-implemented", "cancel"}, {440, "policy-violation", "modify"}, {480, "recipient-unavailable", "wait"},
+	{481, "item-not-found", "cancel"}, {482, "not-acceptable", "modify"}, {483, "not-acceptable", "modify"},
 	{484, "item-not-found", "cancel"}, {485, "item-not-found", "cancel"}, {486, "recipient-unavailable", "wait"},
 	{487, "recipient-unavailable", "wait"}, {488, "not-acceptable", "modify"}, {489, "policy-violation", "modify"},
-	{491, "unexpected-request", "wait"}, {493, "bad-request", "modify"}, {499, "bad-request", "modify"}, {500, "internal-server-error", "cancel"},
-	{501, "feature-not-implemented", "cancel"}, {502, "remote-server-not-found", "cancel"}, {503, "internal-server-error", "wait"},
+	{491, "unexpected-request", "wait"}, {493, "bad-request", "modify"}, {499, "bad-request", "modify"},
+	{500, "internal-server-error", "cancel"}, {501, "feature-not-implemented", "cancel"},
+	{502, "remote-server-not-found", "cancel"}, {503, "internal-server-error", "wait"},
 	{504, "remote-server-timeout", "wait"}, {505, "not-acceptable", "modify"}, {513, "policy-violation", "modify"},
-	{580, "internal-server-error", "cancel"}, {600, "recipient-unavailable", "wait"}, {603, "recipient-unavailable", "wait"},
-	{604, "item-not-found", "cancel"}, {606, "not-acceptable", "modify"}, {607, "policy-violation", "cancel"}, {608, "policy-violation", "cancel"},
-	{699, "recipient-unavailable", "wait"},
+	{580, "internal-server-error", "cancel"}, {600, "recipient-unavailable", "wait"},
+	{603, "recipient-unavailable", "wait"}, {604, "item-not-found", "cancel"}, {606, "not-acceptable", "modify"},
+	{607, "policy-violation", "cancel"}, {608, "policy-violation", "cancel"}, {699, "recipient-unavailable", "wait"},
 };
 
 static void test_status_rows(void **state)
@@ -77,7 +84,8 @@ static void test_status_rows(void **state)
 		const struct interwork_sip_row *row = interwork_error_of_status(rows[i].status);
 		if (!row || strcmp(row->condition, rows[i].condition) || strcmp(row->type, rows[i].type))
 			fail_msg("%d: %s %s", rows[i].status, row ? row->condition : "-", row ? row->type : "-");
-		struct xml_node *e = interwork_error_from_response(arena, stanza(), response(rows[i].status, "Some words", ""), &open_rules);
+		struct xml_node *e =
+			interwork_error_from_response(arena, stanza(), response(rows[i].status, "Some words", ""), &open_rules);
 		assert_non_null(e);
 		struct xmpp_error read;
 		xmpp_error_read(arena, e, &read);
@@ -100,8 +108,10 @@ static void test_status_rows(void **state)
 static void test_never_answered(void **state)
 {
 	(void)state;
-	const struct xml_node *e = parse_xml(arena, S("<message xmlns='jabber:server' type='error' from='a@b.example' to='c@d.example'/>"));
-	const struct xml_node *r = parse_xml(arena, S("<iq xmlns='jabber:server' type='result' id='1' from='a@b.example' to='c@d.example'/>"));
+	const struct xml_node *e =
+		parse_xml(arena, S("<message xmlns='jabber:server' type='error' from='a@b.example' to='c@d.example'/>"));
+	const struct xml_node *r =
+		parse_xml(arena, S("<iq xmlns='jabber:server' type='result' id='1' from='a@b.example' to='c@d.example'/>"));
 	struct sip_msg *resp = response(404, "Not Found", "");
 	assert_null(interwork_error_from_response(arena, e, resp, &open_rules));
 	assert_null(interwork_error_from_response(arena, r, resp, &open_rules));
@@ -117,7 +127,8 @@ static void test_unknown_users_hidden(void **state)
 	rules.hide_unknown_users = interwork_error_rules_default.hide_unknown_users;
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
 		xmpp_error_read(arena,
-				interwork_error_from_response(arena, stanza(), response(hidden[i], "No such user", "ms-diagnostics: 1003\r\n"), &rules),
+				interwork_error_from_response(
+					arena, stanza(), response(hidden[i], "No such user", "ms-diagnostics: 1003\r\n"), &rules),
 				&e);
 		assert_true(slice_eq(e.condition, S("service-unavailable")));
 		assert_true(slice_eq(e.type, S("cancel")));
@@ -131,9 +142,12 @@ static void test_unknown_users_hidden(void **state)
 	struct buf b[3];
 	for (size_t i = 0; i < 3; i++)
 		buf_init(&b[i], 4096);
-	xml_write(&b[0], interwork_error_from_response(arena, stanza(), response(404, "No such user", ""), &rules), XMPP_NS_SERVER);
-	xml_write(&b[1], interwork_error_from_reason(arena, stanza(), REASON_SIP_USER_UNKNOWN, S("romeo"), &rules), XMPP_NS_SERVER);
-	xml_write(&b[2], interwork_error_from_reason(arena, stanza(), REASON_POLICY_NO_CONTACT, S("romeo"), &rules), XMPP_NS_SERVER);
+	xml_write(&b[0], interwork_error_from_response(arena, stanza(), response(404, "No such user", ""), &rules),
+		  XMPP_NS_SERVER);
+	xml_write(&b[1], interwork_error_from_reason(arena, stanza(), REASON_SIP_USER_UNKNOWN, S("romeo"), &rules),
+		  XMPP_NS_SERVER);
+	xml_write(&b[2], interwork_error_from_reason(arena, stanza(), REASON_POLICY_NO_CONTACT, S("romeo"), &rules),
+		  XMPP_NS_SERVER);
 	assert_true(slice_eq(buf_slice(&b[0]), buf_slice(&b[1])));
 	assert_true(slice_eq(buf_slice(&b[0]), buf_slice(&b[2])));
 	for (size_t i = 0; i < 3; i++)
@@ -162,7 +176,9 @@ static void test_new_address_to_xmpp(void **state)
 	rules.domain_allowed = only_example;
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		struct xmpp_error e;
-		xmpp_error_read(arena, interwork_error_from_response(arena, stanza(), response(t[i].status, "Moved", t[i].contact), &rules), &e);
+		xmpp_error_read(
+			arena,
+			interwork_error_from_response(arena, stanza(), response(t[i].status, "Moved", t[i].contact), &rules), &e);
 		if (!slice_eq(e.address, slice_str(t[i].address)))
 			fail_msg("%d %s: %.*s", t[i].status, t[i].contact, SFMT(e.address));
 	}
@@ -181,7 +197,8 @@ static void test_diagnostics(void **state)
 	static const struct {
 		const char *header, *code;
 	} t[] = {
-		{"ms-diagnostics: 1034;reason=\"Previous hop federated peer did not report\";source=\"sip.internal.example\"\r\n", "1034"},
+		{"ms-diagnostics: 1034;reason=\"Previous hop federated peer did not report\";source=\"sip.internal.example\"\r\n",
+		 "1034"},
 		{"ms-diagnostics-public: 504;reason=\"x\"\r\n", "504"},
 		{"ms-diagnostics: internal.example\r\n", ""},
 		{"ms-diagnostics: 12internal\r\n", ""},
@@ -189,7 +206,8 @@ static void test_diagnostics(void **state)
 		{"", ""},
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-		struct xml_node *e = interwork_error_from_response(arena, stanza(), response(504, "Server time-out", t[i].header), &open_rules);
+		struct xml_node *e = interwork_error_from_response(arena, stanza(), response(504, "Server time-out", t[i].header),
+								   &open_rules);
 		struct buf b;
 		if (!slice_eq(diagnostics(e), slice_str(t[i].code)))
 			fail_msg("%s: %.*s", t[i].header, SFMT(diagnostics(e)));
@@ -206,7 +224,8 @@ static void test_text_to_xmpp(void **state)
 	(void)state;
 	struct xmpp_error e;
 	char longer[2000];
-	xmpp_error_read(arena, interwork_error_from_response(arena, stanza(), response(480, "Gone\tfishing <b>\x80 \xE2\x80\xAE" "evil", ""), &open_rules), &e);
+	xmpp_error_read(arena, interwork_error_from_response(arena, stanza(), response(480,
+		"Gone\tfishing <b>\x80 \xE2\x80\xAE" "evil", ""), &open_rules), &e);
 	assert_true(slice_eq(e.text, S("Gone fishing <b> evil")));
 	memset(longer, 'x', sizeof longer);
 	longer[sizeof longer - 1] = '\0';
@@ -221,7 +240,8 @@ static void test_reason_to_xmpp(void **state)
 	for (int r = REASON_NONE; r < REASON_COUNT; r++) {
 		const struct reason_info *info = reason_info((enum reason)r);
 		arena_reset(arena);
-		xmpp_error_read(arena, interwork_error_from_reason(arena, stanza(), (enum reason)r, S("a\r\nb"), &open_rules), &e);
+		xmpp_error_read(arena, interwork_error_from_reason(arena, stanza(), (enum reason)r, S("a\r\nb"), &open_rules),
+				&e);
 		if (!slice_eq(e.condition, slice_str(info->xmpp_condition)) || !slice_eq(e.type, slice_str(info->xmpp_type)))
 			fail_msg("%s: %.*s %.*s", info->id, SFMT(e.condition), SFMT(e.type));
 		if (r == REASON_SIP_USER_UNKNOWN || r == REASON_POLICY_NO_CONTACT)
@@ -236,22 +256,28 @@ static const struct {
 	const char *condition;
 	int full, bare, bare_6xx;
 } conditions[] = {
-	{"bad-request", 400, 400, 400}, {"conflict", 400, 400, 400}, {"feature-not-implemented", 405, 501, 501}, {"forbidden", 403, 403, 603},
-	{"gone", 410, 410, 410}, {"internal-server-error", 500, 500, 500}, {"item-not-found", 404, 404, 604}, {"jid-malformed", 400, 400, 400},
-	{"not-acceptable", 406, 406, 606}, {"not-allowed", 403, 403, 403}, {"not-authorized", 403, 403, 403}, {"policy-violation", 403, 403, 403},
+	{"bad-request", 400, 400, 400}, {"conflict", 400, 400, 400}, {"feature-not-implemented", 405, 501, 501},
+	{"forbidden", 403, 403, 603}, {"gone", 410, 410, 410}, {"internal-server-error", 500, 500, 500},
+	{"item-not-found", 404, 404, 604}, {"jid-malformed", 400, 400, 400}, {"not-acceptable", 406, 406, 606},
+	{"not-allowed", 403, 403, 403}, {"not-authorized", 403, 403, 403}, {"policy-violation", 403, 403, 403},
 	{"recipient-unavailable", 480, 480, 600}, {"redirect", 302, 302, 302}, {"registration-required", 403, 403, 403},
-	{"remote-server-not-found", 404, 404, 404}, {"remote-server-timeout", 408, 408, 408}, {"resource-constraint", 500, 500, 500},
-	{"service-unavailable", 403, 403, 403}, {"subscription-required", 400, 400, 400}, {"undefined-condition", 400, 400, 400},
-	{"unexpected-request", 400, 400, 400}, {"no-such-condition", 400, 400, 400},
+	{"remote-server-not-found", 404, 404, 404}, {"remote-server-timeout", 408, 408, 408},
+	{"resource-constraint", 500, 500, 500}, {"service-unavailable", 403, 403, 403},
+	{"subscription-required", 400, 400, 400}, {"undefined-condition", 400, 400, 400}, {"unexpected-request", 400, 400, 400},
+	{"no-such-condition", 400, 400, 400},
 };
 
-static const struct interwork_response *answer(const char *condition, const char *inside, const char *text, bool full, const struct interwork_error_rules *rules)
+static const struct interwork_response *answer(const char *condition, const char *inside, const char *text, bool full,
+					       const struct interwork_error_rules *rules)
 {
 	static struct interwork_response r;
-	struct xml_node *e = parse_xml(arena, arena_printf(arena,
-		"<message xmlns='jabber:server' type='error' from='juliet@x.example' to='romeo@example.net'><body>hi</body><error type='cancel'>"
-		"<%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%s</%s><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%s</text></error></message>",
-		condition, inside, condition, text));
+	struct xml_node *e =
+		parse_xml(arena, arena_printf(arena,
+					      "<message xmlns='jabber:server' type='error' from='juliet@x.example' "
+					      "to='romeo@example.net'><body>hi</body><error type='cancel'>"
+					      "<%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%s</%s><text "
+					      "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>%s</text></error></message>",
+					      condition, inside, condition, text));
 	interwork_response_from_error(&r, arena, e, full, rules);
 	return &r;
 }
@@ -272,9 +298,11 @@ static void test_condition_rows(void **state)
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
 		const char *c = conditions[i].condition;
 		arena_reset(arena);
-		int full = answer(c, "", "why", true, &open_rules)->status, bare = answer(c, "", "why", false, &open_rules)->status;
+		int full = answer(c, "", "why", true, &open_rules)->status,
+		    bare = answer(c, "", "why", false, &open_rules)->status;
 		int full6 = answer(c, "", "why", true, &sixes)->status, bare6 = answer(c, "", "why", false, &sixes)->status;
-		if (full != conditions[i].full || bare != conditions[i].bare || bare6 != conditions[i].bare_6xx || full6 != conditions[i].full)
+		if (full != conditions[i].full || bare != conditions[i].bare || bare6 != conditions[i].bare_6xx ||
+		    full6 != conditions[i].full)
 			fail_msg("%s: %d %d %d %d", c, full, bare, full6, bare6);
 		if (full == 503 || bare == 503 || bare6 == 503)
 			fail_msg("%s: 503 shuts out the next hop", c);
@@ -318,7 +346,8 @@ static void test_new_address_to_sip(void **state)
 static void test_text_to_sip(void **state)
 {
 	(void)state;
-	const struct interwork_response *r = answer("forbidden", "", "no&#13;&#10;Via: SIP/2.0/UDP evil&#9;&#x85;&#x2028;end", true, &open_rules);
+	const struct interwork_response *r =
+		answer("forbidden", "", "no&#13;&#10;Via: SIP/2.0/UDP evil&#9;&#x85;&#x2028;end", true, &open_rules);
 	assert_true(slice_eq(r->phrase, S("no Via: SIP/2.0/UDP evil end")));
 	r = answer("forbidden", "", "&quot;a&quot; &lt;b&gt; [c] {d} e\\f|g 50% #h `i^", true, &open_rules);
 	assert_true(slice_eq(r->phrase, S("'a' (b) (c) (d) e/f/g 50* *h 'i*")));
@@ -357,9 +386,11 @@ static void test_reason_to_sip(void **state)
 			if ((header(&r, demanded[k].name).len > 0) != (r.status == demanded[k].status))
 				fail_msg("%s: %s", info->id, demanded[k].name);
 		/* A whole response can be written from it. */
-		struct sip_msg *req = parse_sip(arena, S("MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK1\r\n"
-							"From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n"
-							"Content-Length: 0\r\n\r\n"));
+		struct sip_msg *req = parse_sip(
+			arena,
+			S("MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK1\r\n"
+			  "From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n"
+			  "Content-Length: 0\r\n\r\n"));
 		buf_init(&b, 4096);
 		sip_build_response(&b, req, r.status, r.phrase, S("t"), false, SLICE_NONE, 0);
 		interwork_response_write_headers(&b, &r);
@@ -394,10 +425,12 @@ static void test_response_add(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status_rows),	    cmocka_unit_test(test_never_answered),   cmocka_unit_test(test_unknown_users_hidden),
-		cmocka_unit_test(test_new_address_to_xmpp), cmocka_unit_test(test_diagnostics),	     cmocka_unit_test(test_text_to_xmpp),
-		cmocka_unit_test(test_reason_to_xmpp),	    cmocka_unit_test(test_condition_rows),   cmocka_unit_test(test_new_address_to_sip),
-		cmocka_unit_test(test_text_to_sip),	    cmocka_unit_test(test_headers_to_sip),   cmocka_unit_test(test_reason_to_sip),
+		cmocka_unit_test(test_status_rows),	     cmocka_unit_test(test_never_answered),
+		cmocka_unit_test(test_unknown_users_hidden), cmocka_unit_test(test_new_address_to_xmpp),
+		cmocka_unit_test(test_diagnostics),	     cmocka_unit_test(test_text_to_xmpp),
+		cmocka_unit_test(test_reason_to_xmpp),	     cmocka_unit_test(test_condition_rows),
+		cmocka_unit_test(test_new_address_to_sip),   cmocka_unit_test(test_text_to_sip),
+		cmocka_unit_test(test_headers_to_sip),	     cmocka_unit_test(test_reason_to_sip),
 		cmocka_unit_test(test_response_add),
 	};
 	return cmocka_run_group_tests_name("interwork-errormap", tests, setup, teardown);

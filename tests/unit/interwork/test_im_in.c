@@ -51,7 +51,8 @@ static struct result translate_raw(struct slice raw, const struct interwork_im_r
 	buf_free(&b);
 	if (r.v.action == INTERWORK_IM_PASS) {
 		assert_int_equal(r.v.kind, INTERWORK_IM_TEXT);
-		struct xml_node *stream = parse_xml(arena, arena_printf(arena, "<s xmlns='jabber:server'>%.*s</s>", SFMT(r.text)));
+		struct xml_node *stream =
+			parse_xml(arena, arena_printf(arena, "<s xmlns='jabber:server'>%.*s</s>", SFMT(r.text)));
 		r.stanza = stream->first;
 		assert_null(r.stanza->next);
 	} else {
@@ -66,11 +67,13 @@ static struct result translate_raw(struct slice raw, const struct interwork_im_r
 
 static struct slice message(const char *headers, struct slice body)
 {
-	struct slice head = arena_printf(arena,
-					 "MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: 70\r\n"
-					 "From: <sip:romeo@example.net;gr=orchard>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: call-1\r\nCSeq: 7 MESSAGE\r\n"
-					 "%sContent-Length: %zu\r\n\r\n",
-					 headers, body.len);
+	struct slice head = arena_printf(
+		arena,
+		"MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: 70\r\n"
+		"From: <sip:romeo@example.net;gr=orchard>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: call-1\r\nCSeq: 7 "
+		"MESSAGE\r\n"
+		"%sContent-Length: %zu\r\n\r\n",
+		headers, body.len);
 	char *p = arena_bytes(arena, head.len + body.len);
 	memcpy(p, head.p, head.len);
 	memcpy(p + head.len, body.p, body.len);
@@ -126,7 +129,9 @@ static void test_type_normal(void **state)
 static void test_fields(void **state)
 {
 	(void)state;
-	struct result r = translate("Content-Type: text/plain;charset=UTF-8\r\nSubject: Hi\r\n  <you> & me\r\nContent-Language: cs, en\r\n", S("a<b>&'\""));
+	struct result r =
+		translate("Content-Type: text/plain;charset=UTF-8\r\nSubject: Hi\r\n  <you> & me\r\nContent-Language: cs, en\r\n",
+			  S("a<b>&'\""));
 	assert_slice(child_text(&r, "subject"), "Hi <you> & me");
 	assert_slice(child_text(&r, "body"), "a<b>&'\"");
 	assert_slice(xml_lang(r.stanza), "cs");
@@ -172,7 +177,8 @@ static void test_charsets(void **state)
 	} t[] = {
 		{"text/plain;charset=iso-8859-1", {"gr\xFC\xDF", 4}, "gr\xC3\xBC\xC3\x9F"},
 		{"text/plain; charset=\"ISO-8859-1\"", {"\xE9", 1}, "\xC3\xA9"},
-		{"text/plain;charset=windows-1251", {"\xCF\xF0\xE8\xE2\xE5\xF2", 6}, "\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82"},
+		{"text/plain;charset=windows-1251", {"\xCF\xF0\xE8\xE2\xE5\xF2", 6},
+		 "\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82"},
 		{"text/plain;charset=Shift_JIS", {"\x93\xFA\x96\x7B", 4}, "\xE6\x97\xA5\xE6\x9C\xAC"},
 		{"text/plain;charset=UTF-16LE", {"a\0b\0", 4}, "ab"},
 		{"text/plain;charset=utf-8", {"\xC3\xBC", 2}, "\xC3\xBC"},
@@ -184,7 +190,8 @@ static void test_charsets(void **state)
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		arena_reset(arena);
-		struct result r = translate_raw(message(arena_printf(arena, "Content-Type: %s\r\n", t[i].type).p, t[i].in), &interwork_im_rules_default, NULL);
+		struct result r = translate_raw(message(arena_printf(arena, "Content-Type: %s\r\n", t[i].type).p, t[i].in),
+						&interwork_im_rules_default, NULL);
 		if (t[i].out) {
 			if (r.v.action != INTERWORK_IM_PASS)
 				fail_msg("%s: %s", t[i].type, r.v.why);
@@ -205,89 +212,125 @@ static const struct {
 } contents[] = {
 	{"no Content-Type", "", "hello", "hello", INTERWORK_IM_PASS, 0, 0},
 	{"empty", "Content-Type: text/plain\r\n", "", NULL, INTERWORK_IM_DROP, INTERWORK_IM_EMPTY, 0},
-	{"html", "Content-Type: text/html\r\n", "<html><head><title>t</title><style>p{}</style></head><body><p>Hi <b>you</b> &amp; me<br>2<script>x()</script></p></body>",
+	{"html", "Content-Type: text/html\r\n", "<html><head><title>t</title><style>p{}</style></head><body><p>Hi <b>you</b> "
+	 "&amp; me<br>2<script>x()</script></p></body>",
 	 "Hi you & me\n2", INTERWORK_IM_PASS, 0, 0},
 	{"html of tags only", "Content-Type: text/html\r\n", "<p><br></p>", NULL, INTERWORK_IM_DROP, INTERWORK_IM_EMPTY, 0},
-	{"rtf", "Content-Type: text/rtf\r\n", "{\\rtf1\\ansi\\ansicpg1252{\\fonttbl{\\f0 Arial;}}\\f0 Hi \\b you\\b0\\par 2 \\'fc \\u8364?}", "Hi you\n2 \xC3\xBC \xE2\x82\xAC",
+	{"rtf", "Content-Type: text/rtf\r\n", "{\\rtf1\\ansi\\ansicpg1252{\\fonttbl{\\f0 Arial;}}\\f0 Hi \\b you\\b0\\par 2 "
+	 "\\'fc \\u8364?}", "Hi you\n2 \xC3\xBC \xE2\x82\xAC",
 	 INTERWORK_IM_PASS, 0, 0},
 	{"not rtf", "Content-Type: text/rtf\r\n", "hello", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_MALFORMED},
 	{"gif", "Content-Type: image/gif\r\n", "GIF89a", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_TYPE},
 	{"ink", "Content-Type: application/x-ms-ink\r\n", "x", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_TYPE},
 	{"not a type", "Content-Type: text\r\n", "x", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_TYPE},
-	{"composing", "Content-Type: application/im-iscomposing+xml\r\n", "<isComposing/>", NULL, INTERWORK_IM_DROP, INTERWORK_IM_COMPOSING, 0},
-	{"imdn", "Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\n", "<imdn/>", NULL, INTERWORK_IM_DROP, INTERWORK_IM_RECEIPT, 0},
+	{"composing", "Content-Type: application/im-iscomposing+xml\r\n", "<isComposing/>", NULL, INTERWORK_IM_DROP,
+	 INTERWORK_IM_COMPOSING, 0},
+	{"imdn", "Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\n", "<imdn/>", NULL, INTERWORK_IM_DROP,
+	 INTERWORK_IM_RECEIPT, 0},
 	{"ms-imdn", "Content-Type: application/ms-imdn+xml\r\n", "<imdn/>", NULL, INTERWORK_IM_DROP, INTERWORK_IM_RECEIPT, 0},
-	{"file invitation", "Content-Type: text/x-msmsgsinvite; charset=UTF-8\r\n", "Application-Name: File Transfer\r\n", NULL, INTERWORK_IM_REFUSE, 0,
+	{"file invitation", "Content-Type: text/x-msmsgsinvite; charset=UTF-8\r\n", "Application-Name: File Transfer\r\n", NULL,
+	 INTERWORK_IM_REFUSE, 0,
 	 REASON_CONTENT_FILE},
 	{"S/MIME", "Content-Type: application/pkcs7-mime\r\n", "x", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_ENCRYPTED},
 	{"disposition inline", "Content-Type: text/plain\r\nContent-Disposition: inline\r\n", "x", "x", INTERWORK_IM_PASS, 0, 0},
-	{"disposition icon", "Content-Type: text/plain\r\nContent-Disposition: icon\r\n", "x", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_TYPE},
-	{"disposition optional", "Content-Type: text/plain\r\nContent-Disposition: icon;handling=optional\r\n", "x", NULL, INTERWORK_IM_DROP, INTERWORK_IM_EMPTY, 0},
+	{"disposition icon", "Content-Type: text/plain\r\nContent-Disposition: icon\r\n", "x", NULL, INTERWORK_IM_REFUSE, 0,
+	 REASON_CONTENT_TYPE},
+	{"disposition optional", "Content-Type: text/plain\r\nContent-Disposition: icon;handling=optional\r\n", "x", NULL,
+	 INTERWORK_IM_DROP, INTERWORK_IM_EMPTY, 0},
 	{"identity encoding", "Content-Type: text/plain\r\nContent-Encoding: Identity\r\n", "x", "x", INTERWORK_IM_PASS, 0, 0},
 
 	{"alternative: own plain text wins", "Content-Type: multipart/alternative;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b--\r\n", "plain", INTERWORK_IM_PASS, 0, 0},
+	 "--b\r\nContent-Type: text/plain\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b--\r\n",
+	 "plain", INTERWORK_IM_PASS, 0, 0},
 	{"alternative: html when nothing else", "Content-Type: multipart/alternative;boundary=\"b b\"\r\n",
-	 "--b b\r\nContent-Type: application/x-ms-ink\r\n\r\nx\r\n--b b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b b--", "rich", INTERWORK_IM_PASS, 0, 0},
+	 "--b b\r\nContent-Type: application/x-ms-ink\r\n\r\nx\r\n--b b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b b--",
+	 "rich", INTERWORK_IM_PASS, 0, 0},
 	{"alternative: empty plain", "Content-Type: multipart/alternative;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain\r\n\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b--\r\n", "rich", INTERWORK_IM_PASS, 0, 0},
+	 "--b\r\nContent-Type: text/plain\r\n\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>rich</b>\r\n--b--\r\n", "rich",
+	 INTERWORK_IM_PASS, 0, 0},
 	{"mixed: first text", "Content-Type: multipart/mixed;boundary=b\r\n",
-	 "preamble\r\n--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: text/plain\r\n\r\ntwo\r\n--b--\r\nepilogue", "one",
-	 INTERWORK_IM_PASS, 0, 0},
+	 "preamble\r\n--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: "
+	 "text/plain\r\n\r\ntwo\r\n--b--\r\nepilogue",
+	 "one", INTERWORK_IM_PASS, 0, 0},
 	{"mixed: attachments are not the text", "Content-Type: multipart/mixed;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\none\r\n--b\r\nContent-Type: text/plain\r\n\r\ntwo\r\n--b--\r\n", "two",
-	 INTERWORK_IM_PASS, 0, 0},
+	 "--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\none\r\n--b\r\nContent-Type: "
+	 "text/plain\r\n\r\ntwo\r\n--b--\r\n",
+	 "two", INTERWORK_IM_PASS, 0, 0},
 	{"mixed: base64", "Content-Type: multipart/mixed;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: base64\r\n\r\nZ3L8\r\n3w==\r\n--b--\r\n", "gr\xC3\xBC\xC3\x9F",
-	 INTERWORK_IM_PASS, 0, 0},
+	 "--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: "
+	 "base64\r\n\r\nZ3L8\r\n3w==\r\n--b--\r\n",
+	 "gr\xC3\xBC\xC3\x9F", INTERWORK_IM_PASS, 0, 0},
 	{"mixed: quoted-printable", "Content-Type: multipart/mixed;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\na=3Db =C3=BC=\r\nc=\r\n--b--\r\n", "a=b \xC3\xBC" "c",
+	 "--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\na=3Db =C3=BC=\r\nc=\r\n--b--\r\n",
+	 "a=b \xC3\xBC"
+	 "c",
 	 INTERWORK_IM_PASS, 0, 0},
 	{"related", "Content-Type: multipart/related;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/html\r\n\r\n<p>see <img src=x></p>\r\n--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b--\r\n", "see", INTERWORK_IM_PASS, 0, 0},
+	 "--b\r\nContent-Type: text/html\r\n\r\n<p>see <img src=x></p>\r\n--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b--\r\n",
+	 "see", INTERWORK_IM_PASS, 0, 0},
 	{"signed", "Content-Type: multipart/signed;boundary=b\r\n",
-	 "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: application/pkcs7-signature\r\n\r\ns\r\n--b--\r\n", "x", INTERWORK_IM_PASS, 0, 0},
-	{"encrypted", "Content-Type: multipart/encrypted;boundary=b\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_ENCRYPTED},
-	{"no boundary", "Content-Type: multipart/mixed\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_MALFORMED},
-	{"wrong boundary", "Content-Type: multipart/mixed;boundary=c\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_MALFORMED},
-	{"boundary is a prefix", "Content-Type: multipart/mixed;boundary=b\r\n", "--bb\r\n\r\nno\r\n--b\r\n\r\nx\r\n--bb\r\ny\r\n--b--\r\n", "x\n--bb\ny",
+	 "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: application/pkcs7-signature\r\n\r\ns\r\n--b--\r\n",
+	 "x", INTERWORK_IM_PASS, 0, 0},
+	{"encrypted", "Content-Type: multipart/encrypted;boundary=b\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE,
+	 0, REASON_CONTENT_ENCRYPTED},
+	{"no boundary", "Content-Type: multipart/mixed\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0,
+	 REASON_CONTENT_MALFORMED},
+	{"wrong boundary", "Content-Type: multipart/mixed;boundary=c\r\n", "--b\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE,
+	 0, REASON_CONTENT_MALFORMED},
+	{"boundary is a prefix", "Content-Type: multipart/mixed;boundary=b\r\n",
+	 "--bb\r\n\r\nno\r\n--b\r\n\r\nx\r\n--bb\r\ny\r\n--b--\r\n", "x\n--bb\ny",
 	 INTERWORK_IM_PASS, 0, 0},
 	{"cut", "Content-Type: multipart/mixed;boundary=b\r\n", "--b\r\n\r\nx", "x", INTERWORK_IM_PASS, 0, 0},
-	{"nothing but images", "Content-Type: multipart/mixed;boundary=b\r\n", "--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0,
+	{"nothing but images", "Content-Type: multipart/mixed;boundary=b\r\n",
+	 "--b\r\nContent-Type: image/gif\r\n\r\nx\r\n--b--\r\n", NULL, INTERWORK_IM_REFUSE, 0,
 	 REASON_CONTENT_TYPE},
 	{"depth 3", "Content-Type: multipart/mixed;boundary=a\r\n",
-	 "--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n--c\r\n\r\ndeep\r\n--c--\r\n--b--\r\n--a--\r\n",
+	 "--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\nContent-Type: "
+	 "multipart/mixed;boundary=c\r\n\r\n--c\r\n\r\ndeep\r\n--c--\r\n--b--\r\n--a--\r\n",
 	 "deep", INTERWORK_IM_PASS, 0, 0},
 	{"depth 4", "Content-Type: multipart/mixed;boundary=a\r\n",
-	 "--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n--c\r\nContent-Type: "
+	 "--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\nContent-Type: "
+	 "multipart/mixed;boundary=c\r\n\r\n--c\r\nContent-Type: "
 	 "multipart/mixed;boundary=d\r\n\r\n--d\r\n\r\ndeep\r\n--d--\r\n--c--\r\n--b--\r\n--a--\r\n",
 	 NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_TYPE},
 
 	{"cpim", "Content-Type: message/cpim\r\n",
-	 "From: \"R <x>\" <sip:Romeo@EXAMPLE.net>\r\nTo: <im:juliet@x.example>\r\nDateTime: 2010-11-17T13:20:00Z\r\n\r\nContent-Type: text/plain\r\n\r\ninner",
+	 "From: \"R <x>\" <sip:Romeo@EXAMPLE.net>\r\nTo: <im:juliet@x.example>\r\nDateTime: "
+	 "2010-11-17T13:20:00Z\r\n\r\nContent-Type: text/plain\r\n\r\ninner",
 	 "inner", INTERWORK_IM_PASS, 0, 0},
-	{"cpim without From", "Content-Type: Message/CPIM\r\n", "To: <im:juliet@x.example>\r\n\r\nContent-Type: text/plain\r\n\r\ninner", "inner", INTERWORK_IM_PASS, 0, 0},
-	{"cpim, im: and instance", "Content-Type: message/cpim\r\n", "From: <im:romeo@example.net;gr=other>\r\n\r\nContent-Type: text/plain\r\n\r\ninner", "inner",
+	{"cpim without From", "Content-Type: Message/CPIM\r\n",
+	 "To: <im:juliet@x.example>\r\n\r\nContent-Type: text/plain\r\n\r\ninner", "inner", INTERWORK_IM_PASS, 0, 0},
+	{"cpim, im: and instance", "Content-Type: message/cpim\r\n",
+	 "From: <im:romeo@example.net;gr=other>\r\n\r\nContent-Type: text/plain\r\n\r\ninner", "inner",
 	 INTERWORK_IM_PASS, 0, 0},
-	{"cpim of another", "Content-Type: message/cpim\r\n", "From: <sip:ceo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL, INTERWORK_IM_REFUSE, 0,
+	{"cpim of another", "Content-Type: message/cpim\r\n",
+	 "From: <sip:ceo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL, INTERWORK_IM_REFUSE, 0,
 	 REASON_CONTENT_IDENTITY},
 	{"cpim with two From", "Content-Type: message/cpim\r\n",
-	 "From: <sip:ceo@example.net>\r\nFrom: <sip:romeo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_IDENTITY},
-	{"cpim with an unmappable From", "Content-Type: message/cpim\r\n", "From: <tel:+1>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL, INTERWORK_IM_REFUSE, 0,
+	 "From: <sip:ceo@example.net>\r\nFrom: <sip:romeo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL,
+	 INTERWORK_IM_REFUSE, 0, REASON_CONTENT_IDENTITY},
+	{"cpim with an unmappable From", "Content-Type: message/cpim\r\n",
+	 "From: <tel:+1>\r\n\r\nContent-Type: text/plain\r\n\r\npay", NULL, INTERWORK_IM_REFUSE, 0,
 	 REASON_CONTENT_IDENTITY},
 	{"cpim of another within multipart", "Content-Type: multipart/mixed;boundary=b\r\n",
-	 "--b\r\nContent-Type: message/cpim\r\n\r\nFrom: <sip:ceo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\npay\r\n--b\r\n\r\nx\r\n--b--\r\n", NULL,
+	 "--b\r\nContent-Type: message/cpim\r\n\r\nFrom: <sip:ceo@example.net>\r\n\r\nContent-Type: "
+	 "text/plain\r\n\r\npay\r\n--b\r\n\r\nx\r\n--b--\r\n", NULL,
 	 INTERWORK_IM_REFUSE, 0, REASON_CONTENT_IDENTITY},
-	{"cpim within cpim", "Content-Type: message/cpim\r\n", "\r\nContent-Type: message/cpim\r\n\r\n\r\nContent-Type: text/plain\r\n\r\nx", NULL, INTERWORK_IM_REFUSE, 0,
+	{"cpim within cpim", "Content-Type: message/cpim\r\n",
+	 "\r\nContent-Type: message/cpim\r\n\r\n\r\nContent-Type: text/plain\r\n\r\nx", NULL, INTERWORK_IM_REFUSE, 0,
 	 REASON_CONTENT_TYPE},
-	{"cpim cut", "Content-Type: message/cpim\r\n", "From: <sip:romeo@example.net>\r\n", NULL, INTERWORK_IM_REFUSE, 0, REASON_CONTENT_MALFORMED},
+	{"cpim cut", "Content-Type: message/cpim\r\n", "From: <sip:romeo@example.net>\r\n", NULL, INTERWORK_IM_REFUSE, 0,
+	 REASON_CONTENT_MALFORMED},
 	{"imdn in cpim", "Content-Type: message/cpim\r\n",
-	 "From: <sip:romeo@example.net>\r\n\r\nContent-Type: message/imdn+xml\r\nContent-Disposition: notification\r\n\r\n<imdn/>", NULL, INTERWORK_IM_DROP,
+	 "From: <sip:romeo@example.net>\r\n\r\nContent-Type: message/imdn+xml\r\nContent-Disposition: "
+	 "notification\r\n\r\n<imdn/>", NULL, INTERWORK_IM_DROP,
 	 INTERWORK_IM_RECEIPT, 0},
-	{"composing in cpim", "Content-Type: message/cpim\r\n", "From: <sip:romeo@example.net>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n<isComposing/>",
+	{"composing in cpim", "Content-Type: message/cpim\r\n",
+	 "From: <sip:romeo@example.net>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n<isComposing/>",
 	 NULL, INTERWORK_IM_DROP, INTERWORK_IM_COMPOSING, 0},
 	{"cpim with multipart", "Content-Type: message/cpim\r\n",
-	 "From: <sip:romeo@example.net>\r\n\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n", "x", INTERWORK_IM_PASS, 0, 0},
+	 "From: <sip:romeo@example.net>\r\n\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n", "x",
+	 INTERWORK_IM_PASS, 0, 0},
 };
 
 static void test_contents(void **state)
@@ -296,7 +339,8 @@ static void test_contents(void **state)
 	for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
 		struct result r = translate(contents[i].headers, slice_str(contents[i].body));
 		if (r.v.action != contents[i].action || r.v.kind != contents[i].kind || r.v.reason != contents[i].reason)
-			fail_msg("%s: action %d kind %d %s (%s)", contents[i].name, r.v.action, r.v.kind, reason_info(r.v.reason)->id, r.v.why ? r.v.why : "-");
+			fail_msg("%s: action %d kind %d %s (%s)", contents[i].name, r.v.action, r.v.kind,
+				 reason_info(r.v.reason)->id, r.v.why ? r.v.why : "-");
 		if (contents[i].text && !slice_eq(child_text(&r, "body"), slice_str(contents[i].text)))
 			fail_msg("%s: \"%.*s\"", contents[i].name, SFMT(child_text(&r, "body")));
 		if (r.v.reason == REASON_CONTENT_TYPE)
@@ -333,14 +377,16 @@ static void test_content_encoding(void **state)
 static void test_cpim_subject(void **state)
 {
 	(void)state;
-	struct result r = translate("Content-Type: message/cpim\r\nSubject: outer\r\nContent-Language: en\r\n",
-				    S("From: <sip:romeo@example.net>\r\nSubject:;lang=fr Objet \\u00e9t\\u00E9\\r\\nVia: x\r\nSubject: second\r\n\r\n"
-				      "Content-Type: text/plain\r\n\r\nx"));
+	struct result r = translate(
+		"Content-Type: message/cpim\r\nSubject: outer\r\nContent-Language: en\r\n",
+		S("From: <sip:romeo@example.net>\r\nSubject:;lang=fr Objet \\u00e9t\\u00E9\\r\\nVia: x\r\nSubject: second\r\n\r\n"
+		  "Content-Type: text/plain\r\n\r\nx"));
 	const struct xml_node *subject = xml_child(r.stanza, S("subject"), SLICE_NONE);
 	assert_slice(xml_text(subject, arena), "Objet \xC3\xA9t\xC3\xA9  Via: x");
 	assert_slice(xml_lang(subject), "fr");
 	assert_slice(xml_lang(r.stanza), "en");
-	r = translate("Content-Type: message/cpim\r\nSubject: outer\r\n", S("From: <sip:romeo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\nx"));
+	r = translate("Content-Type: message/cpim\r\nSubject: outer\r\n",
+		      S("From: <sip:romeo@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\nx"));
 	assert_slice(child_text(&r, "subject"), "outer");
 }
 
@@ -372,8 +418,10 @@ static void test_thread(void **state)
 static struct slice with(const char *branch, const char *call_id, unsigned cseq)
 {
 	return arena_printf(arena,
-			    "MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example%s\r\nMax-Forwards: 70\r\nFrom: <sip:romeo@example.net>;tag=1\r\n"
-			    "To: <sip:juliet@x.example>\r\nCall-ID: %s\r\nCSeq: %u MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx",
+			    "MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example%s\r\nMax-Forwards: 70\r\nFrom: "
+			    "<sip:romeo@example.net>;tag=1\r\n"
+			    "To: <sip:juliet@x.example>\r\nCall-ID: %s\r\nCSeq: %u MESSAGE\r\nContent-Type: "
+			    "text/plain\r\nContent-Length: 1\r\n\r\nx",
 			    branch, call_id, cseq);
 }
 
@@ -413,8 +461,9 @@ static void test_expiry_and_delay(void **state)
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		arena_reset(arena);
-		struct result r = translate_raw(message(arena_printf(arena, "Content-Type: text/plain\r\n%s", t[i].headers).p, S("x")),
-						&interwork_im_rules_default, NULL);
+		struct result r =
+			translate_raw(message(arena_printf(arena, "Content-Type: text/plain\r\n%s", t[i].headers).p, S("x")),
+				      &interwork_im_rules_default, NULL);
 		if (t[i].dropped) {
 			assert_int_equal(r.v.action, INTERWORK_IM_DROP);
 			assert_int_equal(r.v.kind, INTERWORK_IM_EXPIRED);
@@ -431,9 +480,10 @@ static void test_expiry_and_delay(void **state)
 static void test_hops(void **state)
 {
 	(void)state;
-	struct slice raw = S("MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: 0\r\n"
-			     "From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 7 MESSAGE\r\n"
-			     "Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx");
+	struct slice raw =
+		S("MESSAGE sip:juliet@x.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bK77\r\nMax-Forwards: 0\r\n"
+		  "From: <sip:romeo@example.net>;tag=1\r\nTo: <sip:juliet@x.example>\r\nCall-ID: c\r\nCSeq: 7 MESSAGE\r\n"
+		  "Content-Type: text/plain\r\nContent-Length: 1\r\n\r\nx");
 	struct result r = translate_raw(raw, &interwork_im_rules_default, NULL);
 	assert_int_equal(r.v.reason, REASON_SIP_TOO_MANY_HOPS);
 	assert_int_equal(reason_info(r.v.reason)->sip_status, 483);
@@ -452,10 +502,13 @@ static void test_size(void **state)
 	assert_int_equal(r.v.reason, REASON_CONTENT_TOO_LARGE);
 	assert_int_equal(reason_info(r.v.reason)->sip_status, 513);
 	rules.max_stanza = 70000;
-	assert_int_equal(translate_raw(message("Content-Type: text/plain\r\n", slice_of(body, sizeof body)), &rules, NULL).v.action, INTERWORK_IM_PASS);
+	assert_int_equal(
+		translate_raw(message("Content-Type: text/plain\r\n", slice_of(body, sizeof body)), &rules, NULL).v.action,
+		INTERWORK_IM_PASS);
 	/* A full buffer is not spoiled for the next message. */
 	struct buf b;
-	struct interwork_im_in in = {.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", slice_of(body, sizeof body))), .from = &from, .to = &to, .now = NOW};
+	struct interwork_im_in in = {.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", slice_of(body,
+		sizeof body))), .from = &from, .to = &to, .now = NOW};
 	buf_init(&b, 1000);
 	buf_puts(&b, "x");
 	assert_int_equal(interwork_im_to_xmpp(&b, arena, &in, &rules, NULL).reason, REASON_CONTENT_TOO_LARGE);
@@ -469,7 +522,8 @@ static void test_hostile_addresses(void **state)
 	(void)state;
 	arena_reset(arena);
 	struct xmpp_jid f = parse_jid(arena, "a@b.example/<x y='1'/>&\""), t = parse_jid(arena, "c\\27@d.example/'><evil/>");
-	struct interwork_im_in in = {.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", S("x"))), .from = &f, .to = &t, .now = NOW};
+	struct interwork_im_in in = {
+		.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", S("x"))), .from = &f, .to = &t, .now = NOW};
 	struct buf b;
 	buf_init(&b, 4096);
 	assert_int_equal(interwork_im_to_xmpp(&b, arena, &in, &interwork_im_rules_default, NULL).action, INTERWORK_IM_PASS);
@@ -482,11 +536,11 @@ static void test_hostile_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	   cmocka_unit_test(test_type_normal),	     cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_body_hygiene), cmocka_unit_test(test_charsets),	     cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_type_normal), cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_body_hygiene), cmocka_unit_test(test_charsets), cmocka_unit_test(test_contents),
 		cmocka_unit_test(test_part_limit), cmocka_unit_test(test_content_encoding), cmocka_unit_test(test_cpim_subject),
-		cmocka_unit_test(test_thread),	   cmocka_unit_test(test_id),		     cmocka_unit_test(test_expiry_and_delay),
-		cmocka_unit_test(test_hops),	   cmocka_unit_test(test_size),		     cmocka_unit_test(test_hostile_addresses),
+		cmocka_unit_test(test_thread), cmocka_unit_test(test_id), cmocka_unit_test(test_expiry_and_delay),
+		cmocka_unit_test(test_hops), cmocka_unit_test(test_size), cmocka_unit_test(test_hostile_addresses),
 	};
 	return cmocka_run_group_tests_name("interwork-im-in", tests, setup, teardown);
 }

@@ -28,10 +28,14 @@ static int teardown(void **state)
 			fail_msg("%s:%d: \"%.*s\", not \"%.*s\"", __FILE__, __LINE__, SFMT(a_), SFMT(e_));                    \
 	} while (0)
 
-static struct interwork_im_verdict translate_with(struct interwork_im_page *page, struct interwork_im_out out, const char *attrs, const char *inside)
+static struct interwork_im_verdict translate_with(struct interwork_im_page *page, struct interwork_im_out out, const char *attrs,
+						  const char *inside)
 {
-	out.stanza = parse_xml(arena, arena_printf(arena, "<message xmlns='jabber:server' from='juliet@x.example/b' to='romeo@example.net' %s>%s</message>",
-						   attrs, inside));
+	out.stanza = parse_xml(
+		arena,
+		arena_printf(arena,
+			     "<message xmlns='jabber:server' from='juliet@x.example/b' to='romeo@example.net' %s>%s</message>",
+			     attrs, inside));
 	out.from_uri = S("sip:juliet@x.example");
 	out.to_uri = S("sip:romeo@example.net");
 	memset(page, 0, sizeof *page);
@@ -52,7 +56,10 @@ static struct interwork_im_verdict translate_with(struct interwork_im_page *page
 	const struct {
 		enum sip_hdr id;
 		struct slice value;
-	} headers[] = {{SIP_H_SUBJECT, page->subject}, {SIP_H_CONTENT_LANGUAGE, page->language}, {SIP_H_PRIORITY, page->priority}, {SIP_H_DATE, page->date}};
+	} headers[] = {{SIP_H_SUBJECT, page->subject},
+		       {SIP_H_CONTENT_LANGUAGE, page->language},
+		       {SIP_H_PRIORITY, page->priority},
+		       {SIP_H_DATE, page->date}};
 	for (size_t i = 0; i < 4; i++)
 		if (headers[i].value.len)
 			sip_build_header(&b, headers[i].id, headers[i].value);
@@ -98,7 +105,8 @@ static const struct {
 	{"controls", "<body>a&#x7f;&#x85;b&#9;</body>", "a\xEF\xBF\xBD\xEF\xBF\xBD" "b\t", 0, 0},
 	{"header look-alike", "<body>\n\nVia: x</body>", "\r\n\r\nVia: x", 0, 0},
 	{"no-lang body first", "<body xml:lang='de'>Hallo</body><body>Hi</body>", "Hi", 0, 0},
-	{"body in the stanza's language", "<body xml:lang='de'>Hallo</body><body xml:lang='EN'>Hi</body><body xml:lang='en'>Hi 2</body>", "Hi", 0, 0},
+	{"body in the stanza's language", "<body xml:lang='de'>Hallo</body><body xml:lang='EN'>Hi</body><body "
+	 "xml:lang='en'>Hi 2</body>", "Hi", 0, 0},
 	{"first body", "<body xml:lang='de'>Hallo</body><body xml:lang='fr'>Salut</body>", "Hallo", 0, 0},
 	{"body of another namespace", "<body xmlns='http://www.w3.org/1999/xhtml'>x</body>", NULL, INTERWORK_IM_EMPTY, 0},
 	{"no body", "", NULL, INTERWORK_IM_EMPTY, 0},
@@ -114,41 +122,57 @@ static const struct {
 	{"correction", "<body>right</body><replace xmlns='urn:xmpp:message-correct:0' id='m0'/>", "[corrected] right", 0, 0},
 	{"correction without id", "<body>right</body><replace xmlns='urn:xmpp:message-correct:0'/>", "right", 0, 0},
 	{"reply with fallback",
-	 "<body>&gt; quoted\nyes</body><reply xmlns='urn:xmpp:reply:0' id='1'/><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'><body start='0' end='9'/></fallback>",
+	 "<body>&gt; quoted\nyes</body><reply xmlns='urn:xmpp:reply:0' id='1'/><fallback xmlns='urn:xmpp:fallback:0' "
+	 "for='urn:xmpp:reply:0'><body start='0' end='9'/></fallback>",
 	 "> quoted\r\nyes", 0, 0},
-	{"reaction", "<reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>x</reaction></reactions><store xmlns='urn:xmpp:hints'/>", NULL, INTERWORK_IM_EMPTY, 0},
+	{"reaction", "<reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>x</reaction></reactions><store "
+	 "xmlns='urn:xmpp:hints'/>", NULL, INTERWORK_IM_EMPTY, 0},
 	{"retraction", "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>", NULL, INTERWORK_IM_EMPTY, 0},
-	{"retraction with fallback", "<body>/me retracted</body><retract xmlns='urn:xmpp:message-retract:1' id='1'/>", "/me retracted", 0, 0},
+	{"retraction with fallback", "<body>/me retracted</body><retract xmlns='urn:xmpp:message-retract:1' id='1'/>",
+	 "/me retracted", 0, 0},
 	{"styling", "<body>*bold* _it_</body>", "*bold* _it_", 0, 0},
-	{"xhtml-im", "<body>b</body><html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><b>b</b></body></html>", "b", 0, 0},
-	{"oob shown", "<body>https://up.example/a.png</body><x xmlns='jabber:x:oob'><url>https://up.example/a.png</url></x>", "https://up.example/a.png", 0, 0},
-	{"oob appended", "<body>look</body><x xmlns='jabber:x:oob'><url> https://up.example/a.png </url></x>", "look\r\nhttps://up.example/a.png", 0, 0},
+	{"xhtml-im", "<body>b</body><html xmlns='http://jabber.org/protocol/xhtml-im'><body "
+	 "xmlns='http://www.w3.org/1999/xhtml'><b>b</b></body></html>", "b", 0, 0},
+	{"oob shown", "<body>https://up.example/a.png</body><x xmlns='jabber:x:oob'><url>https://up.example/a.png</url></x>",
+	 "https://up.example/a.png", 0, 0},
+	{"oob appended", "<body>look</body><x xmlns='jabber:x:oob'><url> https://up.example/a.png </url></x>",
+	 "look\r\nhttps://up.example/a.png", 0, 0},
 	{"oob alone", "<x xmlns='jabber:x:oob'><url>https://up.example/a.png</url></x>", "https://up.example/a.png", 0, 0},
-	{"oob twice", "<body>l</body><x xmlns='jabber:x:oob'><url>http://a/1</url></x><x xmlns='jabber:x:oob'><url>http://a/1</url></x><x xmlns='jabber:x:oob'><url>http://a/2</url></x>",
+	{"oob twice", "<body>l</body><x xmlns='jabber:x:oob'><url>http://a/1</url></x><x "
+	 "xmlns='jabber:x:oob'><url>http://a/1</url></x><x xmlns='jabber:x:oob'><url>http://a/2</url></x>",
 	 "l\r\nhttp://a/1\r\nhttp://a/2", 0, 0},
-	{"oob that is no URL", "<body>l</body><x xmlns='jabber:x:oob'><url>a b</url></x><x xmlns='jabber:x:oob'><url>http://a/&#10;b</url></x>", "l", 0, 0},
+	{"oob that is no URL", "<body>l</body><x xmlns='jabber:x:oob'><url>a b</url></x><x "
+	 "xmlns='jabber:x:oob'><url>http://a/&#10;b</url></x>", "l", 0, 0},
 	{"stateless file sharing",
 	 "<body>photo</body><file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'/><sources><url-data "
 	 "xmlns='http://jabber.org/protocol/url-data' target='https://up.example/p.jpg'/></sources></file-sharing>",
 	 "photo\r\nhttps://up.example/p.jpg", 0, 0},
 	{"SIMS",
-	 "<body>photo</body><reference xmlns='urn:xmpp:reference:0' type='data'><media-sharing xmlns='urn:xmpp:sims:1'><sources><reference "
+	 "<body>photo</body><reference xmlns='urn:xmpp:reference:0' type='data'><media-sharing "
+	 "xmlns='urn:xmpp:sims:1'><sources><reference "
 	 "xmlns='urn:xmpp:reference:0' type='data' uri='https://up.example/s.jpg'/></sources></media-sharing></reference>",
 	 "photo\r\nhttps://up.example/s.jpg", 0, 0},
-	{"mention", "<body>@romeo hi</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:romeo@example.net'/>", "@romeo hi", 0, 0},
-	{"carbon received", "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>x</body></message></forwarded></received>",
+	{"mention", "<body>@romeo hi</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:romeo@example.net'/>",
+	 "@romeo hi", 0, 0},
+	{"carbon received", "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message "
+	 "xmlns='jabber:client'><body>x</body></message></forwarded></received>",
 	 NULL, INTERWORK_IM_FORGED, 0},
 	{"carbon sent, with a body", "<body>x</body><sent xmlns='urn:xmpp:carbons:2'/>", NULL, INTERWORK_IM_FORGED, 0},
 	{"carbon private", "<body>x</body><private xmlns='urn:xmpp:carbons:2'/>", "x", 0, 0},
 	{"archive result", "<result xmlns='urn:xmpp:mam:2' id='1'/>", NULL, INTERWORK_IM_FORGED, 0},
-	{"EME with fallback", "<body>I sent you an OMEMO encrypted message</body><encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>", NULL, 0,
+	{"EME with fallback", "<body>I sent you an OMEMO encrypted message</body><encryption xmlns='urn:xmpp:eme:0' "
+	 "namespace='eu.siacs.conversations.axolotl'/>", NULL, 0,
 	 REASON_CONTENT_ENCRYPTED},
-	{"OMEMO 0.3", "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'/><payload>eA==</payload></encrypted>", NULL, 0, REASON_CONTENT_ENCRYPTED},
-	{"OMEMO 0.8", "<body>fallback</body><encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'/><payload>eA==</payload></encrypted>", NULL, 0, REASON_CONTENT_ENCRYPTED},
-	{"OMEMO key transport", "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'/></encrypted><encryption xmlns='urn:xmpp:eme:0' namespace='x'/>", NULL,
+	{"OMEMO 0.3", "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'/><payload>eA==</payload></encrypted>",
+	 NULL, 0, REASON_CONTENT_ENCRYPTED},
+	{"OMEMO 0.8", "<body>fallback</body><encrypted xmlns='urn:xmpp:omemo:2'><header "
+	 "sid='1'/><payload>eA==</payload></encrypted>", NULL, 0, REASON_CONTENT_ENCRYPTED},
+	{"OMEMO key transport", "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'/></encrypted><encryption "
+	 "xmlns='urn:xmpp:eme:0' namespace='x'/>", NULL,
 	 INTERWORK_IM_EMPTY, 0},
 	{"OpenPGP", "<openpgp xmlns='urn:xmpp:openpgp:0'>hQE=</openpgp>", NULL, 0, REASON_CONTENT_ENCRYPTED},
-	{"legacy PGP", "<body>This message is encrypted.</body><x xmlns='jabber:x:encrypted'>hQE=</x>", NULL, 0, REASON_CONTENT_ENCRYPTED},
+	{"legacy PGP", "<body>This message is encrypted.</body><x xmlns='jabber:x:encrypted'>hQE=</x>", NULL, 0,
+	 REASON_CONTENT_ENCRYPTED},
 	{"OTR", "<body>?OTR:AAMC</body>", NULL, 0, REASON_CONTENT_ENCRYPTED},
 };
 
@@ -158,7 +182,9 @@ static void test_payloads(void **state)
 	for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
 		struct interwork_im_page p;
 		struct interwork_im_verdict v = translate(&p, "type='chat' id='m1' xml:lang='en'", payloads[i].inside);
-		enum interwork_im_action action = payloads[i].body ? INTERWORK_IM_PASS : payloads[i].reason ? INTERWORK_IM_REFUSE : INTERWORK_IM_DROP;
+		enum interwork_im_action action = payloads[i].body     ? INTERWORK_IM_PASS
+						  : payloads[i].reason ? INTERWORK_IM_REFUSE
+								       : INTERWORK_IM_DROP;
 		if (v.action != action || v.kind != payloads[i].kind || v.reason != payloads[i].reason)
 			fail_msg("%s: action %d kind %d %s", payloads[i].name, v.action, v.kind, reason_info(v.reason)->id);
 		if (payloads[i].body && !slice_eq(p.body, slice_str(payloads[i].body)))
@@ -182,7 +208,8 @@ static void test_types(void **state)
 	struct interwork_im_verdict v = translate(&p, "type='groupchat'", "<body>x</body>");
 	assert_int_equal(v.action, INTERWORK_IM_REFUSE);
 	assert_string_equal(reason_info(v.reason)->xmpp_condition, "service-unavailable");
-	v = translate(&p, "type='error'", "<body>x</body><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
+	v = translate(&p, "type='error'",
+		      "<body>x</body><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
 	assert_int_equal(v.action, INTERWORK_IM_DROP);
 	assert_int_equal(v.kind, INTERWORK_IM_ERROR);
 }
@@ -192,14 +219,16 @@ static void test_fields(void **state)
 	(void)state;
 	struct interwork_im_page p;
 	translate(&p, "id='m1' xml:lang='cs'",
-		  "<subject> a&#13;&#10;Via: evil&#9;b </subject><subject xml:lang='en'>second</subject><thread> t1 </thread><body>x</body>"
+		  "<subject> a&#13;&#10;Via: evil&#9;b </subject><subject xml:lang='en'>second</subject><thread> t1 "
+		  "</thread><body>x</body>"
 		  "<delay xmlns='urn:xmpp:delay' stamp='2010-11-13T23:29:00.5Z'/><request xmlns='urn:xmpp:receipts'/>");
 	assert_slice(p.subject, "a Via: evil b");
 	assert_slice(p.language, "cs");
 	assert_slice(p.thread, "t1");
 	assert_slice(p.date, "Sat, 13 Nov 2010 23:29:00 GMT");
 	assert_true(p.receipt_requested);
-	translate(&p, "xml:lang='cs'", "<body xml:lang='de'>x</body><request xmlns='urn:xmpp:receipts'/><delay xmlns='urn:xmpp:delay' stamp='soon'/>");
+	translate(&p, "xml:lang='cs'",
+		  "<body xml:lang='de'>x</body><request xmlns='urn:xmpp:receipts'/><delay xmlns='urn:xmpp:delay' stamp='soon'/>");
 	assert_slice(p.language, "de");
 	assert_int_equal(p.date.len, 0);
 	assert_false(p.receipt_requested); /* no id to acknowledge */
@@ -217,8 +246,11 @@ static void test_hops(void **state)
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		struct interwork_im_page p;
 		arena_reset(arena);
-		struct slice shim = arena_printf(arena, "<body>x</body><headers xmlns='http://jabber.org/protocol/shim'><header name='Other'>1</header>"
-							"<header name='Max-Forwards'>%s</header></headers>", t[i].value);
+		struct slice shim = arena_printf(
+			arena,
+			"<body>x</body><headers xmlns='http://jabber.org/protocol/shim'><header name='Other'>1</header>"
+			"<header name='Max-Forwards'>%s</header></headers>",
+			t[i].value);
 		struct interwork_im_verdict v = translate_with(&p, (struct interwork_im_out){.reliable_path = true}, "", shim.p);
 		if (t[i].hops < 0)
 			assert_int_equal(v.reason, REASON_SIP_TOO_MANY_HOPS);
@@ -259,7 +291,8 @@ static void test_size(void **state)
 		memset(body + 6, 'x', t[i].body);
 		memcpy(body + 6 + t[i].body, "</body>", 8);
 		arena_reset(arena);
-		struct interwork_im_verdict v = translate_with(&p, (struct interwork_im_out){.reliable_path = t[i].reliable}, "", body);
+		struct interwork_im_verdict v =
+			translate_with(&p, (struct interwork_im_out){.reliable_path = t[i].reliable}, "", body);
 		if ((v.action == INTERWORK_IM_PASS) != t[i].passes)
 			fail_msg("%zu octets", t[i].body);
 		if (!t[i].passes)
@@ -272,8 +305,9 @@ static void test_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_payloads), cmocka_unit_test(test_types), cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_hops),  cmocka_unit_test(test_unknown_correction), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_plain),  cmocka_unit_test(test_payloads), cmocka_unit_test(test_types),
+		cmocka_unit_test(test_fields), cmocka_unit_test(test_hops),	cmocka_unit_test(test_unknown_correction),
+		cmocka_unit_test(test_size),
 	};
 	return cmocka_run_group_tests_name("interwork-im-out", tests, setup, teardown);
 }

@@ -36,8 +36,13 @@ static void test_line(void **state)
 	assert_slice(interwork_line(arena, S("  a  b\r\n\t c \n"), 100), "a  b c");
 	assert_slice(interwork_line(arena, S(" \r\n "), 100), "");
 	assert_slice(interwork_line(arena, S("\0a\0\0b\x1b[0m"), 100), "a b [0m");
-	assert_slice(interwork_line(arena, S("\xE2\x80\xAE" "abc\xE2\x81\xA6\xEF\xBB\xBF"), 100), "abc");
-	assert_slice(interwork_line(arena, S("\xE2\x80\x8F\xD7\x90"), 100), "\xE2\x80\x8F\xD7\x90"); /* marks are language, overrides are not */
+	assert_slice(interwork_line(arena,
+				    S("\xE2\x80\xAE"
+				      "abc\xE2\x81\xA6\xEF\xBB\xBF"),
+				    100),
+		     "abc");
+	assert_slice(interwork_line(arena, S("\xE2\x80\x8F\xD7\x90"), 100),
+		     "\xE2\x80\x8F\xD7\x90"); /* marks are language, overrides are not */
 	assert_slice(interwork_line(arena, S("a\xC3"), 100), "a");
 	assert_slice(interwork_line(arena, S("\xC3\xBC\xC3\xBC"), 3), "\xC3\xBC");
 	assert_slice(interwork_line(arena, S("ab cd"), 3), "ab");
@@ -68,8 +73,10 @@ static void test_dates(void **state)
 	assert_int_equal(interwork_date_format(arena, -1).len, 0);
 	assert_int_equal(interwork_date_format(arena, 253402300800).len, 0);
 	static const char *const bad[] = {
-		"", "Sat, 13 Nov 2010 23:29:00", "Sat, 13 Nov 2010 23:29:00 CET", "Sat, 13 Nov 2010 24:29:00 GMT", "Sat, 32 Nov 2010 23:29:00 GMT",
-		"Sat, 00 Nov 2010 23:29:00 GMT", "Sat, 13 Now 2010 23:29:00 GMT", "Xxx, 13 Nov 2010 23:29:00 GMT", "Sat, 13 Nov 1969 23:29:00 GMT",
+		"", "Sat, 13 Nov 2010 23:29:00", "Sat, 13 Nov 2010 23:29:00 CET", "Sat, 13 Nov 2010 24:29:00 GMT",
+		 "Sat, 32 Nov 2010 23:29:00 GMT",
+		"Sat, 00 Nov 2010 23:29:00 GMT", "Sat, 13 Now 2010 23:29:00 GMT", "Xxx, 13 Nov 2010 23:29:00 GMT",
+		 "Sat, 13 Nov 1969 23:29:00 GMT",
 		"Sat, +3 Nov 2010 23:29:00 GMT", "Sat, 13 Nov 2010 23.29.00 GMT", "Sat, 13 Nov 2010 23:29:00 GMTx",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -98,9 +105,11 @@ static void test_mime_pieces(void **state)
 		struct slice in;
 		const char *out; /* NULL: refused */
 	} t[] = {
-		{"base64", {"", 0}, ""}, {"base64", {"YQ==", 4}, "a"}, {"base64", {"YWI=", 4}, "ab"}, {"BASE64", {"YWJj", 4}, "abc"},
+		{"base64", {"", 0}, ""}, {"base64", {"YQ==", 4}, "a"}, {"base64", {"YWI=", 4}, "ab"}, {"BASE64", {"YWJj", 4},
+		 "abc"},
 		{"base64", {" Y W\r\nJj\tZA", 11}, "abcd"}, {"base64", {"YQ==YQ==", 8}, NULL}, {"base64", {"Y!==", 4}, NULL},
-		{"base64", {"YWJjZGVmZw==", 12}, "abcdefg"}, {"8bit", {"=41", 3}, "=41"}, {"", {"=41", 3}, "=41"}, {"uuencode", {"x", 1}, NULL},
+		{"base64", {"YWJjZGVmZw==", 12}, "abcdefg"}, {"8bit", {"=41", 3}, "=41"}, {"", {"=41", 3}, "=41"}, {"uuencode",
+		 {"x", 1}, NULL},
 		{"quoted-printable", {"=41=4g=", 7}, "A=4g"}, {"quoted-printable", {"a=\nb=\r\nc", 8}, "abc"},
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
@@ -123,7 +132,8 @@ static void test_html(void **state)
 		{"<p>one</p><p>two</p>", "one\ntwo"},
 		{"one<br/><br>two", "one\n\ntwo"},
 		{"<DIV>one <I>two</I></DIV>three", "one two\nthree"},
-		{"1 &lt; 2 &amp;&amp; &#x41;&#66; &unknown; & &#0; &#xD800; &#x110000;", "1 < 2 && AB &unknown; & &#0; &#xD800; &#x110000;"},
+		{"1 &lt; 2 &amp;&amp; &#x41;&#66; &unknown; & &#0; &#xD800; &#x110000;",
+		 "1 < 2 && AB &unknown; & &#0; &#xD800; &#x110000;"},
 		{"a < b", "a < b"},
 		{"a <b", "a <b"},
 		{"<!-- <p>x</p> -->y", "y"},
@@ -176,7 +186,8 @@ static void test_rtf(void **state)
 		if (!t[i].text != !s.p || !slice_eq(s, slice_str(t[i].text)))
 			fail_msg("%s: \"%.*s\"", t[i].rtf, SFMT(s));
 	}
-	interwork_rtf_to_text(arena, S("{\\rtf1 \\u99999999999999999999?x\\uc-5 \\u-99999?}")); /* absurd numbers: anything but a fault */
+	interwork_rtf_to_text(
+		arena, S("{\\rtf1 \\u99999999999999999999?x\\uc-5 \\u-99999?}")); /* absurd numbers: anything but a fault */
 	char deep[512] = "{\\rtf1";
 	memset(deep + 6, '{', 400);
 	deep[406] = 'x';
@@ -187,7 +198,8 @@ static void test_rtf(void **state)
 static void test_hostile_sizes(void **state)
 {
 	(void)state;
-	static const char *const units[] = {"<a", "<a href=", "<script>", "</script", "&", "<!--", "<!-->", "\"'<b", "--b", "{", "\\'e9a", "\\u1?"};
+	static const char *const units[] = {"<a",    "<a href=", "<script>", "</script", "&",	   "<!--",
+					    "<!-->", "\"'<b",	 "--b",	     "{",	 "\\'e9a", "\\u1?"};
 	enum { N = 60000 };
 	char *text = arena_bytes(arena, N + 16);
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -208,8 +220,9 @@ static void test_hostile_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_line), cmocka_unit_test(test_lang), cmocka_unit_test(test_dates), cmocka_unit_test(test_mime_pieces),
-		cmocka_unit_test(test_html), cmocka_unit_test(test_rtf),  cmocka_unit_test(test_hostile_sizes),
+		cmocka_unit_test(test_line),	      cmocka_unit_test(test_lang), cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_mime_pieces),   cmocka_unit_test(test_html), cmocka_unit_test(test_rtf),
+		cmocka_unit_test(test_hostile_sizes),
 	};
 	return cmocka_run_group_tests_name("interwork-text", tests, setup, teardown);
 }
