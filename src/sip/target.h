@@ -22,8 +22,8 @@ struct sip_target_config {
 	struct slice federation;          /* service "_sipfederationtls._tcp": asked alone, TLS; empty for the normal way */
 	bool federation_fallback;         /* no such record: go on with the normal way */
 	bool ipv4, ipv6;                  /* families to look up; IPv6 first within one name */
-	uint64_t (*random)(void *arg, uint64_t below); /* uniform in [0, below); NULL: rand_below */
-	void *random_arg;
+	uint64_t (*draw)(void *arg, uint64_t below); /* uniform in [0, below); NULL: rand_below */
+	void *draw_arg;
 };
 
 struct sip_target_question {
@@ -43,7 +43,7 @@ struct sip_target_record {
 struct sip_target_entry {
 	enum sip_transport transport;
 	struct sockaddr_storage addr; /* with port */
-	struct slice host;            /* the name whose address this is (SRV target, or the URI's host), for TLS and the log */
+	struct slice host;            /* whose address it is (SRV target or the URI's host), for TLS and log; lives as long as the machine */
 };
 
 struct sip_target;
