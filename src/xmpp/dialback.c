@@ -53,8 +53,8 @@ void xmpp_dialback_key(char ret[XMPP_DIALBACK_KEY + 1], const struct xmpp_dialba
 	mem_free(text);
 }
 
-bool xmpp_dialback_check(const struct xmpp_dialback_secret *secret, struct slice receiving, struct slice originating, struct slice id,
-			 struct slice key)
+bool xmpp_dialback_check(const struct xmpp_dialback_secret *secret, struct slice receiving, struct slice originating,
+			 struct slice id, struct slice key)
 {
 	char want[XMPP_DIALBACK_KEY + 1];
 	key = slice_trim(key);

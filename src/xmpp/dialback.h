@@ -15,10 +15,10 @@ void xmpp_dialback_secret_init(struct xmpp_dialback_secret *ret, struct slice se
 /* A secret of this process alone, when none is configured (then no other node can answer for its streams). */
 void xmpp_dialback_secret_random(struct xmpp_dialback_secret *ret);
 
-/* The key by which `originating` (us) proves itself to `receiving` on the stream that `receiving` gave the identifier `id`. Domains prepared.
- * Lower case hex with a NUL. */
+/* The key by which `originating` (us) proves itself to `receiving` on the stream that `receiving` gave the identifier `id`.
+ * Domains prepared. Lower case hex with a NUL. */
 void xmpp_dialback_key(char ret[XMPP_DIALBACK_KEY + 1], const struct xmpp_dialback_secret *secret, struct slice receiving,
 		       struct slice originating, struct slice id);
 /* Whether `key`, as it came in a db:verify (white space around it is ignored), is the one we would have made. Constant time. */
-bool xmpp_dialback_check(const struct xmpp_dialback_secret *secret, struct slice receiving, struct slice originating, struct slice id,
-			 struct slice key);
+bool xmpp_dialback_check(const struct xmpp_dialback_secret *secret, struct slice receiving, struct slice originating,
+			 struct slice id, struct slice key);

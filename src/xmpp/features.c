@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stream features: one table of those that a receiver writes, one of those that an initiator reads (RFC 6120 4.3.2). A further feature is a further row. */
+/* Stream features: one table of those that a receiver writes, one of those that an initiator reads (RFC 6120 4.3.2). A further
+ * feature is a further row. */
 #include "xmpp/stream_int.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -11,10 +12,12 @@ bool features_offer_starttls(const struct xmpp_stream *s)
 	return !s->secured && !s->n_valid && s->policy.tls != XMPP_OFF;
 }
 
-/* Only to whom it will be granted: certificate valid for the domain that the header names (RFC 6120 6.3.4), and both domains known. */
+/* Only to whom it will be granted: certificate valid for the domain that the header names (RFC 6120 6.3.4), and both domains
+ * known. */
 bool features_offer_external(const struct xmpp_stream *s)
 {
-	return s->methods.external && stream_certificate_good(s) && !s->n_valid && !slice_empty(s->local) && !slice_empty(s->remote);
+	return s->methods.external && stream_certificate_good(s) && !s->n_valid && !slice_empty(s->local) &&
+	       !slice_empty(s->remote);
 }
 
 bool features_offer_dialback(const struct xmpp_stream *s)

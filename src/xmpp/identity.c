@@ -35,7 +35,8 @@ static bool srv_matches(struct slice name, struct slice domain)
 static bool addr_matches(struct arena *a, struct slice addr, struct slice domain)
 {
 	struct slice prepared, ascii;
-	return sane(addr) && xmpp_prep_domain(a, addr, &prepared) == 0 && xmpp_domain_ascii(a, prepared, &ascii) == 0 && slice_ieq(ascii, domain);
+	return sane(addr) && xmpp_prep_domain(a, addr, &prepared) == 0 && xmpp_domain_ascii(a, prepared, &ascii) == 0 &&
+	       slice_ieq(ascii, domain);
 }
 
 enum xmpp_identity xmpp_identity_match(const struct xmpp_cert_names *names, struct slice domain)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does a certificate prove an XMPP domain? (RFC 6120 13.7.1.2, RFC 6125 / 9525, XEP-0178.) Whether its chain is trusted is another question,
- * answered by whoever did the handshake. Pure, any thread. */
+/* Does a certificate prove an XMPP domain? (RFC 6120 13.7.1.2, RFC 6125 / 9525, XEP-0178.) Whether its chain is trusted is
+ * another question, answered by whoever did the handshake. Pure, any thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +19,8 @@ struct xmpp_cert_names {
 
 enum xmpp_identity { XMPP_IDENTITY_NONE, XMPP_IDENTITY_SRV, XMPP_IDENTITY_DNS, XMPP_IDENTITY_XMPP };
 
-/* How the names prove `domain` (prepared, U- or A-labels): SRVName first, then dNSName (exact, or with "*" as the whole left label standing
- * for exactly one label), then xmppAddr. XMPP_IDENTITY_NONE when they do not. */
+/* How the names prove `domain` (prepared, U- or A-labels): SRVName first, then dNSName (exact, or with "*" as the whole left
+ * label standing for exactly one label), then xmppAddr. XMPP_IDENTITY_NONE when they do not. */
 enum xmpp_identity xmpp_identity_match(const struct xmpp_cert_names *names, struct slice domain);
 /* "SRVName", "dNSName", "xmppAddr", "none". */
 const char *xmpp_identity_text(enum xmpp_identity id);

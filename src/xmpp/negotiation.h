@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which ways of proving a domain a pair of settings allows: the table of TLS x SASL x dialback as a function. Pure, any thread. */
+/* Which ways of proving a domain a pair of settings allows: the table of TLS x SASL x dialback as a function. Pure, any thread.
+ */
 #pragma once
 #include <stdbool.h>
 
@@ -15,8 +16,8 @@ struct xmpp_methods {
 	bool dialback_tcp; /* server dialback in the clear */
 };
 
-/* `lenient` gives the matrix of Lync Server 2013, where "SASL required" together with dialback still allows dialback as long as TLS is not
- * required too. Otherwise required means required: without EXTERNAL the stream fails. */
+/* `lenient` gives the matrix of Lync Server 2013, where "SASL required" together with dialback still allows dialback as long as
+ * TLS is not required too. Otherwise required means required: without EXTERNAL the stream fails. */
 struct xmpp_methods xmpp_negotiation_methods(enum xmpp_need tls, enum xmpp_need sasl, bool dialback, bool lenient);
 
 /* At least one method is left. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SASL EXTERNAL between servers (RFC 6120 6, XEP-0178, RFC 4422 appendix A): the little of SASL that server-to-server streams use. Pure, any thread. */
+/* SASL EXTERNAL between servers (RFC 6120 6, XEP-0178, RFC 4422 appendix A): the little of SASL that server-to-server streams
+ * use. Pure, any thread. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -24,7 +25,8 @@ enum xmpp_sasl {
 const char *xmpp_sasl_name(enum xmpp_sasl c);
 enum xmpp_sasl xmpp_sasl_parse(struct slice name);
 
-/* Judges the initial response of EXTERNAL: nothing, "=" or the base64 of the stream's own `from` (prepared). Anything else is refused. */
+/* Judges the initial response of EXTERNAL: nothing, "=" or the base64 of the stream's own `from` (prepared). Anything else is
+ * refused. */
 enum xmpp_sasl xmpp_sasl_check_authzid(struct arena *scratch, struct slice response, struct slice from);
 
 /* <auth/> with the authorization identity (old peers want it), <success/>, <failure/> with an optional text. */

@@ -38,7 +38,8 @@ static void put_sorted(struct buf *b, struct slice *s, size_t n)
 	}
 }
 
-void xmpp_caps_ver(char ret[XMPP_CAPS_VER + 1], const struct xmpp_identity_info *ids, size_t n_ids, const struct slice *features, size_t n_features)
+void xmpp_caps_ver(char ret[XMPP_CAPS_VER + 1], const struct xmpp_identity_info *ids, size_t n_ids, const struct slice *features,
+		   size_t n_features)
 {
 	struct slice list[CAPS_MAX];
 	struct arena *a = arena_new(CAPS_TEXT);
@@ -47,7 +48,8 @@ void xmpp_caps_ver(char ret[XMPP_CAPS_VER + 1], const struct xmpp_identity_info 
 	n_ids = n_ids < CAPS_MAX ? n_ids : CAPS_MAX;
 	n_features = n_features < CAPS_MAX ? n_features : CAPS_MAX;
 	for (size_t i = 0; i < n_ids; i++)
-		list[i] = arena_printf(a, "%.*s/%.*s/%.*s/%.*s", SFMT(ids[i].category), SFMT(ids[i].type), SFMT(ids[i].lang), SFMT(ids[i].name));
+		list[i] = arena_printf(a, "%.*s/%.*s/%.*s/%.*s", SFMT(ids[i].category), SFMT(ids[i].type), SFMT(ids[i].lang),
+				       SFMT(ids[i].name));
 	put_sorted(&text, list, n_ids);
 	for (size_t i = 0; i < n_features; i++)
 		list[i] = features[i];
@@ -223,8 +225,10 @@ static struct xml_node *answer_info(const struct request *r)
 		xml_set(r->a, query, S("node"), node);
 	switch (r->target) {
 	case DOMAIN:
-		add_identity(r, query, &(struct xmpp_identity_info){.category = S("gateway"), .type = S("simple"), .name = r->s->name});
-		add_identity(r, query, &(struct xmpp_identity_info){.category = S("server"), .type = S("im"), .name = r->s->name});
+		add_identity(r, query,
+			     &(struct xmpp_identity_info){.category = S("gateway"), .type = S("simple"), .name = r->s->name});
+		add_identity(r, query,
+			     &(struct xmpp_identity_info){.category = S("server"), .type = S("im"), .name = r->s->name});
 		n = domain_features(r->s, f);
 		break;
 	case ACCOUNT:
@@ -312,8 +316,8 @@ static const struct {
 	{"pubsub", "http://jabber.org/protocol/pubsub", answer_pubsub},
 };
 
-struct xml_node *xmpp_service_answer(const struct xmpp_service *s, struct arena *a, const struct xml_node *iq, const struct xmpp_jid *to,
-				     const struct xmpp_service_contact *contact)
+struct xml_node *xmpp_service_answer(const struct xmpp_service *s, struct arena *a, const struct xml_node *iq,
+				     const struct xmpp_jid *to, const struct xmpp_service_contact *contact)
 {
 	struct slice type = xml_attr(iq, S("type"));
 	struct request r = {.s = s, .a = a, .iq = iq, .payload = stanza_payload(iq), .set = slice_eq(type, S("set"))};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a gateway answers by itself: service discovery, entity capabilities, ping, version, vCard, and "service-unavailable" for all other
- * requests, at once and always (RFC 6120 8.2.3, XEP-0030, 0115, 0199, 0092, 0054, 0157). Replies are built in the arena. Pure, any thread. */
+/* What a gateway answers by itself: service discovery, entity capabilities, ping, version, vCard, and "service-unavailable" for
+ * all other requests, at once and always (RFC 6120 8.2.3, XEP-0030, 0115, 0199, 0092, 0054, 0157). Replies are built in the
+ * arena. Pure, any thread. */
 #pragma once
 #include "xmpp/jid.h"
 #include "xmpp/xml.h"
@@ -11,9 +12,10 @@ struct xmpp_identity_info { /* of XEP-0030 */
 
 enum { XMPP_CAPS_VER = 28 }; /* base64 of SHA-1 */
 
-/* The verification string of XEP-0115 5.1, hashed; NUL-terminated. Order of the input does not matter, duplicates count once. At most 64 of each
- * (the rest is ignored). */
-void xmpp_caps_ver(char ret[XMPP_CAPS_VER + 1], const struct xmpp_identity_info *ids, size_t n_ids, const struct slice *features, size_t n_features);
+/* The verification string of XEP-0115 5.1, hashed; NUL-terminated. Order of the input does not matter, duplicates count once. At
+ * most 64 of each (the rest is ignored). */
+void xmpp_caps_ver(char ret[XMPP_CAPS_VER + 1], const struct xmpp_identity_info *ids, size_t n_ids, const struct slice *features,
+		   size_t n_features);
 
 enum { /* what contacts can do beyond the minimum; decides their features and so their caps */
 	XMPP_CONTACT_CHATSTATES = 1, /* XEP-0085 */
@@ -44,7 +46,8 @@ struct xmpp_service_contact {
 	struct slice email, org, title; /* empty: not shown */
 };
 
-/* The reply to an iq of type get or set addressed to `to`: our domain (local part empty; `contact` is not looked at), a contact's bare or full address.
- * NULL when no reply is owed (result, error) or the arena is exhausted. An iq without id or with an unknown type gets bad-request. */
-struct xml_node *xmpp_service_answer(const struct xmpp_service *s, struct arena *a, const struct xml_node *iq, const struct xmpp_jid *to,
-				     const struct xmpp_service_contact *contact);
+/* The reply to an iq of type get or set addressed to `to`: our domain (local part empty; `contact` is not looked at), a contact's
+ * bare or full address. NULL when no reply is owed (result, error) or the arena is exhausted. An iq without id or with an unknown
+ * type gets bad-request. */
+struct xml_node *xmpp_service_answer(const struct xmpp_service *s, struct arena *a, const struct xml_node *iq,
+				     const struct xmpp_jid *to, const struct xmpp_service_contact *contact);

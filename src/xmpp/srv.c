@@ -11,8 +11,8 @@ static bool absent(const struct xmpp_srv *r)
 	return slice_empty(without_dot(r->target));
 }
 
-/* Picks among the left records of one priority with probability by weight (RFC 2782: records of weight 0 stand first in the running sum, so
- * they keep a small chance). `left` marks what is not taken yet. */
+/* Picks among the left records of one priority with probability by weight (RFC 2782: records of weight 0 stand first in the
+ * running sum, so they keep a small chance). `left` marks what is not taken yet. */
 static size_t pick(const struct xmpp_srv *r, const bool *left, size_t n, uint16_t priority, xmpp_random *draw)
 {
 	uint64_t total = 0, sum = 0;
@@ -33,11 +33,12 @@ static size_t pick(const struct xmpp_srv *r, const bool *left, size_t n, uint16_
 	return last;
 }
 
-int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records, size_t n,
-		     xmpp_random *draw, struct entente_err *err)
+int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records,
+		     size_t n, xmpp_random *draw, struct entente_err *err)
 {
 	if (status == XMPP_DNS_BOGUS)
-		return err_set(err, ENTENTE_EAUTH, REASON_XMPP_DNS, "the DNS answer for _xmpp-server._tcp.%.*s fails DNSSEC validation", SFMT(domain));
+		return err_set(err, ENTENTE_EAUTH, REASON_XMPP_DNS,
+			       "the DNS answer for _xmpp-server._tcp.%.*s fails DNSSEC validation", SFMT(domain));
 	struct xmpp_targets out = {.n = 0};
 	if (status != XMPP_DNS_FOUND || n == 0) {
 		out.t[out.n++] = (struct xmpp_target){.host = without_dot(domain), .port = XMPP_PORT, .fallback = true};
@@ -65,7 +66,8 @@ int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dn
 	}
 	if (m == 0)
 		return err_set(err, ENTENTE_ENOTFOUND, REASON_XMPP_DNS,
-			       gone ? "DNS says that %.*s has no XMPP server (SRV target \".\")" : "no usable SRV record for _xmpp-server._tcp.%.*s",
+			       gone ? "DNS says that %.*s has no XMPP server (SRV target \".\")"
+				    : "no usable SRV record for _xmpp-server._tcp.%.*s",
 			       SFMT(domain));
 	for (size_t i = 0; i < m; i++)
 		left[i] = true;

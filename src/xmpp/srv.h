@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where to connect for a domain (RFC 6120 3.2, RFC 2782): DNS answers in, an ordered list of host names and ports out. No look-ups here. */
+/* Where to connect for a domain (RFC 6120 3.2, RFC 2782): DNS answers in, an ordered list of host names and ports out. No
+ * look-ups here. */
 #pragma once
 #include <stdint.h>
 #include "base/err.h"
@@ -35,8 +36,8 @@ struct xmpp_targets {
 /* Uniform in [0, n), n > 0; rand_below fits. */
 typedef uint64_t xmpp_random(uint64_t n);
 
-/* Fills *ret with at least one target: by priority, by weight at random within a priority. The domain itself (port 5269) only when there is no SRV
- * answer at all. ENTENTE_ENOTFOUND, err XMPP_DNS: the domain says that it has no XMPP server (target "."), or no record is usable.
- * ENTENTE_EAUTH, err XMPP_DNS: the answer is bogus. Any thread if `draw` allows. */
-int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records, size_t n,
-		     xmpp_random *draw, struct entente_err *err);
+/* Fills *ret with at least one target: by priority, by weight at random within a priority. The domain itself (port 5269) only
+ * when there is no SRV answer at all. ENTENTE_ENOTFOUND, err XMPP_DNS: the domain says that it has no XMPP server (target "."),
+ * or no record is usable. ENTENTE_EAUTH, err XMPP_DNS: the answer is bogus. Any thread if `draw` allows. */
+int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records,
+		     size_t n, xmpp_random *draw, struct entente_err *err);

@@ -3,62 +3,12 @@
 
 #include <stdio.h>
 
-#include "base/enc.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "xmpp/error.h"
 
-enum { OUT_LIMIT = 16 << 20, OUT_KEEP = 8192, ID_LEN = 24, PEER_TEXT = 160 };
+enum { OUT_LIMIT = 16 << 20, ID_LEN = 24 };
 
 static const struct xml_stream_ops xml_ops;
-
-/* ---- names */
-
-const char *xmpp_proof_text(enum xmpp_proof p)
-{
-	static const char *const text[] = {"external", "dialback", "certificate"};
-	return text[p];
-}
-
-const char *xmpp_stream_state_text(enum xmpp_stream_state st)
-{
-	static const char *const text[] = {"new", "header", "features", "starttls", "tls", "negotiation", "sasl", "dialback", "verify",
-					   "open", "closing", "closed"};
-	return text[st];
-}
-
-/* ---- the proven peer */
-
-struct slice xmpp_peer_local(const struct xmpp_peer *p)
-{
-	return p->local;
-}
-
-struct slice xmpp_peer_remote(const struct xmpp_peer *p)
-{
-	return p->remote;
-}
-
-enum xmpp_proof xmpp_peer_proof(const struct xmpp_peer *p)
-{
-	return p->proof;
-}
-
-bool xmpp_peer_encrypted(const struct xmpp_peer *p)
-{
-	return p->encrypted;
-}
-
-const struct xmpp_peer *xmpp_peer_copy(struct arena *a, const struct xmpp_peer *p)
-{
-	struct xmpp_peer *c = ARENA_NEW(a, struct xmpp_peer);
-	if (!c)
-		return NULL;
-	*c = *p;
-	c->local = arena_dup(a, p->local);
-	c->remote = arena_dup(a, p->remote);
-	return c->local.p && c->remote.p ? c : NULL;
-}
 
 /* ---- small helpers */
 
@@ -104,17 +54,6 @@ void stream_attr(struct buf *b, const char *name, struct slice value)
 	buf_putc(b, '\'');
 }
 
-void stream_certificate_text(const struct xmpp_stream *s, char *ret, size_t size)
-{
-	if (!s->tls.certificate)
-		snprintf(ret, size, "%.*s presented no certificate", SFMT(s->remote));
-	else if (!s->tls.trusted)
-		snprintf(ret, size, "the certificate of %.*s is not trusted: %.*s", SFMT(s->remote),
-			 SFMT(slice_empty(s->tls.why) ? S("no valid chain") : s->tls.why));
-	else
-		snprintf(ret, size, "the certificate is not valid for the name %.*s", SFMT(s->remote));
-}
-
 /* ---- parser */
 
 static struct xml_limits limits_of(const struct xmpp_stream *s)
@@ -137,7 +76,7 @@ static void new_parser(struct xmpp_stream *s)
 
 void stream_restart(struct xmpp_stream *s)
 {
-	s->header_sent = s->header_seen = s->legacy = s->peer_db = false;
+	s->header_sent = s->legacy = s->peer_db = false;
 	s->features = 0;
 	s->peer_max_stanza = 0;
 	stream_set(&s->id, SLICE_NONE);
@@ -199,7 +138,7 @@ static void flush(struct xmpp_stream *s)
 	s->out = s->writing;
 	s->writing = full;
 	send_now(s, buf_slice(&s->writing));
-	buf_shrink(&s->writing, OUT_KEEP);
+	buf_shrink(&s->writing, 0); /* idle streams hold no buffers; stanzas pass through without one */
 }
 
 void stream_leave(struct xmpp_stream *s)
@@ -252,116 +191,6 @@ void stream_judge(struct xmpp_stream *s)
 	s->methods = xmpp_negotiation_methods(s->policy.tls, s->policy.sasl, s->policy.dialback, s->policy.lenient);
 }
 
-/* Our closing tag, and patience for the peer's, where that makes sense. */
-static void part(struct xmpp_stream *s)
-{
-	bool mute = s->state == XMPP_STREAM_TLS || !s->header_sent;
-	if (!mute)
-		buf_puts(&s->out, "</stream:stream>");
-	s->state = XMPP_STREAM_CLOSING;
-	s->fault_told = true;
-	timer_cancel(s->cfg->timers, &s->setup);
-	timer_cancel(s->cfg->timers, &s->beat);
-	if (mute || s->peer_closed)
-		s->want_close = true;
-	else
-		timer_arm(s->cfg->timers, &s->patience, s->cfg->close_ms);
-}
-
-void stream_finish(struct xmpp_stream *s)
-{
-	static const struct entente_err closed = {.code = ENTENTE_ECLOSED, .reason = REASON_XMPP_STREAM_ERROR, .text = "the stream was closed"};
-	if (s->state >= XMPP_STREAM_CLOSING)
-		return;
-	part(s);
-	dialback_settle(s, &closed);
-}
-
-static void write_error(struct xmpp_stream *s, const char *condition, bool too_big, struct slice text)
-{
-	if (s->state == XMPP_STREAM_TLS)
-		return;
-	if (!s->header_sent)
-		stream_write_header(s);
-	buf_printf(&s->out, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", condition);
-	if (!slice_empty(text)) {
-		buf_puts(&s->out, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>");
-		xml_escape(&s->out, text);
-		buf_puts(&s->out, "</text>");
-	}
-	if (too_big)
-		buf_puts(&s->out, "<stanza-too-big xmlns='urn:xmpp:errors'/>");
-	buf_puts(&s->out, "</stream:error>");
-}
-
-static void fail_with(struct xmpp_stream *s, const struct xmpp_failure *f)
-{
-	bool tell = !s->fault_told;
-	s->discard = true;
-	part(s);
-	dialback_settle(s, &f->err);
-	if (tell)
-		TELL(s, failed, f);
-}
-
-void stream_fail(struct xmpp_stream *s, const char *condition, int code, enum reason reason, enum xmpp_side fault, const char *fmt, ...)
-{
-	if (s->state >= XMPP_STREAM_CLOSING) {
-		/* It was going to end anyway: do not wait for politeness. */
-		s->want_close = s->state == XMPP_STREAM_CLOSING;
-		return;
-	}
-	struct xmpp_failure f = {.stage = xmpp_stream_state_text(s->state), .fault = fault, .condition = slice_str(condition)};
-	va_list ap;
-	va_start(ap, fmt);
-	f.err.code = code;
-	f.err.reason = reason;
-	vsnprintf(f.err.text, sizeof f.err.text, fmt, ap);
-	va_end(ap);
-	f.text = slice_str(f.err.text);
-	if (condition)
-		write_error(s, condition, reason == REASON_LIMIT_SIZE, f.text);
-	fail_with(s, &f);
-}
-
-void stream_refuse_tls(struct xmpp_stream *s)
-{
-	buf_puts(&s->out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-	stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_TLS, XMPP_SIDE_REMOTE, "%.*s asked for TLS, which is not offered to it", SFMT(s->remote));
-}
-
-/* Whom a stream error of the peer blames (RFC 6120 4.9.3). */
-static enum xmpp_side blamed(struct slice condition)
-{
-	static const char *const ours[] = {"bad-format", "bad-namespace-prefix", "improper-addressing", "invalid-from", "invalid-namespace",
-					   "invalid-xml", "not-authorized", "not-well-formed", "policy-violation", "restricted-xml",
-					   "unsupported-encoding", "unsupported-feature", "unsupported-stanza-type", "unsupported-version"};
-	static const char *const theirs[] = {"host-gone", "host-unknown", "internal-server-error", "remote-connection-failed", "reset",
-					     "resource-constraint", "system-shutdown"};
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		if (slice_eq(condition, slice_str(ours[i])))
-			return XMPP_SIDE_LOCAL;
-	for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
-		if (slice_eq(condition, slice_str(theirs[i])))
-			return XMPP_SIDE_REMOTE;
-	return XMPP_SIDE_NONE;
-}
-
-static void error_received(struct xmpp_stream *s, const struct xml_node *el, struct arena *a)
-{
-	struct xmpp_error e;
-	xmpp_stream_error_read(a, el, &e);
-	struct slice text = utf8_first(e.text, PEER_TEXT);
-	struct xmpp_failure f = {.stage = xmpp_stream_state_text(s->state), .condition = e.condition, .text = text, .received = true,
-				 .fault = blamed(e.condition)};
-	bool auth = s->state < XMPP_STREAM_OPEN && slice_eq(e.condition, S("not-authorized"));
-	err_set(&f.err, auth ? ENTENTE_EAUTH : ENTENTE_ECLOSED, auth ? REASON_XMPP_AUTH : REASON_XMPP_STREAM_ERROR,
-		"%.*s ended the stream: %.*s%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(e.condition),
-		slice_empty(text) ? "" : ": ", SFMT(text));
-	s->peer_closed = true; /* it closes after an error, whether it says so or not */
-	fail_with(s, &f);
-}
-
 /* ---- the parser's callbacks */
 
 /* Major version 1 or later; none means a server of before RFC 3920. */
@@ -389,12 +218,14 @@ bool stream_check_header(struct xmpp_stream *s, const struct xml_node *header, s
 		condition = "invalid-namespace";
 	if (condition) {
 		stream_fail(s, condition, ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE,
-			    "this is not a stream between XMPP servers: <%.*s/> in %.*s, default namespace %.*s", SFMT(slice_first(header->name, 40)),
-			    SFMT(slice_first(header->ns, 60)), SFMT(slice_first(default_ns, 60)));
+			    "this is not a stream between XMPP servers: <%.*s/> in %.*s, default namespace %.*s",
+			    SFMT(slice_first(header->name, 40)), SFMT(slice_first(header->ns, 60)),
+			    SFMT(slice_first(default_ns, 60)));
 		return false;
 	}
 	if (!read_version(s, xml_attr(header, S("version")))) {
-		stream_fail(s, "unsupported-version", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE, "the version of the stream is not a version");
+		stream_fail(s, "unsupported-version", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE,
+			    "the version of the stream is not a version");
 		return false;
 	}
 	s->peer_db = slice_eq(xml_attr_ns(header, XML_NS_XMLNS, S("db")), XMPP_NS_DIALBACK);
@@ -404,9 +235,8 @@ bool stream_check_header(struct xmpp_stream *s, const struct xml_node *header, s
 static void on_open(void *arg, const struct xml_node *header, struct slice default_ns)
 {
 	struct xmpp_stream *s = arg;
-	if (s->discard || s->freed)
+	if (s->state != XMPP_STREAM_HEADER || s->freed) /* closed meanwhile */
 		return;
-	s->header_seen = true;
 	if (!stream_check_header(s, header, default_ns))
 		return;
 	if (s->initiator)
@@ -421,7 +251,7 @@ static void on_element(void *arg, struct xml_node *el, struct arena *a)
 	if (s->discard || s->freed) {
 		arena_release(s->cfg->pool, a);
 	} else if (slice_eq(el->ns, XMPP_NS_STREAM) && slice_eq(el->name, S("error"))) {
-		error_received(s, el, a);
+		stream_error_received(s, el, a);
 		arena_release(s->cfg->pool, a);
 	} else if (s->initiator) {
 		stream_out_element(s, el, a);
@@ -440,8 +270,9 @@ static void on_close(void *arg)
 	if (s->state == XMPP_STREAM_CLOSING)
 		s->want_close = true;
 	else if (s->initiator && s->state != XMPP_STREAM_OPEN && s->state != XMPP_STREAM_VERIFY)
-		stream_fail(s, NULL, ENTENTE_ECLOSED, REASON_XMPP_STREAM_ERROR, XMPP_SIDE_REMOTE, "%.*s closed the stream during %s without saying why",
-			    SFMT(s->remote), xmpp_stream_state_text(s->state));
+		stream_fail(s, NULL, ENTENTE_ECLOSED, REASON_XMPP_STREAM_ERROR, XMPP_SIDE_REMOTE,
+			    "%.*s closed the stream during %s without saying why", SFMT(s->remote),
+			    xmpp_stream_state_text(s->state));
 	else
 		stream_finish(s);
 }
@@ -459,7 +290,8 @@ static void parser_failed(struct xmpp_stream *s, enum xml_fault fault, const str
 		[XML_FAULT_BAD_FORMAT] = "bad-format",
 	};
 	if (fault == XML_FAULT_TOO_BIG)
-		stream_fail(s, condition[fault], ENTENTE_ELIMIT, REASON_LIMIT_SIZE, XMPP_SIDE_REMOTE, "%s (limit %zu octets)", err->text, limits_of(s).max_bytes);
+		stream_fail(s, condition[fault], ENTENTE_ELIMIT, REASON_LIMIT_SIZE, XMPP_SIDE_REMOTE, "%s (limit %zu octets)",
+			    err->text, limits_of(s).max_bytes);
 	else
 		stream_fail(s, condition[fault], ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE, "%s", err->text);
 }
@@ -471,15 +303,22 @@ static void on_setup(struct timer *t, uint64_t now)
 	struct xmpp_stream *s = CONTAINER_OF(t, struct xmpp_stream, setup);
 	(void)now;
 	stream_enter(s);
-	if (s->state == XMPP_STREAM_VERIFY || s->answered)
+	if (!s->initiator && s->n_pending && !s->extended) {
+		s->extended = true; /* once: the answer to a question of ours may still come */
+		timer_arm(s->cfg->timers, &s->setup, s->cfg->dialback_ms);
+	} else if (s->state == XMPP_STREAM_VERIFY || s->answered) {
 		stream_finish(s); /* a stream that only asked or answered has done its work */
-	else if (s->state == XMPP_STREAM_TLS)
-		stream_fail(s, NULL, ENTENTE_ETIMEOUT, REASON_XMPP_TLS, XMPP_SIDE_REMOTE, "the TLS handshake with %.*s did not end in time", SFMT(s->remote));
-	else if (s->initiator)
+	} else if (s->state == XMPP_STREAM_TLS) {
+		stream_fail(s, NULL, ENTENTE_ETIMEOUT, REASON_XMPP_TLS, XMPP_SIDE_REMOTE,
+			    "the TLS handshake with %.*s did not end in time", SFMT(s->remote));
+	} else if (s->initiator) {
 		stream_fail(s, "connection-timeout", ENTENTE_ETIMEOUT, REASON_XMPP_UNREACHABLE, XMPP_SIDE_REMOTE,
-			    "%.*s did not answer within %u s (waiting for: %s)", SFMT(s->remote), s->cfg->setup_ms / 1000, xmpp_stream_state_text(s->state));
-	else
-		stream_fail(s, "connection-timeout", ENTENTE_ETIMEOUT, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE, "not authenticated within %u s", s->cfg->auth_ms / 1000);
+			    "%.*s did not answer within %u s (waiting for: %s)", SFMT(s->remote), s->cfg->setup_ms / 1000,
+			    xmpp_stream_state_text(s->state));
+	} else {
+		stream_fail(s, "connection-timeout", ENTENTE_ETIMEOUT, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
+			    "not authenticated within %u s", s->cfg->auth_ms / 1000);
+	}
 	stream_leave(s);
 }
 
@@ -589,11 +428,11 @@ void xmpp_stream_start(struct xmpp_stream *s)
 	if (s->initiator) {
 		stream_judge(s);
 		if (!s->policy.partner || !s->policy.local_ours || s->policy.remote_ours)
-			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL, "no stream from %.*s to %.*s is allowed",
-				    SFMT(s->local), SFMT(s->remote));
+			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
+				    "no stream from %.*s to %.*s is allowed", SFMT(s->local), SFMT(s->remote));
 		else if (!xmpp_negotiation_possible(s->methods))
-			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL, "the settings for %.*s leave no method of authentication",
-				    SFMT(s->remote));
+			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL,
+				    "the settings for %.*s leave no method of authentication", SFMT(s->remote));
 		else
 			stream_write_header(s);
 	}
@@ -630,53 +469,12 @@ void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes)
 	stream_leave(s);
 }
 
-static void *copy_names(struct slice **at, char **text, const struct slice *src, size_t n)
-{
-	struct slice *list = *at;
-	for (size_t i = 0; i < n; i++) {
-		list[i] = slice_of(*text, src[i].len);
-		if (src[i].len)
-			memcpy(*text, src[i].p, src[i].len);
-		*text += src[i].len;
-	}
-	*at += n;
-	return list;
-}
-
-static size_t names_len(const struct slice *src, size_t n)
-{
-	size_t sum = 0;
-	for (size_t i = 0; i < n; i++)
-		sum += src[i].len;
-	return sum;
-}
-
-static void copy_tls(struct xmpp_stream *s, const struct xmpp_tls_info *info)
-{
-	const struct xmpp_cert_names *c = &info->names;
-	const struct slice texts[] = {info->protocol, info->cipher, info->why};
-	size_t n = 3 + c->n_dns + c->n_srv + c->n_xmpp;
-	size_t len = names_len(texts, 3) + names_len(c->dns, c->n_dns) + names_len(c->srv, c->n_srv) + names_len(c->xmpp, c->n_xmpp);
-	mem_free(s->tls_block);
-	s->tls_block = mem_calloc(1, n * sizeof(struct slice) + len + 1);
-	struct slice *at = s->tls_block;
-	char *text = (char *)(at + n);
-	s->tls = *info;
-	const struct slice *own = copy_names(&at, &text, texts, 3);
-	s->tls.protocol = own[0];
-	s->tls.cipher = own[1];
-	s->tls.why = own[2];
-	s->tls.names.dns = copy_names(&at, &text, c->dns, c->n_dns);
-	s->tls.names.srv = copy_names(&at, &text, c->srv, c->n_srv);
-	s->tls.names.xmpp = copy_names(&at, &text, c->xmpp, c->n_xmpp);
-}
-
 void xmpp_stream_tls_up(struct xmpp_stream *s, const struct xmpp_tls_info *info)
 {
 	if (s->state != XMPP_STREAM_TLS)
 		return;
 	stream_enter(s);
-	copy_tls(s, info);
+	stream_keep_tls(s, info);
 	s->secured = true;
 	s->state = XMPP_STREAM_HEADER;
 	if (!slice_empty(s->remote))
@@ -695,27 +493,6 @@ void xmpp_stream_tls_failed(struct xmpp_stream *s, struct slice why)
 	stream_enter(s);
 	stream_fail(s, NULL, ENTENTE_ETLS, REASON_XMPP_TLS, XMPP_SIDE_NONE, "the TLS handshake with %.*s failed: %.*s",
 		    SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(why));
-	stream_leave(s);
-}
-
-void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why)
-{
-	if (s->state == XMPP_STREAM_CLOSED)
-		return;
-	stream_enter(s);
-	const char *stage = xmpp_stream_state_text(s->state);
-	s->header_sent = false; /* nothing can be written any more */
-	if (s->state == XMPP_STREAM_CLOSING)
-		s->want_close = true;
-	else if (s->state == XMPP_STREAM_NEW || (s->verify_only && !s->n_questions && s->state == XMPP_STREAM_VERIFY) || (!s->n_valid && s->answered))
-		stream_finish(s);
-	else if (s->state == XMPP_STREAM_TLS)
-		stream_fail(s, NULL, ENTENTE_ETLS, REASON_XMPP_TLS, XMPP_SIDE_NONE, "%.*s ended the connection during the TLS handshake%s%.*s",
-			    SFMT(s->remote), slice_empty(why) ? "" : ": ", SFMT(why));
-	else
-		stream_fail(s, NULL, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, XMPP_SIDE_REMOTE, "%.*s ended the connection (%s)%s%.*s",
-			    SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), stage, slice_empty(why) ? "" : ": ", SFMT(why));
-	buf_clear(&s->out);
 	stream_leave(s);
 }
 
@@ -738,35 +515,4 @@ int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza)
 		buf_put(&s->out, stanza);
 	stream_leave(s);
 	return 0;
-}
-
-void xmpp_stream_close(struct xmpp_stream *s)
-{
-	stream_enter(s);
-	stream_finish(s);
-	stream_leave(s);
-}
-
-void xmpp_stream_close_error(struct xmpp_stream *s, const char *condition, struct slice text)
-{
-	stream_enter(s);
-	if (s->state < XMPP_STREAM_CLOSING && s->state != XMPP_STREAM_NEW)
-		write_error(s, condition, false, text);
-	stream_finish(s);
-	stream_leave(s);
-}
-
-void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
-{
-	struct slice why = s->tls.why;
-	if (s->secured && s->tls.trusted)
-		why = s->identity == XMPP_IDENTITY_NONE ? S("the domain is not among its names") : SLICE_NONE;
-	*ret = (struct xmpp_stream_info){
-		.initiator = s->initiator, .verify_only = s->verify_only, .state = s->state, .local = s->local, .remote = s->remote, .id = s->id,
-		.tls = s->secured, .tls_protocol = s->tls.protocol, .tls_cipher = s->tls.cipher, .certificate_trusted = s->tls.trusted,
-		.identity = s->identity, .certificate_why = why, .pairs = s->n_valid, .stanzas_in = s->stanzas_in,
-		.stanzas_out = s->stanzas_out, .bytes_in = s->bytes_in, .bytes_out = s->bytes_out, .started = s->started, .opened = s->opened,
-		.peer_max_stanza = s->peer_max_stanza, .peer_dialback = (s->features & FEATURE_DIALBACK) || (s->legacy && s->peer_db),
-		.peer_dialback_errors = (s->features & FEATURE_DIALBACK_ERRORS) != 0,
-	};
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0478) without I/O: bytes, TLS facts, time and answers come in by
- * function calls, everything else goes out through struct xmpp_stream_ops.
+/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0478) without I/O: bytes, TLS facts, time
+ * and answers come in by function calls, everything else goes out through struct xmpp_stream_ops.
  *
- * A stream carries stanzas in one direction: a receiver (the other side connected) delivers them, an initiator (we connected) sends them. It serves one or
- * more pairs of a local and a remote domain; each pair is proven by itself. Nothing reaches stanza() without a proven pair, handed on as a struct
- * xmpp_peer, which only this engine can make.
+ * A stream carries stanzas in one direction: a receiver (the other side connected) delivers them, an initiator (we connected)
+ * sends them. It serves one or more pairs of a local and a remote domain; each pair is proven by itself. Nothing reaches stanza()
+ * without a proven pair, handed on as a struct xmpp_peer, which only this engine can make.
  *
- * The owner: makes the connection, starts the stream, feeds it, does TLS when asked, finds out what the authoritative server says when asked, and frees
- * the stream after close(). One thread; timers of the configuration's queue. Every function but xmpp_stream_input may be called from inside any
- * callback, xmpp_stream_free included (no callback follows it). Domains given to and by the engine are prepared (xmpp/jid.h). Slices in callbacks are valid during the call only.
+ * The owner: makes the connection, starts the stream, feeds it, does TLS when asked, finds out what the authoritative server says
+ * when asked, and frees the stream after close(). One thread; timers of the configuration's queue. Every function but
+ * xmpp_stream_input may be called from inside any callback, xmpp_stream_free included (no callback follows it). Domains given to
+ * and by the engine are prepared (xmpp/jid.h). Slices in callbacks are valid during the call only.
  *
  * After authentication an element in and a stanza out allocate nothing but the element's arena. */
 #pragma once
@@ -125,13 +126,15 @@ struct xmpp_stanza {
 };
 
 struct xmpp_stream_ops {
-	/* The rules. `local` or `remote` may be empty when the peer did not name itself or us yet: then give the loosest rules that any partner has
-	 * (partner true, local_ours true); the decision is made again with names before anything is granted. */
+	/* The rules. `local` or `remote` may be empty when the peer did not name itself or us yet: then give the loosest rules
+	 * that any partner has (partner true, local_ours true); the decision is made again with names before anything is granted.
+	 */
 	struct xmpp_stream_policy (*policy)(void *arg, struct slice local, struct slice remote);
 	/* Send. Gathered: a header and its features come in one piece. */
 	void (*write)(void *arg, struct slice bytes);
-	/* Send what was written, then start TLS (as server when receiver, as client when initiator, server name = remote domain); then call
-	 * xmpp_stream_tls_up or _failed. Octets of the peer that were read together with what asked for TLS are dropped by the engine. */
+	/* Send what was written, then start TLS (as server when receiver, as client when initiator, server name = remote domain);
+	 * then call xmpp_stream_tls_up or _failed. Octets of the peer that were read together with what asked for TLS are dropped
+	 * by the engine. */
 	void (*start_tls)(void *arg);
 	/* Send what was written, then end the connection. Exactly once, the last callback. */
 	void (*close)(void *arg);
@@ -141,13 +144,15 @@ struct xmpp_stream_ops {
 	void (*pair_failed)(void *arg, struct slice local, struct slice remote, const struct entente_err *err);
 	/* Receiver: a stanza. Ownership of the arena passes. */
 	void (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* Receiver: a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from" or "to"). One user's odd
-	 * resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in the peer. Ownership of the arena passes. */
+	/* Receiver: a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from" or
+	 * "to"). One user's odd resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in the
+	 * peer. Ownership of the arena passes. */
 	void (*misaddressed)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which);
-	/* Receiver: ask the authoritative server of v->remote (xmpp_stream_verify on a stream to it, never on this one), then call
-	 * xmpp_stream_verify_done. */
+	/* Receiver: ask the authoritative server of v->remote (xmpp_stream_verify on a stream to it, never on this one), then
+	 * call xmpp_stream_verify_done. */
 	void (*verify)(void *arg, const struct xmpp_verify *v);
-	/* Initiator: the answer to xmpp_stream_verify; condition is why it is undecided ("remote-server-timeout"). v->key is empty. */
+	/* Initiator: the answer to xmpp_stream_verify; condition is why it is undecided ("remote-server-timeout"). v->key is
+	 * empty. */
 	void (*verified)(void *arg, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
 	/* The stream failed. At most once, before close(); a clean end has none. What was not sent yet must bounce. */
 	void (*failed)(void *arg, const struct xmpp_failure *f);
@@ -167,28 +172,32 @@ struct xmpp_stream *xmpp_stream_free(struct xmpp_stream *s);
 /* The connection is there. */
 void xmpp_stream_start(struct xmpp_stream *s);
 void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes);
-/* The handshake that start_tls() asked for. Also a certificate that is missing, untrusted or for another name comes by tls_up: whether it is needed is
- * decided here. */
+/* The handshake that start_tls() asked for. Also a certificate that is missing, untrusted or for another name comes by tls_up:
+ * whether it is needed is decided here. */
 void xmpp_stream_tls_up(struct xmpp_stream *s, const struct xmpp_tls_info *info);
 void xmpp_stream_tls_failed(struct xmpp_stream *s, struct slice why);
 /* The connection is gone (`why` empty: the peer ended it orderly). */
 void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why);
 
-/* One stanza, ready as bytes in the jabber:server namespace. ENTENTE_EAGAIN: no pair is proven yet; ENTENTE_ECLOSED: too late; ENTENTE_ELIMIT: larger than
- * the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver does not send. The owner asks xmpp_stream_peer for the pair first. */
+/* One stanza, ready as bytes in the jabber:server namespace. ENTENTE_EAGAIN: no pair is proven yet; ENTENTE_ECLOSED: too late;
+ * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver does not send.
+ * The owner asks xmpp_stream_peer for the pair first. */
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza);
 /* The proven pair, or NULL. */
 const struct xmpp_peer *xmpp_stream_peer(const struct xmpp_stream *s, struct slice local, struct slice remote);
-/* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not open yet;
- * ENTENTE_EUNSUPPORTED: the peer does not do dialback, or (another remote domain) not dialback errors; ENTENTE_EREFUSED: by policy; ENTENTE_ELIMIT. */
+/* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not
+ * open yet; ENTENTE_EUNSUPPORTED: the peer does not do dialback, or (another remote domain) not dialback errors;
+ * ENTENTE_EREFUSED: by policy; ENTENTE_ELIMIT. */
 int xmpp_stream_add(struct xmpp_stream *s, struct slice local, struct slice remote);
 
-/* Initiator: asks the peer, as authoritative server of v->remote, now or as soon as the stream can. Ends in verified() exactly once unless the stream is freed.
- * ENTENTE_EINVAL on a receiver or for another remote domain than the stream's, ENTENTE_ECLOSED, ENTENTE_ELIMIT. */
+/* Initiator: asks the peer, as authoritative server of v->remote, now or as soon as the stream can. Ends in verified() exactly
+ * once unless the stream is freed. ENTENTE_EINVAL on a receiver or for another remote domain than the stream's, ENTENTE_ECLOSED,
+ * ENTENTE_ELIMIT. */
 int xmpp_stream_verify(struct xmpp_stream *s, const struct xmpp_verify *v);
-/* Receiver: the answer to verify(). Ignored when nobody waits for it any more. `condition` for XMPP_UNDECIDED: a stanza error condition of XEP-0220 2.4.2, empty
- * for remote-server-not-found. */
-void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
+/* Receiver: the answer to verify(). Ignored when nobody waits for it any more. `condition` for XMPP_UNDECIDED: a stanza error
+ * condition of XEP-0220 2.4.2, empty for remote-server-not-found. */
+void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v, enum xmpp_verdict verdict,
+			     struct slice condition);
 
 /* Closes cleanly: closing tag, the other side's is awaited, then close(). Harmless when closing. */
 void xmpp_stream_close(struct xmpp_stream *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Server dialback (XEP-0220) in its three roles. Receiving: db:result requests become questions to the owner. Authoritative: db:verify requests are answered
- * from the secret alone. Initiating: our own db:result and db:verify, whose answers count only where they were asked for. */
+/* Server dialback (XEP-0220) in its three roles. Receiving: db:result requests become questions to the owner. Authoritative:
+ * db:verify requests are answered from the secret alone. Initiating: our own db:result and db:verify, whose answers count only
+ * where they were asked for. */
 #include "xmpp/stream_int.h"
 
 #include "base/mem.h"
@@ -20,8 +21,8 @@ struct pair *pair_find(const struct xmpp_stream *s, struct slice local, struct s
 	return NULL;
 }
 
-static void write_answer(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id, const char *type, const char *condition,
-			 const char *text);
+static void write_answer(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id,
+			 const char *type, const char *condition, const char *text);
 static void pair_refused(struct pair *p, const char *condition, const struct entente_err *err);
 
 static void on_pair_timeout(struct timer *t, uint64_t now)
@@ -33,9 +34,11 @@ static void on_pair_timeout(struct timer *t, uint64_t now)
 	stream_enter(s);
 	if (s->initiator)
 		err_set(&err, ENTENTE_ETIMEOUT, REASON_XMPP_DIALBACK,
-			"%.*s did not answer our dialback request; it has to reach the XMPP server that DNS gives for %.*s", SFMT(p->peer.remote), SFMT(p->peer.local));
+			"%.*s did not answer our dialback request; it has to reach the XMPP server that DNS gives for %.*s",
+			SFMT(p->peer.remote), SFMT(p->peer.local));
 	else
-		err_set(&err, ENTENTE_ETIMEOUT, REASON_XMPP_DIALBACK, "the authoritative server of %.*s did not answer in time", SFMT(p->peer.remote));
+		err_set(&err, ENTENTE_ETIMEOUT, REASON_XMPP_DIALBACK, "the authoritative server of %.*s did not answer in time",
+			SFMT(p->peer.remote));
 	pair_refused(p, "remote-server-timeout", &err);
 	stream_leave(s);
 }
@@ -128,8 +131,8 @@ static void write_open(struct xmpp_stream *s, const char *what, struct slice fro
 		stream_attr(&s->out, "id", id);
 }
 
-static void write_answer(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id, const char *type, const char *condition,
-			 const char *text)
+static void write_answer(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id,
+			 const char *type, const char *condition, const char *text)
 {
 	struct buf *b = &s->out;
 	write_open(s, what, from, to, id);
@@ -138,7 +141,8 @@ static void write_answer(struct xmpp_stream *s, const char *what, struct slice f
 		buf_puts(b, "/>");
 		return;
 	}
-	bool wait = slice_eq(slice_str(condition), S("remote-server-timeout")) || slice_eq(slice_str(condition), S("resource-constraint"));
+	bool wait = slice_eq(slice_str(condition), S("remote-server-timeout")) ||
+		    slice_eq(slice_str(condition), S("resource-constraint"));
 	buf_printf(b, "><error type='%s'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>", wait ? "wait" : "cancel", condition);
 	if (text && *text) {
 		buf_puts(b, "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>");
@@ -148,7 +152,8 @@ static void write_answer(struct xmpp_stream *s, const char *what, struct slice f
 	buf_printf(b, "</error></db:%s>", what);
 }
 
-static void write_request(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id, struct slice key)
+static void write_request(struct xmpp_stream *s, const char *what, struct slice from, struct slice to, struct slice id,
+			  struct slice key)
 {
 	write_open(s, what, from, to, id);
 	buf_putc(&s->out, '>');
@@ -163,10 +168,12 @@ struct db { /* one element, read */
 static bool read_db(struct xmpp_stream *s, const struct xml_node *el, struct arena *a, struct db *ret)
 {
 	*ret = (struct db){.id = xml_attr(el, S("id")), .type = xml_attr(el, S("type")), .key = slice_trim(xml_text(el, a))};
-	if (xmpp_prep_domain(a, xml_attr(el, S("to")), &ret->local) == 0 && xmpp_prep_domain(a, xml_attr(el, S("from")), &ret->remote) == 0 &&
-	    !slice_empty(ret->local) && !slice_empty(ret->remote))
+	if (xmpp_prep_domain(a, xml_attr(el, S("to")), &ret->local) == 0 &&
+	    xmpp_prep_domain(a, xml_attr(el, S("from")), &ret->remote) == 0 && !slice_empty(ret->local) &&
+	    !slice_empty(ret->remote))
 		return true;
-	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE, "a dialback element needs a domain in 'from' and in 'to'");
+	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE,
+		    "a dialback element needs a domain in 'from' and in 'to'");
 	return false;
 }
 
@@ -188,7 +195,8 @@ static struct slice error_condition(const struct xml_node *el)
 
 /* ---- receiving server: db:result requests */
 
-static const char *refuse_request(const struct xmpp_stream *s, const struct xmpp_stream_policy *p, const struct db *d, const char **text)
+static const char *refuse_request(const struct xmpp_stream *s, const struct xmpp_stream_policy *p, const struct db *d,
+				  const char **text)
 {
 	struct xmpp_methods m = xmpp_negotiation_methods(p->tls, p->sasl, p->dialback, p->lenient);
 	*text = "";
@@ -238,7 +246,8 @@ static void result_request(struct xmpp_stream *s, const struct db *d)
 	if (condition) {
 		struct entente_err err;
 		write_answer(s, "result", d->local, d->remote, SLICE_NONE, "error", condition, text);
-		err_set(&err, ENTENTE_EREFUSED, REASON_XMPP_DIALBACK, "dialback of %.*s refused with %s%s%s", SFMT(d->remote), condition, *text ? ": " : "", text);
+		err_set(&err, ENTENTE_EREFUSED, REASON_XMPP_DIALBACK, "dialback of %.*s refused with %s%s%s", SFMT(d->remote),
+			condition, *text ? ": " : "", text);
 		TELL(s, pair_failed, d->local, d->remote, &err);
 		return;
 	}
@@ -249,7 +258,8 @@ static void result_request(struct xmpp_stream *s, const struct db *d)
 		s->methods = xmpp_negotiation_methods(policy.tls, policy.sasl, policy.dialback, policy.lenient);
 	}
 	p = pair_add(s, d->local, d->remote);
-	if (policy.trust_certificate && s->secured && s->tls.trusted && xmpp_identity_match(&s->tls.names, d->remote) != XMPP_IDENTITY_NONE) {
+	if (policy.trust_certificate && s->secured && s->tls.trusted &&
+	    xmpp_identity_match(&s->tls.names, d->remote) != XMPP_IDENTITY_NONE) {
 		write_answer(s, "result", d->local, d->remote, SLICE_NONE, "valid", NULL, NULL);
 		pair_prove(p, XMPP_PROOF_CERTIFICATE);
 		return;
@@ -259,7 +269,8 @@ static void result_request(struct xmpp_stream *s, const struct db *d)
 	TELL(s, verify, &v);
 }
 
-void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition)
+void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v, enum xmpp_verdict verdict,
+			     struct slice condition)
 {
 	if (s->initiator || s->freed || s->state >= XMPP_STREAM_CLOSING || !slice_eq(v->id, s->id))
 		return;
@@ -275,13 +286,15 @@ void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v,
 		pair_prove(p, XMPP_PROOF_DIALBACK);
 		break;
 	case XMPP_INVALID:
-		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "the authoritative server of %.*s does not know this key", SFMT(p->peer.remote));
+		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "the authoritative server of %.*s does not know this key",
+			SFMT(p->peer.remote));
 		pair_refused(p, NULL, &err);
 		break;
 	case XMPP_UNDECIDED:
 		if (condition_known(condition))
 			slice_cstr(condition, name, sizeof name);
-		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "the authoritative server of %.*s could not be asked: %s", SFMT(p->peer.remote), name);
+		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "the authoritative server of %.*s could not be asked: %s",
+			SFMT(p->peer.remote), name);
 		pair_refused(p, name, &err);
 		break;
 	}
@@ -298,13 +311,15 @@ static void verify_request(struct xmpp_stream *s, const struct db *d)
 		return;
 	struct xmpp_methods m = xmpp_negotiation_methods(policy.tls, policy.sasl, policy.dialback, policy.lenient);
 	s->answered++;
-	if (!policy.local_ours || policy.remote_ours || !policy.partner || !(m.dialback_tls || m.dialback_tcp) || slice_empty(d->id)) {
+	if (!policy.local_ours || policy.remote_ours || !policy.partner || !(m.dialback_tls || m.dialback_tcp) ||
+	    slice_empty(d->id)) {
 		write_answer(s, "verify", d->local, d->remote, d->id, "error", "item-not-found", NULL);
 	} else if (!s->secured && !m.dialback_tcp) {
 		write_answer(s, "verify", d->local, d->remote, d->id, "error", "policy-violation", "TLS is required");
 	} else {
 		bool ours = xmpp_dialback_check(&s->cfg->secret, d->remote, d->local, d->id, d->key);
-		stream_trace(s, XMPP_TRACE_STEP, "key of %.*s shown by %.*s is %s", SFMT(d->local), SFMT(d->remote), ours ? "valid" : "invalid");
+		stream_trace(s, XMPP_TRACE_STEP, "key of %.*s shown by %.*s is %s", SFMT(d->local), SFMT(d->remote),
+			     ours ? "valid" : "invalid");
 		write_answer(s, "verify", d->local, d->remote, d->id, ours ? "valid" : "invalid", NULL, NULL);
 	}
 }
@@ -315,8 +330,8 @@ bool dialback_request(struct xmpp_stream *s, struct pair *p)
 {
 	char key[XMPP_DIALBACK_KEY + 1];
 	if (slice_empty(s->id)) {
-		stream_fail(s, "undefined-condition", ENTENTE_EAUTH, REASON_XMPP_DIALBACK, XMPP_SIDE_REMOTE, "%.*s gave the stream no id, so dialback is impossible",
-			    SFMT(s->remote));
+		stream_fail(s, "undefined-condition", ENTENTE_EAUTH, REASON_XMPP_DIALBACK, XMPP_SIDE_REMOTE,
+			    "%.*s gave the stream no id, so dialback is impossible", SFMT(s->remote));
 		return false;
 	}
 	xmpp_dialback_key(key, &s->cfg->secret, p->peer.remote, p->peer.local, s->id);
@@ -382,7 +397,8 @@ static void result_answer(struct xmpp_stream *s, const struct xml_node *el, cons
 {
 	struct pair *p = s->initiator ? pair_find(s, d->local, d->remote) : NULL;
 	if (!p || p->valid || !p->waiting) {
-		stream_trace(s, XMPP_TRACE_ODD, "unsolicited db:result '%.*s' from %.*s to %.*s ignored", SFMT(slice_first(d->type, 16)), SFMT(d->remote), SFMT(d->local));
+		stream_trace(s, XMPP_TRACE_ODD, "unsolicited db:result '%.*s' from %.*s to %.*s ignored",
+			     SFMT(slice_first(d->type, 16)), SFMT(d->remote), SFMT(d->local));
 		return;
 	}
 	struct entente_err err;
@@ -392,10 +408,12 @@ static void result_answer(struct xmpp_stream *s, const struct xml_node *el, cons
 	}
 	if (slice_eq(d->type, S("error"))) {
 		struct slice c = error_condition(el);
-		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "%.*s answered our dialback request with %.*s%s", SFMT(d->remote), SFMT(c), hint(c));
+		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK, "%.*s answered our dialback request with %.*s%s",
+			SFMT(d->remote), SFMT(c), hint(c));
 	} else {
 		err_set(&err, ENTENTE_EAUTH, REASON_XMPP_DIALBACK,
-			"%.*s found our dialback key invalid: DNS sends it to another server for %.*s, or our servers do not share one dialback secret",
+			"%.*s found our dialback key invalid: DNS sends it to another server for %.*s, "
+			"or our servers do not share one dialback secret",
 			SFMT(d->remote), SFMT(d->local));
 	}
 	pair_refused(p, NULL, &err);
@@ -480,10 +498,15 @@ static void verify_answer(struct xmpp_stream *s, const struct xml_node *el, cons
 		if (!q->sent || !slice_eq(q->v.id, d->id) || !slice_eq(q->v.local, d->local) || !slice_eq(q->v.remote, d->remote))
 			continue;
 		bool valid = slice_eq(d->type, S("valid")), invalid = slice_eq(d->type, S("invalid"));
-		question_end(q, valid ? XMPP_VALID : invalid ? XMPP_INVALID : XMPP_UNDECIDED, valid || invalid ? SLICE_NONE : error_condition(el));
+		question_end(q,
+			     valid     ? XMPP_VALID
+			     : invalid ? XMPP_INVALID
+				       : XMPP_UNDECIDED,
+			     valid || invalid ? SLICE_NONE : error_condition(el));
 		return;
 	}
-	stream_trace(s, XMPP_TRACE_ODD, "unsolicited db:verify '%.*s' from %.*s ignored", SFMT(slice_first(d->type, 16)), SFMT(d->remote));
+	stream_trace(s, XMPP_TRACE_ODD, "unsolicited db:verify '%.*s' from %.*s ignored", SFMT(slice_first(d->type, 16)),
+		     SFMT(d->remote));
 }
 
 void dialback_settle(struct xmpp_stream *s, const struct entente_err *err)

@@ -10,14 +10,15 @@ enum { AUTH_ATTEMPTS = 3, CERT_TEXT = 256 };
 /* ---- the header (RFC 6120 4.7) */
 
 /* A domain of the header, prepared; empty when the attribute is absent. False after a failure. */
-static bool header_domain(struct xmpp_stream *s, struct arena *a, const struct xml_node *header, struct slice name, struct slice *ret)
+static bool header_domain(struct xmpp_stream *s, struct arena *a, const struct xml_node *header, struct slice name,
+			  struct slice *ret)
 {
 	struct slice raw = xml_attr(header, name);
 	*ret = SLICE_NONE;
 	if (slice_empty(raw) || xmpp_prep_domain(a, raw, ret) == 0)
 		return true;
-	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE, "'%.*s' of the stream is not a domain: %.*s",
-		    SFMT(name), SFMT(slice_first(raw, 80)));
+	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE,
+		    "'%.*s' of the stream is not a domain: %.*s", SFMT(name), SFMT(slice_first(raw, 80)));
 	return false;
 }
 
@@ -35,12 +36,14 @@ static bool check_domains(struct xmpp_stream *s)
 {
 	const struct xmpp_stream_policy *p = &s->policy;
 	if (!slice_empty(s->local) && !p->local_ours)
-		stream_fail(s, "host-unknown", ENTENTE_ENOTFOUND, REASON_POLICY_LOCAL_UNKNOWN, XMPP_SIDE_REMOTE, "%.*s is not served here", SFMT(s->local));
+		stream_fail(s, "host-unknown", ENTENTE_ENOTFOUND, REASON_POLICY_LOCAL_UNKNOWN, XMPP_SIDE_REMOTE,
+			    "%.*s is not served here", SFMT(s->local));
 	else if (!slice_empty(s->remote) && p->remote_ours)
-		stream_fail(s, "invalid-from", ENTENTE_EREFUSED, REASON_POLICY_SPOOFED_DOMAIN, XMPP_SIDE_REMOTE, "%.*s is served here and cannot come from outside",
-			    SFMT(s->remote));
+		stream_fail(s, "invalid-from", ENTENTE_EREFUSED, REASON_POLICY_SPOOFED_DOMAIN, XMPP_SIDE_REMOTE,
+			    "%.*s is served here and cannot come from outside", SFMT(s->remote));
 	else if (!p->partner && !slice_empty(p->refusal))
-		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL, "%.*s", SFMT(p->refusal));
+		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL, "%.*s",
+			    SFMT(p->refusal));
 	else if (!p->partner)
 		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
 			    "%.*s is not a federation partner of %.*s; ask its administrator", SFMT(s->remote),
@@ -58,14 +61,18 @@ static bool something_left(struct xmpp_stream *s)
 		return true;
 	if (s->secured && s->methods.external) {
 		stream_certificate_text(s, why, sizeof why);
-		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_CERTIFICATE, XMPP_SIDE_REMOTE, "%s (a certificate that proves the domain is required)",
-			    slice_empty(s->remote) ? "the stream has no 'from'" : slice_empty(s->local) ? "the stream has no 'to'" : why);
+		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_CERTIFICATE, XMPP_SIDE_REMOTE,
+			    "%s (a certificate that proves the domain is required)",
+			    slice_empty(s->remote)  ? "the stream has no 'from'"
+			    : slice_empty(s->local) ? "the stream has no 'to'"
+						    : why);
 	} else if (!s->secured && s->policy.tls != XMPP_OFF) {
 		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_REMOTE,
 			    "encryption is required, and a stream without version 1.0 cannot start it");
 	} else {
 		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL,
-			    "%.*s allows no method of authentication here that you could use", SFMT(slice_empty(s->local) ? S("this server") : s->local));
+			    "%.*s allows no method of authentication here that you could use",
+			    SFMT(slice_empty(s->local) ? S("this server") : s->local));
 	}
 	return false;
 }
@@ -112,7 +119,8 @@ void stream_in_header(struct xmpp_stream *s, const struct xml_node *header)
 	    same_or_new(s, s->local, local, "to") && same_or_new(s, s->remote, remote, "from")) {
 		stream_set(&s->local, local);
 		stream_set(&s->remote, remote);
-		stream_trace(s, XMPP_TRACE_STEP, "header from %.*s to %.*s%s", SFMT(remote), SFMT(local), s->legacy ? ", older than 1.0" : "");
+		stream_trace(s, XMPP_TRACE_STEP, "header from %.*s to %.*s%s", SFMT(remote), SFMT(local),
+			     s->legacy ? ", older than 1.0" : "");
 		header_accepted(s);
 	}
 	arena_release(s->cfg->pool, a);
@@ -141,7 +149,8 @@ static void auth_failure(struct xmpp_stream *s, enum xmpp_sasl condition, const 
 	stream_trace(s, XMPP_TRACE_STEP, "EXTERNAL refused: %s %s", xmpp_sasl_name(condition), text);
 	xmpp_sasl_write_failure(&s->out, condition, slice_str(text));
 	if (++s->auth_failures >= AUTH_ATTEMPTS)
-		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE, "too many failed attempts to authenticate");
+		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
+			    "too many failed attempts to authenticate");
 }
 
 static void sasl_auth(struct xmpp_stream *s, const struct xml_node *el, struct arena *a)
@@ -162,7 +171,9 @@ static void sasl_auth(struct xmpp_stream *s, const struct xml_node *el, struct a
 	}
 	enum xmpp_sasl verdict = xmpp_sasl_check_authzid(a, xml_text(el, a), s->remote);
 	if (verdict != XMPP_SASL_OK) {
-		auth_failure(s, verdict, verdict == XMPP_SASL_INVALID_AUTHZID ? "only the domain in 'from' of the stream can be assumed" : "");
+		auth_failure(s, verdict,
+			     verdict == XMPP_SASL_INVALID_AUTHZID ? "only the domain in 'from' of the stream can be assumed"
+								  : "");
 		return;
 	}
 	xmpp_sasl_write_success(&s->out);
@@ -181,8 +192,8 @@ static void sasl_element(struct xmpp_stream *s, const struct xml_node *el, struc
 	else if (slice_eq(el->name, S("response")) && !s->n_valid)
 		auth_failure(s, XMPP_SASL_MALFORMED_REQUEST, "");
 	else
-		stream_fail(s, "unsupported-stanza-type", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE, "SASL <%.*s/> is not expected here",
-			    SFMT(slice_first(el->name, 40)));
+		stream_fail(s, "unsupported-stanza-type", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE,
+			    "SASL <%.*s/> is not expected here", SFMT(slice_first(el->name, 40)));
 }
 
 /* ---- stanzas (RFC 6120 8.1) */
@@ -197,8 +208,9 @@ static struct slice domain_of(struct arena *a, struct slice address)
 
 static void improper(struct xmpp_stream *s, const char *which, struct slice value)
 {
-	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE, "a stanza has %s '%s'%s%.*s",
-		    slice_empty(value) ? "no" : "an impossible", which, slice_empty(value) ? "" : ": ", SFMT(slice_first(value, 80)));
+	stream_fail(s, "improper-addressing", ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, XMPP_SIDE_REMOTE,
+		    "a stanza has %s '%s'%s%.*s", slice_empty(value) ? "no" : "an impossible", which,
+		    slice_empty(value) ? "" : ": ", SFMT(slice_first(value, 80)));
 }
 
 static void not_proven(struct xmpp_stream *s, struct slice local, struct slice remote)
@@ -232,7 +244,8 @@ static struct pair *proven_pair(struct xmpp_stream *s, struct slice local, struc
 static bool stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 {
 	if (!s->n_valid) {
-		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE, "a stanza came before the stream was authenticated");
+		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
+			    "a stanza came before the stream was authenticated");
 		return false;
 	}
 	struct xmpp_stanza st = {.node = el, .arena = a};
@@ -288,11 +301,13 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 	} else if (slice_eq(el->ns, XMPP_NS_SASL)) {
 		sasl_element(s, el, a);
 	} else if (is_stanza_name(el->name)) {
-		stream_fail(s, s->n_valid ? "invalid-namespace" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE,
-			    "a stanza in the namespace %.*s: between servers it is jabber:server", SFMT(slice_first(el->ns, 80)));
+		stream_fail(s, s->n_valid ? "invalid-namespace" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED,
+			    XMPP_SIDE_REMOTE, "a stanza in the namespace %.*s: between servers it is jabber:server",
+			    SFMT(slice_first(el->ns, 80)));
 	} else {
-		stream_fail(s, "unsupported-stanza-type", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE, "<%.*s xmlns='%.*s'/> is not supported",
-			    SFMT(slice_first(el->name, 40)), SFMT(slice_first(el->ns, 80)));
+		stream_fail(s, "unsupported-stanza-type", ENTENTE_EUNSUPPORTED, REASON_XMPP_MALFORMED, XMPP_SIDE_REMOTE,
+			    "<%.*s xmlns='%.*s'/> is not supported", SFMT(slice_first(el->name, 40)),
+			    SFMT(slice_first(el->ns, 80)));
 	}
 	if (!passed)
 		arena_release(s->cfg->pool, a);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of a stream, shared by stream.c, stream_in.c, stream_out.c, stream_dialback.c and features.c.
  *
- * Every entry point stands between stream_enter and stream_leave. Output gathers in `out`; the outermost leave writes it in one piece, then starts TLS or
- * ends the connection when that was decided. The owner may call back into the stream from any callback, also to free it: it is then a shell
- * without callbacks until the outermost leave. */
+ * Every entry point stands between stream_enter and stream_leave. Output gathers in `out`; the outermost leave writes it in one
+ * piece, then starts TLS or ends the connection when that was decided. The owner may call back into the stream from any callback,
+ * also to free it: it is then a shell without callbacks until the outermost leave. */
 #pragma once
 #include <stdarg.h>
 #include "base/buf.h"
@@ -59,7 +59,7 @@ struct xmpp_stream {
 	/* this header and what came before */
 	struct xml_stream *xml;
 	bool feeding, restart; /* restart: a new parser must take over after this feed */
-	bool header_sent, header_seen, db_declared;
+	bool header_sent, db_declared;
 	bool legacy;         /* the peer is older than XMPP 1.0: no features */
 	bool peer_db;        /* it declared the dialback prefix */
 	struct slice local, remote, id; /* owned */
@@ -67,7 +67,7 @@ struct xmpp_stream {
 	struct xmpp_methods methods;
 
 	/* TLS and SASL */
-	bool secured, external_done;
+	bool secured, external_done, extended;
 	struct xmpp_tls_info tls; /* own copies in tls_block */
 	void *tls_block;
 	enum xmpp_identity identity; /* of the peer's certificate for `remote` */
@@ -106,21 +106,28 @@ void stream_restart(struct xmpp_stream *s);
 void stream_judge(struct xmpp_stream *s);
 /* The first pair is proven. */
 void stream_open(struct xmpp_stream *s);
+/* Checks namespaces and version of a header; false after a failure. */
+bool stream_check_header(struct xmpp_stream *s, const struct xml_node *header, struct slice default_ns);
+
+/* ---- stream_end.c */
 /* Ends without an error: closing tag, patience. */
 void stream_finish(struct xmpp_stream *s);
 /* Ends with failed(). `condition` NULL: no stream error is sent. The text goes to the peer and to the administrator. */
-void stream_fail(struct xmpp_stream *s, const char *condition, int code, enum reason reason, enum xmpp_side fault, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
-/* Checks namespaces and version of a header; false after a failure. */
-bool stream_check_header(struct xmpp_stream *s, const struct xml_node *header, struct slice default_ns);
+void stream_fail(struct xmpp_stream *s, const char *condition, int code, enum reason reason, enum xmpp_side fault,
+		 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* <failure/> of STARTTLS, then the end. */
+void stream_refuse_tls(struct xmpp_stream *s);
+/* A <stream:error/> of the peer. */
+void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, struct arena *a);
+
+/* ---- stream_info.c */
+void stream_keep_tls(struct xmpp_stream *s, const struct xmpp_tls_info *info);
 /* One line why the peer's certificate does not prove `remote`, NUL-terminated in `ret`. */
 void stream_certificate_text(const struct xmpp_stream *s, char *ret, size_t size);
 static inline bool stream_certificate_good(const struct xmpp_stream *s)
 {
 	return s->secured && s->tls.trusted && s->identity != XMPP_IDENTITY_NONE;
 }
-/* <failure/> of STARTTLS, then the end. */
-void stream_refuse_tls(struct xmpp_stream *s);
 
 /* ---- stream_in.c */
 void stream_in_header(struct xmpp_stream *s, const struct xml_node *header);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The initiating side: what to make of the peer's offers. The order is TLS, EXTERNAL, dialback inside TLS, dialback in the clear; each step only where
- * the policy allows it, and never back from TLS to clear text. */
+/* The initiating side: what to make of the peer's offers. The order is TLS, EXTERNAL, dialback inside TLS, dialback in the clear;
+ * each step only where the policy allows it, and never back from TLS to clear text. */
 #include "xmpp/stream_int.h"
 
 #include "base/enc.h"
@@ -49,14 +49,15 @@ static void negotiate_clear(struct xmpp_stream *s)
 		stream_fail(s, "policy-violation", ENTENTE_ETLS, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_REMOTE,
 			    "%.*s speaks a version before XMPP 1.0, which has no TLS, and TLS is required", SFMT(s->remote));
 	} else if (f & FEATURE_STARTTLS_REQUIRED) {
-		stream_fail(s, NULL, ENTENTE_ETLS, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_LOCAL, "%.*s requires TLS, which is switched off for it here",
-			    SFMT(s->remote));
+		stream_fail(s, NULL, ENTENTE_ETLS, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_LOCAL,
+			    "%.*s requires TLS, which is switched off for it here", SFMT(s->remote));
 	} else if (s->methods.dialback_tcp && s->verify_only) {
 		ready_to_ask(s);
 	} else if (s->methods.dialback_tcp && peer_does_dialback(s)) {
 		fall_to_dialback(s);
 	} else if (s->methods.dialback_tcp) {
-		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE, "%.*s offers neither TLS nor dialback", SFMT(s->remote));
+		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
+			    "%.*s offers neither TLS nor dialback", SFMT(s->remote));
 	} else {
 		stream_fail(s, "policy-violation", ENTENTE_EAUTH, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_REMOTE,
 			    "%.*s offers no TLS, and dialback in the clear is not allowed for it here", SFMT(s->remote));
@@ -74,8 +75,8 @@ static void no_method_left(struct xmpp_stream *s)
 			    "%.*s offers no SASL EXTERNAL; most likely it does not accept our certificate%s", SFMT(s->remote),
 			    s->methods.dialback_tls ? ", and it does not offer dialback" : "");
 	} else {
-		stream_fail(s, NULL, ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_NONE, "%.*s offers no method of authentication that is allowed for it here",
-			    SFMT(s->remote));
+		stream_fail(s, NULL, ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_NONE,
+			    "%.*s offers no method of authentication that is allowed for it here", SFMT(s->remote));
 	}
 }
 
@@ -144,8 +145,9 @@ static void tls_answer(struct xmpp_stream *s, const struct xml_node *el)
 		stream_restart(s);
 		return;
 	}
-	stream_fail(s, NULL, ENTENTE_ETLS, s->policy.tls == XMPP_REQUIRED ? REASON_XMPP_TLS_REQUIRED : REASON_XMPP_TLS, XMPP_SIDE_REMOTE, "%.*s refused to start TLS%s",
-		    SFMT(s->remote), s->policy.tls == XMPP_REQUIRED ? ", which is required" : "");
+	stream_fail(s, NULL, ENTENTE_ETLS, s->policy.tls == XMPP_REQUIRED ? REASON_XMPP_TLS_REQUIRED : REASON_XMPP_TLS,
+		    XMPP_SIDE_REMOTE, "%.*s refused to start TLS%s", SFMT(s->remote),
+		    s->policy.tls == XMPP_REQUIRED ? ", which is required" : "");
 }
 
 /* The condition and text of <failure/>. */
@@ -176,10 +178,14 @@ static void sasl_answer(struct xmpp_stream *s, const struct xml_node *el, struct
 		if (s->methods.dialback_tls && peer_does_dialback(s))
 			fall_to_dialback(s);
 		else
-			stream_fail(s, NULL, ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL, "%.*s refused our certificate: %s%s", SFMT(s->remote), why,
-				    strstr(why, "purpose") ? " (it wants clientAuth in the certificate, as ejabberd before 25.08 does)" : "");
+			stream_fail(s, NULL, ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL,
+				    "%.*s refused our certificate: %s%s", SFMT(s->remote), why,
+				    strstr(why, "purpose")
+					    ? " (it wants clientAuth in the certificate, as ejabberd before 25.08 does)"
+					    : "");
 	} else {
-		buf_puts(&s->out, "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"); /* EXTERNAL has no challenge when the response was sent first */
+		buf_puts(&s->out, "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"); /* EXTERNAL has no challenge when the
+											   response was sent first */
 	}
 }
 
@@ -201,7 +207,7 @@ void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena
 		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
 			    "this stream carries stanzas only from %.*s; open a stream of your own for answers", SFMT(s->local));
 	} else {
-		stream_trace(s, XMPP_TRACE_ODD, "<%.*s xmlns='%.*s'/> ignored (%s)", SFMT(slice_first(el->name, 40)), SFMT(slice_first(el->ns, 80)),
-			     xmpp_stream_state_text(s->state));
+		stream_trace(s, XMPP_TRACE_ODD, "<%.*s xmlns='%.*s'/> ignored (%s)", SFMT(slice_first(el->name, 40)),
+			     SFMT(slice_first(el->ns, 80)), xmpp_stream_state_text(s->state));
 	}
 }

@@ -101,8 +101,8 @@ static void on_established(void *arg, const struct xmpp_peer *p)
 {
 	struct end *e = arg;
 	e->peer_seen = p;
-	buf_printf(&e->events, "established %.*s %.*s %s%s\n", SFMT(xmpp_peer_local(p)), SFMT(xmpp_peer_remote(p)), xmpp_proof_text(xmpp_peer_proof(p)),
-		   xmpp_peer_encrypted(p) ? " tls" : "");
+	buf_printf(&e->events, "established %.*s %.*s %s%s\n", SFMT(xmpp_peer_local(p)), SFMT(xmpp_peer_remote(p)),
+		   xmpp_proof_text(xmpp_peer_proof(p)), xmpp_peer_encrypted(p) ? " tls" : "");
 }
 
 static void on_pair_failed(void *arg, struct slice local, struct slice remote, const struct entente_err *err)
@@ -114,7 +114,8 @@ static void on_pair_failed(void *arg, struct slice local, struct slice remote, c
 static void on_stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct end *e = arg;
-	buf_printf(&e->events, "stanza %.*s %.*s->%.*s by %.*s\n", SFMT(st->node->name), SFMT(st->from.full), SFMT(st->to.full), SFMT(xmpp_peer_remote(st->peer)));
+	buf_printf(&e->events, "stanza %.*s %.*s->%.*s by %.*s\n", SFMT(st->node->name), SFMT(st->from.full), SFMT(st->to.full),
+		   SFMT(xmpp_peer_remote(st->peer)));
 	arena_release(e->rig->pool, st->arena);
 }
 
@@ -148,8 +149,8 @@ static void on_verified(void *arg, const struct xmpp_verify *v, enum xmpp_verdic
 static void on_failed(void *arg, const struct xmpp_failure *f)
 {
 	struct end *e = arg;
-	buf_printf(&e->events, "failed %s at %s %s %.*s: %s\n", reason_info(f->err.reason)->id, f->stage, f->received ? "received" : "sent", SFMT(f->condition),
-		   f->err.text);
+	buf_printf(&e->events, "failed %s at %s %s %.*s: %s\n", reason_info(f->err.reason)->id, f->stage,
+		   f->received ? "received" : "sent", SFMT(f->condition), f->err.text);
 	if (e->free_on_failed)
 		e->s = xmpp_stream_free(e->s);
 }
@@ -162,9 +163,18 @@ static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
 }
 
 static const struct xmpp_stream_ops rig_ops = {
-	.policy = on_policy, .write = on_write, .start_tls = on_start_tls, .close = on_close, .established = on_established,
-	.pair_failed = on_pair_failed, .stanza = on_stanza, .misaddressed = on_misaddressed, .verify = on_verify, .verified = on_verified,
-	.failed = on_failed, .trace = on_trace,
+	.policy = on_policy,
+	.write = on_write,
+	.start_tls = on_start_tls,
+	.close = on_close,
+	.established = on_established,
+	.pair_failed = on_pair_failed,
+	.stanza = on_stanza,
+	.misaddressed = on_misaddressed,
+	.verify = on_verify,
+	.verified = on_verified,
+	.failed = on_failed,
+	.trace = on_trace,
 };
 
 /* TLS required, EXTERNAL optional, dialback on; a trusted certificate without names. */
@@ -172,7 +182,8 @@ static void end_init(struct end *e, struct rig *r, const char *ours)
 {
 	*e = (struct end){.rig = r, .ours = ours, .strangers = "stranger.example"};
 	e->rules = (struct xmpp_stream_policy){.tls = XMPP_REQUIRED, .sasl = XMPP_OPTIONAL, .dialback = true};
-	e->tls = (struct xmpp_tls_info){.protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384"), .certificate = true, .trusted = true};
+	e->tls = (struct xmpp_tls_info){
+		.protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384"), .certificate = true, .trusted = true};
 	buf_init(&e->sent, 1 << 22);
 	buf_init(&e->wire, 1 << 22);
 	buf_init(&e->events, 1 << 20);

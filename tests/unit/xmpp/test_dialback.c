@@ -31,7 +31,8 @@ static void test_check(void **state)
 	xmpp_dialback_secret_random(&other);
 	assert_int_equal(strlen(other.hex), 64);
 	assert_true(xmpp_dialback_check(&s, r, o, id, slice_str(key)));
-	assert_true(xmpp_dialback_check(&s, r, o, id, S("\n 37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643\t")));
+	assert_true(
+		xmpp_dialback_check(&s, r, o, id, S("\n 37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643\t")));
 	assert_false(xmpp_dialback_check(&s, o, r, id, slice_str(key)));
 	assert_false(xmpp_dialback_check(&s, r, o, S("D60000229E"), slice_str(key)));
 	assert_false(xmpp_dialback_check(&s, r, o, id, slice_first(slice_str(key), 63)));

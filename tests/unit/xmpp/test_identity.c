@@ -73,7 +73,8 @@ static void test_xmpp_addr(void **state)
 static void test_order_and_none(void **state)
 {
 	(void)state;
-	struct slice d[] = {S("a.example"), S("example.com")}, v[] = {S("_xmpp-server.b.example"), S("_xmpp-server.example.com")}, x[] = {S("example.com")};
+	struct slice d[] = {S("a.example"), S("example.com")}, v[] = {S("_xmpp-server.b.example"), S("_xmpp-server.example.com")},
+		     x[] = {S("example.com")};
 	struct xmpp_cert_names n = {d, 2, v, 2, x, 1};
 	assert_int_equal(xmpp_identity_match(&n, S("example.com")), XMPP_IDENTITY_SRV);
 	assert_int_equal(xmpp_identity_match(&n, S("a.example")), XMPP_IDENTITY_DNS);
@@ -85,8 +86,8 @@ static void test_order_and_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dns), cmocka_unit_test(test_wildcard), cmocka_unit_test(test_srv), cmocka_unit_test(test_xmpp_addr),
-		cmocka_unit_test(test_order_and_none),
+		cmocka_unit_test(test_dns),	  cmocka_unit_test(test_wildcard),	 cmocka_unit_test(test_srv),
+		cmocka_unit_test(test_xmpp_addr), cmocka_unit_test(test_order_and_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,15 +42,18 @@ static void test_elements(void **state)
 	struct buf b;
 	buf_init(&b, 1000);
 	xmpp_sasl_write_auth(&b, S("example.com"));
-	assert_slice(buf_slice(&b), "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>");
+	assert_slice(buf_slice(&b),
+		     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>");
 	buf_clear(&b);
 	xmpp_sasl_write_failure(&b, XMPP_SASL_INVALID_AUTHZID, S("a<b"));
-	assert_slice(buf_slice(&b), "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-authzid/><text xml:lang='en'>a&lt;b</text></failure>");
+	assert_slice(buf_slice(&b), "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-authzid/><text "
+				    "xml:lang='en'>a&lt;b</text></failure>");
 	buf_free(&b);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_authzid), cmocka_unit_test(test_names), cmocka_unit_test(test_elements)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_authzid), cmocka_unit_test(test_names),
+					   cmocka_unit_test(test_elements)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,11 @@
 static struct xmpp_service service(void)
 {
 	static const struct slice abuse[] = {{"mailto:abuse@example.com", 24}};
-	struct xmpp_service s = {.name = S("Entente"), .url = S("https://entente.example"), .contact = XMPP_CONTACT_CHATSTATES | XMPP_CONTACT_RECEIPTS,
-				 .abuse = abuse, .n_abuse = 1};
+	struct xmpp_service s = {.name = S("Entente"),
+				 .url = S("https://entente.example"),
+				 .contact = XMPP_CONTACT_CHATSTATES | XMPP_CONTACT_RECEIPTS,
+				 .abuse = abuse,
+				 .n_abuse = 1};
 	xmpp_service_init(&s);
 	return s;
 }
@@ -17,11 +20,13 @@ struct asked {
 	struct xml_node *reply;
 };
 
-static struct asked ask(const struct xmpp_service *s, const char *type, const char *to, const char *payload, const struct xmpp_service_contact *c)
+static struct asked ask(const struct xmpp_service *s, const char *type, const char *to, const char *payload,
+			const struct xmpp_service_contact *c)
 {
 	struct asked r = {.a = arena_new(1 << 18), .text = ""};
 	struct xmpp_jid jid;
-	struct slice iq = arena_printf(r.a, "<iq xmlns='jabber:server' type='%s' id='i1' from='bob@there.example/r' to='%s'>%s</iq>", type, to, payload);
+	struct slice iq = arena_printf(
+		r.a, "<iq xmlns='jabber:server' type='%s' id='i1' from='bob@there.example/r' to='%s'>%s</iq>", type, to, payload);
 	assert_int_equal(xmpp_jid_parse(&jid, r.a, slice_str(to)), 0);
 	r.reply = xmpp_service_answer(s, r.a, unit_parse(r.a, iq.p), &jid, c);
 	if (r.reply)
@@ -32,7 +37,8 @@ static struct asked ask(const struct xmpp_service *s, const char *type, const ch
 #define DISCO "<query xmlns='http://jabber.org/protocol/disco#info'/>"
 static const struct xmpp_service_contact visible = {.visible = true}, hidden = {.visible = false};
 
-static void expect(const struct xmpp_service *s, const char *type, const char *to, const char *payload, const struct xmpp_service_contact *c, const char *part)
+static void expect(const struct xmpp_service *s, const char *type, const char *to, const char *payload,
+		   const struct xmpp_service_contact *c, const char *part)
 {
 	struct asked r = ask(s, type, to, payload, c);
 	if (!strstr(r.text, part))
@@ -51,8 +57,9 @@ static void test_caps_vector(void **state)
 {
 	(void)state;
 	struct xmpp_identity_info id = {.category = S("client"), .type = S("pc"), .name = S("Exodus 0.9.1")};
-	struct slice f[] = {S("http://jabber.org/protocol/muc"), S("http://jabber.org/protocol/disco#info"), S("http://jabber.org/protocol/caps"),
-			    S("http://jabber.org/protocol/disco#items"), S("http://jabber.org/protocol/caps")};
+	struct slice f[] = {S("http://jabber.org/protocol/muc"), S("http://jabber.org/protocol/disco#info"),
+			    S("http://jabber.org/protocol/caps"), S("http://jabber.org/protocol/disco#items"),
+			    S("http://jabber.org/protocol/caps")};
 	char ver[XMPP_CAPS_VER + 1];
 	xmpp_caps_ver(ver, &id, 1, f, 5);
 	assert_string_equal(ver, "QgayPKawpkPSDYmwT/WM94uAlu0=");
@@ -64,7 +71,8 @@ static void test_caps_agree(void **state)
 	(void)state;
 	struct xmpp_service s = service();
 	char payload[200];
-	snprintf(payload, sizeof payload, "<query xmlns='http://jabber.org/protocol/disco#info' node='https://entente.example#%s'/>", s.caps);
+	snprintf(payload, sizeof payload,
+		 "<query xmlns='http://jabber.org/protocol/disco#info' node='https://entente.example#%s'/>", s.caps);
 	struct asked r = ask(&s, "get", "alice@here.example/pc", payload, &visible);
 	struct xml_node *q = xml_child(r.reply, S("query"), SLICE_NONE);
 	struct xml_node *i = xml_child(q, S("identity"), SLICE_NONE);
@@ -97,11 +105,13 @@ static void test_disco(void **state)
 	expect(&s, "get", "alice@here.example", DISCO, &visible, "category='account' type='registered'");
 	expect(&s, "get", "alice@here.example/pc", DISCO, &visible, "category='client' type='pc' name='Entente'");
 	expect(&s, "get", "alice@here.example/pc", DISCO, &visible, "http://jabber.org/protocol/chatstates");
-	expect(&s, "get", "alice@here.example/pc", "<query xmlns='http://jabber.org/protocol/disco#info' node='https://entente.example#x'/>", &visible,
+	expect(&s, "get", "alice@here.example/pc",
+	       "<query xmlns='http://jabber.org/protocol/disco#info' node='https://entente.example#x'/>", &visible,
 	       "item-not-found");
 	expect(&s, "get", "here.example", "<query xmlns='http://jabber.org/protocol/disco#items'/>", NULL,
 	       "type='result'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>");
-	expect(&s, "get", "here.example", "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>", NULL,
+	expect(&s, "get", "here.example",
+	       "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>", NULL,
 	       "item-not-found");
 }
 
@@ -121,17 +131,21 @@ static void test_small_services(void **state)
 {
 	(void)state;
 	struct xmpp_service s = service();
-	struct xmpp_service_contact card = {.visible = true, .name = S("Alice <A>"), .email = S("a@here.example"), .org = S("Here"), .title = S("Dr")};
+	struct xmpp_service_contact card = {
+		.visible = true, .name = S("Alice <A>"), .email = S("a@here.example"), .org = S("Here"), .title = S("Dr")};
 	expect(&s, "get", "here.example", "<ping xmlns='urn:xmpp:ping'/>", NULL, "type='result'/>");
 	expect(&s, "get", "alice@here.example/pc", "<ping xmlns='urn:xmpp:ping'/>", &visible, "type='result'/>");
 	expect(&s, "get", "here.example", "<query xmlns='jabber:iq:version'/>", NULL, "<service-unavailable ");
 	s.version = S("0.1");
 	xmpp_service_init(&s);
-	expect(&s, "get", "here.example", "<query xmlns='jabber:iq:version'/>", NULL, "<name>Entente</name><version>0.1</version>");
-	expect(&s, "get", "alice@here.example", "<vCard xmlns='vcard-temp'/>", &visible, "type='result'><vCard xmlns='vcard-temp'/></iq>");
+	expect(&s, "get", "here.example", "<query xmlns='jabber:iq:version'/>", NULL,
+	       "<name>Entente</name><version>0.1</version>");
+	expect(&s, "get", "alice@here.example", "<vCard xmlns='vcard-temp'/>", &visible,
+	       "type='result'><vCard xmlns='vcard-temp'/></iq>");
 	expect(&s, "get", "alice@here.example", "<vCard xmlns='vcard-temp'/>", &card, "<FN>Alice &lt;A&gt;</FN>");
 	expect(&s, "get", "alice@here.example", "<vCard xmlns='vcard-temp'/>", &card, "<USERID>a@here.example</USERID>");
-	expect(&s, "get", "alice@here.example", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='x'/></pubsub>", &visible, "<item-not-found ");
+	expect(&s, "get", "alice@here.example", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='x'/></pubsub>",
+	       &visible, "<item-not-found ");
 }
 
 static void test_refusals(void **state)
@@ -154,8 +168,8 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_caps_vector), cmocka_unit_test(test_caps_agree), cmocka_unit_test(test_disco), cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_small_services), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_caps_vector), cmocka_unit_test(test_caps_agree),	   cmocka_unit_test(test_disco),
+		cmocka_unit_test(test_hidden),	    cmocka_unit_test(test_small_services), cmocka_unit_test(test_refusals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

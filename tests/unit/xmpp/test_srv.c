@@ -101,8 +101,8 @@ static void test_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fallback), cmocka_unit_test(test_absent), cmocka_unit_test(test_priority), cmocka_unit_test(test_weight),
-		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_fallback), cmocka_unit_test(test_absent),	  cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_weight),	 cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

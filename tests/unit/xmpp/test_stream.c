@@ -43,7 +43,9 @@ static void duo_verdict(struct duo *d, enum xmpp_verdict v, const char *conditio
 
 static void duo_stanza(struct duo *d)
 {
-	assert_int_equal(xmpp_stream_send(d->out.s, S("<message from='a@here.example/x' to='b@there.example'><body>hi</body></message>")), 0);
+	assert_int_equal(
+		xmpp_stream_send(d->out.s, S("<message from='a@here.example/x' to='b@there.example'><body>hi</body></message>")),
+		0);
 	pump(&d->out, &d->in, 0);
 	assert_events(&d->in, "stanza message a@here.example/x->b@there.example by here.example");
 }
@@ -132,7 +134,8 @@ static void test_dialback_tls(void **state)
 		assert_events(&d.in, "tls", "verify there.example here.example");
 		assert_false(happened(&d.out, "established"));
 		assert_int_equal(xmpp_stream_send(d.out.s, S("<x/>")), ENTENTE_EAGAIN);
-		assert_true(xmpp_dialback_check(&d.rig.cfg.secret, S("there.example"), S("here.example"), d.in.asked.id, d.in.asked.key));
+		assert_true(xmpp_dialback_check(&d.rig.cfg.secret, S("there.example"), S("here.example"), d.in.asked.id,
+						d.in.asked.key));
 		duo_verdict(&d, XMPP_VALID, "", chunks[i]);
 		assert_events(&d.in, "established there.example here.example dialback tls");
 		assert_events(&d.out, "established here.example there.example dialback tls");
@@ -202,7 +205,8 @@ static void test_all_policies(void **state)
 		if (happened(&d.in, "verify"))
 			duo_verdict(&d, XMPP_VALID, "", 0);
 		if (!happened(&d.out, want))
-			print_message("# row %u to %u, certificates %d %d, lenient %d: wanted %s in %s\n", o, i, out_ok, in_ok, lenient, want, zstr(&d.out.events));
+			print_message("# row %u to %u, certificates %d %d, lenient %d: wanted %s in %s\n", o, i, out_ok, in_ok,
+				      lenient, want, zstr(&d.out.events));
 		assert_true(happened(&d.out, want));
 		if (want[0] == 'f')
 			assert_false(happened(&d.out, "established") || happened(&d.in, "established"));
@@ -222,7 +226,10 @@ static void test_failure_closes(void **state)
 	d.out.tls.trusted = false;
 	d.out.tls.why = S("certificate has expired");
 	duo_run(&d, 0);
-	assert_events(&d.out, "failed xmpp/certificate at header sent not-authorized: the certificate of there.example is not trusted: certificate has expired", "close");
+	assert_events(&d.out,
+		      "failed xmpp/certificate at header sent not-authorized: the certificate of there.example is not trusted: "
+		      "certificate has expired",
+		      "close");
 	assert_events(&d.in, "failed xmpp/not-authorized", "received not-authorized", "certificate has expired", "close");
 	assert_int_equal(xmpp_stream_send(d.out.s, S("<x/>")), ENTENTE_ECLOSED);
 	duo_free(&d);
@@ -236,8 +243,11 @@ static void test_receiver_refuses_certificate(void **state)
 	d.in.rules.sasl = XMPP_REQUIRED;
 	d.in.tls.certificate = d.in.tls.trusted = false;
 	duo_run(&d, 0);
-	assert_events(&d.in, "failed xmpp/certificate at header sent not-authorized: here.example presented no certificate", "close");
-	assert_events(&d.out, "failed xmpp/not-authorized", "received not-authorized: there.example ended the stream: not-authorized: here.example presented no certificate");
+	assert_events(&d.in, "failed xmpp/certificate at header sent not-authorized: here.example presented no certificate",
+		      "close");
+	assert_events(
+		&d.out, "failed xmpp/not-authorized",
+		"received not-authorized: there.example ended the stream: not-authorized: here.example presented no certificate");
 	duo_free(&d);
 }
 
@@ -250,7 +260,8 @@ static void test_dialback_invalid(void **state)
 	duo_run(&d, 0);
 	duo_verdict(&d, XMPP_INVALID, "", 0);
 	assert_events(&d.in, "failed xmpp/dialback-failed", "close");
-	assert_events(&d.out, "failed xmpp/dialback-failed at dialback sent : there.example found our dialback key invalid", "close");
+	assert_events(&d.out, "failed xmpp/dialback-failed at dialback sent : there.example found our dialback key invalid",
+		      "close");
 	duo_free(&d);
 }
 
@@ -263,7 +274,8 @@ static void test_dialback_undecided(void **state)
 	duo_run(&d, 0);
 	duo_verdict(&d, XMPP_UNDECIDED, "", 0);
 	assert_events(&d.in, "pair_failed there.example here.example");
-	assert_events(&d.out, "failed xmpp/dialback-failed", "remote-server-not-found", "could not find our server by DNS", "close");
+	assert_events(&d.out, "failed xmpp/dialback-failed", "remote-server-not-found", "could not find our server by DNS",
+		      "close");
 	duo_free(&d);
 }
 
@@ -358,7 +370,9 @@ static void test_tls_failed(void **state)
 		buf_clear(&d.in.sent);
 	}
 	xmpp_stream_tls_failed(d.out.s, S("no shared cipher"));
-	assert_events(&d.out, "failed xmpp/tls-failed at tls sent : the TLS handshake with there.example failed: no shared cipher", "close");
+	assert_events(&d.out,
+		      "failed xmpp/tls-failed at tls sent : the TLS handshake with there.example failed: no shared cipher",
+		      "close");
 	xmpp_stream_disconnected(d.in.s, S("alert handshake failure"));
 	assert_events(&d.in, "failed xmpp/tls-failed", "alert handshake failure", "close");
 	duo_free(&d);
@@ -429,7 +443,10 @@ static void test_shutdown(void **state)
 	xmpp_stream_close_error(d.in.s, "system-shutdown", S("back in a minute"));
 	pump(&d.out, &d.in, 0);
 	assert_string_equal(zstr(&d.in.events), "close\n");
-	assert_events(&d.out, "failed xmpp/stream-error at open received system-shutdown: there.example ended the stream: system-shutdown: back in a minute", "close");
+	assert_events(&d.out,
+		      "failed xmpp/stream-error at open received system-shutdown: there.example ended the stream: "
+		      "system-shutdown: back in a minute",
+		      "close");
 	duo_free(&d);
 }
 
@@ -490,7 +507,8 @@ static void test_sizes(void **state)
 	assert_int_equal(xmpp_stream_send(d.out.s, slice_of(big, 19017)), 0);
 	pump(&d.out, &d.in, 0);
 	assert_events(&d.in, "stanza message");
-	/* The peer announced its limit (XEP-0478), so a larger one is not even sent; one that comes all the same ends the stream. */
+	/* The peer announced its limit (XEP-0478), so a larger one is not even sent; one that comes all the same ends the stream.
+	 */
 	assert_int_equal(xmpp_stream_send(d.out.s, slice_of(big, 20001)), ENTENTE_ELIMIT);
 	memset(big + 19000, 'x', 17);
 	xmpp_stream_input(d.in.s, slice_of(big, 30000));
@@ -498,6 +516,86 @@ static void test_sizes(void **state)
 	assert_wire(&d.in, "<policy-violation", "<stanza-too-big xmlns='urn:xmpp:errors'/>", "</stream:error></stream:stream>");
 	free(big);
 	duo_free(&d);
+}
+
+/* ---- memory */
+
+/* The linker sends every allocation of src/base's makers here. */
+static unsigned allocations;
+void *__real_mem_calloc(size_t n, size_t size);
+void *__real_mem_realloc(void *p, size_t size);
+void *__wrap_mem_calloc(size_t n, size_t size);
+void *__wrap_mem_realloc(void *p, size_t size);
+
+void *__wrap_mem_calloc(size_t n, size_t size)
+{
+	allocations++;
+	return __real_mem_calloc(n, size);
+}
+
+void *__wrap_mem_realloc(void *p, size_t size)
+{
+	allocations++;
+	return __real_mem_realloc(p, size);
+}
+
+static void count_stanza(void *arg, struct xmpp_stanza *st)
+{
+	struct end *e = arg;
+	e->writes++;
+	arena_release(e->rig->pool, st->arena);
+}
+
+static void test_nothing_allocated_when_open(void **state)
+{
+	(void)state;
+	const struct slice stanza =
+		S("<message from='a@here.example/x' to='b@there.example' type='chat' id='1'><body>hello</body></message>");
+	struct rig rig;
+	rig_init(&rig);
+	/* Ends that record would allocate: quiet ones take their place. */
+	struct xmpp_stream_ops in_ops = rig_ops;
+	in_ops.stanza = count_stanza;
+	in_ops.trace = NULL;
+	struct end quiet;
+	end_init(&quiet, &rig, "there.example");
+	quiet.s = xmpp_stream_new_receiver(&rig.cfg, &in_ops, &quiet);
+	xmpp_stream_start(quiet.s);
+	quiet.rules.tls = XMPP_OFF;
+	give(&quiet, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='here.example'"
+		     " to='there.example' version='1.0'><db:result xmlns:db='jabber:server:dialback' from='here.example'"
+		     " to='there.example'>k</db:result>");
+	xmpp_stream_verify_done(quiet.s, &quiet.asked, XMPP_VALID, SLICE_NONE);
+	quiet.writes = 0;
+	for (int round = 0; round < 2; round++) {
+		allocations = 0; /* the first round warms up */
+		for (int i = 0; i < 1000; i++)
+			xmpp_stream_input(quiet.s, stanza);
+	}
+	assert_int_equal(quiet.writes, 2000);
+	assert_int_equal(allocations, 0);
+	end_free(&quiet);
+
+	struct xmpp_stream_ops out_ops = rig_ops;
+	out_ops.trace = NULL;
+	end_init(&quiet, &rig, "here.example");
+	quiet.rules.tls = XMPP_OFF;
+	quiet.s = xmpp_stream_new_initiator(&rig.cfg, &out_ops, &quiet, S("here.example"), S("there.example"), false);
+	xmpp_stream_start(quiet.s);
+	give(&quiet, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+		     "xmlns:db='jabber:server:dialback'"
+		     " id='1'><db:result from='there.example' to='here.example' type='valid'/>");
+	assert_events(&quiet, "established");
+	buf_clear(&quiet.sent);
+	buf_clear(&quiet.wire);
+	assert_non_null(buf_reserve(&quiet.sent, 1 << 20));
+	assert_non_null(buf_reserve(&quiet.wire, 1 << 20));
+	allocations = 0;
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(xmpp_stream_send(quiet.s, stanza), 0);
+	assert_int_equal(allocations, 0);
+	end_free(&quiet);
+	rig_free(&rig);
 }
 
 /* ---- more pairs on one stream (S10, S11) */
@@ -515,7 +613,8 @@ static void test_multiplex(void **state)
 	assert_events(&d.in, "established there.example here.example external", "verify there.example second.example");
 	assert_null(xmpp_stream_peer(d.out.s, S("second.example"), S("there.example")));
 	duo_verdict(&d, XMPP_VALID, "", 0);
-	assert_events(&d.out, "established here.example there.example external", "established second.example there.example dialback tls");
+	assert_events(&d.out, "established here.example there.example external",
+		      "established second.example there.example dialback tls");
 	assert_events(&d.in, "established there.example second.example dialback tls");
 	give(&d.in, "<iq type='get' id='1' from='second.example' to='there.example'/>");
 	assert_events(&d.in, "stanza iq second.example->there.example by second.example");
@@ -527,7 +626,9 @@ static void test_multiplex(void **state)
 	/* And one that it does not. */
 	assert_int_equal(xmpp_stream_add(d.out.s, S("here.example"), S("nowhere.example")), 0);
 	pump(&d.out, &d.in, 0);
-	assert_events(&d.out, "pair_failed here.example nowhere.example nowhere.example answered our dialback request with item-not-found");
+	assert_events(
+		&d.out,
+		"pair_failed here.example nowhere.example nowhere.example answered our dialback request with item-not-found");
 	duo_stanza(&d);
 	/* invalid for a further pair leaves the stream alone */
 	assert_int_equal(xmpp_stream_add(d.out.s, S("second.example"), S("other.example")), 0);
@@ -547,7 +648,8 @@ static void test_too_many_pairs(void **state)
 	duo_run(&d, 0);
 	for (int i = 0; i < 3; i++) {
 		char el[200];
-		snprintf(el, sizeof el, "<db:result xmlns:db='jabber:server:dialback' from='d%d.example' to='there.example'>k</db:result>", i);
+		snprintf(el, sizeof el,
+			 "<db:result xmlns:db='jabber:server:dialback' from='d%d.example' to='there.example'>k</db:result>", i);
 		buf_clear(&d.in.wire);
 		give(&d.in, el);
 	}
@@ -574,7 +676,8 @@ static void test_verify_only(void **state)
 		end_initiator(&d.out, "here.example", "there.example", true);
 		char key[XMPP_DIALBACK_KEY + 1];
 		xmpp_dialback_key(key, &d.rig.cfg.secret, S("here.example"), S("there.example"), S("id1"));
-		struct xmpp_verify good = {S("here.example"), S("there.example"), S("id1"), slice_str(key)}, bad = good, foreign = good;
+		struct xmpp_verify good = {S("here.example"), S("there.example"), S("id1"), slice_str(key)}, bad = good,
+				   foreign = good;
 		bad.id = S("id2");
 		foreign.remote = S("elsewhere.example");
 		assert_int_equal(xmpp_stream_verify(d.out.s, &good), 0);
@@ -582,15 +685,16 @@ static void test_verify_only(void **state)
 		assert_int_equal(xmpp_stream_verify(d.out.s, &foreign), ENTENTE_EINVAL);
 		assert_int_equal(xmpp_stream_verify(d.in.s, &good), ENTENTE_EINVAL);
 		duo_run(&d, tls);
-		assert_events(&d.out, "verified here.example there.example valid", "verified here.example there.example invalid", "close");
+		assert_events(&d.out, "verified here.example there.example valid", "verified here.example there.example invalid",
+			      "close");
 		assert_false(happened(&d.in, "failed"));
 		assert_events(&d.in, "close");
 		duo_free(&d);
 	}
 }
 
-/* On a stream that authenticates by EXTERNAL, questions go out when it is open; on one that waits for dialback at once, lest two servers wait for each
- * other. */
+/* On a stream that authenticates by EXTERNAL, questions go out when it is open; on one that waits for dialback at once, lest two
+ * servers wait for each other. */
 static void test_verify_on_the_way(void **state)
 {
 	(void)state;
@@ -618,7 +722,8 @@ static void test_question_ends_with_the_stream(void **state)
 	assert_int_equal(xmpp_stream_verify(d.out.s, &v), 0);
 	xmpp_stream_start(d.out.s);
 	xmpp_stream_disconnected(d.out.s, SLICE_NONE);
-	assert_events(&d.out, "verified here.example there.example undecided remote-connection-failed", "failed xmpp/unreachable", "close");
+	assert_events(&d.out, "verified here.example there.example undecided remote-connection-failed", "failed xmpp/unreachable",
+		      "close");
 	assert_int_equal(xmpp_stream_verify(d.out.s, &v), ENTENTE_ECLOSED);
 	duo_free(&d);
 }
@@ -670,17 +775,38 @@ static void test_not_allowed_at_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_external), cmocka_unit_test(test_coalesced), cmocka_unit_test(test_info), cmocka_unit_test(test_peer_type),
-		cmocka_unit_test(test_dialback_tls), cmocka_unit_test(test_dialback_despite_bad_server_certificate),
-		cmocka_unit_test(test_dialback_tcp), cmocka_unit_test(test_all_policies), cmocka_unit_test(test_failure_closes),
-		cmocka_unit_test(test_receiver_refuses_certificate), cmocka_unit_test(test_dialback_invalid),
-		cmocka_unit_test(test_dialback_undecided), cmocka_unit_test(test_dialback_timeout), cmocka_unit_test(test_dialback_unanswered),
-		cmocka_unit_test(test_setup_timeouts), cmocka_unit_test(test_tls_never_comes), cmocka_unit_test(test_tls_failed),
-		cmocka_unit_test(test_clean_close), cmocka_unit_test(test_both_close_at_once), cmocka_unit_test(test_close_drains),
-		cmocka_unit_test(test_shutdown), cmocka_unit_test(test_connection_lost), cmocka_unit_test(test_keep_alive_and_idle),
-		cmocka_unit_test(test_sizes), cmocka_unit_test(test_multiplex), cmocka_unit_test(test_too_many_pairs),
-		cmocka_unit_test(test_verify_only), cmocka_unit_test(test_verify_on_the_way), cmocka_unit_test(test_question_ends_with_the_stream),
-		cmocka_unit_test(test_question_timeout), cmocka_unit_test(test_free_in_callback), cmocka_unit_test(test_not_allowed_at_all),
+		cmocka_unit_test(test_external),
+		cmocka_unit_test(test_coalesced),
+		cmocka_unit_test(test_info),
+		cmocka_unit_test(test_peer_type),
+		cmocka_unit_test(test_dialback_tls),
+		cmocka_unit_test(test_dialback_despite_bad_server_certificate),
+		cmocka_unit_test(test_dialback_tcp),
+		cmocka_unit_test(test_all_policies),
+		cmocka_unit_test(test_failure_closes),
+		cmocka_unit_test(test_receiver_refuses_certificate),
+		cmocka_unit_test(test_dialback_invalid),
+		cmocka_unit_test(test_dialback_undecided),
+		cmocka_unit_test(test_dialback_timeout),
+		cmocka_unit_test(test_dialback_unanswered),
+		cmocka_unit_test(test_setup_timeouts),
+		cmocka_unit_test(test_tls_never_comes),
+		cmocka_unit_test(test_tls_failed),
+		cmocka_unit_test(test_clean_close),
+		cmocka_unit_test(test_both_close_at_once),
+		cmocka_unit_test(test_close_drains),
+		cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_connection_lost),
+		cmocka_unit_test(test_keep_alive_and_idle),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_nothing_allocated_when_open),
+		cmocka_unit_test(test_multiplex),
+		cmocka_unit_test(test_too_many_pairs),
+		cmocka_unit_test(test_verify_only),
+		cmocka_unit_test(test_verify_on_the_way),
+		cmocka_unit_test(test_question_ends_with_the_stream),
+		cmocka_unit_test(test_question_timeout),
+		cmocka_unit_test(test_free_in_callback),
+		cmocka_unit_test(test_not_allowed_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The receiver against raw XML: openings as real servers write them, every row of odd input, attacks. We are there.example; the peer is here.example. */
+/* The receiver against raw XML: openings as real servers write them, every row of odd input, attacks. We are there.example; the
+ * peer is here.example. */
 #include "stream_rig.h"
 #include "base/enc.h"
 
 static const struct slice here_names[] = {{"here.example", 12}};
 
-#define OPEN(attrs) "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' " attrs ">"
+#define OPEN(attrs)                                                                                                              \
+	"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "             \
+	"xmlns:db='jabber:server:dialback' " attrs ">"
 #define HEADER OPEN("from='here.example' to='there.example' version='1.0' xml:lang='en'")
 #define STARTTLS "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 #define AUTH(x) "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" x "</auth>"
@@ -59,22 +62,28 @@ static void test_features(void **state)
 	one_init(&o);
 	give(&o.e, HEADER);
 	/* TLS first, and nothing else before it. */
-	assert_wire(&o.e, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' from='there.example'"
-			  " to='here.example' id='",
-		    "version='1.0' xml:lang='en'><stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>");
+	assert_wire(&o.e,
+		    "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+		    "xmlns:db='jabber:server:dialback' from='there.example'"
+		    " to='here.example' id='",
+		    "version='1.0' xml:lang='en'><stream:features><starttls "
+		    "xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>");
 	give(&o.e, STARTTLS);
 	tls_up(&o.e);
 	assert_wire(&o.e, "<proceed ");
 	assert_silent(&o.e);
 	give(&o.e, HEADER);
-	assert_wire(&o.e, "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
-			  "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes>"
+	assert_wire(&o.e, "<stream:features><mechanisms "
+			  "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
+			  "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback><limits "
+			  "xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes>"
 			  "<idle-seconds>1800</idle-seconds></limits></stream:features>");
 	give(&o.e, AUTH(AUTHZID));
 	assert_wire(&o.e, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
 	o.rig.cfg.features = S("<c xmlns='http://jabber.org/protocol/caps'/>");
 	give(&o.e, HEADER);
-	assert_wire(&o.e, "<stream:features><dialback ", "<limits ", "<c xmlns='http://jabber.org/protocol/caps'/></stream:features>");
+	assert_wire(&o.e, "<stream:features><dialback ", "<limits ",
+		    "<c xmlns='http://jabber.org/protocol/caps'/></stream:features>");
 	one_free(&o);
 }
 
@@ -82,7 +91,8 @@ static void test_features(void **state)
 static void test_prosody(void **state)
 {
 	(void)state;
-	static const char header[] = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' id=''"
+	static const char header[] = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
+				     "xmlns:db='jabber:server:dialback' id=''"
 				     " to='there.example' version='1.0' xml:lang='en' from='here.example' xmlns='jabber:server'>";
 	struct one o;
 	one_init(&o);
@@ -100,8 +110,9 @@ static void test_prosody(void **state)
 static void test_ejabberd_falls_to_dialback(void **state)
 {
 	(void)state;
-	static const char header[] = "<?xml version='1.0'?><stream:stream to='there.example' from='here.example' xml:lang='en' version='1.0'"
-				     " xmlns:db='jabber:server:dialback' xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>";
+	static const char header[] =
+		"<?xml version='1.0'?><stream:stream to='there.example' from='here.example' xml:lang='en' version='1.0'"
+		" xmlns:db='jabber:server:dialback' xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>";
 	struct one o;
 	one_init(&o);
 	o.e.tls.trusted = false;
@@ -114,7 +125,8 @@ static void test_ejabberd_falls_to_dialback(void **state)
 	assert_null(strstr(zstr(&o.e.wire), "EXTERNAL"));
 	assert_wire(&o.e, "<stream:features><dialback ");
 	give(&o.e, AUTH(AUTHZID));
-	assert_wire(&o.e, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>the certificate of here.example is not trusted: unable to"
+	assert_wire(&o.e, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>the "
+			  "certificate of here.example is not trusted: unable to"
 			  " get local issuer certificate</text></failure>");
 	give(&o.e, RESULT);
 	assert_events(&o.e, "verify there.example here.example");
@@ -134,7 +146,8 @@ static void test_jabberd2(void **state)
 	struct one o;
 	one_init(&o);
 	o.e.rules.tls = XMPP_OPTIONAL;
-	give(&o.e, "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' xmlns:db='jabber:server:dialback'>");
+	give(&o.e, "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' "
+		   "xmlns:db='jabber:server:dialback'>");
 	const char *head = zstr(&o.e.wire);
 	assert_null(strstr(strstr(head, "<stream:stream"), "version="));
 	assert_null(strstr(head, "features"));
@@ -168,7 +181,9 @@ static void test_old_server_but_tls_required(void **state)
 	give(&o.e, OPEN(""));
 	o.e.rules.tls = XMPP_REQUIRED;
 	give(&o.e, RESULT);
-	assert_wire(&o.e, "<db:result from='there.example' to='here.example' type='error'><error type='cancel'><policy-violation ", "TLS is required");
+	assert_wire(&o.e,
+		    "<db:result from='there.example' to='here.example' type='error'><error type='cancel'><policy-violation ",
+		    "TLS is required");
 	assert_events(&o.e, "pair_failed there.example here.example");
 	one_free(&o);
 }
@@ -178,24 +193,34 @@ static void test_old_server_but_tls_required(void **state)
 static const struct {
 	const char *what, *opening, *condition, *event;
 } headers[] = {
-	{"foreign stream namespace", "<stream:stream xmlns='jabber:server' xmlns:stream='urn:x' to='there.example' version='1.0'>", "invalid-namespace", "xmpp/malformed"},
-	{"client namespace", "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='there.example' version='1.0'>", "invalid-namespace",
+	{"foreign stream namespace",
+	 "<stream:stream xmlns='jabber:server' xmlns:stream='urn:x' to='there.example' version='1.0'>", "invalid-namespace",
 	 "xmpp/malformed"},
-	{"no default namespace", "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='there.example' version='1.0'>", "invalid-namespace", "xmpp/malformed"},
-	{"other element", "<stream:features xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>", "bad-format", "xmpp/malformed"},
+	{"client namespace",
+	 "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='there.example' version='1.0'>",
+	 "invalid-namespace", "xmpp/malformed"},
+	{"no default namespace",
+	 "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='there.example' version='1.0'>", "invalid-namespace",
+	 "xmpp/malformed"},
+	{"other element", "<stream:features xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>", "bad-format",
+	 "xmpp/malformed"},
 	{"HTTP", "GET / HTTP/1.1\r\nHost: there.example\r\n\r\n", "not-well-formed", "xmpp/malformed"},
 	{"TLS", "\x16\x03\x01\x02", "not-well-formed", "xmpp/malformed"},
-	{"unbound prefix", "<stream:stream xmlns='jabber:server' to='there.example' version='1.0'>", "not-well-formed", "xmpp/malformed"},
+	{"unbound prefix", "<stream:stream xmlns='jabber:server' to='there.example' version='1.0'>", "not-well-formed",
+	 "xmpp/malformed"},
 	{"unbound attribute prefix", OPEN("x:y='z' to='there.example'"), "not-well-formed", "xmpp/malformed"},
 	{"DOCTYPE", "<!DOCTYPE x><stream:stream>", "restricted-xml", "xmpp/malformed"},
 	{"other encoding", "<?xml version='1.0' encoding='ISO-8859-1'?>" HEADER, "unsupported-encoding", "xmpp/malformed"},
 	{"version", OPEN("from='here.example' to='there.example' version='one'"), "unsupported-version", "xmpp/malformed"},
-	{"foreign to", OPEN("from='here.example' to='nowhere.example' version='1.0'"), "host-unknown", "policy/local-domain-unknown"},
+	{"foreign to", OPEN("from='here.example' to='nowhere.example' version='1.0'"), "host-unknown",
+	 "policy/local-domain-unknown"},
 	{"impossible to", OPEN("from='here.example' to='a b' version='1.0'"), "improper-addressing", "address/malformed"},
-	{"impossible from", OPEN("from='u@here.example' to='there.example' version='1.0'"), "improper-addressing", "address/malformed"},
+	{"impossible from", OPEN("from='u@here.example' to='there.example' version='1.0'"), "improper-addressing",
+	 "address/malformed"},
 	{"from is ours", OPEN("from='other.example' to='there.example' version='1.0'"), "invalid-from", "policy/spoofed-domain"},
 	{"from is to", OPEN("from='there.example' to='there.example' version='1.0'"), "invalid-from", "policy/spoofed-domain"},
-	{"stranger", OPEN("from='stranger.example' to='there.example' version='1.0'"), "policy-violation", "policy/partner-unknown"},
+	{"stranger", OPEN("from='stranger.example' to='there.example' version='1.0'"), "policy-violation",
+	 "policy/partner-unknown"},
 };
 
 static void test_headers(void **state)
@@ -206,7 +231,8 @@ static void test_headers(void **state)
 		char error[100], event[100];
 		one_init(&o);
 		give(&o.e, headers[i].opening);
-		snprintf(error, sizeof error, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", headers[i].condition);
+		snprintf(error, sizeof error, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
+			 headers[i].condition);
 		snprintf(event, sizeof event, "failed %s at header sent %s", headers[i].event, headers[i].condition);
 		if (!strstr(zstr(&o.e.wire), error))
 			print_message("# %s\n", headers[i].what);
@@ -506,7 +532,8 @@ static void test_peer_errors_and_leaves(void **state)
 	(void)state;
 	struct one o;
 	one_init(&o);
-	give(&o.e, HEADER "<stream:error><xml-not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+	give(&o.e, HEADER
+	     "<stream:error><xml-not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
 	assert_events(&o.e, "failed xmpp/stream-error at negotiation received not-well-formed", "close");
 	one_free(&o);
 	one_init(&o);
@@ -603,6 +630,33 @@ static void test_stale_verdicts(void **state)
 	one_free(&o);
 }
 
+/* The 30 s to authenticate do not cut off an answer that is on its way; but they are put off only once. */
+static void test_late_verdict(void **state)
+{
+	(void)state;
+	struct one o;
+	one_init(&o);
+	o.e.rules.tls = XMPP_OPTIONAL;
+	give(&o.e, HEADER);
+	rig_wait(&o.rig, 20000);
+	give(&o.e, RESULT);
+	rig_wait(&o.rig, 11000);
+	xmpp_stream_verify_done(o.e.s, &o.e.asked, XMPP_VALID, SLICE_NONE);
+	assert_events(&o.e, "established");
+	rig_wait(&o.rig, 60000);
+	assert_no_events(&o.e);
+	one_free(&o);
+	one_init(&o);
+	o.e.rules.tls = XMPP_OPTIONAL;
+	give(&o.e, HEADER);
+	for (int i = 0; i < 8; i++) {
+		rig_wait(&o.rig, 8000);
+		give(&o.e, RESULT);
+	}
+	assert_events(&o.e, "failed xmpp/not-authorized at negotiation sent connection-timeout");
+	one_free(&o);
+}
+
 /* Answers on a stream that the peer opened were never asked for (S08). */
 static void test_unsolicited(void **state)
 {
@@ -635,9 +689,11 @@ static void test_verify_requests(void **state)
 		give(&o.e, HEADER);
 		buf_clear(&o.e.wire);
 		xmpp_dialback_key(key, &o.rig.cfg.secret, S("here.example"), S("there.example"), S("a'<b"));
-		snprintf(el, sizeof el, "<db:verify from='Here.Example' to='there.example' id='a&apos;&lt;b'>\n %s </db:verify>", key);
+		snprintf(el, sizeof el, "<db:verify from='Here.Example' to='there.example' id='a&apos;&lt;b'>\n %s </db:verify>",
+			 key);
 		give(&o.e, el);
-		assert_string_equal(zstr(&o.e.wire), "<db:verify from='there.example' to='here.example' id='a&#39;&lt;b' type='valid'/>");
+		assert_string_equal(zstr(&o.e.wire),
+				    "<db:verify from='there.example' to='here.example' id='a&#39;&lt;b' type='valid'/>");
 		buf_clear(&o.e.wire);
 		give(&o.e, "<db:verify from='here.example' to='there.example' id='b'>00</db:verify>");
 		assert_wire(&o.e, "id='b' type='invalid'/>");
@@ -675,8 +731,10 @@ static void test_stanzas(void **state)
 		const char *el, *condition; /* NULL: accepted, and event is what happens */
 		const char *event;
 	} rows[] = {
-		{"<message from='a@here.example/r' to='b@there.example'><body>x</body></message>", NULL, "stanza message a@here.example/r->b@there.example"},
-		{"<presence from='A@HERE.example' to='b@There.Example/R'/>", NULL, "stanza presence a@here.example->b@there.example/R"},
+		{"<message from='a@here.example/r' to='b@there.example'><body>x</body></message>", NULL,
+		 "stanza message a@here.example/r->b@there.example"},
+		{"<presence from='A@HERE.example' to='b@There.Example/R'/>", NULL,
+		 "stanza presence a@here.example->b@there.example/R"},
 		{"<iq type='get' id='1' from='here.example' to='there.example'/>", NULL, "stanza iq here.example->there.example"},
 		{"<message from='a@elsewhere.example' to='b@there.example'/>", "invalid-from", "policy/spoofed-domain"},
 		{"<message from='a@sub.here.example' to='b@there.example'/>", "invalid-from", "policy/spoofed-domain"},
@@ -692,8 +750,10 @@ static void test_stanzas(void **state)
 		{"<message from='a b@here.example' to='b@there.example'/>", NULL, "misaddressed from message by here.example"},
 		{"<message from='a@here.example' to='@there.example'/>", NULL, "misaddressed to message by here.example"},
 		{"<message from='@elsewhere.example' to='b@there.example'/>", "invalid-from", "policy/spoofed-domain"},
-		{"<message from='a@elsewhere.example/x@here.example/' to='b@there.example'/>", "invalid-from", "policy/spoofed-domain"},
-		{"<message xmlns='jabber:client' from='a@here.example' to='b@there.example'/>", "invalid-namespace", "xmpp/malformed"},
+		{"<message from='a@elsewhere.example/x@here.example/' to='b@there.example'/>", "invalid-from",
+		 "policy/spoofed-domain"},
+		{"<message xmlns='jabber:client' from='a@here.example' to='b@there.example'/>", "invalid-namespace",
+		 "xmpp/malformed"},
 		{"<msg from='a@here.example' to='b@there.example'/>", "unsupported-stanza-type", "xmpp/malformed"},
 		{"<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type", "xmpp/malformed"},
 		{"<message from='a@here.example' to='b@there.example'><?pi x?></message>", "restricted-xml", "xmpp/malformed"},
@@ -710,7 +770,8 @@ static void test_stanzas(void **state)
 		if (!happened(&o.e, rows[i].event))
 			print_message("# %s\n", rows[i].el);
 		if (rows[i].condition) {
-			snprintf(error, sizeof error, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", rows[i].condition);
+			snprintf(error, sizeof error, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
+				 rows[i].condition);
 			assert_wire(&o.e, error);
 			assert_false(happened(&o.e, "stanza message"));
 		}
@@ -740,7 +801,8 @@ static void test_many_in_one_read(void **state)
 	one_init(&o);
 	authenticate(&o);
 	for (int i = 0; i < 50; i++)
-		give(&o.e, " <message from='a@here.example' to='b@there.example'/>\n<presence from='a@here.example' to='b@there.example'/>");
+		give(&o.e, " <message from='a@here.example' to='b@there.example'/>\n<presence from='a@here.example' "
+			   "to='b@there.example'/>");
 	struct xmpp_stream_info info;
 	xmpp_stream_info(o.e.s, &info);
 	assert_int_equal(info.stanzas_in, 100);
@@ -752,7 +814,8 @@ static void test_many_in_one_read(void **state)
 static void test_octet_by_octet(void **state)
 {
 	(void)state;
-	static const char *const steps[] = {HEADER STARTTLS, HEADER AUTH(AUTHZID), HEADER, "<message from='a@here.example' to='b@there.example'><body>\xc3\xbc</body></message>",
+	static const char *const steps[] = {HEADER STARTTLS, HEADER AUTH(AUTHZID), HEADER,
+					    "<message from='a@here.example' to='b@there.example'><body>\xc3\xbc</body></message>",
 					    "</stream:stream>"};
 	struct one o;
 	one_init(&o);
@@ -762,7 +825,8 @@ static void test_octet_by_octet(void **state)
 		if (i == 0)
 			tls_up(&o.e);
 	}
-	assert_string_equal(zstr(&o.e.events), "tls\nestablished there.example here.example external tls\nstanza message a@here.example->b@there.example by here.example\nclose\n");
+	assert_string_equal(zstr(&o.e.events), "tls\nestablished there.example here.example external tls\nstanza message "
+					       "a@here.example->b@there.example by here.example\nclose\n");
 	one_free(&o);
 }
 
@@ -781,17 +845,39 @@ static void test_pipelined_after_auth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_features), cmocka_unit_test(test_prosody), cmocka_unit_test(test_ejabberd_falls_to_dialback),
-		cmocka_unit_test(test_jabberd2), cmocka_unit_test(test_old_server_but_tls_required), cmocka_unit_test(test_headers),
-		cmocka_unit_test(test_foreign_to_reveals_nothing), cmocka_unit_test(test_missing_from_and_to), cmocka_unit_test(test_version_variants),
-		cmocka_unit_test(test_restart_keeps_names), cmocka_unit_test(test_new_id_after_restart), cmocka_unit_test(test_injection),
-		cmocka_unit_test(test_starttls_refused), cmocka_unit_test(test_external_rules), cmocka_unit_test(test_external_attempts),
-		cmocka_unit_test(test_external_without_tls), cmocka_unit_test(test_external_other_name), cmocka_unit_test(test_before_authentication),
-		cmocka_unit_test(test_big_before_authentication), cmocka_unit_test(test_medium_before_authentication),
-		cmocka_unit_test(test_peer_errors_and_leaves), cmocka_unit_test(test_result_refusals), cmocka_unit_test(test_result_needs_certificate),
-		cmocka_unit_test(test_certificate_instead_of_calling_back), cmocka_unit_test(test_stale_verdicts), cmocka_unit_test(test_unsolicited),
-		cmocka_unit_test(test_verify_requests), cmocka_unit_test(test_verify_needs_tls), cmocka_unit_test(test_stanzas),
-		cmocka_unit_test(test_nothing_after_an_error), cmocka_unit_test(test_many_in_one_read), cmocka_unit_test(test_octet_by_octet),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_prosody),
+		cmocka_unit_test(test_ejabberd_falls_to_dialback),
+		cmocka_unit_test(test_jabberd2),
+		cmocka_unit_test(test_old_server_but_tls_required),
+		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_foreign_to_reveals_nothing),
+		cmocka_unit_test(test_missing_from_and_to),
+		cmocka_unit_test(test_version_variants),
+		cmocka_unit_test(test_restart_keeps_names),
+		cmocka_unit_test(test_new_id_after_restart),
+		cmocka_unit_test(test_injection),
+		cmocka_unit_test(test_starttls_refused),
+		cmocka_unit_test(test_external_rules),
+		cmocka_unit_test(test_external_attempts),
+		cmocka_unit_test(test_external_without_tls),
+		cmocka_unit_test(test_external_other_name),
+		cmocka_unit_test(test_before_authentication),
+		cmocka_unit_test(test_big_before_authentication),
+		cmocka_unit_test(test_medium_before_authentication),
+		cmocka_unit_test(test_peer_errors_and_leaves),
+		cmocka_unit_test(test_result_refusals),
+		cmocka_unit_test(test_result_needs_certificate),
+		cmocka_unit_test(test_certificate_instead_of_calling_back),
+		cmocka_unit_test(test_stale_verdicts),
+		cmocka_unit_test(test_late_verdict),
+		cmocka_unit_test(test_unsolicited),
+		cmocka_unit_test(test_verify_requests),
+		cmocka_unit_test(test_verify_needs_tls),
+		cmocka_unit_test(test_stanzas),
+		cmocka_unit_test(test_nothing_after_an_error),
+		cmocka_unit_test(test_many_in_one_read),
+		cmocka_unit_test(test_octet_by_octet),
 		cmocka_unit_test(test_pipelined_after_auth),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

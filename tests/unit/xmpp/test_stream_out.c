@@ -4,7 +4,9 @@
 
 static const struct slice there_names[] = {{"there.example", 13}};
 
-#define OPEN(attrs) "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' " attrs ">"
+#define OPEN(attrs)                                                                                                              \
+	"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "             \
+	"xmlns:db='jabber:server:dialback' " attrs ">"
 #define HEADER(id) OPEN("from='there.example' to='here.example' id='" id "' version='1.0' xml:lang='en'")
 #define FEATURES(x) "<stream:features>" x "</stream:features>"
 #define F_TLS "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
@@ -62,8 +64,10 @@ static void test_steps(void **state)
 	struct one o;
 	one_init(&o);
 	xmpp_stream_start(o.e.s);
-	assert_string_equal(zstr(&o.e.wire), "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-					     " xmlns:db='jabber:server:dialback' from='here.example' to='there.example' version='1.0' xml:lang='en'>");
+	assert_string_equal(
+		zstr(&o.e.wire),
+		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+		" xmlns:db='jabber:server:dialback' from='here.example' to='there.example' version='1.0' xml:lang='en'>");
 	buf_clear(&o.e.wire);
 	give(&o.e, HEADER("1") FEATURES(F_DB F_TLS_REQUIRED));
 	assert_string_equal(zstr(&o.e.wire), F_TLS);
@@ -73,7 +77,8 @@ static void test_steps(void **state)
 	tls_up(&o.e);
 	assert_wire(&o.e, "<stream:stream ", " from='here.example' to='there.example' version='1.0'");
 	give(&o.e, HEADER("2") FEATURES(F_EXTERNAL F_DB_ERRORS));
-	assert_string_equal(zstr(&o.e.wire), "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>aGVyZS5leGFtcGxl</auth>");
+	assert_string_equal(zstr(&o.e.wire),
+			    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>aGVyZS5leGFtcGxl</auth>");
 	buf_clear(&o.e.wire);
 	give(&o.e, SUCCESS);
 	assert_wire(&o.e, "<stream:stream ", " from='here.example' to='there.example'");
@@ -104,7 +109,8 @@ static void test_features_anyhow(void **state)
 	static const char *const secured[] = {
 		FEATURES(F_EXTERNAL F_DB_ERRORS),
 		FEATURES(F_DB "<bidi xmlns='urn:xmpp:features:bidi'/><sm xmlns='urn:xmpp:sm:3'><optional/></sm>" F_EXTERNAL),
-		FEATURES("<x xmlns='urn:x'><mechanism>EXTERNAL</mechanism></x><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
+		FEATURES("<x xmlns='urn:x'><mechanism>EXTERNAL</mechanism></x><mechanisms "
+			 "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
 			 "<mechanism> EXTERNAL </mechanism></mechanisms>"),
 	};
 	for (size_t i = 0; i < 3; i++) {
@@ -165,7 +171,8 @@ static void test_jabberd2(void **state)
 	one_init(&o);
 	o.e.rules.tls = XMPP_OPTIONAL;
 	xmpp_stream_start(o.e.s);
-	give(&o.e, "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' xmlns:db='jabber:server:dialback' id='old'>");
+	give(&o.e, "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' "
+		   "xmlns:db='jabber:server:dialback' id='old'>");
 	assert_wire(&o.e, "<db:result ");
 	give(&o.e, VALID);
 	assert_events(&o.e, "established here.example there.example dialback\n");
@@ -189,8 +196,10 @@ static void test_unannounced_dialback(void **state)
 	one_free(&o);
 	one_init(&o);
 	secure(&o);
-	give(&o.e, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='2' version='1.0'>" FEATURES(""));
-	assert_events(&o.e, "failed xmpp/not-authorized", "offers no SASL EXTERNAL; most likely it does not accept our certificate, and it does not offer dialback");
+	give(&o.e, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='2' "
+		   "version='1.0'>" FEATURES(""));
+	assert_events(&o.e, "failed xmpp/not-authorized",
+		      "offers no SASL EXTERNAL; most likely it does not accept our certificate, and it does not offer dialback");
 	one_free(&o);
 }
 
@@ -211,7 +220,8 @@ static void test_starttls_not_offered(void **state)
 	one_init(&o);
 	xmpp_stream_start(o.e.s);
 	give(&o.e, HEADER("1") FEATURES(F_DB));
-	give(&o.e, "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+	give(&o.e,
+	     "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
 	assert_events(&o.e, "failed xmpp/stream-error at starttls received policy-violation", "close");
 	one_free(&o);
 }
@@ -239,7 +249,8 @@ static void test_peer_requires_tls(void **state)
 	o.e.rules.tls = XMPP_OFF;
 	xmpp_stream_start(o.e.s);
 	give(&o.e, HEADER("1") FEATURES(F_TLS_REQUIRED F_DB));
-	assert_events(&o.e, "failed xmpp/tls-required at features", "there.example requires TLS, which is switched off for it here");
+	assert_events(&o.e, "failed xmpp/tls-required at features",
+		      "there.example requires TLS, which is switched off for it here");
 	one_free(&o);
 }
 
@@ -276,7 +287,8 @@ static void test_bad_certificate(void **state)
 	give(&o.e, PROCEED);
 	buf_clear(&o.e.wire);
 	tls_up(&o.e);
-	assert_wire(&o.e, "<stream:stream ", "<stream:error><not-authorized ", "the certificate is not valid for the name there.example", "</stream:stream>");
+	assert_wire(&o.e, "<stream:stream ", "<stream:error><not-authorized ",
+		    "the certificate is not valid for the name there.example", "</stream:stream>");
 	assert_events(&o.e, "failed xmpp/certificate");
 	one_free(&o);
 	/* EXTERNAL is offered, but trust must be mutual: dialback. */
@@ -315,7 +327,8 @@ static void test_refused_for_good(void **state)
 	o.e.rules.dialback = false;
 	secure(&o);
 	give(&o.e, HEADER("2") FEATURES(F_EXTERNAL F_DB_ERRORS) FAILURE("not-authorized", "unsupported certificate purpose"));
-	assert_events(&o.e, "failed xmpp/not-authorized at sasl", "there.example refused our certificate: not-authorized: unsupported certificate purpose", "clientAuth");
+	assert_events(&o.e, "failed xmpp/not-authorized at sasl",
+		      "there.example refused our certificate: not-authorized: unsupported certificate purpose", "clientAuth");
 	one_free(&o);
 	/* ejabberd without its dialback module talks of SASL only: no use in waiting 25 s for an answer. */
 	one_init(&o);
@@ -333,7 +346,8 @@ static void test_sasl_required(void **state)
 	o.e.rules.sasl = XMPP_REQUIRED;
 	secure(&o);
 	give(&o.e, HEADER("2") FEATURES(F_DB_ERRORS));
-	assert_events(&o.e, "failed xmpp/not-authorized at features", "there.example offers no SASL EXTERNAL; most likely it does not accept our certificate");
+	assert_events(&o.e, "failed xmpp/not-authorized at features",
+		      "there.example offers no SASL EXTERNAL; most likely it does not accept our certificate");
 	one_free(&o);
 }
 
@@ -356,18 +370,30 @@ static void test_challenge(void **state)
 static void test_result_errors(void **state)
 {
 	(void)state;
-	static const char *const conditions[] = {"item-not-found", "remote-connection-failed", "remote-server-not-found", "remote-server-timeout", "policy-violation",
-						 "not-authorized", "forbidden", "not-acceptable", "resource-constraint", "internal-server-error"};
+	static const char *const conditions[] = {"item-not-found",
+						 "remote-connection-failed",
+						 "remote-server-not-found",
+						 "remote-server-timeout",
+						 "policy-violation",
+						 "not-authorized",
+						 "forbidden",
+						 "not-acceptable",
+						 "resource-constraint",
+						 "internal-server-error"};
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
 		struct one o;
 		char el[400], want[200];
 		one_init(&o);
 		secure(&o);
 		give(&o.e, HEADER("2") FEATURES(F_DB_ERRORS));
-		snprintf(el, sizeof el, "<db:result from='there.example' to='here.example' type='error'><error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>",
+		snprintf(el, sizeof el,
+			 "<db:result from='there.example' to='here.example' type='error'><error type='cancel'><%s "
+			 "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>",
 			 conditions[i]);
 		give(&o.e, el);
-		snprintf(want, sizeof want, "failed xmpp/dialback-failed at dialback sent : there.example answered our dialback request with %s", conditions[i]);
+		snprintf(want, sizeof want,
+			 "failed xmpp/dialback-failed at dialback sent : there.example answered our dialback request with %s",
+			 conditions[i]);
 		assert_events(&o.e, want);
 		assert_wire(&o.e, "</stream:stream>");
 		one_free(&o);
@@ -383,19 +409,23 @@ static void test_unsolicited(void **state)
 	secure(&o);
 	give(&o.e, HEADER("2") VALID FEATURES(F_DB_ERRORS));
 	assert_false(happened(&o.e, "established"));
-	give(&o.e, "<db:result from='evil.example' to='here.example' type='valid'/><db:result from='there.example' to='second.example' type='valid'/>"
+	give(&o.e, "<db:result from='evil.example' to='here.example' type='valid'/><db:result from='there.example' "
+		   "to='second.example' type='valid'/>"
 		   "<db:verify from='there.example' to='here.example' id='2' type='valid'/>");
 	assert_no_events(&o.e);
 	struct xmpp_verify v = {S("here.example"), S("there.example"), S("rid"), S("k")};
 	assert_int_equal(xmpp_stream_verify(o.e.s, &v), 0);
-	give(&o.e, "<db:verify from='there.example' to='here.example' id='other' type='valid'/><db:verify from='evil.example' to='here.example' id='rid' type='valid'/>"
+	give(&o.e, "<db:verify from='there.example' to='here.example' id='other' type='valid'/><db:verify from='evil.example' "
+		   "to='here.example' id='rid' type='valid'/>"
 		   "<db:verify from='there.example' to='second.example' id='rid' type='valid'/>");
 	assert_no_events(&o.e);
-	give(&o.e, "<db:verify from='there.example' to='here.example' id='rid' type='valid'/><db:verify from='there.example' to='here.example' id='rid' type='valid'/>");
+	give(&o.e, "<db:verify from='there.example' to='here.example' id='rid' type='valid'/><db:verify from='there.example' "
+		   "to='here.example' id='rid' type='valid'/>");
 	assert_string_equal(zstr(&o.e.events), "verified here.example there.example valid \n");
 	/* Requests do not come in on a stream that we opened. */
 	buf_clear(&o.e.wire);
-	give(&o.e, "<db:result from='there.example' to='here.example'>k</db:result><db:verify from='there.example' to='here.example' id='x'>k</db:verify>");
+	give(&o.e, "<db:result from='there.example' to='here.example'>k</db:result><db:verify from='there.example' "
+		   "to='here.example' id='x'>k</db:verify>");
 	assert_silent(&o.e);
 	give(&o.e, VALID VALID);
 	assert_events(&o.e, "established here.example there.example dialback tls\n");
@@ -412,8 +442,10 @@ static void test_verify_error(void **state)
 	struct xmpp_verify v = {S("here.example"), S("there.example"), S("<&'>"), S("<k>")};
 	buf_clear(&o.e.wire);
 	assert_int_equal(xmpp_stream_verify(o.e.s, &v), 0);
-	assert_string_equal(zstr(&o.e.wire), "<db:verify from='here.example' to='there.example' id='&lt;&amp;&#39;&gt;'>&lt;k&gt;</db:verify>");
-	give(&o.e, "<db:verify from='there.example' to='here.example' id='&lt;&amp;&apos;>' type='error'><error type='cancel'><item-not-found"
+	assert_string_equal(zstr(&o.e.wire),
+			    "<db:verify from='here.example' to='there.example' id='&lt;&amp;&#39;&gt;'>&lt;k&gt;</db:verify>");
+	give(&o.e, "<db:verify from='there.example' to='here.example' id='&lt;&amp;&apos;>' type='error'><error "
+		   "type='cancel'><item-not-found"
 		   " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:verify>");
 	assert_events(&o.e, "verified here.example there.example undecided item-not-found");
 	one_free(&o);
@@ -474,7 +506,8 @@ static void test_learned_limit(void **state)
 		one_init(&o);
 		secure(&o);
 		give(&o.e, HEADER("2") FEATURES(F_EXTERNAL) SUCCESS HEADER("3"));
-		snprintf(el, sizeof el, FEATURES("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>%s</max-bytes></limits>"), rows[i].limit);
+		snprintf(el, sizeof el, FEATURES("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>%s</max-bytes></limits>"),
+			 rows[i].limit);
 		give(&o.e, el);
 		xmpp_stream_info(o.e.s, &info);
 		assert_int_equal(info.peer_max_stanza, rows[i].want);
@@ -489,7 +522,8 @@ static void test_bad_headers(void **state)
 		const char *opening, *condition;
 	} rows[] = {
 		{"HTTP/1.1 400 Bad Request\r\n", "not-well-formed"},
-		{"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>", "invalid-namespace"},
+		{"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>",
+		 "invalid-namespace"},
 		{"<stream:stream xmlns='jabber:server' xmlns:stream='x' id='1' version='1.0'>", "invalid-namespace"},
 		{"<x/>", "invalid-namespace"},
 	};
@@ -539,8 +573,11 @@ static void test_stream_errors(void **state)
 		char el[600];
 		one_init(&o);
 		xmpp_stream_start(o.e.s);
-		snprintf(el, sizeof el, HEADER("1") "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>why</text>"
-						     "</stream:error>", rows[i].condition);
+		snprintf(el, sizeof el,
+			 HEADER("1") "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text "
+				     "xmlns='urn:ietf:params:xml:ns:xmpp-streams'>why</text>"
+				     "</stream:error>",
+			 rows[i].condition);
 		give(&o.e, el);
 		assert_events(&o.e, rows[i].event, ": why", "close");
 		one_free(&o);
@@ -551,6 +588,14 @@ static void test_early_close(void **state)
 {
 	(void)state;
 	struct one o;
+	one_init(&o);
+	xmpp_stream_start(o.e.s);
+	xmpp_stream_close(o.e.s);
+	buf_clear(&o.e.wire);
+	give(&o.e, HEADER("1") FEATURES(F_DB) "</stream:stream>"); /* the answer crossed our closing tag */
+	assert_silent(&o.e);
+	assert_string_equal(zstr(&o.e.events), "close\n");
+	one_free(&o);
 	one_init(&o);
 	xmpp_stream_close(o.e.s);
 	assert_string_equal(zstr(&o.e.events), "close\n");
@@ -567,16 +612,33 @@ static void test_early_close(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps), cmocka_unit_test(test_header_without_dialback), cmocka_unit_test(test_features_anyhow),
-		cmocka_unit_test(test_empty_mechanisms), cmocka_unit_test(test_key_of_current_id), cmocka_unit_test(test_jabberd2),
-		cmocka_unit_test(test_unannounced_dialback), cmocka_unit_test(test_starttls_not_offered),
-		cmocka_unit_test(test_tls_failure_never_falls_to_clear), cmocka_unit_test(test_peer_requires_tls), cmocka_unit_test(test_injection),
-		cmocka_unit_test(test_bad_certificate), cmocka_unit_test(test_refused_then_dialback), cmocka_unit_test(test_refused_for_good),
-		cmocka_unit_test(test_sasl_required), cmocka_unit_test(test_challenge), cmocka_unit_test(test_result_errors),
-		cmocka_unit_test(test_unsolicited), cmocka_unit_test(test_verify_error), cmocka_unit_test(test_no_id),
-		cmocka_unit_test(test_no_target_multiplexing_without_errors), cmocka_unit_test(test_stanza_in_the_wrong_direction),
-		cmocka_unit_test(test_learned_limit), cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_closed_without_a_word),
-		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_early_close),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_header_without_dialback),
+		cmocka_unit_test(test_features_anyhow),
+		cmocka_unit_test(test_empty_mechanisms),
+		cmocka_unit_test(test_key_of_current_id),
+		cmocka_unit_test(test_jabberd2),
+		cmocka_unit_test(test_unannounced_dialback),
+		cmocka_unit_test(test_starttls_not_offered),
+		cmocka_unit_test(test_tls_failure_never_falls_to_clear),
+		cmocka_unit_test(test_peer_requires_tls),
+		cmocka_unit_test(test_injection),
+		cmocka_unit_test(test_bad_certificate),
+		cmocka_unit_test(test_refused_then_dialback),
+		cmocka_unit_test(test_refused_for_good),
+		cmocka_unit_test(test_sasl_required),
+		cmocka_unit_test(test_challenge),
+		cmocka_unit_test(test_result_errors),
+		cmocka_unit_test(test_unsolicited),
+		cmocka_unit_test(test_verify_error),
+		cmocka_unit_test(test_no_id),
+		cmocka_unit_test(test_no_target_multiplexing_without_errors),
+		cmocka_unit_test(test_stanza_in_the_wrong_direction),
+		cmocka_unit_test(test_learned_limit),
+		cmocka_unit_test(test_bad_headers),
+		cmocka_unit_test(test_closed_without_a_word),
+		cmocka_unit_test(test_stream_errors),
+		cmocka_unit_test(test_early_close),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
