@@ -55,7 +55,12 @@ uint64_t rand_below(uint64_t n)
 void rand_token(char *dst, size_t n)
 {
 	static const char set[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	for (size_t i = 0; i < n; i++)
-		dst[i] = set[rand_below(36)];
+	enum { DIGITS = 12 };                          /* base 36 digits in one draw */
+	const uint64_t span = 4738381338321616896ULL; /* 36^12 */
+	for (size_t i = 0; i < n;) {
+		uint64_t v = rand_below(span);
+		for (size_t k = 0; k < DIGITS && i < n; k++, v /= 36)
+			dst[i++] = set[v % 36];
+	}
 	dst[n] = '\0';
 }
