@@ -43,7 +43,7 @@ struct sip_target_record {
 struct sip_target_entry {
 	enum sip_transport transport;
 	struct sockaddr_storage addr; /* with port */
-	struct slice host;            /* whose address it is (SRV target or the URI's host), for TLS and log; lives as long as the machine */
+	struct slice host;            /* whose address it is, for TLS and log; lives as long as the machine */
 };
 
 struct sip_target;
