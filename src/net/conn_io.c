@@ -103,6 +103,11 @@ void conn_decrypt(struct conn *c)
 				break;
 			}
 			n += got;
+			/* Asking once more only to hear "no" would cost OpenSSL a buffer. */
+			if (!c->rx_len && !c->early.len && !SSL_has_pending(c->tls.ssl)) {
+				result = SSL_ERROR_WANT_READ;
+				break;
+			}
 		}
 		c->in_octets += n;
 		/* What came before a failure is still heard; the error queue is not the owner's. */

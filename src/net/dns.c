@@ -303,6 +303,15 @@ static int configure(struct dns *d, const struct dns_opts *o, struct entente_err
 		return fail(err, "trust anchors", o->trust_anchor_file, rc);
 	if (s.loopback && (rc = ub_ctx_set_option(d->ctx, "do-not-query-localhost:", "no")))
 		return fail(err, "option", "do-not-query-localhost", rc);
+	/* A failure must not be remembered for long: partners repair their zones, resolvers come back. */
+	static const char *const options[][2] = {
+		{"cache-max-negative-ttl:", "60"},
+		{"infra-host-ttl:", "60"},
+		{"infra-keep-probing:", "yes"},
+	};
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if ((rc = ub_ctx_set_option(d->ctx, options[i][0], options[i][1])))
+			return fail(err, "option", options[i][0], rc);
 	/* libunbound answers the special names of RFC 6761 by itself; a private server may well hold them. */
 	static const char *const zones[] = {"test.", "home.arpa."};
 	for (size_t i = 0; s.private && i < sizeof zones / sizeof *zones; i++)

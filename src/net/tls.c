@@ -331,7 +331,8 @@ static bool use_trust(SSL_CTX *c, const struct tls_material *m)
 	return ok;
 }
 
-static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m)
+/* `twin`: the context of the other role, whose trust store (of some hundred certificates) serves both; or NULL. */
+static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m, SSL_CTX *twin)
 {
 	SSL_CTX *c = SSL_CTX_new(method);
 	if (!c)
@@ -346,7 +347,11 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m)
 	/* Purpose server for both roles: see tls.h. */
 	bool any = m->set.purpose == TLS_PURPOSE_ANY;
 	bool ok = SSL_CTX_set_purpose(c, any ? X509_PURPOSE_ANY : X509_PURPOSE_SSL_SERVER) == 1 &&
-		SSL_CTX_set_trust(c, X509_TRUST_SSL_SERVER) == 1 && use_trust(c, m);
+		SSL_CTX_set_trust(c, X509_TRUST_SSL_SERVER) == 1;
+	if (twin)
+		SSL_CTX_set1_cert_store(c, SSL_CTX_get_cert_store(twin));
+	else
+		ok = ok && use_trust(c, m);
 	int min = m->set.tls13_only ? TLS1_3_VERSION : m->set.legacy ? TLS1_VERSION : TLS1_2_VERSION;
 	ok = ok && SSL_CTX_set_min_proto_version(c, min) == 1;
 	if (m->set.legacy)
@@ -363,7 +368,7 @@ static bool make_server(struct tls_ctx *t)
 {
 	struct tls_material *m = t->material;
 	static const unsigned char id[] = "entente";
-	SSL_CTX *c = t->server = make_ctx(TLS_server_method(), m);
+	SSL_CTX *c = t->server = make_ctx(TLS_server_method(), m, NULL);
 	if (!c || !use_pair(c, NULL, &m->server_chain, &m->server_key))
 		return false;
 	/* Tickets only, under keys that the workers share: no session store to fill. One per connection is enough between
@@ -381,7 +386,7 @@ static bool make_server(struct tls_ctx *t)
 static bool make_client(struct tls_ctx *t)
 {
 	struct tls_material *m = t->material;
-	SSL_CTX *c = t->client = make_ctx(TLS_client_method(), m);
+	SSL_CTX *c = t->client = make_ctx(TLS_client_method(), m, t->server);
 	if (!c)
 		return false;
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
