@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request, from its octets to the octets of its response. */
+#include "admin/admin_int.h"
+
+#include "admin/args.h"
+#include "base/mem.h"
+
+static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
+	[ADMIN_CMD_STATUS] = {admin_status, admin_status_print},
+	[ADMIN_CMD_PARTNER_ADD] = {admin_partner_add, admin_partner_add_print},
+	[ADMIN_CMD_PARTNER_SET] = {admin_partner_set, admin_partner_set_print},
+	[ADMIN_CMD_PARTNER_SHOW] = {admin_partner_show, admin_partner_show_print},
+	[ADMIN_CMD_PARTNER_LIST] = {admin_partner_list, admin_partner_list_print},
+	[ADMIN_CMD_PARTNER_REMOVE] = {admin_partner_remove, admin_partner_remove_print},
+	[ADMIN_CMD_BLOCK_ADD] = {admin_block_add, admin_block_add_print},
+	[ADMIN_CMD_BLOCK_REMOVE] = {admin_block_remove, admin_block_remove_print},
+	[ADMIN_CMD_BLOCK_LIST] = {admin_block_list, admin_block_list_print},
+	[ADMIN_CMD_SHOW_STREAMS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_HOMES] = {admin_show, admin_show_print},
+	[ADMIN_CMD_EXPLAIN] = {admin_explain, admin_explain_print},
+	[ADMIN_CMD_HISTORY] = {admin_history, admin_history_print},
+	[ADMIN_CMD_RELOAD] = {admin_reload, NULL},
+};
+
+struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
+{
+	struct admin *a = MEM_NEW(struct admin);
+	*a = (struct admin){store, ops, arg};
+	return a;
+}
+
+struct admin *admin_free(struct admin *a)
+{
+	return mem_free(a);
+}
+
+struct snapshot *admin_snapshot(struct admin_call *c)
+{
+	struct snapshot *s = c->admin->ops->snapshot(c->admin->arg);
+	if (!s)
+		admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "unavailable", "try again; the log says what it waits for",
+			   "the daemon has no policy in force yet");
+	return s;
+}
+
+int admin_publish(struct admin_call *c)
+{
+	struct entente_err err = {0};
+	if (c->admin->ops->policy_changed(c->admin->arg, &err) == 0)
+		return ADMIN_EXIT_OK;
+	return admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "not-in-force", "take the change back, or restart the daemon",
+			  "the change is saved but not in force, the policy before it still is: %s",
+			  *err.text ? err.text : entente_strerror(err.code));
+}
+
+static json_t *refusal(int exit, const char *code, struct slice text)
+{
+	json_t *error = json_pack("{s:s}", "code", code);
+	admin_set_text(error, "text", text);
+	return json_pack("{s:i s:o}", "exit", exit, "error", error);
+}
+
+/* A local command is answered too when it reads no file: a panel wants the reasons. */
+static const struct admin_handler *handler_of(const struct admin_command *c)
+{
+	if (!c->local)
+		return &handlers[c->id];
+	for (size_t i = 0; i < c->n_args; i++)
+		if (c->args[i].type == ADMIN_PATH)
+			return NULL;
+	return admin_local_handler(c->id);
+}
+
+enum { WORDS_MAX = 8, WIDTH_MIN = 40, WIDTH_MAX = 1000 };
+
+static const struct admin_command *command_of(json_t *request, struct buf *why)
+{
+	json_t *words = json_object_get(request, "command");
+	struct slice w[WORDS_MAX];
+	size_t n = json_array_size(words);
+	if (!json_is_array(words) || n > WORDS_MAX) {
+		buf_puts(why, "\"command\" must be a list of words");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		json_t *one = json_array_get(words, i);
+		if (!json_is_string(one)) {
+			buf_puts(why, "\"command\" must be a list of words");
+			return NULL;
+		}
+		w[i] = slice_of(json_string_value(one), json_string_length(one));
+	}
+	return admin_command_find(w, n, why);
+}
+
+static json_t *respond(struct admin *a, struct slice who, json_t *request, struct buf *why)
+{
+	const struct admin_command *c = command_of(request, why);
+	const struct admin_handler *h = c ? handler_of(c) : NULL;
+	json_t *args = json_object_get(request, "args"), *none = NULL, *response;
+	if (!c)
+		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
+	if (!h || !h->run)
+		return refusal(ADMIN_EXIT_USAGE, "usage", S("this command is carried out by the program entente, not by the daemon"));
+	if (args && !json_is_object(args))
+		return refusal(ADMIN_EXIT_USAGE, "usage", S("\"args\" must be an object"));
+	if (!args)
+		args = none = json_object();
+	if (admin_args_check(c, args, why)) {
+		int64_t width = admin_get_int(request, "width");
+		struct admin_call call = {
+			.admin = a,
+			.who = who,
+			.command = c,
+			.args = args,
+			.json = json_is_true(json_object_get(request, "json")),
+			.color = json_is_true(json_object_get(request, "color")),
+			.width = width <= 0 ? 0 : width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : (unsigned)width,
+		};
+		response = admin_call_run(&call, h);
+	} else
+		response = refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
+	json_decref(none);
+	return response;
+}
+
+static int dump(const char *bytes, size_t n, void *arg)
+{
+	struct buf *b = arg;
+	buf_put(b, slice_of(bytes, n));
+	return buf_ok(b) ? 0 : -1;
+}
+
+static void write_line(struct buf *out, json_t *response)
+{
+	size_t before = out->len;
+	if (json_dump_callback(response, dump, out, JSON_COMPACT) == 0 && out->len - before < ADMIN_RESPONSE_MAX)
+		buf_putc(out, '\n');
+	else
+		out->failed = true;
+	json_decref(response);
+}
+
+void admin_execute(struct admin *a, struct slice who, struct slice request, struct buf *response)
+{
+	struct buf why;
+	json_error_t error;
+	json_t *r = request.len > ADMIN_REQUEST_MAX ? NULL : json_loadb(request.p ? request.p : "", request.len, JSON_REJECT_DUPLICATES, &error);
+	json_t *answer;
+	size_t before = response->len;
+	buf_init(&why, 65536);
+	if (request.len > ADMIN_REQUEST_MAX) {
+		answer = refusal(ADMIN_EXIT_USAGE, "usage", S("the request is too long"));
+	} else if (!r) {
+		buf_printf(&why, "the request is not JSON: %s", error.text);
+		answer = refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(&why));
+	} else if (!json_is_object(r)) {
+		answer = refusal(ADMIN_EXIT_USAGE, "usage", S("the request must be an object"));
+	} else {
+		answer = respond(a, who, r, &why);
+	}
+	write_line(response, answer);
+	if (!buf_ok(response)) { /* the answer takes back what it has written, and says so if that fits */
+		response->failed = false;
+		buf_truncate(response, before);
+		write_line(response, refusal(ADMIN_EXIT_UNAVAILABLE, "too-large", S("the answer is too large; narrow it with --filter or --limit")));
+	}
+	json_decref(r);
+	buf_free(&why);
+}

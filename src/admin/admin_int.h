@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the room: the daemon's commands. */
+#pragma once
+#include "admin/admin.h"
+#include "admin/call.h"
+
+struct admin {
+	struct store *store;
+	const struct admin_ops *ops;
+	void *arg;
+};
+
+/* The snapshot in force; NULL: the call has failed with ADMIN_EXIT_UNAVAILABLE. */
+struct snapshot *admin_snapshot(struct admin_call *c);
+/* After a committed change: has the application publish it. An enum admin_exit. */
+int admin_publish(struct admin_call *c);
+
+int admin_partner_add(struct admin_call *c);
+int admin_partner_set(struct admin_call *c);
+int admin_partner_show(struct admin_call *c);
+int admin_partner_list(struct admin_call *c);
+int admin_partner_remove(struct admin_call *c);
+void admin_partner_add_print(struct admin_call *c);
+void admin_partner_set_print(struct admin_call *c);
+void admin_partner_show_print(struct admin_call *c);
+void admin_partner_list_print(struct admin_call *c);
+void admin_partner_remove_print(struct admin_call *c);
+
+int admin_block_add(struct admin_call *c);
+int admin_block_remove(struct admin_call *c);
+int admin_block_list(struct admin_call *c);
+void admin_block_add_print(struct admin_call *c);
+void admin_block_remove_print(struct admin_call *c);
+void admin_block_list_print(struct admin_call *c);
+
+int admin_explain(struct admin_call *c);
+void admin_explain_print(struct admin_call *c);
+
+int admin_status(struct admin_call *c);
+void admin_status_print(struct admin_call *c);
+int admin_show(struct admin_call *c);
+void admin_show_print(struct admin_call *c);
+int admin_history(struct admin_call *c);
+void admin_history_print(struct admin_call *c);
+int admin_reload(struct admin_call *c);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the room: one command being carried out. A handler fills `data`; its renderer makes the text for people from the data
+ * alone, so that both always say the same. */
+#pragma once
+#include "admin/command.h"
+#include "admin/table.h"
+#include "base/err.h"
+
+struct admin;
+
+struct admin_call {
+	struct admin *admin; /* NULL in local commands */
+	struct slice who;
+	const struct admin_command *command;
+	json_t *args;        /* checked */
+	bool json, color;
+	unsigned width;
+	json_t *data;        /* an object, owned */
+	struct buf text;     /* only when !json */
+	json_t *warnings;    /* array, owned */
+	json_t *error;       /* owned, or NULL */
+};
+
+struct admin_handler {
+	int (*run)(struct admin_call *c); /* an enum admin_exit */
+	/* Called when there is no error and text is wanted; may be NULL. */
+	void (*print)(struct admin_call *c);
+};
+
+/* Runs and gives the response object (the caller's). */
+json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
+/* The handlers of local commands; NULL for others. */
+const struct admin_handler *admin_local_handler(enum admin_id id);
+
+/* Records why the command could not be carried out, and returns `exit`. hint: what to do, may be NULL. */
+int admin_fail(struct admin_call *c, int exit, const char *code, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+/* The same from an error of a lower room: exit and code follow err->code. `what`: what failed. */
+int admin_fail_err(struct admin_call *c, const char *what, const struct entente_err *err, const char *hint);
+void admin_warn(struct admin_call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- arguments; NULL, SLICE_NONE, `def` when not given ---- */
+bool admin_arg_given(const struct admin_call *c, const char *name);
+struct slice admin_arg_text(const struct admin_call *c, const char *name);
+bool admin_arg_bool(const struct admin_call *c, const char *name, bool def);
+uint64_t admin_arg_uint(const struct admin_call *c, const char *name, uint64_t def);
+json_t *admin_arg_list(const struct admin_call *c, const char *name); /* borrowed */
+
+/* ---- data ---- */
+/* Text of any origin as JSON: what is not UTF-8 becomes U+FFFD. */
+json_t *admin_json_text(struct slice s);
+void admin_set_text(json_t *o, const char *key, struct slice s);
+/* "" when it is not there or not a text. */
+const char *admin_get_text(json_t *o, const char *key);
+int64_t admin_get_int(json_t *o, const char *key);
+
+/* ---- text for people ---- */
+/* Without what could steer a terminal: controls, bidirectional overrides and broken UTF-8 become '?'. */
+void admin_clean(struct buf *out, struct slice s);
+enum admin_style { ADMIN_PLAIN, ADMIN_BOLD, ADMIN_GOOD, ADMIN_BAD_STYLE, ADMIN_DIM };
+/* Cleaned, in colour when `color`. */
+void admin_styled(struct buf *out, bool color, enum admin_style style, struct slice s);
+/* A paragraph, wrapped at `width` columns (0: 80) after an indent. Also the first line is indented, unless `first` is false. */
+void admin_wrap(struct buf *out, struct slice text, unsigned indent, unsigned width, bool first);
+/* "3 d 4 h", "12 min" of seconds. */
+void admin_duration(struct buf *out, int64_t seconds);
+
+/* ---- remedy.c: what to do about a refusal ---- */
+/* With {local}, {remote} as placeholders; never NULL. */
+const char *admin_remedy(enum reason r);
+struct admin_remedy_names {
+	struct slice local, remote;       /* domains */
+	struct slice local_user, remote_user; /* addresses */
+};
+/* The remedy with the names filled in; n may be NULL: then as placeholders in capitals. */
+void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n);
+/* "an administrator of ours" for "admin" */
+const char *admin_who_text(const char *who);
+bool admin_reason_find(enum reason *ret, struct slice id);
+
+/* The candidate nearest to `word`, when near enough to be meant; feed candidates one by one. */
+struct admin_nearest {
+	struct slice word;
+	const char *best;
+	size_t distance;
+};
+void admin_nearest_init(struct admin_nearest *n, struct slice word);
+void admin_nearest_try(struct admin_nearest *n, const char *candidate);

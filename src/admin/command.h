@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one table of commands. From it derive: what the program `entente` accepts, what the daemon accepts, help at every level, the
+ * manual entente(1), shell completion. Nothing here needs a daemon; pure functions but for the local commands, which read
+ * files. Any thread. */
+#pragma once
+#include <jansson.h>
+#include "base/buf.h"
+#include "base/slice.h"
+
+/* Exit codes of `entente`, and "exit" of a response. */
+enum admin_exit {
+	ADMIN_EXIT_OK = 0,
+	ADMIN_EXIT_FINDING = 1,     /* understood, but the answer is no: refused, not found, a check found something */
+	ADMIN_EXIT_USAGE = 2,       /* the command itself is wrong */
+	ADMIN_EXIT_UNREACHABLE = 3, /* no daemon answers on the socket */
+	ADMIN_EXIT_REFUSED = 4,     /* the change contradicts the policy in force */
+	ADMIN_EXIT_UNAVAILABLE = 69, /* the daemon cannot do it now */
+	ADMIN_EXIT_CANNOT_CREATE = 73, /* the database or a file cannot be written */
+	ADMIN_EXIT_PERMISSION = 77,
+	ADMIN_EXIT_CONFIG = 78,     /* the configuration is wrong */
+};
+struct admin_exit_info {
+	int code;
+	const char *help;
+};
+size_t admin_exit_count(void);
+struct admin_exit_info admin_exit_info(size_t index);
+
+enum admin_type {
+	ADMIN_TEXT,    /* one line of UTF-8, no control characters */
+	ADMIN_DOMAIN,  /* U-labels are converted: in checked arguments always lower-case A-labels */
+	ADMIN_PARTNER, /* a domain that should be a partner's (for completion) */
+	ADMIN_SERVER,  /* host or host:port or [address]:port */
+	ADMIN_ADDRESS, /* sip:, xmpp: or bare address; the daemon looks closer */
+	ADMIN_ENUM,
+	ADMIN_BOOL,    /* in JSON true or false; as option without a value: true */
+	ADMIN_UINT,
+	ADMIN_PATH,    /* a file; only in local commands */
+	ADMIN_REASON,  /* a reason ID */
+	ADMIN_KEY,     /* of the configuration */
+	ADMIN_WORDS,   /* what is left of the command line */
+	ADMIN_TYPE_COUNT
+};
+enum { ADMIN_POSITIONAL = 1, ADMIN_REQUIRED = 2, ADMIN_MANY = 4 /* may be repeated; in JSON an array */ };
+
+/* Another spelling: --word means --name value. Lists end with word == NULL. */
+struct admin_alias {
+	const char *word, *value, *help;
+};
+
+struct admin_arg {
+	const char *name;         /* of the option, and of the member of "args" */
+	enum admin_type type;
+	unsigned flags;
+	const char *values;       /* ENUM: separated by | */
+	uint64_t max;             /* UINT: largest value; TEXT: octets */
+	const char *def;          /* what holds when it is not given, for people; NULL: nothing does */
+	const char *help;         /* one line, no final stop */
+	const struct admin_alias *aliases;
+};
+
+/* A member of the data that --json prints. Names are stable. */
+struct admin_field {
+	const char *name; /* "partners[].domain" */
+	const char *help;
+};
+
+enum admin_id {
+	ADMIN_CMD_STATUS, ADMIN_CMD_CONFIG_CHECK, ADMIN_CMD_CONFIG_EXPLAIN, ADMIN_CMD_CONFIG_EXAMPLE, ADMIN_CMD_CONFIG_EFFECTIVE,
+	ADMIN_CMD_PARTNER_ADD, ADMIN_CMD_PARTNER_SET, ADMIN_CMD_PARTNER_SHOW, ADMIN_CMD_PARTNER_LIST, ADMIN_CMD_PARTNER_REMOVE,
+	ADMIN_CMD_BLOCK_ADD, ADMIN_CMD_BLOCK_REMOVE, ADMIN_CMD_BLOCK_LIST,
+	ADMIN_CMD_SHOW_STREAMS, ADMIN_CMD_SHOW_SUBSCRIPTIONS, ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CMD_SHOW_HOMES,
+	ADMIN_CMD_EXPLAIN, ADMIN_CMD_REASON, ADMIN_CMD_HISTORY, ADMIN_CMD_RELOAD, ADMIN_CMD_VERSION, ADMIN_CMD_HELP,
+	ADMIN_CMD_COUNT
+};
+
+enum { ADMIN_PATH_MAX = 3 };
+
+struct admin_command {
+	enum admin_id id;
+	bool local;               /* done by the program itself, without a daemon */
+	bool changes;             /* changes something that lasts */
+	const char *path[ADMIN_PATH_MAX + 1]; /* words, ends with NULL */
+	const char *summary;      /* one line, no final stop */
+	const char *help;         /* paragraphs separated by an empty line; NULL: the summary says all */
+	const char *example;      /* command lines, separated by newlines; NULL: none */
+	const struct admin_arg *args;
+	size_t n_args;
+	const struct admin_field *fields;
+	size_t n_fields;
+};
+/* Words that only head commands: "partner", "partner xmpp". */
+struct admin_group {
+	const char *path[ADMIN_PATH_MAX + 1];
+	const char *summary;
+};
+
+size_t admin_command_count(void);
+const struct admin_command *admin_command(size_t index); /* in the order of the documentation */
+const struct admin_command *admin_command_by_id(enum admin_id id);
+size_t admin_group_count(void);
+const struct admin_group *admin_group(size_t index);
+/* Options that every command takes. */
+size_t admin_global_count(void);
+const struct admin_arg *admin_global(size_t index);
+
+/* "DOMAIN", "N": how help names a value; the values themselves for a short enum. */
+const char *admin_type_placeholder(enum admin_type t);
+/* The words joined by spaces. */
+void admin_path_print(struct buf *out, const char *const path[]);
+/* "partner xmpp add DOMAIN --type TYPE [--tls ...]" */
+void admin_synopsis(struct buf *out, const struct admin_command *c);
+
+/* Checks "args" of a request against the table, whoever sent them: unknown names, types, ranges, required ones; converts domains in
+ * place. False: `why` (appended, one line) tells what is wrong and what would be right. */
+bool admin_args_check(const struct admin_command *c, json_t *args, struct buf *why);
+/* The command of the words; NULL: `why` is told, with the nearest. */
+const struct admin_command *admin_command_find(const struct slice *words, size_t n, struct buf *why);
+
+/* ---- the command line ---- */
+/* INCOMPLETE: only the first words of commands, or none. */
+enum admin_parsed { ADMIN_RUN, ADMIN_HELP, ADMIN_VERSION, ADMIN_INCOMPLETE, ADMIN_BAD };
+struct admin_line {
+	const struct admin_command *command; /* ADMIN_RUN: set */
+	const char *words[ADMIN_PATH_MAX + 1]; /* what was recognised of the path, for ADMIN_HELP; ends with NULL */
+	json_t *args;                        /* owned; checked */
+	bool json;
+	const char *socket;                  /* --socket, borrowed from argv; NULL */
+};
+/* argv without the program's name. ADMIN_BAD: `why` has the message. Give to admin_line_free in any case. */
+enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char *const argv[], struct buf *why);
+void admin_line_free(struct admin_line *l);
+
+/* Help for a path: all commands (no words), a group, a command. Unknown words: false, `out` has the message. */
+bool admin_help(struct buf *out, const char *const words[], bool color);
+
+/* ---- commands that need no daemon ---- */
+/* Carries out a local command; the response as admin_execute gives it. json, color, width: as in a request. */
+json_t *admin_local(const struct admin_command *c, json_t *args, bool json, bool color, unsigned width);
+
+/* ---- documentation, complete pages ---- */
+void admin_man_entente(struct buf *out); /* entente(1) */
+void admin_man_conf(struct buf *out);    /* entente.conf(5) */
+void admin_man_reasons(struct buf *out); /* entente-reasons(7) */
+void admin_markdown_reasons(struct buf *out);
+void admin_completion_bash(struct buf *out);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `explain`: builds the question that the data path would ask, asks policy_decide, and says what came out in words. */
+#include "admin/admin_int.h"
+#include "policy/decide.h"
+
+struct side {
+	struct slice given;
+	char jid[ADMIN_ADDRESS_MAX];
+	bool is_sip, xmpp_scheme;
+	struct policy_party party; /* in jid */
+};
+
+struct asking {
+	struct admin_call *c;
+	struct snapshot *s;
+	struct side from, to;
+	struct policy_question q;
+	enum policy_kind kind;
+};
+
+static const char *const kind_texts[POLICY_KIND_COUNT] = {"a message", "a presence subscription", "a presence probe", "presence", "an IQ request",
+							   "a stream"};
+
+static void facts(struct asking *a, enum reason reason, const char *text)
+{
+	const struct reason_info *r = reason_info(reason);
+	json_t *d = a->c->data;
+	json_object_set_new(d, "kind", json_string(policy_kind_name(a->kind)));
+	json_object_set_new(d, "allowed", json_boolean(!text));
+	if (!text) {
+		json_object_set_new(d, "reason", json_null());
+		json_object_set_new(d, "sip_status", json_null());
+		json_object_set_new(d, "xmpp_condition", json_null());
+		return;
+	}
+	json_object_set_new(d, "reason", json_string(r->id));
+	admin_set_text(d, "text", slice_str(text));
+	json_object_set_new(d, "who", json_string(r->who));
+	json_object_set_new(d, "sip_status", json_integer(r->sip_status));
+	json_object_set_new(d, "xmpp_condition", json_string(r->xmpp_condition));
+}
+
+static void next_step(struct asking *a, enum reason reason, const struct admin_remedy_names *names)
+{
+	struct buf b;
+	buf_init(&b, 65536);
+	admin_remedy_print(&b, reason, names);
+	admin_set_text(a->c->data, "next_step", buf_slice(&b));
+	buf_free(&b);
+}
+
+/* An address that the data path would refuse is a verdict too. */
+static int side_read(struct asking *a, struct side *side, const char *name)
+{
+	struct entente_err err = {0};
+	struct admin_call *c = a->c;
+	side->given = admin_arg_text(c, name);
+	side->xmpp_scheme = slice_istarts(side->given, S("xmpp:"));
+	int r = c->admin->ops->address(c->admin->arg, side->given, &side->is_sip, side->jid, sizeof side->jid, &err);
+	if (r) {
+		const char *text = *err.text ? err.text : reason_info(err.reason)->text;
+		if (err.reason == REASON_NONE)
+			return admin_fail(c, ADMIN_EXIT_USAGE, "usage", "sip:user@domain, xmpp:user@domain or user@domain is wanted", "--%s: %s",
+					  name, text);
+		admin_set_text(c->data, name, side->given);
+		facts(a, err.reason, text);
+		next_step(a, err.reason, NULL);
+		return ADMIN_EXIT_FINDING;
+	}
+	struct slice rest = slice_str(side->jid), first = slice_split(&rest, '@');
+	side->party = rest.p ? (struct policy_party){first, rest} : (struct policy_party){SLICE_NONE, first};
+	admin_set_text(c->data, name, slice_str(side->jid));
+	return ADMIN_EXIT_OK;
+}
+
+/* Whose domain is ours decides; else what the addresses look like. */
+static enum policy_direction direction(const struct asking *a)
+{
+	struct slice given = admin_arg_text(a->c, "direction");
+	if (slice_eq(given, S("to-local")))
+		return POLICY_TO_LOCAL;
+	if (slice_eq(given, S("to-remote")) || snapshot_local(a->s, a->from.party.domain, NULL))
+		return POLICY_TO_REMOTE;
+	if (snapshot_local(a->s, a->to.party.domain, NULL) || snapshot_partner(a->s, a->from.party.domain))
+		return POLICY_TO_LOCAL;
+	if (snapshot_partner(a->s, a->to.party.domain))
+		return POLICY_TO_REMOTE;
+	return a->from.is_sip && !a->to.is_sip ? POLICY_TO_REMOTE : POLICY_TO_LOCAL;
+}
+
+static void assume(struct asking *a, json_t *list)
+{
+	struct policy_question *q = &a->q;
+	struct buf b;
+	uint32_t home;
+	buf_init(&b, 65536);
+	if (q->direction == POLICY_TO_LOCAL) {
+		q->peer = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : q->from.domain;
+		buf_printf(&b, "the partner's connection has proved the domain %.*s", SFMT(q->peer));
+	} else if (snapshot_local(a->s, q->from.domain, &home)) {
+		q->peer_home = home + 1;
+		buf_printf(&b, "it comes from the home %.*s", SFMT(snapshot_home(a->s, home)->name));
+	}
+	if (b.len)
+		json_array_append_new(list, admin_json_text(buf_slice(&b)));
+	buf_free(&b);
+}
+
+static const char *rule_help(const char *id)
+{
+	for (size_t i = 0; i < policy_rule_count(); i++)
+		if (slice_eq(slice_str(policy_rule_info(i).id), slice_str(id)))
+			return policy_rule_info(i).help;
+	return "";
+}
+
+static json_t *steps_json(const struct policy_verdict *v)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < v->n_steps; i++) {
+		const struct policy_step *st = &v->steps[i];
+		json_t *o = json_pack("{s:s s:s s:s s:s}", "rule", st->rule, "outcome", policy_outcome_name(st->outcome), "detail",
+				      st->detail, "help", rule_help(st->rule));
+		admin_set_text(o, "subject", st->subject);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+int admin_explain(struct admin_call *c)
+{
+	struct asking a = {.c = c};
+	struct policy_verdict v;
+	struct slice kind = admin_arg_text(c, "kind");
+	json_t *assumptions = json_array();
+	json_object_set_new(c->data, "assumptions", assumptions);
+	if (!(a.s = admin_snapshot(c)))
+		return ADMIN_EXIT_UNAVAILABLE;
+	a.kind = POLICY_PRESENCE_SUBSCRIBE;
+	policy_kind_parse(&a.kind, kind);
+	int exit = side_read(&a, &a.from, "from");
+	if (!exit)
+		exit = side_read(&a, &a.to, "to");
+	if (exit)
+		return exit;
+	a.q = (struct policy_question){.kind = a.kind, .direction = direction(&a), .from = a.from.party, .to = a.to.party};
+	bool to_local = a.q.direction == POLICY_TO_LOCAL;
+	const struct side *local = to_local ? &a.to : &a.from, *remote = to_local ? &a.from : &a.to;
+	assume(&a, assumptions);
+	bool contact = c->admin->ops->contact(c->admin->arg, slice_str(local->jid), slice_str(remote->jid));
+	a.q.has_contact = contact ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
+	policy_decide(a.s, &a.q, &v);
+
+	facts(&a, v.reason, v.allow ? NULL : reason_info(v.reason)->text);
+	if (!v.allow)
+		next_step(&a, v.reason, &(struct admin_remedy_names){local->party.domain, remote->party.domain, slice_str(local->jid),
+								      slice_str(remote->jid)});
+	json_object_set_new(c->data, "direction", json_string(policy_direction_name(a.q.direction)));
+	json_object_set_new(c->data, "partner", v.partner ? admin_json_text(v.partner->domain) : json_null());
+	json_object_set_new(c->data, "home", v.home == UINT32_MAX ? json_null() : admin_json_text(snapshot_home(a.s, v.home)->name));
+	json_object_set_new(c->data, "contact", json_string(contact ? "yes" : "no"));
+	if (v.allow)
+		json_object_set_new(c->data, "notes", json_string(v.flags & POLICY_HIDE_NOTE ? "hidden" : "shown"));
+	json_object_set_new(c->data, "generation", json_integer((json_int_t)snapshot_generation(a.s)));
+	json_object_set_new(c->data, "steps", steps_json(&v));
+	return v.allow ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
+}
+
+static void line(struct admin_call *c, const char *label, const char *text)
+{
+	if (!*text)
+		return;
+	buf_printf(&c->text, "  %-10s ", label);
+	admin_wrap(&c->text, slice_str(text), 13, c->width, false);
+}
+
+static void steps_print(struct admin_call *c, json_t *steps)
+{
+	size_t i;
+	json_t *st;
+	json_array_foreach(steps, i, st) {
+		const char *outcome = admin_get_text(st, "outcome"), *subject = admin_get_text(st, "subject");
+		struct slice o = slice_str(outcome);
+		bool deny = slice_eq(o, S("deny")), skip = slice_eq(o, S("skip"));
+		struct buf text;
+		buf_init(&text, 65536);
+		buf_puts(&text, admin_get_text(st, "detail"));
+		if (*subject)
+			buf_printf(&text, ": %s", subject);
+		buf_puts(&c->text, "  ");
+		admin_styled(&c->text, c->color, deny ? ADMIN_BAD_STYLE : skip ? ADMIN_DIM : ADMIN_GOOD, deny ? S("DENY") : o);
+		buf_printf(&c->text, "  %-16s ", admin_get_text(st, "rule"));
+		admin_wrap(&c->text, buf_slice(&text), 25, c->width, false);
+		buf_free(&text);
+	}
+}
+
+void admin_explain_print(struct admin_call *c)
+{
+	json_t *d = c->data, *one;
+	bool allowed = json_is_true(json_object_get(d, "allowed"));
+	struct slice direction = slice_str(admin_get_text(d, "direction"));
+	enum policy_kind kind = POLICY_MESSAGE;
+	enum reason reason = REASON_NONE;
+	size_t i;
+	policy_kind_parse(&kind, slice_str(admin_get_text(d, "kind")));
+	admin_reason_find(&reason, slice_str(admin_get_text(d, "reason")));
+	buf_printf(&c->text, "%s from %s to ", kind_texts[kind], admin_get_text(d, "from"));
+	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
+	if (!slice_empty(direction))
+		buf_puts(&c->text, slice_eq(direction, S("to-local")) ? "\n(from an XMPP partner to our side" : "\n(from our side to an XMPP partner");
+	json_array_foreach(json_object_get(d, "assumptions"), i, one)
+		buf_printf(&c->text, "; supposed: %s", json_string_value(one));
+	buf_puts(&c->text, slice_empty(direction) ? "\n\n" : ")\n\n");
+	steps_print(c, json_object_get(d, "steps"));
+	if (json_object_get(d, "steps"))
+		buf_putc(&c->text, '\n');
+	if (allowed) {
+		admin_styled(&c->text, c->color, ADMIN_GOOD, S("ALLOWED"));
+		buf_putc(&c->text, '\n');
+		line(c, "notes", slice_eq(slice_str(admin_get_text(d, "notes")), S("hidden"))
+			? "status notes of our users are hidden from this partner"
+			: "status notes of our users are shown to this partner");
+		return;
+	}
+	char told[256];
+	const struct reason_info *r = reason_info(reason);
+	admin_styled(&c->text, c->color, ADMIN_BAD_STYLE, S("REFUSED"));
+	buf_printf(&c->text, ": %s\n", r->id);
+	line(c, "why", admin_get_text(d, "text"));
+	line(c, "fixed by", admin_who_text(r->who));
+	line(c, "next step", admin_get_text(d, "next_step"));
+	if (slice_eq(direction, S("to-local")))
+		snprintf(told, sizeof told, "XMPP error %s, type %s", r->xmpp_condition, r->xmpp_type);
+	else
+		snprintf(told, sizeof told, "SIP status %d", r->sip_status);
+	line(c, "answer", told);
+}

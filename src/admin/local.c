@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands that the program carries out itself: they work when no daemon does. */
+#include <errno.h>
+#include <unistd.h>
+#include "admin/args.h"
+#include "admin/call.h"
+#include "admin/findings.h"
+#include "config/config.h"
+
+/* ---- config ---- */
+static const char *file_of(const struct admin_call *c)
+{
+	const char *z = json_string_value(json_object_get(c->args, "file"));
+	return z ? z : admin_arg_find(c->command, S("file"))->def;
+}
+
+/* Not being permitted to read is not a finding about the file. NULL: the exit code is set. */
+static struct config *load(struct admin_call *c, struct config_errors *errs, int *ret_exit)
+{
+	struct config *config = NULL;
+	const char *path = file_of(c);
+	if (config_load(&config, path, errs) == ENTENTE_EIO && access(path, R_OK) < 0) {
+		bool permission = errno == EACCES;
+		*ret_exit = admin_fail(c, permission ? ADMIN_EXIT_PERMISSION : ADMIN_EXIT_FINDING,
+				       permission ? "permission" : "not-found",
+				       permission ? "run it as root, or as a member of the group that may read the file"
+						  : "`entente config example` prints a file to start from",
+				       "%s cannot be read: %s", path, permission ? "permission denied" : "no such file");
+	}
+	return config;
+}
+
+static int check_run(struct admin_call *c)
+{
+	struct config_errors errs = {0};
+	int exit = ADMIN_EXIT_OK;
+	struct config *config = load(c, &errs, &exit);
+	if (exit)
+		return exit;
+	json_object_set_new(c->data, "file", admin_json_text(slice_str(file_of(c))));
+	json_object_set_new(c->data, "valid", json_boolean(config));
+	admin_findings(c, &errs);
+	if (!c->json) {
+		config_errors_print(&c->text, file_of(c), &errs);
+		if (config)
+			buf_printf(&c->text, "%s: ok%s\n", file_of(c), errs.n ? ", with warnings" : "");
+		else
+			buf_printf(&c->text, "%s: %zu error%s; the daemon would not start with it\n", file_of(c), errs.n_errors,
+				   errs.n_errors == 1 ? "" : "s");
+	}
+	exit = config ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
+	config_free(config);
+	return exit;
+}
+
+static int effective_run(struct admin_call *c)
+{
+	struct config_errors errs = {0};
+	int exit = ADMIN_EXIT_OK;
+	struct config *config = load(c, &errs, &exit);
+	if (exit)
+		return exit;
+	if (!config)
+		return admin_fail(c, ADMIN_EXIT_CONFIG, "config", "`entente config check` says what is wrong",
+				  "%s has %zu error%s", file_of(c), errs.n_errors, errs.n_errors == 1 ? "" : "s");
+	struct buf text;
+	buf_init(&text, 1 << 24);
+	config_dump(&text, config);
+	admin_set_text(c->data, "text", buf_slice(&text));
+	buf_free(&text);
+	config_free(config);
+	return ADMIN_EXIT_OK;
+}
+
+static int config_explain_run(struct admin_call *c)
+{
+	struct buf text;
+	struct entente_err err = {0};
+	buf_init(&text, 1 << 20);
+	int r = config_explain(&text, admin_arg_text(c, "key"), &err);
+	admin_set_text(c->data, "text", buf_slice(&text));
+	buf_free(&text);
+	return r ? admin_fail_err(c, "", &err, "`entente config explain` lists all settings") : ADMIN_EXIT_OK;
+}
+
+static int example_run(struct admin_call *c)
+{
+	struct buf text;
+	buf_init(&text, 1 << 20);
+	config_example(&text);
+	admin_set_text(c->data, "text", buf_slice(&text));
+	buf_free(&text);
+	return ADMIN_EXIT_OK;
+}
+
+static void text_print(struct admin_call *c)
+{
+	buf_puts(&c->text, admin_get_text(c->data, "text"));
+}
+
+/* ---- reason ---- */
+static int reason_run(struct admin_call *c)
+{
+	json_t *list = json_array();
+	struct slice id = admin_arg_text(c, "id");
+	enum reason only = REASON_NONE;
+	json_object_set_new(c->data, "reasons", list);
+	if (id.p && !admin_reason_find(&only, id)) {
+		struct admin_nearest near;
+		char hint[160] = "`entente reason` lists all";
+		admin_nearest_init(&near, id);
+		for (int i = 0; i < REASON_COUNT; i++)
+			admin_nearest_try(&near, reason_info((enum reason)i)->id);
+		if (near.best)
+			snprintf(hint, sizeof hint, "did you mean '%s'? `entente reason` lists all", near.best);
+		return admin_fail(c, ADMIN_EXIT_FINDING, "not-found", hint, "there is no reason '%.*s'", SFMT(slice_first(id, 80)));
+	}
+	for (int i = id.p ? (int)only : 1; i < (id.p ? (int)only + 1 : REASON_COUNT); i++) {
+		const struct reason_info *r = reason_info((enum reason)i);
+		struct buf next;
+		buf_init(&next, 4096);
+		admin_remedy_print(&next, (enum reason)i, NULL);
+		json_t *o = json_pack("{s:s s:s s:s s:i s:s s:s}", "id", r->id, "text", r->text, "who", r->who, "sip_status",
+				      r->sip_status, "xmpp_condition", r->xmpp_condition, "xmpp_type", r->xmpp_type);
+		admin_set_text(o, "next_step", buf_slice(&next));
+		json_array_append_new(list, o);
+		buf_free(&next);
+	}
+	return ADMIN_EXIT_OK;
+}
+
+static void reason_print(struct admin_call *c)
+{
+	static const struct admin_table_column columns[] = {
+		{"REASON", 0}, {"SIP", ADMIN_TABLE_RIGHT}, {"XMPP", 0}, {"WHO", 0}, {"MEANING", ADMIN_TABLE_FLEX}};
+	json_t *list = json_object_get(c->data, "reasons"), *r;
+	size_t i;
+	if (admin_arg_given(c, "id")) {
+		r = json_array_get(list, 0);
+		admin_styled(&c->text, c->color, ADMIN_BOLD, slice_str(admin_get_text(r, "id")));
+		buf_printf(&c->text, "\n  meaning    ");
+		admin_wrap(&c->text, slice_str(admin_get_text(r, "text")), 13, c->width, false);
+		buf_printf(&c->text, "  fixed by   %s\n  next step  ", admin_who_text(admin_get_text(r, "who")));
+		admin_wrap(&c->text, slice_str(admin_get_text(r, "next_step")), 13, c->width, false);
+		buf_printf(&c->text, "  SIP        %jd\n  XMPP       %s, type %s\n", (intmax_t)admin_get_int(r, "sip_status"),
+			   admin_get_text(r, "xmpp_condition"), admin_get_text(r, "xmpp_type"));
+		return;
+	}
+	struct admin_table *t = admin_table_new(columns, sizeof columns / sizeof *columns);
+	json_array_foreach(list, i, r) {
+		admin_table_cell(t, slice_str(admin_get_text(r, "id")));
+		admin_table_cell_int(t, admin_get_int(r, "sip_status"));
+		admin_table_cell(t, slice_str(admin_get_text(r, "xmpp_condition")));
+		admin_table_cell(t, slice_str(admin_get_text(r, "who")));
+		admin_table_cell(t, slice_str(admin_get_text(r, "text")));
+	}
+	admin_table_print(t, &c->text, c->width, c->color);
+	admin_table_free(t);
+}
+
+/* ---- version, help ---- */
+static int version_run(struct admin_call *c)
+{
+	json_object_set_new(c->data, "version", json_string(ENTENTE_VERSION));
+	return ADMIN_EXIT_OK;
+}
+
+static void version_print(struct admin_call *c)
+{
+	buf_printf(&c->text, "entente %s\n", admin_get_text(c->data, "version"));
+}
+
+static int help_run(struct admin_call *c)
+{
+	const char *words[16] = {NULL};
+	json_t *list = admin_arg_list(c, "command");
+	struct buf text;
+	for (size_t i = 0; i < json_array_size(list) && i < 15; i++)
+		words[i] = json_string_value(json_array_get(list, i));
+	buf_init(&text, 1 << 20);
+	bool ok = admin_help(&text, words, c->color);
+	admin_set_text(c->data, "text", buf_slice(&text));
+	buf_free(&text);
+	return ok ? ADMIN_EXIT_OK
+		  : admin_fail(c, ADMIN_EXIT_USAGE, "usage", "`entente help` lists all commands", "%s", admin_get_text(c->data, "text"));
+}
+
+const struct admin_handler *admin_local_handler(enum admin_id id)
+{
+	static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
+		[ADMIN_CMD_CONFIG_CHECK] = {check_run, NULL},
+		[ADMIN_CMD_CONFIG_EXPLAIN] = {config_explain_run, text_print},
+		[ADMIN_CMD_CONFIG_EXAMPLE] = {example_run, text_print},
+		[ADMIN_CMD_CONFIG_EFFECTIVE] = {effective_run, text_print},
+		[ADMIN_CMD_REASON] = {reason_run, reason_print},
+		[ADMIN_CMD_VERSION] = {version_run, version_print},
+		[ADMIN_CMD_HELP] = {help_run, text_print},
+	};
+	return (unsigned)id < ADMIN_CMD_COUNT && handlers[id].run ? &handlers[id] : NULL;
+}
+
+json_t *admin_local(const struct admin_command *c, json_t *args, bool json, bool color, unsigned width)
+{
+	struct admin_call call = {.command = c, .args = args, .json = json, .color = color, .width = width};
+	const struct admin_handler *h = admin_local_handler(c->id);
+	if (h)
+		return admin_call_run(&call, h);
+	return json_pack("{s:i s:{s:s s:s}}", "exit", ADMIN_EXIT_USAGE, "error", "code", "usage", "text", "not a local command");
+}

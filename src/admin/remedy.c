@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an administrator does about a refusal: one row for each row of base/reason.def (a test counts them). */
+#include "admin/call.h"
+
+static const char *const remedies[REASON_COUNT] = {
+	[REASON_NONE] = "nothing was refused",
+	[REASON_POLICY_PARTNER_UNKNOWN] = "if you want to communicate with {remote}: entente partner xmpp add {remote} --type "
+					  "public-unverified (or federated, when you trust the organisation; `entente help partner xmpp add` tells the difference)",
+	[REASON_POLICY_PARTNER_DISABLED] = "entente partner xmpp set {remote} --enabled",
+	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente block list` tells since when and why; entente block remove DOMAIN ends it",
+	[REASON_POLICY_LOCAL_UNKNOWN] = "if {local} is one of your domains, add it to a home in the configuration and run: entente reload. Else the "
+					"address is wrong",
+	[REASON_POLICY_SPOOFED_DOMAIN] = "nothing, if this is an attempt to write in another's name. If {remote} is served together with other domains "
+					 "by one server, that server must prove each of them; if a home sends for another home's domain, correct its routes",
+	[REASON_POLICY_PEER_UNKNOWN] = "compare the address of the sending SIP server (in the log) with `entente show homes`; the next-hop of its home "
+				       "must resolve to it",
+	[REASON_POLICY_NO_CONTACT] = "{local_user} adds {remote_user} as contact, or writes first. For a partner that you trust: entente partner xmpp set "
+				     "{remote} --type federated",
+	[REASON_POLICY_USER_DENIED] = "the setting xmpp.access is false: set it to true in the configuration and run: entente reload",
+	[REASON_POLICY_LOOP] = "correct the routes of the home: it sends to Entente what is for its own domains, or sends back what Entente delivered",
+	[REASON_ADDRESS_MALFORMED] = "the sender corrects the address",
+	[REASON_ADDRESS_IMPOSSIBLE] = "the sender corrects the address; some characters exist in only one of the two networks",
+	[REASON_ADDRESS_SIPS] = "the sender uses the address with sip: instead of sips:",
+	[REASON_ADDRESS_SCHEME] = "the sender uses an address that begins with sip:",
+	[REASON_ADDRESS_NO_DIGITS] = "the sender writes the whole telephone number",
+	[REASON_ADDRESS_TOO_LONG] = "the sender uses a shorter address",
+	[REASON_CONTENT_TYPE] = "the sender's client sends plain text (text/plain), or HTML, RTF or CPIM that holds text",
+	[REASON_CONTENT_TOO_LARGE] = "the sender writes a shorter message; limits.max-sip-message and limits.max-stanza set the limits",
+	[REASON_CONTENT_CHARSET] = "the sender's client uses UTF-8",
+	[REASON_CONTENT_ENCRYPTED] = "the user switches end-to-end encryption off for this conversation: a gateway cannot translate what it cannot read",
+	[REASON_CONTENT_MALFORMED] = "look for an update of the sender's client; the log names the message",
+	[REASON_CONTENT_IDENTITY] = "nothing, if this is an attempt to write in another's name; else look for a fault of the sender's client",
+	[REASON_CONTENT_FILE] = "the users transfer files by other means, e.g. with a link",
+	[REASON_SIP_MALFORMED] = "look for an update of the sending SIP server or client; log.trace shows the headers",
+	[REASON_SIP_METHOD] = "nothing: only messages and presence cross this gateway",
+	[REASON_SIP_EVENT] = "nothing: of SIP events only presence crosses this gateway",
+	[REASON_SIP_NO_DIALOG] = "nothing: the sender starts anew. If it happens often, a home or a load balancer sends one dialog to several servers",
+	[REASON_SIP_INTERVAL] = "nothing: the client asks again with the interval that it was told (timers.subscription-minimum)",
+	[REASON_SIP_ACCEPT] = "the watcher's client accepts application/pidf+xml",
+	[REASON_SIP_EXTENSION] = "the sending client or server does not demand the extension (header Require)",
+	[REASON_SIP_TOO_MANY_HOPS] = "look for a loop in the routes of the home",
+	[REASON_SIP_HOME_UNREACHABLE] = "see `entente show homes`; look at the home server, its next-hop in the configuration, and firewalls between",
+	[REASON_SIP_TIMEOUT] = "see `entente show homes`; look at the home server: it takes requests but does not answer",
+	[REASON_SIP_SESSION] = "the users write messages instead; calls, conferences and file transfers do not cross to XMPP partners",
+	[REASON_SIP_USER_UNKNOWN] = "the sender corrects the address; the home server knows its users",
+	[REASON_XMPP_DNS] = "check the domain's spelling. The partner publishes _xmpp-server._tcp.{remote} SRV; until then: entente partner xmpp set "
+			    "{remote} --server HOST",
+	[REASON_XMPP_UNREACHABLE] = "see `entente show streams`. Check that your firewall lets connections out to port 5269; then ask the partner whether their "
+				    "server runs and is reachable",
+	[REASON_XMPP_TLS] = "see `entente show streams` and the log for what TLS said; check your certificate (tls.certificate), then ask the partner",
+	[REASON_XMPP_TLS_REQUIRED] = "ask the partner to enable TLS. Only for a partner in your own network: entente partner xmpp set {remote} --tls optional",
+	[REASON_XMPP_CERTIFICATE] = "ask the partner for a certificate that is valid for {remote}. A private authority is added to the file of tls.trust",
+	[REASON_XMPP_AUTH] = "see `entente show streams`; both sides need a method in common: a certificate valid for the domain (SASL EXTERNAL), or "
+			     "dialback: entente partner xmpp set {remote} --dialback",
+	[REASON_XMPP_DIALBACK] = "dialback needs DNS and port 5269 in both directions: check your own SRV record and firewall, then ask the partner",
+	[REASON_XMPP_STREAM_ERROR] = "the log has the partner's error; ask the partner",
+	[REASON_XMPP_MALFORMED] = "the log has what was wrong; ask the partner to look for an update of their server",
+	[REASON_XMPP_UNSUPPORTED] = "nothing: only messages and presence cross this gateway",
+	[REASON_LIMIT_QUEUE_FULL] = "see why the destination is not reached (`entente show streams`, `entente show homes`); limits.queue-messages and "
+				    "limits.queue-size set the limits",
+	[REASON_LIMIT_RATE] = "nothing, unless it is legitimate traffic: then raise limits.sender-rate or limits.partner-rate",
+	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address or the "
+				     "partner's --connection-limit when the traffic is legitimate",
+	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",
+	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
+	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",
+	[REASON_SERVER_INTERNAL] = "look into the log (journalctl -u entented) and report the fault",
+	[REASON_SERVER_STORE] = "look at the disk space and permissions of server.state-directory; the log has the detail",
+};
+
+const char *admin_remedy(enum reason r)
+{
+	const char *z = (unsigned)r < REASON_COUNT ? remedies[r] : NULL;
+	return z ? z : "";
+}
+
+void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n)
+{
+	const struct {
+		struct slice name, capital, value;
+	} names[] = {
+		{S("local"), S("LOCAL-DOMAIN"), n ? n->local : SLICE_NONE},
+		{S("remote"), S("DOMAIN"), n ? n->remote : SLICE_NONE},
+		{S("local_user"), S("the local user"), n ? n->local_user : SLICE_NONE},
+		{S("remote_user"), S("the sender"), n ? n->remote_user : SLICE_NONE},
+	};
+	struct slice rest = slice_str(admin_remedy(r));
+	while (rest.p) {
+		struct slice before = slice_split(&rest, '{');
+		buf_put(out, before);
+		if (!rest.p)
+			break;
+		struct slice name = slice_split(&rest, '}');
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			if (slice_eq(name, names[i].name))
+				admin_clean(out, slice_empty(names[i].value) ? names[i].capital : names[i].value);
+	}
+}
+
+const char *admin_who_text(const char *who)
+{
+	static const struct {
+		const char *who, *text;
+	} texts[] = {
+		{"admin", "you, the administrator"},
+		{"partner", "the partner's administrator"},
+		{"sender", "the sender"},
+		{"user", "your user"},
+		{"both", "you or the partner's administrator"},
+		{"nobody", "nobody"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (slice_eq(slice_str(who), slice_str(texts[i].who)))
+			return texts[i].text;
+	return who;
+}
+
+bool admin_reason_find(enum reason *ret, struct slice id)
+{
+	for (int i = 0; i < REASON_COUNT; i++)
+		if (slice_ieq(slice_str(reason_info((enum reason)i)->id), id)) {
+			*ret = (enum reason)i;
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* entente: the administrator's program. */
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "admin/command.h"
+#include "cli/client.h"
+
+static const char default_socket[] = "/run/entente/control.sock";
+
+/* What the other end of standard output is. */
+static bool color_wanted(void)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+	return isatty(STDOUT_FILENO) && !(no && *no) && term && !slice_eq(slice_str(term), S("dumb"));
+}
+
+static unsigned width_of_terminal(void)
+{
+	struct winsize w;
+	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+static void put(FILE *f, struct slice s)
+{
+	fwrite(s.p ? s.p : "", 1, s.len, f);
+}
+
+static void print_json(json_t *v)
+{
+	json_dumpf(v, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+/* Data or text to standard output; warnings and errors to standard error. With --json an error is on standard output too. */
+static int print(json_t *response, bool json)
+{
+	json_t *data = json_object_get(response, "data"), *error = json_object_get(response, "error"), *one;
+	json_t *text = json_object_get(response, "text"), *exit = json_object_get(response, "exit");
+	const char *why = json_string_value(json_object_get(error, "text")), *hint = json_string_value(json_object_get(error, "hint"));
+	size_t i;
+	if (json && (data || error)) {
+		json_t *whole = error ? json_pack("{s:O}", "error", error) : json_incref(data);
+		print_json(whole);
+		json_decref(whole);
+	} else if (json_is_string(text))
+		put(stdout, slice_of(json_string_value(text), json_string_length(text)));
+	fflush(stdout);
+	json_array_foreach(json_object_get(response, "warnings"), i, one)
+		fprintf(stderr, "warning: %s\n", json_string_value(one) ? json_string_value(one) : "");
+	if (why)
+		fprintf(stderr, "entente: %s\n", why);
+	if (hint)
+		fprintf(stderr, "%s\n", hint);
+	return json_is_integer(exit) ? (int)json_integer_value(exit) : 69;
+}
+
+/* Something that the program itself has found. */
+static int complain(const char *code, struct slice text, bool json, int exit)
+{
+	if (json) {
+		json_t *e = json_pack("{s:{s:s s:s%}}", "error", "code", code, "text", text.p ? text.p : "", text.len);
+		if (e)
+			print_json(e);
+		json_decref(e);
+	}
+	fflush(stdout);
+	fputs("entente: ", stderr);
+	put(stderr, text);
+	fputc('\n', stderr);
+	return exit;
+}
+
+static int run(const struct admin_line *l)
+{
+	bool color = !l->json && color_wanted();
+	unsigned width = width_of_terminal();
+	const char *env = getenv("ENTENTE_SOCKET"), *path = l->socket ? l->socket : env && *env ? env : default_socket;
+	struct buf why;
+	int exit = 0;
+	json_t *response, *request = NULL, *words;
+	buf_init(&why, 65536);
+	if (l->command->local)
+		response = admin_local(l->command, l->args, l->json, color, width);
+	else {
+		words = json_array();
+		for (size_t i = 0; l->command->path[i]; i++)
+			json_array_append_new(words, json_string(l->command->path[i]));
+		request = json_pack("{s:o s:O s:b s:b s:i}", "command", words, "args", l->args, "json", l->json, "color", color, "width",
+				    (int)width);
+		response = client_ask(path, request, &why, &exit);
+	}
+	if (response)
+		exit = print(response, l->json);
+	else
+		exit = complain(exit == 77 ? "permission" : exit == 2 ? "usage" : exit == 3 ? "unreachable" : "unavailable", buf_slice(&why),
+				l->json, exit);
+	json_decref(request);
+	json_decref(response);
+	buf_free(&why);
+	return exit;
+}
+
+/* The end of a usage error: where help is. */
+static void point_to_help(struct buf *why, const struct admin_line *l)
+{
+	buf_puts(why, "\n`entente ");
+	for (size_t i = 0; l->words[i]; i++)
+		buf_printf(why, "%s ", l->words[i]);
+	buf_puts(why, "--help` tells what is possible.");
+}
+
+int main(int argc, char *argv[])
+{
+	struct admin_line l;
+	struct buf out;
+	bool json = false;
+	int exit = ADMIN_EXIT_OK;
+	buf_init(&out, 1 << 20);
+	for (int i = 1; i < argc; i++)
+		json = json || slice_eq(slice_str(argv[i]), S("--json"));
+	switch (admin_line_parse(&l, argc > 0 ? argc - 1 : 0, (const char *const *)argv + (argc > 0), &out)) {
+	case ADMIN_RUN:
+		exit = run(&l);
+		break;
+	case ADMIN_HELP:
+		admin_help(&out, l.words, color_wanted());
+		put(stdout, buf_slice(&out));
+		break;
+	case ADMIN_VERSION:
+		printf("entente %s\n", ENTENTE_VERSION);
+		break;
+	case ADMIN_INCOMPLETE: /* say what can be asked */
+		exit = complain("usage", buf_slice(&out), json, ADMIN_EXIT_USAGE);
+		buf_clear(&out);
+		buf_putc(&out, '\n');
+		admin_help(&out, l.words, false);
+		put(stderr, buf_slice(&out));
+		break;
+	case ADMIN_BAD:
+		point_to_help(&out, &l);
+		exit = complain("usage", buf_slice(&out), json, ADMIN_EXIT_USAGE);
+		break;
+	}
+	admin_line_free(&l);
+	buf_free(&out);
+	if (fflush(stdout) != 0 && exit == ADMIN_EXIT_OK) {
+		perror("entente");
+		exit = ADMIN_EXIT_CANNOT_CREATE;
+	}
+	return exit;
+}
