@@ -55,6 +55,13 @@ static int group_setup(void **state)
 	leaf("future", &(struct pki_spec){.cn = "f", .san = "DNS:client.test", .from_s = 3600, .to_s = 7200}, &ca);
 	leaf("stranger", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, &other_ca);
 	leaf("selfmade", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, NULL);
+	/* as public authorities issue today: no clientAuth anywhere */
+	struct pki between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .eku = "serverAuth"}, &ca);
+	struct pki end = pki_make(&(struct pki_spec){.cn = "i", .san = "DNS:client.test", .eku = "serverAuth"}, &between);
+	pki_write("chained", &end, &between);
+	pki_write("unchained", &end, NULL);
+	pki_free(&between);
+	pki_free(&end);
 	server_ctx = context("server", &(struct tls_settings){.alpn = {"xmpp-server", "sip"}});
 	client_ctx = context("client", NULL);
 	return 0;
@@ -198,6 +205,8 @@ static void test_client_certificates(void **state)
 	with_client("expired", NULL, expired);
 	with_client("future", NULL, future);
 	with_client("stranger", NULL, stranger);
+	with_client("chained", NULL, ok);
+	with_client("unchained", NULL, stranger);
 	with_client("selfmade", NULL, selfmade);
 	with_client("client", &(struct tls_settings){.client_none = true}, nobody);
 	with_client(NULL, NULL, nobody);
@@ -774,6 +783,9 @@ static void test_material_errors(void **state)
 	const struct tls_peer *f = tls_material_facts(tls_ctx_material(server_ctx), TLS_SLOT_SERVER);
 	assert_true(f && is(f->cn, "server.test"));
 	assert_null(tls_material_facts(tls_ctx_material(server_ctx), TLS_SLOT_NONE));
+	struct tls_settings system_trust = {.server_chain = pki_path("server.pem"), .server_key = pki_path("server.key")};
+	assert_int_equal(tls_material_load(&m, &system_trust, NULL), 0);
+	m = tls_material_unref(m);
 	struct tls_ctx *clients_only = context(NULL, NULL);
 	struct conn_tls st = {.ctx = clients_only, .server = true};
 	struct pair p = {.server_tls = &st};
