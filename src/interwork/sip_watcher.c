@@ -89,9 +89,9 @@ void sip_watcher_opened(struct sip_watcher *w)
 {
 	if (w->dialogs++)
 		return;
-	/* a server that has approved us before answers subscribe by itself but sends presence only on a probe (RFC 6121 3.1.3, 4.3) */
+	/* No probe yet: a server answers that of a stranger with "unsubscribed" (RFC 6121 4.3.2), and Prosody then forgets the request too.
+	 * One that has approved us before answers subscribe by itself, and "subscribed" brings the probe. */
 	w->ops->stanza(w->arg, SIP_WATCHER_SUBSCRIBE);
-	w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
 }
 
 void sip_watcher_restored(struct sip_watcher *w, bool was_active)
@@ -99,9 +99,9 @@ void sip_watcher_restored(struct sip_watcher *w, bool was_active)
 	w->active = w->active || was_active;
 	if (w->dialogs++)
 		return;
-	w->ops->stanza(w->arg, SIP_WATCHER_SUBSCRIBE);
-	w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
-	timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms); /* an offline contact's server may never answer a probe */
+	w->ops->stanza(w->arg, was_active ? SIP_WATCHER_PROBE : SIP_WATCHER_SUBSCRIBE);
+	if (was_active)
+		timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms); /* an offline contact's server may never answer a probe */
 }
 
 /* No dialog is left; the authorisation at the contact's side stays. */
@@ -139,8 +139,9 @@ void sip_watcher_link(struct sip_watcher *w, bool up)
 		return;
 	if (up) {
 		timer_cancel(w->timers, &w->wait);
-		w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
-		timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms);
+		w->ops->stanza(w->arg, w->active ? SIP_WATCHER_PROBE : SIP_WATCHER_SUBSCRIBE);
+		if (w->active)
+			timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms);
 	} else if (!timer_armed(&w->wait) && !w->stale) {
 		timer_arm(w->timers, &w->wait, w->cfg.link_grace_ms);
 	}
@@ -237,6 +238,7 @@ void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanz
 		if (!w->active && w->dialogs) {
 			w->active = true;
 			w->ops->notify(w->arg, true);
+			w->ops->stanza(w->arg, SIP_WATCHER_PROBE); /* presence comes only on a probe (RFC 6121 4.3) */
 		}
 	} else if (slice_eq(type, S("unsubscribed"))) {
 		if (w->dialogs) {

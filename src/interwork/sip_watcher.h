@@ -37,7 +37,7 @@ bool sip_watcher_active(const struct sip_watcher *w);
 bool sip_watcher_idle(const struct sip_watcher *w); /* no dialog and no poll: may be freed */
 const struct presence_set *sip_watcher_presence(const struct sip_watcher *w);
 
-/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe and probe; ending the last
+/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe, and a probe follows the approval; ending the last
  * sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
 void sip_watcher_opened(struct sip_watcher *w);
 void sip_watcher_closed(struct sip_watcher *w);
