@@ -22,24 +22,29 @@ static const struct condition stanza_conditions[] = {
 
 /* RFC 6120 4.9.3; the second column is today's name of one that RFC 3920 knew */
 static const struct condition stream_conditions[] = {
-	C("bad-format", NULL), C("bad-namespace-prefix", NULL), C("conflict", NULL), C("connection-timeout", NULL), C("host-gone", NULL),
-	C("host-unknown", NULL), C("improper-addressing", NULL), C("internal-server-error", NULL), C("invalid-from", NULL),
-	C("invalid-namespace", NULL), C("invalid-xml", NULL), C("not-authorized", NULL), C("not-well-formed", NULL),
+	C("bad-format", NULL), C("bad-namespace-prefix", NULL), C("conflict", NULL), C("connection-timeout", NULL),
+	C("host-gone", NULL), C("host-unknown", NULL), C("improper-addressing", NULL), C("internal-server-error", NULL),
+	C("invalid-from", NULL), C("invalid-namespace", NULL), C("invalid-xml", NULL), C("not-authorized", NULL),
+	C("not-well-formed", NULL),
 	C("policy-violation", NULL), C("remote-connection-failed", NULL), C("reset", NULL), C("resource-constraint", NULL),
 	C("restricted-xml", NULL), C("see-other-host", NULL), C("system-shutdown", NULL), C("undefined-condition", NULL),
-	C("unsupported-encoding", NULL), C("unsupported-feature", NULL), C("unsupported-stanza-type", NULL), C("unsupported-version", NULL),
-	C("xml-not-well-formed", "not-well-formed"), C("invalid-id", "invalid-from"),
+	C("unsupported-encoding", NULL), C("unsupported-feature", NULL), C("unsupported-stanza-type", NULL),
+	C("unsupported-version", NULL), C("xml-not-well-formed", "not-well-formed"), C("invalid-id", "invalid-from"),
 };
+
 /* Before RFC 3920 an error was a number only (XEP-0086); old servers still send no more than that. */
 static const struct {
 	struct slice code;
 	const char *condition;
 } legacy[] = {
-	C("302", "redirect"), C("400", "bad-request"), C("401", "not-authorized"), C("403", "forbidden"), C("404", "item-not-found"),
-	C("405", "not-allowed"), C("406", "not-acceptable"), C("407", "registration-required"), C("408", "remote-server-timeout"),
-	C("409", "conflict"), C("500", "internal-server-error"), C("501", "feature-not-implemented"), C("502", "service-unavailable"),
-	C("503", "service-unavailable"), C("504", "remote-server-timeout"), C("510", "service-unavailable"),
+	C("302", "redirect"), C("400", "bad-request"), C("401", "not-authorized"), C("403", "forbidden"),
+	C("404", "item-not-found"), C("405", "not-allowed"), C("406", "not-acceptable"), C("407", "registration-required"),
+	C("408", "remote-server-timeout"), C("409", "conflict"), C("500", "internal-server-error"), C("501",
+	"feature-not-implemented"),
+	C("502", "service-unavailable"), C("503", "service-unavailable"), C("504", "remote-server-timeout"),
+	C("510", "service-unavailable"),
 };
+
 #define N(table) (sizeof(table) / sizeof *(table))
 
 static const struct condition *find(const struct condition *table, size_t n, struct slice name)

@@ -4,13 +4,13 @@
 #include "xmpp/ns.h"
 #include "xmpp/xml.h"
 
-/* A reply of type error to `stanza`: same name and id, from and to swapped, <error/> with condition, type, text (when not empty), by (when not empty).
- * NULL when the stanza is itself an error, or an iq result: those are never answered (RFC 6120 8.3.1). */
+/* A reply of type error to `stanza`: same name and id, from and to swapped, <error/> with condition, type, text (when not empty),
+ * by (when not empty). NULL when the stanza is itself an error, or an iq result: those are never answered (RFC 6120 8.3.1). */
 struct xml_node *xmpp_error_reply(struct arena *a, const struct xml_node *stanza, struct slice type, struct slice condition,
 				  struct slice text, struct slice by);
-/* Reads the <error/> of a stanza: condition ("undefined-condition" when unknown or missing), type, human text and for gone/redirect the
- * address in the condition's character data. A number alone (XEP-0086) is understood. A missing type is filled from the condition; text,
- * address and by may be empty. */
+/* Reads the <error/> of a stanza: condition ("undefined-condition" when unknown or missing), type, human text and for
+ * gone/redirect the address in the condition's character data. A number alone (XEP-0086) is understood. A missing type is filled
+ * from the condition; text, address and by may be empty. */
 struct xmpp_error {
 	struct slice condition, type, text, address, by;
 };

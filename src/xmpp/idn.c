@@ -14,7 +14,8 @@ static void open_uts46(void)
 				UIDNA_NONTRANSITIONAL_TO_ASCII | UIDNA_NONTRANSITIONAL_TO_UNICODE, &ec);
 }
 
-typedef int32_t convert(const UIDNA *idna, const char *name, int32_t length, char *dest, int32_t capacity, UIDNAInfo *info, UErrorCode *ec);
+typedef int32_t convert(const UIDNA *idna, const char *name, int32_t length, char *dest, int32_t capacity, UIDNAInfo *info,
+			UErrorCode *ec);
 
 static int run(convert *f, struct slice in, char dst[PRECIS_MAX], size_t *len)
 {

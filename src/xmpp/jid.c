@@ -4,21 +4,22 @@
 #include "base/enc.h"
 #include "xmpp/precis.h"
 
-/* Addresses are nearly always ASCII: then one look at each octet is all, and the three parts are written straight to where they stay.
- * Anything else goes through precis.c and idn.c, part by part. */
+/* Addresses are nearly always ASCII: then one look at each octet is all, and the three parts are written straight to where they
+ * stay. Anything else goes through precis.c and idn.c, part by part. */
 
 enum { LOCAL = 1, DOMAIN = 2, RESOURCE = 4, DIGIT = 8, HEX = 16 };
 
 static const unsigned char class[256] = {
 	[' '] = RESOURCE,
-	['!'] = LOCAL | RESOURCE, ['#' ... '%'] = LOCAL | RESOURCE, ['('] = LOCAL | RESOURCE, [')'] = LOCAL | RESOURCE,
-	['*' ... ','] = LOCAL | RESOURCE, ['-'] = LOCAL | DOMAIN | RESOURCE, ['.'] = LOCAL | DOMAIN | RESOURCE,
-	['0' ... '9'] = LOCAL | DOMAIN | RESOURCE | DIGIT | HEX, [';'] = LOCAL | RESOURCE, ['='] = LOCAL | RESOURCE, ['?'] = LOCAL | RESOURCE,
-	['A' ... 'F'] = LOCAL | DOMAIN | RESOURCE | HEX, ['G' ... 'Z'] = LOCAL | DOMAIN | RESOURCE, ['[' ... '`'] = LOCAL | RESOURCE,
-	['a' ... 'f'] = LOCAL | DOMAIN | RESOURCE | HEX, ['g' ... 'z'] = LOCAL | DOMAIN | RESOURCE, ['{' ... '~'] = LOCAL | RESOURCE,
 	/* not in a localpart (RFC 7622 3.3.1) */
-	['"'] = RESOURCE, ['&'] = RESOURCE, ['\''] = RESOURCE, ['/'] = RESOURCE, [':'] = RESOURCE, ['<'] = RESOURCE, ['>'] = RESOURCE,
-	['@'] = RESOURCE,
+	['"'] = RESOURCE, ['&'] = RESOURCE, ['\''] = RESOURCE, ['/'] = RESOURCE, [':'] = RESOURCE, ['<'] = RESOURCE,
+	['>'] = RESOURCE, ['@'] = RESOURCE,
+	['!'] = LOCAL | RESOURCE, ['#' ... '%'] = LOCAL | RESOURCE, ['(' ... ','] = LOCAL | RESOURCE, [';'] = LOCAL | RESOURCE,
+	['='] = LOCAL | RESOURCE, ['?'] = LOCAL | RESOURCE, ['[' ... '`'] = LOCAL | RESOURCE, ['{' ... '~'] = LOCAL | RESOURCE,
+	['-'] = LOCAL | DOMAIN | RESOURCE, ['.'] = LOCAL | DOMAIN | RESOURCE,
+	['0' ... '9'] = LOCAL | DOMAIN | RESOURCE | DIGIT | HEX,
+	['A' ... 'F'] = LOCAL | DOMAIN | RESOURCE | HEX, ['G' ... 'Z'] = LOCAL | DOMAIN | RESOURCE,
+	['a' ... 'f'] = LOCAL | DOMAIN | RESOURCE | HEX, ['g' ... 'z'] = LOCAL | DOMAIN | RESOURCE,
 };
 
 static char lower(char c)
@@ -92,7 +93,8 @@ static bool ascii_domain(char *dst, struct slice in, bool a_labels, size_t *n)
 	for (const char *p = dst, *end = dst + in.len;;) {
 		const char *dot = memchr(p, '.', (size_t)(end - p));
 		size_t len = (size_t)((dot ? dot : end) - p);
-		if (!len || len > LABEL_MAX || p[0] == '-' || p[len - 1] == '-' || (!a_labels && len > 4 && memcmp(p, "xn--", 4) == 0))
+		bool a_label = len > 4 && memcmp(p, "xn--", 4) == 0;
+		if (!len || len > LABEL_MAX || p[0] == '-' || p[len - 1] == '-' || (a_label && !a_labels))
 			return false;
 		if (!dot)
 			return !numeric_label(p, len);

@@ -71,8 +71,8 @@ static enum derived derived(UChar32 c)
 	if (has_compat(c))
 		return FREE_PVAL;
 	switch (cat) {
-	case U_LOWERCASE_LETTER: case U_UPPERCASE_LETTER: case U_OTHER_LETTER: case U_DECIMAL_DIGIT_NUMBER: case U_MODIFIER_LETTER:
-	case U_NON_SPACING_MARK: case U_COMBINING_SPACING_MARK:
+	case U_LOWERCASE_LETTER: case U_UPPERCASE_LETTER: case U_OTHER_LETTER:
+	case U_DECIMAL_DIGIT_NUMBER: case U_MODIFIER_LETTER: case U_NON_SPACING_MARK: case U_COMBINING_SPACING_MARK:
 		return PVALID;
 	case U_TITLECASE_LETTER: case U_LETTER_NUMBER: case U_OTHER_NUMBER: case U_ENCLOSING_MARK: case U_SPACE_SEPARATOR:
 	case U_MATH_SYMBOL: case U_CURRENCY_SYMBOL: case U_MODIFIER_SYMBOL: case U_OTHER_SYMBOL:
@@ -213,7 +213,8 @@ static bool code_points_ok(const struct ustr *u, bool identifier)
 enum {
 	RTL = DIR(U_RIGHT_TO_LEFT) | DIR(U_RIGHT_TO_LEFT_ARABIC),
 	NEUTRAL = DIR(U_EUROPEAN_NUMBER) | DIR(U_EUROPEAN_NUMBER_SEPARATOR) | DIR(U_COMMON_NUMBER_SEPARATOR) |
-		  DIR(U_EUROPEAN_NUMBER_TERMINATOR) | DIR(U_OTHER_NEUTRAL) | DIR(U_BOUNDARY_NEUTRAL) | DIR(U_DIR_NON_SPACING_MARK),
+		  DIR(U_EUROPEAN_NUMBER_TERMINATOR) | DIR(U_OTHER_NEUTRAL) | DIR(U_BOUNDARY_NEUTRAL) |
+		  DIR(U_DIR_NON_SPACING_MARK),
 };
 
 static bool direction_ok(const struct ustr *u)
@@ -231,7 +232,7 @@ static bool direction_ok(const struct ustr *u)
 	}
 	if (!(seen & (RTL | DIR(U_ARABIC_NUMBER))))
 		return true;
-	/* A string that starts left to right may hold no such code point (condition 5), one that starts with neither is out (1). */
+	/* A string that starts left to right may hold no such code point (condition 5), another is out at once (1). */
 	if (!(first & RTL) || (seen & ~(RTL | NEUTRAL | DIR(U_ARABIC_NUMBER))))
 		return false;
 	if ((seen & DIR(U_EUROPEAN_NUMBER)) && (seen & DIR(U_ARABIC_NUMBER)))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private to this room: preparation of internationalised strings through ICU. PRECIS (RFC 8264, 8265) and domain names (UTS 46
- * non-transitional, then RFC 5892). All take UTF-8 and write at most PRECIS_MAX octets to dst (not NUL-terminated). 0 with *len set,
- * ENTENTE_ESYNTAX when the string is not allowed, ENTENTE_ELIMIT when it is too long, ENTENTE_EUNSUPPORTED when ICU has no data. */
+ * non-transitional, then RFC 5892). All take UTF-8 and write at most PRECIS_MAX octets to dst (not NUL-terminated). 0 with *len
+ * set, ENTENTE_ESYNTAX when the string is not allowed, ENTENTE_ELIMIT when it is too long, ENTENTE_EUNSUPPORTED when ICU has no
+ * data. */
 #pragma once
 #include "base/err.h"
 

@@ -109,7 +109,8 @@ bool stanza_final(const struct xml_node *n)
 	return k == STANZA_NONE || t == STANZA_TYPE_ERROR || t == STANZA_TYPE_RESULT;
 }
 
-struct xml_node *stanza_new(struct arena *a, enum stanza_kind kind, enum stanza_type type, struct slice from, struct slice to, struct slice id)
+struct xml_node *stanza_new(struct arena *a, enum stanza_kind kind, enum stanza_type type, struct slice from, struct slice to,
+	struct slice id)
 {
 	struct xml_node *n = xml_new(a, slice_str(stanza_kind_name(kind)), XMPP_NS_SERVER);
 	if (from.len)
@@ -210,7 +211,8 @@ bool stanza_time_parse(struct slice s, int64_t *ret_ms)
 	}
 	if (s.len)
 		return false;
-	int64_t t = days_from_civil((int64_t)year, mon, day) * 86400 + hour * 3600 + min * 60 + sec - sign * (int64_t)(oh * 3600 + om * 60);
+	int64_t t = days_from_civil((int64_t)year, mon, day) * 86400 + hour * 3600 + min * 60 + sec;
+	t -= sign * (int64_t)(oh * 3600 + om * 60);
 	if (t < 0)
 		return false;
 	*ret_ms = t * 1000 + ms;
@@ -227,8 +229,8 @@ struct slice stanza_time_format(struct arena *a, int64_t unix_ms)
 	char text[64], frac[8] = "";
 	if (ms)
 		snprintf(frac, sizeof frac, ".%03u", ms);
-	int n = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-			 tm.tm_min, tm.tm_sec, frac);
+	int n = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec, frac);
 	return arena_dup(a, slice_of(text, (size_t)n));
 }
 

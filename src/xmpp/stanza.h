@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three stanzas (RFC 6120 8): what a node is, its addresses, its type; skeletons of new ones and of answers; delay stamps. Pure, any
- * thread. Results point into the stanza or the arena. */
+/* The three stanzas (RFC 6120 8): what a node is, its addresses, its type; skeletons of new ones and of answers; delay stamps.
+ * Pure, any thread. Results point into the stanza or the arena. */
 #pragma once
 #include "xmpp/jid.h"
 #include "xmpp/ns.h"
@@ -60,21 +60,22 @@ struct xml_node *stanza_payload(const struct xml_node *iq);
 bool stanza_final(const struct xml_node *n);
 
 /* A new stanza in jabber:server. Empty slices leave the attribute out. */
-struct xml_node *stanza_new(struct arena *a, enum stanza_kind kind, enum stanza_type type, struct slice from, struct slice to, struct slice id);
-/* An empty iq result: from and to swapped, same id. Add the payload to it. NULL unless `iq` is an iq of type get or set. Attribute
- * values are shared with `iq`, which must outlive the arena's use or live in it. */
+struct xml_node *stanza_new(struct arena *a, enum stanza_kind kind, enum stanza_type type, struct slice from, struct slice to,
+	struct slice id);
+/* An empty iq result: from and to swapped, same id. Add the payload to it. NULL unless `iq` is an iq of type get or set.
+ * Attribute values are shared with `iq`, which must outlive the arena's use or live in it. */
 struct xml_node *stanza_result(struct arena *a, const struct xml_node *iq);
 
-/* The text of the child element `name` in the stanza's own namespace (body, subject, status, show); of several the one in `lang` or else
- * the first. p == NULL for none. */
+/* The text of the child element `name` in the stanza's own namespace (body, subject, status, show); of several the one in `lang`
+ * or else the first. p == NULL for none. */
 struct slice stanza_child_text(const struct xml_node *n, struct arena *a, struct slice name, struct slice lang);
 
 /* Serialises for a stream between servers: default namespace jabber:server, prefix stream bound, db when `dialback`. */
 void stanza_write(struct buf *b, const struct xml_node *n, bool dialback);
 
 /* ---- XEP-0203 delayed delivery, XEP-0082 date and time */
-/* "2026-11-21T14:05:06Z", optional fraction, Z or an offset. False when malformed; *ret_ms is milliseconds since 1970 (UTC). Years
- * 1970..9999; a leap second counts as the next second's start. */
+/* "2026-11-21T14:05:06Z", optional fraction, Z or an offset. False when malformed; *ret_ms is milliseconds since 1970 (UTC).
+ * Years 1970..9999; a leap second counts as the next second's start. */
 bool stanza_time_parse(struct slice s, int64_t *ret_ms);
 /* UTC, milliseconds only when not zero. */
 struct slice stanza_time_format(struct arena *a, int64_t unix_ms);

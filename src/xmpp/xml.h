@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XML as XMPP uses it (RFC 6120 11): expat, wrapped. Namespaces are resolved, the tree lives in an arena. Refused: DOCTYPE, processing
- * instructions, comments, entities beyond the five, encodings other than UTF-8 (a document reader may allow more). A parser's memory is
- * capped. Not thread-safe per parser. */
+/* XML as XMPP uses it (RFC 6120 11): expat, wrapped. Namespaces are resolved, the tree lives in an arena. Refused: DOCTYPE,
+ * processing instructions, comments, entities beyond the five, encodings other than UTF-8 (a document reader may allow more). A
+ * parser's memory is capped. Not thread-safe per parser. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -32,8 +32,9 @@ struct xml_limits {
 extern const struct xml_limits xml_limits_default;
 
 /* ---- whole documents (PIDF, rosters) */
-/* Parses a complete document; the root is in *ret. Also accepts a declared encoding that expat knows (ISO-8859-1, UTF-16, US-ASCII), and
- * skips comments and processing instructions. 0, ENTENTE_ESYNTAX (err->reason XMPP_MALFORMED with expat's text), ENTENTE_ELIMIT. */
+/* Parses a complete document; the root is in *ret. Also accepts a declared encoding that expat knows (ISO-8859-1, UTF-16,
+ * US-ASCII), and skips comments and processing instructions. 0, ENTENTE_ESYNTAX (err->reason XMPP_MALFORMED with expat's text),
+ * ENTENTE_ELIMIT. */
 int xml_parse(struct xml_node **ret, struct arena *a, struct slice doc, const struct xml_limits *lim, struct entente_err *err);
 
 /* ---- reading */
@@ -65,23 +66,26 @@ void xml_set_lang(struct arena *a, struct xml_node *n, struct slice lang); /* sk
 void xml_add_text(struct arena *a, struct xml_node *n, struct slice text); /* skipped when empty */
 /* Appends a node that stands in no tree yet (copy it first when it does). A NULL child marks the parent as broken. */
 void xml_append(struct xml_node *parent, struct xml_node *child);
-/* A copy of the whole subtree that shares nothing with the original; parent and next are NULL. An inherited xml:lang is not added. NULL
- * when the arena is exhausted. */
+/* A copy of the whole subtree that shares nothing with the original; parent and next are NULL. An inherited xml:lang is not
+ * added. NULL when the arena is exhausted. */
 struct xml_node *xml_copy(struct arena *a, const struct xml_node *n);
-/* (All of these accept NULL parents from an exhausted arena and do nothing; the loss is remembered in the tree and xml_write then fails
- * the buffer, so that only the final buf_ok() needs a look.) */
+/* (All of these accept NULL parents from an exhausted arena and do nothing; the loss is remembered in the tree and xml_write then
+ * fails the buffer, so that only the final buf_ok() needs a look.) */
 
 /* ---- writing */
-/* Serialises n. `ns_context` is the default namespace in force where it will stand; xmlns is written where it changes. Characters that XML
- * forbids (C0 controls but TAB LF CR, U+FFFE, U+FFFF, malformed UTF-8) are written as U+FFFD. */
+/* Serialises n. `ns_context` is the default namespace in force where it will stand; xmlns is written where it changes. Characters
+ * that XML forbids (C0 controls but TAB LF CR, U+FFFE, U+FFFF, malformed UTF-8) are written as U+FFFD. */
 void xml_write(struct buf *b, const struct xml_node *n, struct slice ns_context);
-/* The same inside an element that binds prefixes (the stream header): elements of those namespaces are written with the prefix. */
+/* The same inside an element that binds prefixes (the stream header): elements of those namespaces are written with the
+ * prefix. */
 struct xml_prefix {
 	struct slice prefix, ns;
 };
-void xml_write_in(struct buf *b, const struct xml_node *n, struct slice ns_context, const struct xml_prefix *prefixes, size_t n_prefixes);
-/* Both: all or nothing. When the buffer's limit is hit, n is NULL or a node is broken, b->failed is set and the contents are as before.
- * Attributes in a namespace get a generated prefix. Names are written as they are: only the parser and literals may make them. */
+void xml_write_in(struct buf *b, const struct xml_node *n, struct slice ns_context, const struct xml_prefix *prefixes,
+	size_t n_prefixes);
+/* Both: all or nothing. When the buffer's limit is hit, n is NULL or a node is broken, b->failed is set and the contents are as
+ * before. Attributes in a namespace get a generated prefix. Names are written as they are: only the parser and literals may make
+ * them. */
 
 /* Escaped for text and for attribute values in either quote, with the same replacement. */
 void xml_escape(struct buf *b, struct slice s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to this room: what documents and streams share. An expat parser whose memory is capped and accounted, and the builder that
- * turns its events into a tree in an arena. */
+/* Private to this room: what documents and streams share. An expat parser whose memory is capped and accounted, and the builder
+ * that turns its events into a tree in an arena. */
 #pragma once
 #include <expat.h>
 #include "base/buf.h"

@@ -62,7 +62,8 @@ static void on_doctype(void *arg, const XML_Char *name, const XML_Char *sysid, c
 int xml_parse(struct xml_node **ret, struct arena *a, struct slice doc, const struct xml_limits *lim, struct entente_err *err)
 {
 	if (doc.len > lim->max_bytes || doc.len > INT_MAX / 4)
-		return err_set(err, ENTENTE_ELIMIT, REASON_XMPP_MALFORMED, "the document has %zu octets, %zu are allowed", doc.len, lim->max_bytes);
+		return err_set(err, ENTENTE_ELIMIT, REASON_XMPP_MALFORMED, "the document has %zu octets, %zu are allowed",
+			doc.len, lim->max_bytes);
 	struct xml_mem mem = {.max = xml_parser_memory(lim)};
 	struct doc d = {.parser = xml_parser_new(&mem, NULL)};
 	if (!d.parser)
@@ -80,12 +81,14 @@ int xml_parse(struct xml_node **ret, struct arena *a, struct slice doc, const st
 	enum XML_Status st = XML_Parse(d.parser, doc.len ? doc.p : "", (int)doc.len, XML_TRUE);
 	enum XML_Error e = st == XML_STATUS_OK ? XML_ERROR_NONE : XML_GetErrorCode(d.parser);
 	if (d.fault == XML_FAULT_TOO_BIG || e == XML_ERROR_NO_MEMORY)
-		rc = err_set(err, ENTENTE_ELIMIT, REASON_XMPP_MALFORMED, "the document exceeds a limit of depth, attributes, children or memory");
+		rc = err_set(err, ENTENTE_ELIMIT, REASON_XMPP_MALFORMED,
+			"the document exceeds a limit of depth, attributes, children or memory");
 	else if (d.fault)
 		rc = err_set(err, ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, "DOCTYPE is not allowed");
 	else if (e)
 		rc = err_set(err, ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, "%s at line %lu column %lu", XML_ErrorString(e),
-			     (unsigned long)XML_GetCurrentLineNumber(d.parser), (unsigned long)XML_GetCurrentColumnNumber(d.parser));
+			     (unsigned long)XML_GetCurrentLineNumber(d.parser),
+				(unsigned long)XML_GetCurrentColumnNumber(d.parser));
 	else
 		*ret = d.b.root;
 	XML_ParserFree(d.parser);

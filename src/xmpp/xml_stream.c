@@ -2,6 +2,7 @@
 #include "xmpp/xml_stream.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include "base/mem.h"
 #include "xmpp/xml_build.h"
 
@@ -19,6 +20,9 @@ struct xml_stream {
 	uint64_t total; /* octets given to expat */
 	uint64_t base;  /* where the piece that max_bytes measures began */
 	uint64_t stop_at;
+	uint64_t pending;   /* octets of a tag without its end, which expat scans again with the next feed */
+	uint64_t rescanned; /* the sum of that since base */
+	struct buf held;    /* octets that wait before it is done */
 	unsigned char first; /* octet of the stream */
 	bool opened, in_element, feeding, stopped;
 	enum xml_fault fault;
@@ -32,7 +36,7 @@ static void fail(struct xml_stream *x, enum xml_fault f, const char *why)
 	x->fault = f;
 	slice_cstr(slice_str(why), x->why, sizeof x->why);
 	if (x->feeding)
-		XML_StopParser(x->parser, XML_FALSE); /* refused, harmlessly, between two calls of XML_Parse */
+		XML_StopParser(x->parser, XML_FALSE);
 }
 
 /* expat still ends an empty element after the parser was stopped at its start. */
@@ -134,7 +138,8 @@ static void on_end(void *arg, const XML_Char *name)
 	}
 	bool done = false;
 	enum xml_fault f = xml_builder_end(&x->b, &done);
-	if (done && token_end(x) - x->base > x->b.lim.max_bytes) /* a callback narrowed the limit while this was in expat already */
+	/* a callback may have narrowed the limit while this was in expat already */
+	if (done && token_end(x) - x->base > x->b.lim.max_bytes)
 		f = XML_FAULT_TOO_BIG;
 	if (f) {
 		fail(x, f, too_big);
@@ -193,7 +198,8 @@ static void on_declaration(void *arg, const XML_Char *version, const XML_Char *e
 		fail(arg, XML_FAULT_ENCODING, "the declared encoding is not UTF-8");
 }
 
-struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool, const struct xml_limits *lim)
+struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool,
+	const struct xml_limits *lim)
 {
 	struct xml_stream *x = MEM_NEW(struct xml_stream);
 	x->ops = ops;
@@ -201,6 +207,7 @@ struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, s
 	x->pool = pool;
 	x->mem.max = xml_parser_memory(lim);
 	xml_builder_init(&x->b, lim);
+	buf_init(&x->held, SIZE_MAX / 2); /* never more than a part of what is pending */
 	x->parser = xml_parser_new(&x->mem, "UTF-8");
 	if (!x->parser) {
 		fail(x, XML_FAULT_TOO_BIG, "no memory for a parser");
@@ -224,6 +231,7 @@ struct xml_stream *xml_stream_free(struct xml_stream *x)
 	if (x->parser)
 		XML_ParserFree(x->parser);
 	xml_builder_free(&x->b);
+	buf_free(&x->held);
 	arena_release(x->pool, x->arena);
 	return mem_free(x);
 }
@@ -256,7 +264,8 @@ static void expat_failed(struct xml_stream *x)
 {
 	enum XML_Error e = XML_GetErrorCode(x->parser);
 	char why[sizeof x->why];
-	snprintf(why, sizeof why, "%s at line %lu column %lu", XML_ErrorString(e), (unsigned long)XML_GetCurrentLineNumber(x->parser),
+	snprintf(why, sizeof why, "%s at line %lu column %lu", XML_ErrorString(e),
+		(unsigned long)XML_GetCurrentLineNumber(x->parser),
 		 (unsigned long)XML_GetCurrentColumnNumber(x->parser));
 	if (e == XML_ERROR_NO_MEMORY)
 		fail(x, XML_FAULT_TOO_BIG, "the parser's memory is exhausted");
@@ -264,8 +273,8 @@ static void expat_failed(struct xml_stream *x)
 		fail(x, XML_FAULT_NOT_WELL_FORMED, why);
 }
 
-/* Looks at the first two octets of a stream. XML begins with '<' or a UTF-8 byte order mark; expat alone would follow another mark, or
- * NUL octets, into UTF-16 whatever it was told. */
+/* Looks at the first two octets of a stream. XML begins with '<' or a UTF-8 byte order mark; expat alone would follow another
+ * mark, or NUL octets, into UTF-16 whatever it was told. */
 static void check_beginning(struct xml_stream *x, struct slice rest)
 {
 	unsigned char c = (unsigned char)rest.p[0], next = rest.len > 1 ? (unsigned char)rest.p[1] : 0xbb;
@@ -281,6 +290,54 @@ static void check_beginning(struct xml_stream *x, struct slice rest)
 		fail(x, XML_FAULT_NOT_WELL_FORMED, "the stream does not begin as XML does");
 }
 
+/* With reparse deferral off (it would withhold finished tags), a large tag that comes in small pieces costs the square of its
+ * length. So once a tag is large, pieces that cannot end it are gathered until they are worth a scan, and those that might are
+ * counted. */
+enum { HOLD_FROM = 4096, HOLD_PART = 8, RESCAN_TIMES = 16 };
+
+static bool hold(struct xml_stream *x, struct slice rest, uint64_t room)
+{
+	if (x->pending < HOLD_FROM || rest.len > room || x->held.len + rest.len >= x->pending / HOLD_PART)
+		return false;
+	if (slice_find_chr(rest, '>') >= 0)
+		return false;
+	buf_put(&x->held, rest);
+	return true;
+}
+
+/* Gives expat what is held and up to `room` octets of rest. Returns how many octets of rest were used. */
+static size_t parse(struct xml_stream *x, struct slice rest, uint64_t room)
+{
+	/* Never past the limit in one go, so that the verdict does not depend on how the bytes arrive. */
+	struct slice piece = slice_first(rest, room < INT_MAX / 4 ? (size_t)room : INT_MAX / 4);
+	size_t held = x->held.len, used = piece.len;
+	uint64_t at = x->total, base = x->base;
+	if (x->pending >= HOLD_FROM && (x->rescanned += x->pending) > RESCAN_TIMES * (uint64_t)x->b.lim.max_bytes) {
+		fail(x, XML_FAULT_TOO_BIG, "a large tag arrives in too many pieces");
+		return 0;
+	}
+	if (held) {
+		buf_put(&x->held, piece);
+		piece = buf_slice(&x->held);
+	}
+	x->total += piece.len;
+	enum XML_Status st = XML_Parse(x->parser, piece.p, (int)piece.len, XML_FALSE);
+	if (x->stopped) {
+		used = x->stop_at > at + held ? (size_t)(x->stop_at - at) - held : 0;
+	} else if (st != XML_STATUS_OK) {
+		expat_failed(x);
+		used = 0;
+	} else {
+		XML_Index token = XML_GetCurrentByteIndex(x->parser);
+		x->pending = token < 0 ? 0 : x->total - (uint64_t)token;
+	}
+	if (x->base != base)
+		x->rescanned = 0;
+	if (held)
+		buf_shrink(&x->held, 0);
+	return used;
+}
+
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err)
 {
 	size_t used = 0;
@@ -294,26 +351,12 @@ int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, 
 			used++;
 			continue;
 		}
-		uint64_t end = x->base + x->b.lim.max_bytes;
 		check_beginning(x, rest);
-		if (x->fault)
-			break;
-		if (x->total >= end) {
+		uint64_t have = x->total + x->held.len - x->base, max = x->b.lim.max_bytes;
+		if (have >= max)
 			fail(x, XML_FAULT_TOO_BIG, "the element is too long");
-		} else {
-			/* Never past the limit in one go, so that the verdict does not depend on how the bytes arrive. */
-			uint64_t at = x->total;
-			size_t n = rest.len < end - at ? rest.len : (size_t)(end - at);
-			n = n < INT_MAX / 4 ? n : INT_MAX / 4;
-			x->total += n;
-			enum XML_Status st = XML_Parse(x->parser, rest.p, (int)n, XML_FALSE);
-			if (x->stopped)
-				used += x->stop_at > at ? (size_t)(x->stop_at - at) : 0;
-			else if (st != XML_STATUS_OK)
-				expat_failed(x);
-			else
-				used += n;
-		}
+		else if (!x->fault)
+			used += hold(x, rest, max - have) ? rest.len : parse(x, rest, max - have);
 	}
 	x->feeding = false;
 	xml_mem_leave(before);
@@ -324,5 +367,6 @@ int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, 
 	if (!x->fault)
 		return 0;
 	x->arena = arena_release(x->pool, x->arena);
-	return err_set(err, x->fault == XML_FAULT_TOO_BIG ? ENTENTE_ELIMIT : ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, "%s", x->why);
+	return err_set(err, x->fault == XML_FAULT_TOO_BIG ? ENTENTE_ELIMIT : ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED, "%s",
+		x->why);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The XML of one stream: bytes in, the stream header and then complete first-level elements out. A new parser is made at each stream
- * restart (RFC 6120 4.3.3). Not thread-safe. */
+/* The XML of one stream: bytes in, the stream header and then complete first-level elements out. A new parser is made at each
+ * stream restart (RFC 6120 4.3.3). Not thread-safe. */
 #pragma once
 #include "xmpp/xml.h"
 
@@ -14,9 +14,9 @@ enum xml_fault { /* which stream error fits (RFC 6120 4.9.3) */
 };
 
 struct xml_stream_ops {
-	/* The opening tag: `header` has attributes but no children; default_ns is the default namespace declared on it (p == NULL for
-	 * none). Prefix declarations appear as attributes in the namespace XML_NS_XMLNS, named after the prefix. The arena is the
-	 * parser's own: copy what must stay. */
+	/* The opening tag: `header` has attributes but no children; default_ns is the default namespace declared on it (p == NULL
+	 * for none). Prefix declarations appear as attributes in the namespace XML_NS_XMLNS, named after the prefix. The arena is
+	 * the parser's own: copy what must stay. */
 	void (*open)(void *arg, const struct xml_node *header, struct slice default_ns);
 	/* A complete first-level element. Ownership of the arena that holds it passes to the callee. */
 	void (*element)(void *arg, struct xml_node *el, struct arena *a);
@@ -29,16 +29,20 @@ struct xml_stream_ops {
 struct xml_stream;
 
 /* `pool` gives an arena per element. Limits may be changed later (after authentication). */
-struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool, const struct xml_limits *lim);
-struct xml_stream *xml_stream_free(struct xml_stream *x); /* accepts NULL; not from inside a callback: use xml_stream_stop there */
+struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool,
+	const struct xml_limits *lim);
+/* Accepts NULL. Not from inside a callback: use xml_stream_stop there. */
+struct xml_stream *xml_stream_free(struct xml_stream *x);
 void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim);
-/* From inside a callback: no further callback is made and feed returns how far it came. Used on STARTTLS and SASL success, where a new
- * parser must take over. Final: later feeds consume nothing. From outside: the same, nothing more is consumed. */
+/* From inside a callback: no further callback is made and feed returns how far it came. Used on STARTTLS and SASL success, where
+ * a new parser must take over. Final: later feeds consume nothing. From outside: the same, nothing more is consumed. */
 void xml_stream_stop(struct xml_stream *x);
 bool xml_stream_stopped(const struct xml_stream *x);
-/* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same). *consumed tells
- * how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the header, between elements
- * and after the end is accepted silently. ENTENTE_ESYNTAX, or ENTENTE_ELIMIT for XML_FAULT_TOO_BIG; err->reason XMPP_MALFORMED.
- * consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds never changes what comes out
- * (but text between elements that is not well-formed either may be called by either fault). */
+/* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same).
+ * *consumed tells how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the
+ * header, between elements and after the end is accepted silently. ENTENTE_ESYNTAX, or ENTENTE_ELIMIT for XML_FAULT_TOO_BIG;
+ * err->reason XMPP_MALFORMED. consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds
+ * never changes what comes out (but text between elements that is not well-formed either may be called by either fault; and a tag
+ * of more than 4 KiB that comes in small pieces may be looked at a little later, or with very many of them refused as
+ * TOO_BIG). */
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdint.h>
+#include <stdio.h>
 #include "base/buf.h"
 #include "xmpp/xml.h"
 #include "xmpp/xml_stream.h" /* XML_NS_XMLNS */
@@ -82,15 +83,16 @@ static inline int multibyte(const unsigned char *p, size_t left)
 	if (c >= 0xc2 && c <= 0xdf)
 		return left >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : -1;
 	if (c >= 0xe0 && c <= 0xef) {
-		if (left < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f))
+		if (left < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
+			return -1;
+		if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f)) /* overlong, surrogate */
 			return -1;
 		return c == 0xef && p[1] == 0xbf && p[2] >= 0xbe ? -3 : 3; /* U+FFFE, U+FFFF */
 	}
 	if (c >= 0xf0 && c <= 0xf4) {
-		if (left < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80 || (c == 0xf0 && p[1] < 0x90) ||
-		    (c == 0xf4 && p[1] > 0x8f))
+		if (left < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80)
 			return -1;
-		return 4;
+		return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f) ? -1 : 4;
 	}
 	return -1;
 }
@@ -266,7 +268,8 @@ static void write_node(struct out *o, const struct xml_node *n, struct slice ns)
 	putch(o, '>');
 }
 
-void xml_write_in(struct buf *b, const struct xml_node *n, struct slice ns_context, const struct xml_prefix *prefixes, size_t n_prefixes)
+void xml_write_in(struct buf *b, const struct xml_node *n, struct slice ns_context, const struct xml_prefix *prefixes,
+	size_t n_prefixes)
 {
 	struct out o;
 	size_t before = b->len;

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct xml_limits any = {.max_bytes = 1 << 24, .max_depth = 1000, .max_attrs = 10000, .max_children = 1 << 20};
+	static const struct xml_limits any = {.max_bytes = 1 << 24, .max_depth = 1000, .max_attrs = 10000,
+		.max_children = 1 << 20};
 	struct arena *a = arena_new(1 << 26);
 	struct xml_node *root, *back;
 	struct entente_err err = {0};

@@ -25,7 +25,8 @@ struct run {
 /* Written, parsed as a document and written again: the same text. */
 static void round_trip(const struct xml_node *el)
 {
-	static const struct xml_limits any = {.max_bytes = 1 << 24, .max_depth = 1000, .max_attrs = 10000, .max_children = 1 << 20};
+	static const struct xml_limits any = {.max_bytes = 1 << 24, .max_depth = 1000, .max_attrs = 10000,
+		.max_children = 1 << 20};
 	struct arena *a = arena_new(1 << 26);
 	struct buf one, two;
 	struct xml_node *back;

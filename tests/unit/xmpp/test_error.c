@@ -38,7 +38,8 @@ static void test_reply(void **state)
 {
 	(void)state;
 	const struct slice no = S("");
-	reply("<message" NS " from='a@b/c' to='d@e' id='1' type='chat' xml:lang='de'><body>x</body></message>", S("wait"), S("recipient-unavailable"),
+	reply("<message" NS " from='a@b/c' to='d@e' id='1' type='chat' xml:lang='de'><body>x</body></message>", S("wait"),
+		S("recipient-unavailable"),
 	      S("gone & lost"), S("e"),
 	      "<message from='d@e' to='a@b/c' id='1' type='error'><error by='e' type='wait'><recipient-unavailable" ST "/>"
 	      "<text" ST " xml:lang='en'>gone &amp; lost</text></error></message>");
@@ -46,7 +47,8 @@ static void test_reply(void **state)
 	      "<iq from='b' to='a' id='2' type='error'><error type='cancel'><service-unavailable" ST "/></error></iq>");
 	reply("<presence" NS " from='a' type='subscribe'/>", no, S("jid-malformed"), no, no,
 	      "<presence to='a' type='error'><error type='modify'><jid-malformed" ST "/></error></presence>");
-	reply("<iq" NS " id='3'/>", no, S("bad-request"), no, no, "<iq id='3' type='error'><error type='modify'><bad-request" ST "/></error></iq>");
+	reply("<iq" NS " id='3'/>", no, S("bad-request"), no, no,
+		"<iq id='3' type='error'><error type='modify'><bad-request" ST "/></error></iq>");
 	/* never answered */
 	reply("<iq" NS " type='error' id='4'/>", no, S("bad-request"), no, no, NULL);
 	reply("<iq" NS " type='result' id='4'/>", no, S("bad-request"), no, no, NULL);
@@ -120,7 +122,8 @@ static void test_stream_errors(void **state)
 	struct buf b;
 	buf_init(&b, 1000);
 	stanza_write(&b, e, false);
-	assert_slice(buf_slice(&b), "<stream:error><policy-violation" SE "/><text" SE " xml:lang='en'>too big</text></stream:error>");
+	assert_slice(buf_slice(&b), "<stream:error><policy-violation" SE "/><text" SE " xml:lang='en'>too big</text>"
+		"</stream:error>");
 	buf_free(&b);
 	assert_string_equal(unit_text(a, xmpp_stream_error(a, S("see-other-host"), S(""), S("h:1")), XMPP_NS_STREAM),
 			    "<error><see-other-host" SE ">h:1</see-other-host></error>");

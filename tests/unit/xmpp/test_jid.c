@@ -95,13 +95,16 @@ static void test_interworking_examples(void **state)
 {
 	(void)state;
 	static const char *const plain[] = {
-		"romeo@example.net", "o\\27malley@sip.example", "f\xc3\xbc@sip.example", "foo@sip.example/bar", "m\\26m@a.example",
+		"romeo@example.net", "o\\27malley@sip.example", "f\xc3\xbc@sip.example", "foo@sip.example/bar",
+		"m\\26m@a.example",
 		"a\\2fb@a.example", "alice;day=tuesday@atlanta.com", "user\\40corp.com@a.example", "a\\20b@a.example",
 		"a\\22b\\3cc\\3e@a.example", "a\\5c27b@a.example", "a\\xyz@a.example", "a\\5c5cb@a.example", "a#b%c@a.example",
 		"+12125551212@gw.example", "a.example", "j\xc3\xbcrgen@b\xc3\xbc" "cher.example",
-		"bob@a.example/urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "bob@a.example/qIGJkJPk5Fa", "\xd0\xb0lice@a.example",
+		"bob@a.example/urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "bob@a.example/qIGJkJPk5Fa",
+		"\xd0\xb0lice@a.example",
 		"tsch\xc3\xbcss@xmpp.example", "c\\3a\\5c5commas@x.example", "foo\\bar@x.example", "foob\\41r@x.example",
-		"a^b{d|e}@x.example", "a`b@x.example", "a;b?c@x.example", "juliet@x.example/my phone \xc3\xa9", "juliet@x.example/a/b@c;d=e",
+		"a^b{d|e}@x.example", "a`b@x.example", "a;b?c@x.example", "juliet@x.example/my phone \xc3\xa9",
+		"juliet@x.example/a/b@c;d=e",
 		"stra\xc3\x9f" "e@x.example",
 	};
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -173,13 +176,15 @@ static void test_every_ascii_octet(void **state)
 		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 		bool local = c > 0x20 && c < 0x7f && !strchr("\"&'/:<>@", c);
 		assert_int_equal(xmpp_prep_local(a, slice_of(text, 3), &ret), local ? 0 : ENTENTE_ESYNTAX);
-		assert_int_equal(xmpp_prep_domain(a, slice_of(text, 3), &ret), alnum || c == '-' || c == '.' ? 0 : ENTENTE_ESYNTAX);
+		assert_int_equal(xmpp_prep_domain(a, slice_of(text, 3), &ret), alnum || c == '-' ||
+			c == '.' ? 0 : ENTENTE_ESYNTAX);
 		assert_int_equal(xmpp_prep_resource(a, slice_of(text, 3), &ret), c >= 0x20 && c < 0x7f ? 0 : ENTENTE_ESYNTAX);
 		/* and the same when ICU has to look at it */
 		char wide[] = "\xc3\xbc_y";
 		wide[2] = (char)c;
 		assert_int_equal(xmpp_prep_local(a, slice_of(wide, 4), &ret), local ? 0 : ENTENTE_ESYNTAX);
-		assert_int_equal(xmpp_prep_domain(a, slice_of(wide, 4), &ret), alnum || c == '-' || c == '.' ? 0 : ENTENTE_ESYNTAX);
+		assert_int_equal(xmpp_prep_domain(a, slice_of(wide, 4), &ret), alnum || c == '-' ||
+			c == '.' ? 0 : ENTENTE_ESYNTAX);
 		assert_int_equal(xmpp_prep_resource(a, slice_of(wide, 4), &ret), c >= 0x20 && c < 0x7f ? 0 : ENTENTE_ESYNTAX);
 	}
 }
@@ -259,12 +264,14 @@ static void test_contextual_rules(void **state)
 	local("\xd8\xa7\xd9\xa0", "\xd8\xa7\xd9\xa0"); /* Arabic-Indic digit after alef */
 	local("\xd8\xa7\xdb\xb0", "\xd8\xa7\xdb\xb0");
 	local("\xd8\xa7\xd9\xa0\xdb\xb0", NULL); /* the two sets of digits mixed */
-	local("\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7", "\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7"); /* joiner after virama */
+	local("\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7", "\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7");
+		/* joiner after virama */
 	local("a\xe2\x80\x8d" "b", NULL);
 	local("\xe2\x80\x8d", NULL);
 	local("\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8c\xe0\xa4\xb7", "\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8c\xe0\xa4\xb7");
 	local("\xd8\xa8\xe2\x80\x8c\xd8\xa8", "\xd8\xa8\xe2\x80\x8c\xd8\xa8"); /* between dual-joining letters */
-	local("\xd8\xa8\xd9\x8e\xe2\x80\x8c\xd9\x8e\xd8\xa8", "\xd8\xa8\xd9\x8e\xe2\x80\x8c\xd9\x8e\xd8\xa8"); /* with marks between */
+	local("\xd8\xa8\xd9\x8e\xe2\x80\x8c\xd9\x8e\xd8\xa8", "\xd8\xa8\xd9\x8e\xe2\x80\x8c\xd9\x8e\xd8\xa8");
+		/* with marks between */
 	local("\xd8\xa7\xe2\x80\x8c\xd8\xa8", NULL); /* alef does not join to the left */
 	local("\xd8\xa8\xe2\x80\x8c", NULL);
 	local("a\xe2\x80\x8c" "b", NULL);
@@ -301,7 +308,8 @@ static void test_resource(void **state)
 {
 	(void)state;
 	resource("Home PC <1> \"&'", "Home PC <1> \"&'");
-	resource("\xc3\x9c\xe2\x84\xa2\xe2\x99\x9a\xf0\x9f\x98\x80", "\xc3\x9c\xe2\x84\xa2\xe2\x99\x9a\xf0\x9f\x98\x80"); /* case and symbols stay */
+	resource("\xc3\x9c\xe2\x84\xa2\xe2\x99\x9a\xf0\x9f\x98\x80", "\xc3\x9c\xe2\x84\xa2\xe2\x99\x9a\xf0\x9f\x98\x80");
+		/* case and symbols stay */
 	resource("a\xc2\xa0" "b\xe3\x80\x80" "c\xe1\x9a\x80", "a b c ");  /* all spaces become the plain one */
 	resource("u\xcc\x88", "\xc3\xbc");
 	resource("\xef\xbc\xa1", "\xef\xbc\xa1"); /* width stays */
@@ -344,15 +352,18 @@ static void test_domain(void **state)
 	domain("XN--BCHER-KVA.example", "b\xc3\xbc" "cher.example", "xn--bcher-kva.example");
 	domain("bu\xcc\x88" "cher.example", "b\xc3\xbc" "cher.example", "xn--bcher-kva.example");
 	domain("fa\xc3\x9f.de", "fa\xc3\x9f.de", "xn--fa-hia.de"); /* non-transitional */
-	domain("\xce\xb2\xcf\x8c\xce\xbb\xce\xbf\xcf\x82.com", "\xce\xb2\xcf\x8c\xce\xbb\xce\xbf\xcf\x82.com", "xn--nxasmm1c.com");
+	domain("\xce\xb2\xcf\x8c\xce\xbb\xce\xbf\xcf\x82.com", "\xce\xb2\xcf\x8c\xce\xbb\xce\xbf\xcf\x82.com",
+		"xn--nxasmm1c.com");
 	domain("a\xe3\x80\x82" "b\xc3\xbc", "a.b\xc3\xbc", "a.xn--b-eha"); /* ideographic full stop */
 	domain("b\xc3\xbc.\xe3\x80\x82", NULL, NULL);
 	domain("b\xc3\xbc\xe3\x80\x82", "b\xc3\xbc", "xn--b-eha"); /* as a trailing dot */
 	domain("\xef\xbc\xa5xample.com", "example.com", "example.com");
 
 	static const char *const bad[] = {
-		"", ".", "..", "a..b", ".a", "a..", "-a", "a-", "a.-b", "a-.b", "a_b", "a b", "a\tb", "a/b", "a@b", "a:5269", "[::1]", "*.a", "a%b",
-		"127.0.0.1", "1", "127.1", "1.2.3.4.", "0x7f000001", "a.0x1f", "0X7F.1", "example.123", "fe80::1", "[2001:db8::1]",
+		"", ".", "..", "a..b", ".a", "a..", "-a", "a-", "a.-b", "a-.b", "a_b", "a b", "a\tb", "a/b", "a@b", "a:5269",
+		"[::1]", "*.a", "a%b",
+		"127.0.0.1", "1", "127.1", "1.2.3.4.", "0x7f000001", "a.0x1f", "0X7F.1", "example.123", "fe80::1",
+		"[2001:db8::1]",
 		"xn--", "xn--a", "xn--example-", "xn--bcher-kva-", "xn--zzzzzzzzzz99999", "xn--\xc3\xbc",
 		"\xff.example", "\xc3.example", "\xed\xa0\x80.example",
 		"\xe2\x84\xa0\xe2\x84\x80.example",           /* maps to a slash */

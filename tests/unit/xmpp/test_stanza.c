@@ -63,14 +63,16 @@ static void test_kinds(void **state)
 
 	/* what is written reads back */
 	for (int t = STANZA_TYPE_ERROR; t <= STANZA_TYPE_RESULT; t++) {
-		enum stanza_kind k = t <= STANZA_TYPE_HEADLINE ? STANZA_MESSAGE : t <= STANZA_TYPE_PROBE ? STANZA_PRESENCE : STANZA_IQ;
+		enum stanza_kind k = t <= STANZA_TYPE_HEADLINE ? STANZA_MESSAGE :
+				     t <= STANZA_TYPE_PROBE ? STANZA_PRESENCE : STANZA_IQ;
 		struct xml_node *n = stanza_new(a, k, (enum stanza_type)t, S("a"), S("b"), S("i"));
 		assert_int_equal(stanza_kind(n), k);
 		assert_int_equal(stanza_type(n), t);
 	}
 	assert_string_equal(unit_text(a, stanza_new(a, STANZA_MESSAGE, STANZA_TYPE_CHAT, S("a"), S("b"), S("")), XMPP_NS_SERVER),
 			    "<message from='a' to='b' type='chat'/>");
-	assert_string_equal(unit_text(a, stanza_new(a, STANZA_PRESENCE, STANZA_TYPE_AVAILABLE, S(""), S(""), S("i")), XMPP_NS_SERVER),
+	assert_string_equal(unit_text(a, stanza_new(a, STANZA_PRESENCE, STANZA_TYPE_AVAILABLE, S(""), S(""), S("i")),
+		XMPP_NS_SERVER),
 			    "<presence id='i'/>");
 }
 
@@ -78,7 +80,8 @@ static void test_read(void **state)
 {
 	(void)state;
 	struct stanza s;
-	stanza_read(&s, a, unit_parse(a, "<message" NS " xmlns:p='p' p:to='no' id='7' from='Romeo@A.example/x' to='B.example' type='chat'/>"));
+	stanza_read(&s, a, unit_parse(a, "<message" NS " xmlns:p='p' p:to='no' id='7' from='Romeo@A.example/x'"
+		" to='B.example' type='chat'/>"));
 	assert_int_equal(s.kind, STANZA_MESSAGE);
 	assert_int_equal(s.type, STANZA_TYPE_CHAT);
 	assert_slice(s.id, "7");
@@ -158,10 +161,14 @@ static void test_time(void **state)
 	time_is("9999-12-31T23:59:59Z", 253402300799000);
 	time_is("2016-12-31T23:59:60Z", 1483228800000); /* leap second */
 	static const char *const bad[] = {
-		"", "2026", "2026-11-21", "2026-11-21T14:05:06", "2026-11-21 14:05:06Z", "2026-11-21T14:05:06z", "2026-11-21T14:05:06.Z", "2026-11-21T14:05Z",
-		"2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
-		"2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00ZZ",
-		"2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+0100", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+01:00", "20261-01-01T00:00:00Z",
+		"", "2026", "2026-11-21", "2026-11-21T14:05:06", "2026-11-21 14:05:06Z", "2026-11-21T14:05:06z",
+		"2026-11-21T14:05:06.Z", "2026-11-21T14:05Z",
+		"2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z",
+		"2026-04-31T00:00:00Z",
+		"2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z",
+		"2026-01-01T00:00:00ZZ",
+		"2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+0100", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+01:00",
+		"20261-01-01T00:00:00Z",
 		"+026-01-01T00:00:00Z", "20260910T23:08:25",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -185,15 +192,19 @@ static void test_delay(void **state)
 	(void)state;
 	int64_t ms = -7;
 	assert_false(stanza_delay_read(unit_parse(a, "<message" NS "/>"), &ms));
-	assert_false(stanza_delay_read(unit_parse(a, "<message" NS "><delay xmlns='urn:xmpp:delay' stamp='soon'/><delay stamp='2026-11-21T14:05:06Z'/></message>"), &ms));
+	assert_false(stanza_delay_read(unit_parse(a, "<message" NS "><delay xmlns='urn:xmpp:delay' stamp='soon'/><delay"
+		" stamp='2026-11-21T14:05:06Z'/></message>"), &ms));
 	assert_int_equal(ms, -7);
-	struct xml_node *n = unit_parse(a, "<message" NS "><delay xmlns='urn:xmpp:delay' stamp='2026-11-21T14:05:06Z'/><delay xmlns='urn:xmpp:delay'/>"
-					   "<delay xmlns='urn:xmpp:delay' from='x' stamp='2002-09-10T23:08:25Z'>Offline</delay></message>");
+	struct xml_node *n = unit_parse(a, "<message" NS "><delay xmlns='urn:xmpp:delay' stamp='2026-11-21T14:05:06Z'/>"
+					   "<delay xmlns='urn:xmpp:delay'/>"
+					   "<delay xmlns='urn:xmpp:delay' from='x' stamp='2002-09-10T23:08:25Z'>Offline"
+					   "</delay></message>");
 	assert_true(stanza_delay_read(n, &ms));
 	assert_int_equal(ms, 1031699305000);
 	struct xml_node *m = stanza_new(a, STANZA_MESSAGE, STANZA_TYPE_NORMAL, S(""), S(""), S(""));
 	stanza_delay_add(a, m, 1031699305000, S("a.example"));
-	assert_string_equal(unit_text(a, m, XMPP_NS_SERVER), "<message><delay xmlns='urn:xmpp:delay' from='a.example' stamp='2002-09-10T23:08:25Z'/></message>");
+	assert_string_equal(unit_text(a, m, XMPP_NS_SERVER),
+		"<message><delay xmlns='urn:xmpp:delay' from='a.example' stamp='2002-09-10T23:08:25Z'/></message>");
 	stanza_delay_add(a, m, -5, S(""));
 	assert_ptr_equal(m->first, m->last);
 }

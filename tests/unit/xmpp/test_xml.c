@@ -22,7 +22,8 @@ static int teardown(void **state)
 static void test_reading(void **state)
 {
 	(void)state;
-	struct xml_node *n = unit_parse(a, "<?xml version='1.0'?><r xmlns='u' xml:lang='de' k='v' p:k='w' e='' xmlns:p='q'>one<a/>two<p:a n='1'/><b><c/></b>"
+	struct xml_node *n = unit_parse(a, "<?xml version='1.0'?><r xmlns='u' xml:lang='de' k='v' p:k='w' e=''"
+		" xmlns:p='q'>one<a/>two<p:a n='1'/><b><c/></b>"
 					   "<a n='2' xml:lang='fr'/><p:a n='3'/> three</r>");
 	assert_true(xml_is(n, S("r"), S("u")));
 	assert_true(xml_is(n, S("r"), SLICE_NONE));
@@ -75,7 +76,8 @@ static void test_writing(void **state)
 	reparse("<a/>", "u", "<a xmlns=''/>");
 	reparse("<a xmlns='u'/>", "u", "<a/>");
 	reparse("<a xmlns='u'/>", "v", "<a xmlns='u'/>");
-	reparse("<a xmlns='u'><b/><c xmlns='v'><d xmlns='u'/><e/></c><f/></a>", "u", "<a><b/><c xmlns='v'><d xmlns='u'/><e/></c><f/></a>");
+	reparse("<a xmlns='u'><b/><c xmlns='v'><d xmlns='u'/><e/></c><f/></a>", "u",
+		"<a><b/><c xmlns='v'><d xmlns='u'/><e/></c><f/></a>");
 	reparse("<p:a xmlns:p='u' xmlns='v'><b/><p:c/></p:a>", "", "<a xmlns='u'><b xmlns='v'/><c/></a>");
 	reparse("<a xmlns:p='1' xmlns:q='2' p:x='a' y='b' q:x='c' p:z='d' xml:id='e'><b q:x=''/></a>", "",
 		"<a xmlns:ns1='1' ns1:x='a' y='b' xmlns:ns3='2' ns3:x='c' ns1:z='d' xml:id='e'><b xmlns:ns1='2' ns1:x=''/></a>");
@@ -88,12 +90,14 @@ static void test_bound_prefixes(void **state)
 {
 	(void)state;
 	const struct xml_prefix pre[] = {{S("stream"), S("st")}, {S("db"), S("di")}};
-	struct xml_node *n = unit_parse(a, "<x:features xmlns:x='st' xmlns='d' xmlns:y='di' y:z='1'><b/><y:c/><x:e><f xmlns='di'/></x:e><g xmlns='other'><x:h/><b xmlns='d'/></g></x:features>");
+	struct xml_node *n = unit_parse(a, "<x:features xmlns:x='st' xmlns='d' xmlns:y='di' y:z='1'><b/><y:c/><x:e><f"
+		" xmlns='di'/></x:e><g xmlns='other'><x:h/><b xmlns='d'/></g></x:features>");
 	struct buf b;
 	buf_init(&b, 4096);
 	buf_puts(&b, ">");
 	xml_write_in(&b, n, S("d"), pre, 2);
-	assert_slice(buf_slice(&b), "><stream:features db:z='1'><b/><db:c/><stream:e><db:f/></stream:e><g xmlns='other'><stream:h/><b xmlns='d'/></g></stream:features>");
+	assert_slice(buf_slice(&b), "><stream:features db:z='1'><b/><db:c/><stream:e><db:f/></stream:e><g xmlns='other'>"
+		"<stream:h/><b xmlns='d'/></g></stream:features>");
 	buf_free(&b);
 }
 
@@ -115,10 +119,12 @@ static void test_escaping(void **state)
 {
 	(void)state;
 	assert_string_equal(ESCAPED(""), "");
-	assert_string_equal(ESCAPED("plain text, long enough for the fast way\x7f"), "plain text, long enough for the fast way\x7f");
+	assert_string_equal(ESCAPED("plain text, long enough for the fast way\x7f"),
+		"plain text, long enough for the fast way\x7f");
 	assert_string_equal(ESCAPED("<&>\"'\t\n\r"), "&lt;&amp;&gt;&quot;&#39;&#9;&#10;&#13;");
 	assert_string_equal(ESCAPED("a\0b\x01\x1f" "c\x0b"), "a" RC "b" RC RC "c" RC);
-	assert_string_equal(ESCAPED("\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"),
+	assert_string_equal(
+		ESCAPED("\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"),
 			    "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
 	assert_string_equal(ESCAPED("\xef\xbf\xbe\xef\xbf\xbf" "a"), RC RC "a");
 	assert_string_equal(ESCAPED("\x80\xbf\xc0\xc1\xf5\xff"), RC RC RC RC RC RC);
@@ -183,7 +189,8 @@ static void test_building(void **state)
 	xml_add(a, m, S("active"), S("cs"));
 	xml_append(m, xml_new(a, S("last"), S("jabber:server")));
 	assert_string_equal(unit_text(a, m, S("jabber:server")),
-			    "<message to='y' type='chat' empty='' xml:lang='en' xmlns:ns5='u' ns5:to='z'><body>hi ho</body><active xmlns='cs'/><last/></message>");
+			    "<message to='y' type='chat' empty='' xml:lang='en' xmlns:ns5='u' ns5:to='z'><body>hi ho</body>"
+			"<active xmlns='cs'/><last/></message>");
 	assert_slice(xml_text(b, a), "hi ho");
 
 	/* a copy shares nothing and stands alone */
@@ -295,7 +302,8 @@ static void test_documents(void **state)
 	assert_int_equal(parse_rc(S("<?xml version='1.0' encoding='KOI8-R'?><a/>"), d), ENTENTE_ESYNTAX);
 
 	const struct slice bad[] = {
-		S(""), S(" "), S("x"), S("<a>"), S("<a></b>"), S("<a/><b/>"), S("<a/>x"), S("<a>&x;</a>"), S("<a>\xff</a>"), S("<p:a/>"),
+		S(""), S(" "), S("x"), S("<a>"), S("<a></b>"), S("<a/><b/>"), S("<a/>x"), S("<a>&x;</a>"), S("<a>\xff</a>"),
+		S("<p:a/>"),
 		S("<a>\xef\xbf\xbe</a>"), S("<!DOCTYPE a><a/>"), S("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>"),
 		S("<!DOCTYPE a SYSTEM 'http://x/'><a/>"), S("\0"), S("<a/>\0"),
 	};

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include "xmpp/xml_stream.h"
 
-#define HEAD "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='a.example'>"
+#define HEAD \
+	"<?xml version='1.0'?><stream:stream xmlns='jabber:server' " \
+	"xmlns:stream='http://etherx.jabber.org/streams' from='a.example'>"
 
 /* Everything that came out, as one text. */
 struct rec {
@@ -137,7 +139,9 @@ static void check(const char *in, enum xml_fault fault, const char *log)
 	check_with(&r, slice_str(in), fault, log, strlen(in));
 }
 
-#define OPEN "open <stream xmlns='http://etherx.jabber.org/streams' from='a.example'/>|jabber:server stream=http://etherx.jabber.org/streams|"
+#define OPEN \
+	"open <stream xmlns='http://etherx.jabber.org/streams' from='a.example'/>|" \
+	"jabber:server stream=http://etherx.jabber.org/streams|"
 
 static void test_plain(void **state)
 {
@@ -145,14 +149,17 @@ static void test_plain(void **state)
 	check(HEAD "<message to='b'><body>hi</body></message> \r\n\t<presence/></stream:stream>", 0,
 	      OPEN "<message to='b'><body>hi</body></message>|<presence/>|close|");
 	/* text: entities, references, CDATA, line ends, several runs around an element, characters of 2, 3, 4 octets */
-	check(HEAD "<a>1 &lt;&amp;&gt;&quot;&apos;&#65;&#x1F600;\r\n2\r3<b/><![CDATA[<raw>]]] &x;]]>\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>", 0,
-	      OPEN "<a>1 &lt;&amp;&gt;\"'A\xf0\x9f\x98\x80\n2\n3<b/>&lt;raw&gt;]]] &amp;x;\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>|");
+	check(HEAD "<a>1 &lt;&amp;&gt;&quot;&apos;&#65;&#x1F600;\r\n2\r3<b/><![CDATA[<raw>]]]"
+		" &x;]]>\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>", 0,
+	      OPEN "<a>1 &lt;&amp;&gt;\"'A\xf0\x9f\x98\x80\n2\n3<b/>&lt;raw&gt;]]]"
+		" &amp;x;\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80</a>|");
 	/* namespaces: default changed and taken back, prefixes, attributes in a namespace, xml:lang */
 	check(HEAD "<a><b xmlns='u:1'><c/><d xmlns=''/></b><p:e xmlns:p='u:2' p:f='1' f='2' xml:lang='de'/></a>", 0,
 	      OPEN "<a><b xmlns='u:1'><c/><d xmlns=''/></b><e xmlns='u:2' xmlns:ns1='u:2' ns1:f='1' f='2' xml:lang='de'/></a>|");
 	/* attribute values are normalised, quotes of both kinds */
 	check(HEAD "<a b=\"it's\tx\ny\" c='\"&#10;&#9;'/>", 0, OPEN "<a b='it&#39;s x y' c='&quot;&#10;&#9;'/>|");
-	/* the header alone; white space and a byte order mark before it; no declaration; no default namespace; foreign prefix; UTF-8 declared */
+	/* the header alone; white space and a byte order mark before it; no declaration; no default namespace; foreign prefix;
+	 * UTF-8 declared */
 	check("\n\r\t  " HEAD, 0, OPEN);
 	check("\xef\xbb\xbf" HEAD, 0, OPEN);
 	check("<a xmlns:db='x:y' v='1'>", 0, "open <a xmlns='' v='1'/>| db=x:y|");
@@ -229,10 +236,12 @@ static void test_stop(void **state)
 	(void)state;
 	/* whatever follows is not touched: not even looked at */
 	const char *const tls[] = {
-		HEAD "<starttls xmlns='t'/>", HEAD "<starttls xmlns='t'></starttls>", HEAD "<starttls xmlns='t'>\n<required/></starttls\n>",
+		HEAD "<starttls xmlns='t'/>", HEAD "<starttls xmlns='t'></starttls>",
+		HEAD "<starttls xmlns='t'>\n<required/></starttls\n>",
 	};
 	const char *const log[] = {
-		OPEN "<starttls xmlns='t'/>|", OPEN "<starttls xmlns='t'/>|", OPEN "<starttls xmlns='t'>\n<required/></starttls>|",
+		OPEN "<starttls xmlns='t'/>|", OPEN "<starttls xmlns='t'/>|",
+		OPEN "<starttls xmlns='t'>\n<required/></starttls>|",
 	};
 	static const char *const rest[] = {"", "<message/>", "\x16\x03\x01", "</stream:stream>", "<!-- -->", "\n"};
 	for (size_t i = 0; i < 3; i++) {
@@ -469,12 +478,43 @@ static void test_text_is_joined(void **state)
 	}
 }
 
+/* A large tag in small pieces must not cost the square of its length, and must still come out the moment it ends. */
+static void test_large_tag_in_pieces(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(1 << 24);
+	const struct slice plain = repeat(a, HEAD "<stop b='", "x", 200000, "'/>");
+	const struct slice in = repeat(a, plain.p, "REST", 50, "");
+	static const size_t steps[] = {3, 16, 100, 1400, 5000, SIZE_MAX};
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct rec r = {.stop_at = "stop"};
+		size_t used;
+		enum xml_fault f;
+		rec_open(&r);
+		assert_int_equal(feed(&r, in, steps[i], steps[i], &used, &f), 0);
+		assert_true(xml_stream_stopped(r.x));
+		assert_int_equal(used, plain.len);
+		assert_int_equal(r.log.len, strlen(OPEN) + 200000 + strlen("<stop b=''/>|"));
+		rec_close(&r);
+	}
+	/* the limit counts what is held back, too */
+	const struct rec r = {.lim = {.max_bytes = 20000, .max_depth = 5, .max_attrs = 4, .max_children = 10}};
+	expect(&r, repeat(a, HEAD "<a b='", "x", 20000 - 9, "'/>"), 0);
+	expect(&r, repeat(a, HEAD "<a b='", "x", 20000 - 8, "'/>"), XML_FAULT_TOO_BIG);
+	/* pieces that might end it: some are all right, very many are not */
+	const struct slice angles = repeat(a, HEAD "<a b='", "xxxxxxx>", 2400, "'/>");
+	assert_int_equal(verdict(&r, angles, 1400), 0);
+	assert_int_equal(verdict(&r, angles, 7), XML_FAULT_TOO_BIG);
+	arena_release(NULL, a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_faults), cmocka_unit_test(test_stop), cmocka_unit_test(test_dead_stays_dead),
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_faults), cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_dead_stays_dead),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_change), cmocka_unit_test(test_nested_parsers),
-		cmocka_unit_test(test_text_is_joined),
+		cmocka_unit_test(test_text_is_joined), cmocka_unit_test(test_large_tag_in_pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
