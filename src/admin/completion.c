@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Completion for bash, from the table: words of commands, their options, values of an option. */
+#include "admin/args.h"
+#include "base/reason.h"
+#include "config/config.h"
+
+static void options(struct buf *out, const struct admin_command *c)
+{
+	for (size_t i = 0; i < c->n_args; i++) {
+		if (!(c->args[i].flags & ADMIN_POSITIONAL))
+			buf_printf(out, "--%s ", c->args[i].name);
+		for (const struct admin_alias *al = c->args[i].aliases; al && al->word; al++)
+			buf_printf(out, "--%s ", al->word);
+	}
+}
+
+/* What completes a value: a list of words, or the name of a function below. */
+static void values(struct buf *out, const struct admin_arg *a)
+{
+	switch (a->type) {
+	case ADMIN_ENUM:
+		buf_puts(out, "words '");
+		for (struct slice rest = slice_str(a->values); rest.p;) {
+			buf_put(out, admin_values_next(&rest));
+			buf_putc(out, ' ');
+		}
+		buf_puts(out, "'");
+		break;
+	case ADMIN_REASON:
+		buf_puts(out, "words '");
+		for (int i = 1; i < REASON_COUNT; i++)
+			buf_printf(out, "%s ", reason_info((enum reason)i)->id);
+		buf_puts(out, "'");
+		break;
+	case ADMIN_PATH: buf_puts(out, "files"); break;
+	case ADMIN_PARTNER: buf_puts(out, "partners"); break;
+	case ADMIN_KEY: buf_puts(out, "keys"); break;
+	default: buf_puts(out, "none"); break;
+	}
+}
+
+/* Words that may follow the words of `path`. */
+static void next_words(struct buf *out, const char *const path[], size_t n)
+{
+	const char *last = "";
+	for (size_t i = 0; i < admin_command_count(); i++) {
+		const struct admin_command *c = admin_command(i);
+		size_t k = 0;
+		while (k < n && c->path[k] && slice_eq(slice_str(c->path[k]), slice_str(path[k])))
+			k++;
+		if (k < n || !c->path[n] || slice_eq(slice_str(c->path[n]), slice_str(last)))
+			continue;
+		last = c->path[n];
+		buf_printf(out, "%s ", last);
+	}
+}
+
+static void words_case(struct buf *out, const char *const path[])
+{
+	size_t n = 0;
+	while (path[n])
+		n++;
+	buf_puts(out, "    '");
+	admin_path_print(out, path);
+	buf_puts(out, "') words='");
+	next_words(out, path, n);
+	buf_puts(out, "' ;;\n");
+}
+
+static const char functions[] =
+	"_entente_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\"); }\n"
+	"_entente_files() { compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); }\n"
+	"_entente_partners() { _entente_words \"$(entente partner xmpp list --names 2>/dev/null)\"; }\n"
+	"_entente_keys() { _entente_words \"$(entente config explain 2>/dev/null | grep -v '^ ')\"; }\n"
+	"_entente_none() { COMPREPLY=(); }\n";
+
+static const char head[] =
+	"_entente() {\n"
+	"  local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path='' words='' options='' i word\n";
+
+/* The words that make a command, as far as they go; values and options do not count. */
+static const char find_path[] =
+	"  COMPREPLY=()\n"
+	"  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+	"    word=${COMP_WORDS[i]}\n"
+	"    case $word in\n"
+	"    --socket) ((i++)) ;;\n"
+	"    -*) ;;\n"
+	"    *) case \" $commands \" in *\" ${path:+$path/}$word \"*) path=${path:+$path/}$word ;; *) break ;; esac ;;\n"
+	"    esac\n"
+	"  done\n"
+	"  path=${path//\\// }\n";
+
+/* Every command and beginning of one, with slashes between the words. */
+static void commands_line(struct buf *out)
+{
+	buf_puts(out, "  local commands='");
+	for (size_t i = 0; i < admin_group_count() + admin_command_count(); i++) {
+		const char *const *path = i < admin_group_count() ? admin_group(i)->path : admin_command(i - admin_group_count())->path;
+		for (size_t k = 0; path[k]; k++)
+			buf_printf(out, "%s%s", k ? "/" : "", path[k]);
+		buf_putc(out, ' ');
+	}
+	buf_puts(out, "'\n");
+}
+
+void admin_completion_bash(struct buf *out)
+{
+	static const char *const top[] = {NULL};
+	buf_puts(out, "# bash completion for entente\n# Generated from the table of commands; do not edit.\n");
+	buf_puts(out, functions);
+	buf_puts(out, head);
+	commands_line(out);
+	buf_puts(out, find_path);
+	buf_puts(out, "  case \"$path:$previous\" in\n  *:--socket) _entente_files; return ;;\n");
+	for (size_t i = 0; i < admin_command_count(); i++)
+		for (size_t k = 0; k < admin_command(i)->n_args; k++) {
+			const struct admin_arg *a = &admin_command(i)->args[k];
+			if (a->flags & ADMIN_POSITIONAL || a->type == ADMIN_BOOL)
+				continue;
+			buf_puts(out, "  '");
+			admin_path_print(out, admin_command(i)->path);
+			buf_printf(out, ":--%s') _entente_", a->name);
+			values(out, a);
+			buf_puts(out, "; return ;;\n");
+		}
+	buf_puts(out, "  esac\n  if [[ $cur == -* ]]; then\n    case $path in\n");
+	for (size_t i = 0; i < admin_command_count(); i++)
+		if (admin_command(i)->n_args) {
+			buf_puts(out, "    '");
+			admin_path_print(out, admin_command(i)->path);
+			buf_puts(out, "') options='");
+			options(out, admin_command(i));
+			buf_puts(out, "' ;;\n");
+		}
+	buf_puts(out, "    esac\n    _entente_words \"$options");
+	for (size_t i = 0; i < admin_global_count(); i++)
+		buf_printf(out, " --%s", admin_global(i)->name);
+	buf_puts(out, "\"\n    return\n  fi\n  case $path in\n");
+	words_case(out, top);
+	for (size_t i = 0; i < admin_group_count(); i++)
+		words_case(out, admin_group(i)->path);
+	for (size_t i = 0; i < admin_command_count(); i++)
+		for (size_t k = 0; k < admin_command(i)->n_args; k++)
+			if (admin_command(i)->args[k].flags & ADMIN_POSITIONAL) {
+				buf_puts(out, "    '");
+				admin_path_print(out, admin_command(i)->path);
+				buf_puts(out, "') _entente_");
+				values(out, &admin_command(i)->args[k]);
+				buf_puts(out, "; return ;;\n");
+				break;
+			}
+	buf_puts(out, "  esac\n  [[ $words ]] && _entente_words \"$words\"\n}\ncomplete -F _entente entente\n");
+}
