@@ -120,7 +120,7 @@ static bool split(struct arena *a, const char *z, struct slice near, struct slic
 	const char *sep = memchr(z, XML_SEP, len);
 	size_t ns_len = sep ? (size_t)(sep - z) : 0;
 	*ns = SLICE_NONE;
-	if (sep && near.len == ns_len && memcmp(near.p, z, ns_len) == 0) {
+	if (sep && slice_eq(near, slice_of(z, ns_len))) {
 		*ns = near;
 	} else if (sep) {
 		*ns = arena_dup(a, slice_of(z, ns_len));
