@@ -96,6 +96,12 @@ void sip_addr_without_tag(const struct sip_addr *a, struct buf *b)
 	}
 }
 
+/* What may stand in a Request-URI: no headers (RFC 3261 19.1.1). */
+static struct slice request_uri(const struct sip_addr *a)
+{
+	return a->uri.headers.p ? slice_of(a->uri_text.p, (size_t)(a->uri.headers.p - a->uri_text.p) - 1) : a->uri_text;
+}
+
 struct slice sip_contact_uri(const struct sip_msg *m)
 {
 	struct sip_values it = {0};
@@ -104,7 +110,7 @@ struct slice sip_contact_uri(const struct sip_msg *m)
 	while (sip_msg_next_value(m, SIP_H_CONTACT, &it, &value))
 		if (sip_addr_parse(value, &a) == 0 && !a.star &&
 		    (a.uri.scheme == SIP_SCHEME_SIP || a.uri.scheme == SIP_SCHEME_SIPS))
-			return a.uri_text;
+			return request_uri(&a);
 	return SLICE_NONE;
 }
 
@@ -249,7 +255,7 @@ static bool is_loose(struct slice route, struct slice *ret_uri)
 	struct sip_addr a;
 	if (sip_addr_parse(route, &a) < 0)
 		return true; /* cannot be judged: leave it in its place */
-	*ret_uri = a.uri_text;
+	*ret_uri = request_uri(&a);
 	return sip_uri_param(&a.uri, S("lr"), NULL);
 }
 
@@ -269,8 +275,7 @@ void sip_dialog_request(struct sip_dialog *d, struct buf *b, enum sip_method met
 	if (!slice_empty(rest)) {
 		struct slice after = rest, first = slice_split(&after, '\n');
 		if (!is_loose(first, &strict)) {
-			ptrdiff_t headers = slice_find_chr(strict, '?'); /* not allowed in a Request-URI */
-			uri = headers < 0 ? strict : slice_first(strict, (size_t)headers);
+			uri = strict;
 			rest = after;
 		} else {
 			strict = SLICE_NONE;
@@ -367,11 +372,11 @@ int sip_dialog_restore(struct sip_dialog *ret, struct slice *text)
 		} else {
 			for (int i = 0; i < ROUTES; i++)
 				if (slice_eq(name, slice_str(names[i])))
-					value[i] = v;
+					value[i] = slice_trim(v);
 		}
 	}
 	if (!ended || slice_empty(value[CALL_ID]) || slice_empty(value[LOCAL_TAG]) || slice_empty(value[LOCAL]) ||
-	    slice_empty(value[REMOTE]) || sip_uri_parse(value[TARGET], &uri) < 0)
+	    slice_empty(value[REMOTE]) || sip_uri_parse(value[TARGET], &uri) < 0 || uri.headers.p)
 		goto out;
 	struct draft d;
 	draft_init(&d);

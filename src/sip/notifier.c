@@ -35,6 +35,7 @@ static void fire_expire(struct timer *t, uint64_t now);
 static void fire_send(struct timer *t, uint64_t now);
 static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 		       const struct sip_flow *from);
+static void on_stack_gone(struct sip_usage *u);
 static void pump(struct sip_notifier *n);
 
 static struct timers *timers_of(const struct sip_notifier *n)
@@ -64,6 +65,7 @@ static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_
 	n->state = c->initial == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
 	n->retry_after = -1;
 	n->usage.request = on_request;
+	n->usage.gone = on_stack_gone;
 	buf_init(&n->content_type, 1024);
 	buf_init(&n->body, REQUEST_MAX);
 	timer_init(&n->t_expire, fire_expire);
@@ -97,6 +99,13 @@ struct sip_notifier *sip_notifier_free(struct sip_notifier *n)
 	n->dead = true;
 	release(n);
 	return NULL;
+}
+
+static void on_stack_gone(struct sip_usage *u)
+{
+	struct sip_notifier *n = CONTAINER_OF(u, struct sip_notifier, usage);
+	if (n->closing) /* nobody else knows of it */
+		sip_notifier_free(n);
 }
 
 /* From now on only the last NOTIFY matters; the owner is told nothing more. Returns what it was listening with. */
@@ -527,7 +536,9 @@ int sip_notifier_restore(struct sip_notifier **ret, struct sip_stack *s, struct 
 	/* Own lines first; the dialog begins with its Call-ID. */
 	while (!slice_empty(text) && !slice_starts(text, S("call-id "))) {
 		struct slice v = slice_split(&text, '\n'), name = slice_split(&v, ' ');
-		bool ok = true;
+		bool ok = slice_find_chr(v, '\0') < 0 && slice_find_chr(v, '\r') < 0;
+		if (!ok)
+			return ENTENTE_ESYNTAX;
 		if (slice_eq(name, S("event")))
 			event = v;
 		else if (slice_eq(name, S("state")))

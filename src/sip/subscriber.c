@@ -470,7 +470,8 @@ static int settle_dialog(struct sip_subscriber *sub, const struct sip_msg *m, bo
 static void answer(struct sip_subscriber *sub, struct sip_server_trans *st, int status)
 {
 	struct sip_extra accept = {S("Accept"), sub->config.accept};
-	struct sip_answer an = {.status = status < 200 ? 200 : status, .headers = &accept, .n_headers = status == 415};
+	struct sip_answer an = {.status = status < 200 ? 200 : status, .headers = &accept};
+	an.n_headers = status == 415 && !slice_empty(accept.value);
 	if (st)
 		sip_server_respond(st, &an);
 }

@@ -86,19 +86,21 @@ struct sip_stack *sip_stack_free(struct sip_stack *s)
 {
 	if (!s)
 		return NULL;
-	trans_server_free_all(s);
-	trans_client_free_all(s);
 	size_t i;
-	MAP_EACH (n, &s->usages, i) {
+	MAP_EACH(n, &s->usages, i) {
 		struct sip_usage_slot *slot = CONTAINER_OF(n, struct sip_usage_slot, node);
-		LIST_EACH (l, &slot->usages) {
+		map_remove(&s->usages, n);
+		LIST_EACH(l, &slot->usages) {
 			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
 			list_remove(&u->link);
 			u->slot = NULL;
+			if (u->gone)
+				u->gone(u);
 		}
-		map_remove(&s->usages, n);
 		mem_free(slot);
 	}
+	trans_server_free_all(s);
+	trans_client_free_all(s);
 	map_free(&s->servers);
 	map_free(&s->acks);
 	map_free(&s->clients);

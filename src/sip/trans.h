@@ -68,8 +68,8 @@ struct sip_stats {
 /* `ops`, `arg` and `timers` must outlive the stack; texts of the config are copied. */
 struct sip_stack *sip_stack_new(const struct sip_stack_ops *ops, void *arg, struct timers *timers,
 				const struct sip_stack_config *config);
-/* Ends all transactions without callbacks (client owners are not told). Usages must be unregistered before. Accepts
- * NULL; returns NULL. */
+/* Ends all transactions without callbacks (client owners are not told). Subscribers, notifiers and probes of the stack
+ * must be freed before; those that nobody holds any more go with it. Accepts NULL; returns NULL. */
 struct sip_stack *sip_stack_free(struct sip_stack *s);
 
 /* Takes a parsed message and the arena it lives in (both now the stack's). */
@@ -189,7 +189,8 @@ int sip_stack_send(struct sip_stack *s, const struct sip_flow *to, struct slice 
 struct sip_usage {
 	bool (*request)(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 			const struct sip_flow *from);
-	struct list link;          /* the rest is the stack's */
+	void (*gone)(struct sip_usage *u); /* sip_stack_free was called with it registered; may be NULL */
+	struct list link;                  /* the rest is the stack's */
 	struct sip_usage_slot *slot;
 };
 /* `u->request` must be set. The texts are copied. */

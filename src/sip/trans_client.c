@@ -84,7 +84,7 @@ static void end(struct sip_client_trans *ct)
 
 void trans_client_free_all(struct sip_stack *s)
 {
-	LIST_EACH (l, &s->client_list)
+	LIST_EACH(l, &s->client_list)
 		end(CONTAINER_OF(l, struct sip_client_trans, all));
 	while (s->free_clients) {
 		struct sip_client_trans *ct = s->free_clients;
@@ -478,7 +478,7 @@ static bool same_address(const struct sockaddr_storage *a, const struct sockaddr
 
 void trans_client_flow_failed(struct sip_stack *s, const struct sip_flow *flow)
 {
-	LIST_EACH (l, &s->client_list) {
+	LIST_EACH(l, &s->client_list) {
 		struct sip_client_trans *ct = CONTAINER_OF(l, struct sip_client_trans, all);
 		if (ct->state > TRANS_PROCEEDING || ct->failing || ct->to.transport != flow->transport)
 			continue;

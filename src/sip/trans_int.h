@@ -5,6 +5,9 @@
 #include "sip/trans.h"
 
 enum { TRANS_KEEP = 2048, TRANS_FREE_MAX = 1024, TRANS_BUF_MAX = 1 << 20 };
+/* What a server transaction remembers of a request (Via, From, To, Call-ID, Record-Route ...). A peer decides how long
+ * it lives. */
+enum { TRANS_TEXT_MAX = 32768 };
 
 #define BRANCH_COOKIE S("z9hG4bK")
 

@@ -75,7 +75,7 @@ static struct sip_server_trans *take(struct sip_stack *s)
 			s->slots = mem_realloc(s->slots, s->cap_slots * sizeof *s->slots);
 		}
 		st = MEM_NEW(struct sip_server_trans);
-		buf_init(&st->text, 2 * TRANS_BUF_MAX);
+		buf_init(&st->text, TRANS_TEXT_MAX);
 		buf_init(&st->last, 2 * TRANS_BUF_MAX);
 		s->slots[s->n_slots++] = st;
 		st->id = s->n_slots;
@@ -184,7 +184,7 @@ static struct sip_server_trans *create(struct sip_stack *s, const struct sip_flo
 	st->user = NULL;
 	timer_init(&st->t_send, fire_send);
 	timer_init(&st->t_end, fire_end);
-	if (!fill(st, m, tag)) { /* larger than any message that the owner should let in */
+	if (!fill(st, m, tag)) { /* too much to remember */
 		put(s, st);
 		return NULL;
 	}
@@ -233,7 +233,7 @@ static void retransmit(struct sip_server_trans *st)
 static int answer(struct sip_server_trans *st, int status, struct slice bytes, bool repeat)
 {
 	struct sip_stack *s = st->stack;
-	bool invite = st->method == SIP_INVITE, keep = invite || !st->reliable;
+	bool invite = st->method == SIP_INVITE, keep = invite || !st->reliable || status < 200;
 	int rc = transmit(st, bytes);
 	if (rc < 0) {
 		trans_server_end(st);
@@ -453,6 +453,8 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 	/* RFC 3261 9.2: the same To tag in both answers. */
 	struct sip_server_trans *st = create(s, from, m, rfc2543, invite ? invite->tag : SLICE_NONE);
 	if (!st) {
+		s->stats.refused_limit++;
+		trans_refuse(s, from, m, 513, SLICE_NONE, 0);
 		sip_stack_release(s, a);
 		return;
 	}

@@ -79,6 +79,9 @@ static void test_uas(void **state)
 	/* sips over TLS is secure (12.1.1) */
 	assert_int_equal(sip_dialog_uas(&d, parse(a, SUBSCRIBE("sips:bob@b.example", "", GRUU)), S("ltag"), true), 0);
 	assert_true(d.secure);
+	sip_dialog_refresh(&d, parse(a, SUBSCRIBE("sips:bob@b.example", "", "Contact: <sip:a?b@x.example;p=1?subject=hi>\n")));
+	assert_true(slice_eq(d.target, S("sip:a?b@x.example;p=1"))); /* headers have no place in a Request-URI */
+	sip_dialog_refresh(&d, parse(a, SUBSCRIBE("sips:bob@b.example", "", GRUU)));
 	assert_true(slice_eq(sip_dialog_next_hop(&d), S("sip:alice@a.example;opaque=user:epid:ABC;gruu")));
 	sip_dialog_free(&d);
 	assert_int_equal(sip_dialog_uas(&d, parse(a, SUBSCRIBE("sip:bob@b.example", "", "")), S("ltag"), true), ENTENTE_ESYNTAX);
@@ -215,6 +218,8 @@ static void test_save_restore(void **state)
 		assert_int_equal(sip_dialog_restore(&e, &text), ENTENTE_ESYNTAX);
 	}
 	text = S("call-id x\nlocal-tag t\nlocal a\nremote b\ntarget nonsense\nend\n");
+	assert_int_equal(sip_dialog_restore(&e, &text), ENTENTE_ESYNTAX);
+	text = S("call-id x\nlocal-tag t\nlocal a\nremote  \ntarget sip:x\nend\n"); /* blank */
 	assert_int_equal(sip_dialog_restore(&e, &text), ENTENTE_ESYNTAX);
 	text = S("call-id x\r\nlocal-tag t\nlocal a\nremote b\ntarget sip:x\nend\n");
 	assert_int_equal(sip_dialog_restore(&e, &text), ENTENTE_ESYNTAX);

@@ -82,12 +82,14 @@ static void test_non_invite_rules(void **state)
 	assert_null(sip_server_find(p->b.stack, id));
 	assert_int_equal(p->n, 2);
 	pair_free(p);
-	/* over TCP a 100 may come at any time */
+	/* over TCP a 100 may come at any time; a repetition of the request, which should not be, gets it again */
 	p = pair_new(SIP_TCP, NULL);
 	pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKn3"));
 	assert_int_equal(sip_server_reply(last(p), 100), 0);
 	pair_run(p, 10000);
 	assert_int_equal(p->n, 1);
+	pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKn3"));
+	assert_string_equal(p->packets[0].bytes, p->packets[1].bytes);
 	pair_free(p);
 }
 
@@ -226,6 +228,32 @@ static void test_limit(void **state)
 	pair_inject(p, &p->b, HEAD("ACK", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKl3") "CSeq: 1 ACK\n" TAIL);
 	assert_int_equal(p->n, 2);
 	assert_int_equal(sip_stack_stats(p->b.stack)->refused_limit, 2);
+	pair_free(p);
+}
+
+/* More Via and Record-Route than a transaction remembers. */
+static void test_head_limit(void **state)
+{
+	(void)state;
+	struct pair *p = pair_new(SIP_TCP, NULL);
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	buf_puts(&b, "SUBSCRIBE sip:b SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKbig\n");
+	for (int i = 0; i < 6; i++) {
+		buf_puts(&b, "Record-Route: <sip:p;lr;x=");
+		for (int k = 0; k < 7000; k++)
+			buf_putc(&b, 'y');
+		buf_puts(&b, ">\n");
+	}
+	buf_puts(&b, "From: <sip:a@a>;tag=1\nTo: <sip:b@b>\nCall-ID: x\nCSeq: 1 SUBSCRIBE\nContent-Length: 0\n\n");
+	buf_putc(&b, 0);
+	pair_inject(p, &p->b, buf_slice(&b).p);
+	assert_int_equal(p->b.n_requests, 0);
+	assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 513"), 1);
+	assert_int_equal(sip_stack_stats(p->b.stack)->servers, 0);
+	pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKsmall"));
+	assert_int_equal(p->b.n_requests, 1);
+	buf_free(&b);
 	pair_free(p);
 }
 
@@ -384,9 +412,9 @@ int main(void)
 		cmocka_unit_test(test_duplicates),    cmocka_unit_test(test_non_invite_rules),
 		cmocka_unit_test(test_response_text), cmocka_unit_test(test_where_answers_go),
 		cmocka_unit_test(test_ids),           cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_rfc2543),       cmocka_unit_test(test_invite_100),
-		cmocka_unit_test(test_forward),       cmocka_unit_test(test_usages),
-		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_head_limit),    cmocka_unit_test(test_rfc2543),
+		cmocka_unit_test(test_invite_100),    cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_usages),        cmocka_unit_test(test_refuse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
