@@ -29,7 +29,7 @@ struct sip_subscriber {
 	struct sip_dialog dialog;
 	struct sip_usage usage;
 	struct sip_client_trans *ct;
-	struct sip_flow flow;
+	struct sip_flow first_flow, flow; /* of the start; the last used */
 	uint32_t asked;
 	struct timer t_refresh, t_expire, t_notify; /* t_notify: Timer N of RFC 6665 4.1.2 */
 };
@@ -192,6 +192,7 @@ static int start_dialog(struct sip_subscriber *sub)
 	rand_token(sub->call_id, CALL_ID_LEN);
 	rand_token(sub->tag, TAG_LEN);
 	sub->cseq = 0;
+	sub->flow = sub->first_flow;
 	sub->state = STARTING;
 	sip_usage_register(sub->stack, &sub->usage, slice_str(sub->call_id), slice_str(sub->tag));
 	int rc = send_subscribe(sub, sub->asked);
@@ -204,7 +205,7 @@ int sip_subscriber_start(struct sip_subscriber *sub, const struct sip_flow *flow
 {
 	if (sub->state != IDLE)
 		return ENTENTE_EEXIST;
-	sub->flow = *flow;
+	sub->first_flow = *flow;
 	sub->asked = expires;
 	sub->poll = expires == 0;
 	sub->stop_wanted = sub->mended_423 = sub->renewed = false;

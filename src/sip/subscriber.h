@@ -40,7 +40,8 @@ struct sip_subscriber_ops {
 	/* Returns the status for the NOTIFY: 200, or 400, 415 ... when the body is of no use. */
 	int (*notify)(void *arg, const struct sip_notification *n);
 	void (*ended)(void *arg, enum sip_ended why);
-	/* Before each request: the owner may change *flow (the last used one) for the URI of the next hop. May be NULL. */
+	/* Before each request within the dialog: the owner may change *flow (the last used one) for the URI of the next hop.
+	 * May be NULL. */
 	void (*route)(void *arg, struct slice next_hop, struct sip_flow *flow);
 };
 

@@ -4,7 +4,7 @@
  * a `struct timers` of the owner.
  *
  * One struct sip_stack per worker; nothing here is thread-safe. A callback may call any function of this header but
- * sip_stack_free.
+ * sip_stack_free; ops->send may call none: it hands octets on, no more.
  *
  * A message's way: the owner frames and parses it into an arena and calls sip_stack_input. A response finds its client
  * transaction by branch and method. A request finds its server transaction (a retransmission is answered from memory),
