@@ -66,11 +66,12 @@ void admin_wrap(struct buf *out, struct slice text, unsigned indent, unsigned wi
 void admin_duration(struct buf *out, int64_t seconds);
 
 /* ---- remedy.c: what to do about a refusal ---- */
-/* With {local}, {remote} as placeholders; never NULL. */
+/* With {local}, {remote}, ... as placeholders; never NULL. */
 const char *admin_remedy(enum reason r);
 struct admin_remedy_names {
 	struct slice local, remote;       /* domains */
 	struct slice local_user, remote_user; /* addresses */
+	struct slice subject;                 /* what the rule that refused looked at */
 };
 /* The remedy with the names filled in; n may be NULL: then as placeholders in capitals. */
 void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n);

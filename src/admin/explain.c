@@ -28,9 +28,9 @@ static void facts(struct asking *a, enum reason reason, const char *text)
 	json_object_set_new(d, "kind", json_string(policy_kind_name(a->kind)));
 	json_object_set_new(d, "allowed", json_boolean(!text));
 	if (!text) {
-		json_object_set_new(d, "reason", json_null());
-		json_object_set_new(d, "sip_status", json_null());
-		json_object_set_new(d, "xmpp_condition", json_null());
+		static const char *const none[] = {"reason", "text", "who", "next_step", "sip_status", "xmpp_condition"};
+		for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+			json_object_set_new(d, none[i], json_null());
 		return;
 	}
 	json_object_set_new(d, "reason", json_string(r->id));
@@ -154,7 +154,7 @@ int admin_explain(struct admin_call *c)
 	facts(&a, v.reason, v.allow ? NULL : reason_info(v.reason)->text);
 	if (!v.allow)
 		next_step(&a, v.reason, &(struct admin_remedy_names){local->party.domain, remote->party.domain, slice_str(local->jid),
-								      slice_str(remote->jid)});
+								      slice_str(remote->jid), v.steps[v.n_steps - 1].subject});
 	json_object_set_new(c->data, "direction", json_string(policy_direction_name(a.q.direction)));
 	json_object_set_new(c->data, "partner", v.partner ? admin_json_text(v.partner->domain) : json_null());
 	json_object_set_new(c->data, "home", v.home == UINT32_MAX ? json_null() : admin_json_text(snapshot_home(a.s, v.home)->name));
@@ -207,11 +207,12 @@ void admin_explain_print(struct admin_call *c)
 	admin_reason_find(&reason, slice_str(admin_get_text(d, "reason")));
 	buf_printf(&c->text, "%s from %s to ", kind_texts[kind], admin_get_text(d, "from"));
 	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
+	buf_putc(&c->text, '\n');
 	if (!slice_empty(direction))
-		buf_puts(&c->text, slice_eq(direction, S("to-local")) ? "\n(from an XMPP partner to our side" : "\n(from our side to an XMPP partner");
+		line(c, "direction", slice_eq(direction, S("to-local")) ? "from an XMPP partner to our side" : "from our side to an XMPP partner");
 	json_array_foreach(json_object_get(d, "assumptions"), i, one)
-		buf_printf(&c->text, "; supposed: %s", json_string_value(one));
-	buf_puts(&c->text, slice_empty(direction) ? "\n\n" : ")\n\n");
+		line(c, "supposed", json_string_value(one));
+	buf_putc(&c->text, '\n');
 	steps_print(c, json_object_get(d, "steps"));
 	if (json_object_get(d, "steps"))
 		buf_putc(&c->text, '\n');

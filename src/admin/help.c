@@ -139,8 +139,7 @@ static void command_help(struct buf *out, const struct admin_command *c, bool co
 	bool any = false;
 	buf_init(&line, 4096);
 	admin_synopsis(&line, c);
-	admin_styled(out, color, ADMIN_BOLD, buf_slice(&line));
-	buf_putc(out, '\n');
+	admin_wrap(out, buf_slice(&line), 8, WIDTH, false);
 	buf_free(&line);
 	buf_putc(out, '\n');
 	for (const char *p = c->summary; *p; p++)

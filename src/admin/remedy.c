@@ -7,7 +7,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_POLICY_PARTNER_UNKNOWN] = "if you want to communicate with {remote}: entente partner xmpp add {remote} --type "
 					  "public-unverified (or federated, when you trust the organisation; `entente help partner xmpp add` tells the difference)",
 	[REASON_POLICY_PARTNER_DISABLED] = "entente partner xmpp set {remote} --enabled",
-	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente block list` tells since when and why; entente block remove DOMAIN ends it",
+	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente block list` tells since when and why; entente block remove {subject} ends it",
 	[REASON_POLICY_LOCAL_UNKNOWN] = "if {local} is one of your domains, add it to a home in the configuration and run: entente reload. Else the "
 					"address is wrong",
 	[REASON_POLICY_SPOOFED_DOMAIN] = "nothing, if this is an attempt to write in another's name. If {remote} is served together with other domains "
@@ -83,6 +83,7 @@ void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remed
 		{S("remote"), S("DOMAIN"), n ? n->remote : SLICE_NONE},
 		{S("local_user"), S("the local user"), n ? n->local_user : SLICE_NONE},
 		{S("remote_user"), S("the sender"), n ? n->remote_user : SLICE_NONE},
+		{S("subject"), S("DOMAIN"), n ? n->subject : SLICE_NONE},
 	};
 	struct slice rest = slice_str(admin_remedy(r));
 	while (rest.p) {
@@ -107,7 +108,7 @@ const char *admin_who_text(const char *who)
 		{"sender", "the sender"},
 		{"user", "your user"},
 		{"both", "you or the partner's administrator"},
-		{"nobody", "nobody"},
+		{"nobody", "nobody: it is meant so"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (slice_eq(slice_str(who), slice_str(texts[i].who)))

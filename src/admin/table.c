@@ -104,7 +104,7 @@ static void shrink(const struct admin_table *t, size_t *widths, unsigned width)
 	}
 }
 
-static void cell_print(struct buf *out, struct slice text, size_t width, bool right, bool last)
+static void cell_print(struct buf *out, struct slice text, size_t width, bool right)
 {
 	size_t used = admin_table_width(text);
 	bool cut = used > width;
@@ -114,13 +114,30 @@ static void cell_print(struct buf *out, struct slice text, size_t width, bool ri
 		buf_printf(out, "%*s", (int)pad, "");
 	buf_put(out, shown);
 	buf_puts(out, cut ? "…" : "");
-	if (!right && !last)
+	if (!right)
 		buf_printf(out, "%*s", (int)pad, "");
+}
+
+/* Row 0 has the titles. */
+static void row_print(const struct admin_table *t, struct buf *out, size_t row, const size_t *widths, bool bold)
+{
+	buf_puts(out, bold ? "\033[1m" : "");
+	for (size_t c = 0, shown = 0; c < t->n; c++) {
+		if (!widths[c])
+			continue;
+		if (shown++)
+			buf_printf(out, "%*s", GAP, "");
+		cell_print(out, slice_str(row ? t->cells[(row - 1) * t->n + c] : t->columns[c].title), widths[c],
+			   t->columns[c].flags & ADMIN_TABLE_RIGHT);
+	}
+	while (out->len && out->mem[out->off + out->len - 1] == ' ')
+		buf_truncate(out, out->len - 1);
+	buf_puts(out, bold ? "\033[0m\n" : "\n");
 }
 
 void admin_table_print(const struct admin_table *t, struct buf *out, unsigned width, bool color)
 {
-	size_t *widths = mem_calloc(t->n, sizeof *widths), last = 0;
+	size_t *widths = mem_calloc(t->n, sizeof *widths);
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t w = admin_table_width(slice_str(t->cells[i]));
 		widths[i % t->n] = w > widths[i % t->n] ? w : widths[i % t->n];
@@ -129,23 +146,10 @@ void admin_table_print(const struct admin_table *t, struct buf *out, unsigned wi
 		size_t w = admin_table_width(slice_str(t->columns[c].title));
 		if (widths[c] && w > widths[c])
 			widths[c] = w;
-		last = widths[c] ? c : last;
 	}
 	if (width)
 		shrink(t, widths, width);
-	for (size_t i = 0; i < t->n + t->n_cells && t->n_cells; i++) {
-		size_t c = i % t->n;
-		bool head = i < t->n;
-		if (c == 0 && head && color)
-			buf_puts(out, "\033[1m");
-		if (widths[c]) {
-			cell_print(out, slice_str(head ? t->columns[c].title : t->cells[i - t->n]), widths[c],
-				   t->columns[c].flags & ADMIN_TABLE_RIGHT, c == last);
-			if (c != last)
-				buf_printf(out, "%*s", GAP, "");
-		}
-		if (c == t->n - 1)
-			buf_puts(out, head && color ? "\033[0m\n" : "\n");
-	}
+	for (size_t row = 0; row * t->n < t->n_cells + t->n && t->n_cells; row++)
+		row_print(t, out, row, widths, color && row == 0);
 	mem_free(widths);
 }

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A daemon for the tests of src/admin: a real store in a folder of its own, the application replaced by the fewest lines that
+ * do what it must. Included by each test program. */
+#pragma once
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "admin/admin.h"
+#include "admin/command.h"
+
+struct rig {
+	char dir[64];
+	struct store *store;
+	struct admin *admin;
+	struct snapshot *snapshot;
+	struct policy_gateway gateway;
+	bool refuse_publish, slow_workers, bad_config, hostile;
+	unsigned published;
+};
+
+static int rig_partner(void *arg, const struct policy_partner *p)
+{
+	return snapshot_builder_partner(arg, p, NULL);
+}
+
+static int rig_block(void *arg, const struct store_block *b)
+{
+	return snapshot_builder_block(arg, b->domain, NULL);
+}
+
+static int rig_publish(void *arg, struct entente_err *err)
+{
+	struct rig *r = arg;
+	static const struct slice domains[] = {S("contoso.test"), S("emea.contoso.test")};
+	struct policy_home home = {.name = S("main"), .next_hop = S("sip:10.0.0.5;transport=tcp"), .transport = POLICY_TCP, .domains = domains, .n_domains = 2};
+	int64_t generation;
+	if (r->refuse_publish)
+		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "no more room");
+	struct snapshot_builder *b = snapshot_builder_new();
+	assert_int_equal(snapshot_builder_home(b, &home, err), 0);
+	snapshot_builder_gateway(b, &r->gateway);
+	assert_int_equal(store_load_policy(r->store, rig_partner, rig_block, b, &generation, err), 0);
+	snapshot_unref(r->snapshot);
+	r->snapshot = snapshot_builder_freeze(b, (uint64_t)generation);
+	r->published++;
+	return 0;
+}
+
+static struct snapshot *rig_snapshot(void *arg)
+{
+	return ((struct rig *)arg)->snapshot;
+}
+
+static void rig_status(void *arg, json_t *o)
+{
+	struct rig *r = arg;
+	json_object_set_new(o, "server_name", json_string("gw.contoso.test"));
+	json_object_set_new(o, "state", json_string("running"));
+	json_object_set_new(o, "uptime", json_integer(3723));
+	json_object_set_new(o, "workers", json_integer(3));
+	json_object_set_new(o, "listeners", json_pack("[ss]", "xmpp [::]:5269", "sip tcp 10.0.0.1:5060"));
+	json_object_set_new(o, "store", json_string("ok"));
+	json_object_set_new(o, "problems", r->refuse_publish ? json_pack("[s]", "the home main cannot be reached") : json_array());
+}
+
+static int rig_show(void *arg, enum admin_show what, json_t *array, struct entente_err *err)
+{
+	struct rig *r = arg;
+	const char *evil = r->hostile ? "\x1b]0;owned\x07\xe2\x80\xae" : "fabrikam.test";
+	if (what == ADMIN_STREAMS) {
+		json_array_append_new(array, json_pack("{s:i s:s s:s s:s s:s s:s s:i s:i s:i}", "id", 1, "direction", "in", "state", "up", "local",
+						       "contoso.test", "remote", evil, "auth", "dialback", "stanzas_in", 12, "stanzas_out", 3, "age", 75));
+		json_array_append_new(array, json_pack("{s:i s:s s:s s:s s:s s:s}", "id", 2, "direction", "out", "state", "backoff", "local",
+						       "contoso.test", "remote", "litware.test", "error", "connection refused"));
+	}
+	if (what == ADMIN_HOMES)
+		json_array_append_new(array, json_pack("{s:s s:[ss] s:s s:s}", "name", "main", "domains", "contoso.test", "emea.contoso.test",
+						       "next_hop", "sip:10.0.0.5;transport=tcp", "state", "reachable"));
+	return r->slow_workers ? err_set(err, ENTENTE_ETIMEOUT, REASON_NONE, "worker 2 does not answer") : 0;
+}
+
+static bool rig_contact(void *arg, struct slice local, struct slice remote)
+{
+	(void)arg;
+	return slice_eq(local, S("romeo@contoso.test")) && slice_eq(remote, S("juliet@chat.test"));
+}
+
+static int rig_address(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
+{
+	(void)arg;
+	if (slice_starts(text, S("sips:")))
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_SIPS, "sips addresses are not translated");
+	*ret_is_sip = slice_starts(text, S("sip:"));
+	if (slice_starts(text, S("sip:")) || slice_starts(text, S("xmpp:")))
+		slice_split(&text, ':');
+	if (slice_find_chr(text, '.') < 0)
+		return err_set(err, ENTENTE_ESYNTAX, REASON_NONE, "'%.*s' has no domain", SFMT(text));
+	return slice_cstr(text, ret_jid, size) ? 0 : err_set(err, ENTENTE_ELIMIT, REASON_ADDRESS_TOO_LONG, "too long");
+}
+
+static int rig_reload(void *arg, struct config_errors *errs)
+{
+	struct rig *r = arg;
+	*errs = (struct config_errors){.n = 1, .n_errors = r->bad_config};
+	errs->list[0] = (struct config_error){.warning = !r->bad_config, .line = 3, .column = 7, .key = "log.level", .text = "log.level: 'loud' is not a level"};
+	return r->bad_config ? ENTENTE_ESYNTAX : 0;
+}
+
+static const struct admin_ops rig_ops = {
+	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .address = rig_address,
+	.policy_changed = rig_publish, .reload = rig_reload,
+};
+
+static inline int rig_setup(void **state)
+{
+	struct rig *r = calloc(1, sizeof *r);
+	struct entente_err err = {0};
+	snprintf(r->dir, sizeof r->dir, "/tmp/entente-admin-XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	policy_gateway_defaults(&r->gateway);
+	assert_int_equal(store_open(&r->store, &(struct store_options){.directory = r->dir}, &err), 0);
+	assert_int_equal(rig_publish(r, &err), 0);
+	r->published = 0;
+	r->admin = admin_new(r->store, &rig_ops, r);
+	*state = r;
+	return 0;
+}
+
+static int rig_unlink(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline int rig_teardown(void **state)
+{
+	struct rig *r = *state;
+	admin_free(r->admin);
+	store_close(r->store);
+	snapshot_unref(r->snapshot);
+	nftw(r->dir, rig_unlink, 8, FTW_DEPTH | FTW_PHYS);
+	free(r);
+	return 0;
+}
+
+/* One request as text; the response. */
+static inline json_t *rig_ask(struct rig *r, const char *request)
+{
+	struct buf out;
+	buf_init(&out, 1 << 24);
+	admin_execute(r->admin, S("alice"), slice_str(request), &out);
+	assert_true(buf_ok(&out));
+	assert_true(out.len > 0 && buf_slice(&out).p[out.len - 1] == '\n');
+	json_t *j = json_loadb(buf_slice(&out).p, out.len, 0, NULL);
+	assert_non_null(j);
+	buf_free(&out);
+	return j;
+}
+
+/* Words of a command line; quotes '...' keep a word together. Returns their number. */
+static inline int rig_words(char *line, const char *ret[], int max)
+{
+	int n = 0;
+	for (char *p = line; *p;) {
+		while (*p == ' ')
+			p++;
+		if (!*p || *p == '>')
+			break;
+		char end = *p == '\'' ? '\'' : ' ';
+		p += end == '\'';
+		assert_true(n < max);
+		ret[n++] = p;
+		while (*p && *p != end)
+			p++;
+		if (*p)
+			*p++ = 0;
+	}
+	return n;
+}
+
+/* A command line as `entente` would send it. */
+static inline json_t *rig_run(struct rig *r, bool json, unsigned width, const char *command)
+{
+	char line[2048];
+	const char *words[64];
+	struct admin_line l;
+	struct buf why;
+	buf_init(&why, 65536);
+	assert_true(slice_cstr(slice_str(command), line, sizeof line));
+	enum admin_parsed parsed = admin_line_parse(&l, rig_words(line, words, 64), words, &why);
+	if (parsed != ADMIN_RUN)
+		print_message("%s: %.*s\n", command, SFMT(buf_slice(&why)));
+	assert_int_equal(parsed, ADMIN_RUN);
+	json_t *path = json_array();
+	for (size_t i = 0; l.command->path[i]; i++)
+		json_array_append_new(path, json_string(l.command->path[i]));
+	json_t *request = json_pack("{s:o s:O s:b s:i}", "command", path, "args", l.args, "json", json, "width", (int)width);
+	char *text = json_dumps(request, JSON_COMPACT);
+	json_t *response = rig_ask(r, text);
+	free(text);
+	json_decref(request);
+	admin_line_free(&l);
+	buf_free(&why);
+	return response;
+}
+
+/* Runs, expects the exit code and the text. */
+static inline void rig_text(struct rig *r, const char *command, int exit, const char *text)
+{
+	json_t *j = rig_run(r, false, 0, command);
+	assert_int_equal(json_integer_value(json_object_get(j, "exit")), exit);
+	assert_string_equal(json_string_value(json_object_get(j, "text")), text);
+	json_decref(j);
+}
+
+/* Runs, expects the exit code, returns the data (or the error). */
+static inline json_t *rig_data(struct rig *r, const char *command, int exit)
+{
+	json_t *j = rig_run(r, true, 0, command), *data;
+	assert_int_equal(json_integer_value(json_object_get(j, "exit")), exit);
+	data = json_object_get(j, "data");
+	data = json_incref(data ? data : json_object_get(j, "error"));
+	json_decref(j);
+	assert_non_null(data);
+	return data;
+}
+
+/* Runs, expects an error and its text. */
+static inline void rig_error(struct rig *r, const char *command, int exit, const char *code, const char *text)
+{
+	json_t *e = rig_data(r, command, exit);
+	assert_string_equal(json_string_value(json_object_get(e, "code")), code);
+	assert_string_equal(json_string_value(json_object_get(e, "text")), text);
+	json_decref(e);
+}
+
+static inline void rig_ok(struct rig *r, const char *command)
+{
+	json_decref(rig_data(r, command, 0));
+}
