@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""entented under load, and Kamailio as a plain SIP proxy under the same load beside it. Runs inside the namespaces of
+tests/lab/ns; started by bench/run. docs/bench.md says what is measured."""
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LAB = os.path.join(HERE, "..", "tests", "lab")
+sys.path[:0] = [HERE, LAB]
+import peers                                    # noqa: E402
+import report                                   # noqa: E402
+from daemon import BUILD, SOCKET, Entented, binary  # noqa: E402
+from process import Process, answers            # noqa: E402
+from waiting import LabError                    # noqa: E402
+
+PROXY = "127.0.0.13"
+PARTNER = "fabrikam.test"
+# Nothing that a message passes may be held back: the limits on rates are for the open network.
+SETTINGS = "limits:\n  partner-rate: 100000\n  sender-rate: 100000\n"
+
+
+def options():
+    p = argparse.ArgumentParser(prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--quick", action="store_true", help="one short repeat, TLS only: about 20 seconds, for a first look")
+    p.add_argument("--rows", metavar="REGEX", default="", help="only rows whose name matches, e.g. 'sip-to-xmpp.tls'")
+    p.add_argument("--repeats", type=int, help="of each row (3)")
+    p.add_argument("--warm", type=int, metavar="MS", help="warm-up before each measurement (600)")
+    p.add_argument("--measure", type=int, metavar="MS", help="measured time (2500)")
+    p.add_argument("--rate", type=int, default=2000, help="messages a second of the rows at a fixed rate (2000)")
+    p.add_argument("--window", type=int, default=256, help="messages under way in the rows that go flat out (256)")
+    p.add_argument("--users", type=int, default=500, help="pairs of users (500)")
+    p.add_argument("--body", type=int, default=100, help="octets of a text (100)")
+    p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
+    o = p.parse_args()
+    o.repeats = o.repeats or (1 if o.quick else 3)
+    o.warm = o.warm or (400 if o.quick else 600)
+    o.measure = o.measure or (1500 if o.quick else 2500)
+    return o
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+def first_line(*command):
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        return "" if out.returncode else out.stdout.strip().split("\n")[0]
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def field(path, name):
+    try:
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                key, _, value = line.partition(":")
+                if key.strip() == name:
+                    return value.strip()
+    except OSError:
+        pass
+    return ""
+
+
+def field_shell(path, name):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return next((line.split("=", 1)[1].strip().strip('"') for line in f if line.startswith(f"{name}=")), "")
+    except OSError:
+        return ""
+
+
+def machine():
+    return {
+        "cpu": field("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mib": int(field("/proc/meminfo", "MemTotal").split()[0]) // 1024,
+        "kernel": platform.release(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def build_options():
+    """How the build directory compiles, from meson's own notes."""
+    try:
+        with open(f"{BUILD}/meson-info/intro-buildoptions.json", encoding="utf-8") as f:
+            values = {x["name"]: x["value"] for x in json.load(f)}
+        return f"-O{values['optimization']} sanitize={values['b_sanitize']} lto={str(values.get('b_lto', False)).lower()}"
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def versions():
+    kamailio = first_line(peers.program("kamailio"), "-v")
+    entented = first_line(binary("entented"), "--version")
+    return {
+        "entented": entented.split()[-1] if entented else "",
+        "commit": first_line("git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=12"),
+        "build": build_options(),
+        "kamailio": (re.search(r"\d+\.\d+\.\d+", kamailio) or [kamailio])[0],
+        "openssl": " ".join(first_line("openssl", "version").split()[:2]),
+        "system": field_shell("/etc/os-release", "PRETTY_NAME"),
+    }
+
+
+def cores():
+    """(core of the server, core of the generator), not of one physical core where that can be had; None with one core."""
+    have = sorted(os.sched_getaffinity(0))
+    if len(have) < 2:
+        return None
+    siblings = first_line("cat", f"/sys/devices/system/cpu/cpu{have[0]}/topology/thread_siblings_list")
+    near = {int(x) for x in re.findall(r"\d+", siblings)}
+    return have[0], next((c for c in have[1:] if c not in near), have[1])
+
+
+def tree(pid):
+    """The process and all below it."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as f:
+                    parents[int(name)] = int(f.read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass
+    found = [pid]
+    for p in found:
+        found += [child for child, parent in parents.items() if parent == p]
+    return found
+
+
+def memory(pids, name):
+    """KiB. Of several processes the proportional share, so that what they share counts once."""
+    if len(pids) == 1:
+        return int((field(f"/proc/{pids[0]}/status", name) or "0").split()[0])
+    return sum(int((field(f"/proc/{p}/smaps_rollup", "Pss") or "0").split()[0]) for p in pids)
+
+
+# --- the servers under test -----------------------------------------------------------------------------------------
+
+class Bench:
+    def __init__(self, o):
+        self.o = o
+        os.makedirs(f"{BUILD}/lab", exist_ok=True)
+        self.run = tempfile.mkdtemp(prefix="bench.", dir=f"{BUILD}/lab")
+        self.certs = f"{BUILD}/lab/certs"
+        subprocess.run([f"{LAB}/certs", self.certs], check=True)
+        self.load = f"{BUILD}/bench/load"
+        self.cores = None if o.no_pin else cores()
+        self.programs = []
+        if self.cores:
+            os.sched_setaffinity(0, {self.cores[1]})    # this program and all that it starts, but the servers under test
+            os.environ["ENTENTE_WRAPPER"] = f"taskset -c {self.cores[0]}"
+
+    def start(self, program):
+        program.start()
+        self.programs.append(program)
+        return program
+
+    def stop(self, *programs):
+        for p in programs or tuple(reversed(self.programs)):
+            self.programs.remove(p)
+            p.stop()
+
+    def kill(self):
+        for p in self.programs:
+            p.kill()
+
+    def entented(self, transport):
+        folder = f"{self.run}/{transport}"
+        os.makedirs(folder)
+        daemon = Entented(folder, self.certs, "external", transport, workers=1, log_level="warning", extra=SETTINGS)
+        with open(daemon.config, encoding="utf-8") as f:
+            text = f.read()
+        with open(daemon.config, "w", encoding="utf-8") as f:
+            f.write(text.replace("trace: true", "trace: false"))
+        # at this level it does not say that it is ready
+        daemon.ready = lambda _: answers(peers.GATEWAY, 5061) and answers(peers.GATEWAY, 5269) and os.path.exists(SOCKET)
+        self.start(daemon)
+        done = daemon.cli("partner", "xmpp", "add", PARTNER, "--type", "federated")
+        if done.returncode:
+            raise LabError(f"the partner could not be added: {done.stdout}{done.stderr}")
+        return daemon
+
+    def kamailio(self, transport):
+        folder = f"{self.run}/{transport}"
+        peers.render("kamailio-tls.cfg.in", f"{folder}/kamailio-tls.cfg", CERTS=self.certs)
+        with open(f"{HERE}/etc/kamailio-proxy.cfg.in", encoding="utf-8") as f:
+            text = f.read()
+        values = {"RUN": folder, "PROXY": PROXY, "HOME": peers.HOME, "TRANSPORT": transport,
+                  "PORT": 5061 if transport == "tls" else 5060}
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", str(value))
+        conf = f"{folder}/kamailio-proxy.cfg"
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write(text)
+        pin = ["taskset", "-c", str(self.cores[0])] if self.cores else []
+        # Its default allocator takes four times as long at this pace, and it keeps every transaction for five seconds.
+        argv = [*pin, peers.program("kamailio"), "-f", conf, "-m", "2048", "-M", "16", "-x", "fm", "-X", "fm",
+                "-w", folder, "-P", f"{folder}/kamailio.pid", "-Y", folder, "-DD", "-E"]
+        return self.start(Process("kamailio", argv, f"{folder}/kamailio.log",
+                                  lambda _: answers(PROXY, 5060) and answers(PROXY, 5061)))
+
+    def one(self, row, pids):
+        """One run of the generator; its report, or None."""
+        o = self.o
+        way = {"sip-to-xmpp": ("sip", "xmpp"), "xmpp-to-sip": ("xmpp", "sip"), "sip-to-sip": ("sip", "sip")}[row["direction"]]
+        pace = ["--rate", o.rate] if row["load"] == "rate" else ["--window", o.window]
+        argv = [self.load, "--from", way[0], "--to", way[1], "--transport", row["transport"], "--certs", self.certs, *pace,
+                "--target", peers.GATEWAY if row["server"] == "entented" else PROXY, "--users", o.users, "--body", o.body,
+                "--warm", o.warm, "--measure", o.measure, "--watch", ",".join(map(str, pids))]
+        done = subprocess.run([str(x) for x in argv], capture_output=True, text=True, timeout=60)
+        if done.stderr:
+            print(done.stderr, file=sys.stderr, end="")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            return None
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+def rows_of(o):
+    rows = []
+    for transport in ("tls",) if o.quick else ("tls", "tcp"):
+        for load in ("rate", "flat"):
+            for server, direction in (("entented", "sip-to-xmpp"), ("entented", "xmpp-to-sip"), ("kamailio", "sip-to-sip")):
+                name = f"{'kamailio' if server == 'kamailio' else direction}.{transport}.{load}"
+                rows.append({"id": name, "server": server, "direction": direction, "transport": transport, "load": load,
+                             "runs": []})
+    return [r for r in rows if re.search(o.rows, r["id"])]
+
+
+def measure(bench, rows, results):
+    """Both servers run at the same time and are used in turn, so that a change of the machine's mood hits both."""
+    o = bench.o
+    bench.start(peers.name_server(bench.run))
+    for transport in dict.fromkeys(r["transport"] for r in rows):
+        servers = {"entented": bench.entented(transport), "kamailio": bench.kamailio(transport)}
+        time.sleep(0.5)     # the children of Kamailio start after its ports are open
+        pids = {name: tree(s.popen.pid) for name, s in servers.items()}
+        idle = {name: memory(p, "VmRSS") for name, p in pids.items()}
+        for n in range(o.repeats):
+            for row in (r for r in rows if r["transport"] == transport):
+                report.progress(f"{row['id']}, repeat {n + 1} of {o.repeats}")
+                row["runs"].append(bench.one(row, pids[row["server"]]))
+        results["memory"] += [{"server": name, "transport": transport, "idle_kib": idle[name],
+                               "peak_kib": memory(p, "VmHWM")} for name, p in pids.items()]
+        bench.stop(*reversed(servers.values()))
+    report.progress("")
+
+
+def main():
+    o = options()
+    rows = rows_of(o)
+    if not rows:
+        sys.exit(f"bench: no row matches {o.rows}")
+    results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
+               "machine": machine(), "memory": []}
+    bench = Bench(o)
+    results["versions"] = versions()
+    results["settings"] = {"repeats": o.repeats, "warm_ms": o.warm, "measure_ms": o.measure, "rate": o.rate, "window": o.window,
+                           "users": o.users, "body": o.body, "workers": 1,
+                           "server_core": bench.cores and bench.cores[0], "generator_core": bench.cores and bench.cores[1]}
+    try:
+        measure(bench, rows, results)
+        bench.stop()
+    except (LabError, subprocess.SubprocessError) as e:
+        report.progress("")
+        bench.kill()
+        sys.exit(f"bench: {e}\nbench: logs are in {bench.run}")
+    except BaseException:
+        bench.kill()
+        raise
+    report.finish(results, rows)
+    os.makedirs(f"{BUILD}/bench", exist_ok=True)
+    path = f"{BUILD}/bench/results.json"
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(results, f, indent=1)
+        f.write("\n")
+    report.show(results)
+    print(f"\nAll figures: {os.path.relpath(path)}")
+    if not results["ok"]:
+        sys.exit(f"bench: not every message arrived, see above; logs are in {bench.run}")
+
+
+if __name__ == "__main__":
+    main()
