@@ -22,6 +22,42 @@ static void affected(struct admin_call *c, struct snapshot *s, struct slice doma
 	json_object_set_new(c->data, "partners_affected", list);
 }
 
+static int no_partner(void *arg, const struct policy_partner *p)
+{
+	(void)arg;
+	(void)p;
+	return 0;
+}
+
+struct search {
+	struct slice domain;
+	bool found;
+};
+
+static int search_each(void *arg, const struct store_block *b)
+{
+	struct search *s = arg;
+	s->found = slice_eq(b->domain, s->domain);
+	return s->found;
+}
+
+/* Whether that can be done at all; the store has the last word. */
+static int change_check(struct admin_call *c, struct snapshot *s, struct slice domain, bool add)
+{
+	struct entente_err err = {0};
+	struct search search = {.domain = domain};
+	if (store_load_policy(c->admin->store, no_partner, search_each, &search, NULL, &err) < 0)
+		return admin_fail_err(c, "the database cannot be read", &err, NULL);
+	if (add && search.found)
+		return admin_fail(c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s is blocked already", SFMT(domain));
+	if (!add && !search.found)
+		return admin_fail(c, ADMIN_EXIT_FINDING, "not-found", "`entente block list` lists all; a domain may be blocked by one above it",
+				  "%.*s itself is not on the list of blocked domains", SFMT(domain));
+	if (add && snapshot_local(s, domain, NULL))
+		admin_warn(c, "%.*s is one of our own domains: blocking it has no effect", SFMT(domain));
+	return ADMIN_EXIT_OK;
+}
+
 static int change(struct admin_call *c, bool add)
 {
 	struct snapshot *s = admin_snapshot(c);
@@ -29,12 +65,15 @@ static int change(struct admin_call *c, bool add)
 	struct store *store = c->admin->store;
 	struct entente_err err = {0};
 	struct store_wait w;
-	if (!s)
-		return ADMIN_EXIT_UNAVAILABLE;
-	if (add && snapshot_local(s, domain, NULL))
-		admin_warn(c, "%.*s is one of our own domains: blocking it has no effect", SFMT(domain));
+	int exit = s ? change_check(c, s, domain, add) : ADMIN_EXIT_UNAVAILABLE;
+	if (exit)
+		return exit;
 	admin_set_text(c->data, "domain", domain);
 	affected(c, s, domain);
+	if (admin_arg_bool(c, "what-if", false)) {
+		json_object_set_new(c->data, "what_if", json_true());
+		return ADMIN_EXIT_OK;
+	}
 	store_wait_init(&w);
 	int r = add ? store_block_add(store, domain, admin_arg_text(c, "comment"), c->who, store_wait_done, &w)
 		    : store_block_remove(store, domain, c->who, store_wait_done, &w);
@@ -42,11 +81,6 @@ static int change(struct admin_call *c, bool add)
 		r = store_wait(&w, &err);
 	else
 		err_set(&err, r, REASON_NONE, "%s", entente_strerror(r));
-	if (r == ENTENTE_EEXIST)
-		return admin_fail(c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s is blocked already", SFMT(domain));
-	if (r == ENTENTE_ENOTFOUND)
-		return admin_fail(c, ADMIN_EXIT_FINDING, "not-found", "`entente block list` lists all; a domain may be blocked by one above it",
-				  "%.*s itself is not on the list of blocked domains", SFMT(domain));
 	if (r)
 		return admin_fail_err(c, "nothing was changed", &err, NULL);
 	return admin_publish(c);
@@ -62,31 +96,23 @@ int admin_block_remove(struct admin_call *c)
 	return change(c, false);
 }
 
-static void partners_print(struct admin_call *c, const char *what)
+static void change_print(struct admin_call *c, const char *did, const char *would, const char *partner)
 {
 	json_t *list = json_object_get(c->data, "partners_affected"), *one;
 	size_t i;
+	buf_printf(&c->text, "%s%s\n", admin_get_text(c->data, "domain"), json_is_true(json_object_get(c->data, "what_if")) ? would : did);
 	json_array_foreach(list, i, one)
-		buf_printf(&c->text, "  the XMPP partner %s %s\n", json_string_value(one), what);
+		buf_printf(&c->text, "  this concerns the XMPP partner %s%s\n", json_string_value(one), partner);
 }
 
 void admin_block_add_print(struct admin_call *c)
 {
-	buf_printf(&c->text, "%s and its subdomains are now blocked.\n", admin_get_text(c->data, "domain"));
-	partners_print(c, "is blocked by it");
+	change_print(c, " and its subdomains are now blocked.", " and its subdomains would be blocked.", ": nothing passes");
 }
 
 void admin_block_remove_print(struct admin_call *c)
 {
-	buf_printf(&c->text, "%s is no longer blocked.\n", admin_get_text(c->data, "domain"));
-	partners_print(c, "may communicate again");
-}
-
-static int no_partner(void *arg, const struct policy_partner *p)
-{
-	(void)arg;
-	(void)p;
-	return 0;
+	change_print(c, " is no longer blocked.", " would no longer be blocked.", "");
 }
 
 static int block_each(void *arg, const struct store_block *b)

@@ -45,6 +45,7 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 
 #define TYPES "federated|public-verified|public-unverified"
 #define NEGOTIATIONS "required|optional|not-supported"
+#define WHAT_IF_HELP "check and show what would change, but change nothing"
 #define TYPE_HELP "what the partner's users may do, and what they see"
 #define PARTNER_COMMON(additional_def, sasl_def, tls_def, on_def, limit_def, server_def)                                              \
 	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = tls_def, .aliases = tls_aliases, .help = "STARTTLS with the partner"},   \
@@ -60,7 +61,7 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	 .help = "disconnect a partner that is silent for timers.keepalive-timeout"},                                               \
 	{"description", ADMIN_TEXT, .max = 1024, .help = "a note for administrators"},                                               \
 	{"enabled", ADMIN_BOOL, .def = on_def, .aliases = enabled_aliases, .help = "let the partner in"},                           \
-	{"what-if", ADMIN_BOOL, .help = "check and show what would change, but change nothing"}
+	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
 
 static const struct admin_arg partner_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
@@ -84,7 +85,7 @@ static const struct admin_arg partner_list_args[] = {
 };
 static const struct admin_arg partner_remove_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
-	{"what-if", ADMIN_BOOL, .help = "check and show what would change, but change nothing"},
+	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
 };
 #define PARTNER_FIELDS(p)                                                                                                  \
 	{p "domain", "in lower-case A-labels"}, {p "type", TYPES}, {p "enabled", "whether the partner is let in"},          \
@@ -111,13 +112,16 @@ static const struct admin_field partner_one_fields[] = {
 static const struct admin_arg block_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the domain; its subdomains are blocked too"},
 	{"comment", ADMIN_TEXT, .max = 1024, .help = "why"},
+	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
 };
 static const struct admin_arg block_remove_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the domain"},
+	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
 };
 static const struct admin_field block_change_fields[] = {
 	{"domain", "what was blocked or is no longer"},
 	{"partners_affected[]", "domains of partners that the block concerns"},
+	{"what_if", "true: nothing was changed"},
 };
 static const struct admin_field block_list_fields[] = {
 	{"blocked[].domain", "blocked with all its subdomains"},

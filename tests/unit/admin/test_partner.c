@@ -166,8 +166,11 @@ static void blocked(void **state)
 	struct rig *r = *state;
 	rig_ok(r, "partner xmpp add im.fabrikam.test --type federated");
 	rig_text(r, "block list", 0, "No domain is blocked.\n");
+	rig_text(r, "block add fabrikam.test --what-if", 0,
+		 "fabrikam.test and its subdomains would be blocked.\n  this concerns the XMPP partner im.fabrikam.test: nothing passes\n");
+	assert_false(snapshot_blocked(r->snapshot, S("im.fabrikam.test")).p);
 	rig_text(r, "block add fabrikam.test --comment spam", 0,
-		 "fabrikam.test and its subdomains are now blocked.\n  the XMPP partner im.fabrikam.test is blocked by it\n");
+		 "fabrikam.test and its subdomains are now blocked.\n  this concerns the XMPP partner im.fabrikam.test: nothing passes\n");
 	assert_true(snapshot_blocked(r->snapshot, S("im.fabrikam.test")).p);
 	rig_error(r, "block add fabrikam.test", 1, "exists", "fabrikam.test is blocked already");
 	rig_error(r, "block remove im.fabrikam.test", 1, "not-found", "im.fabrikam.test itself is not on the list of blocked domains");
@@ -206,9 +209,10 @@ static void documented(void **state)
 	fields_check(r, "partner xmpp show a.test", 0);
 	fields_check(r, "partner xmpp list", 0);
 	fields_check(r, "partner xmpp remove a.test --what-if", 0);
-	fields_check(r, "block add a.test --comment x", 0);
+	fields_check(r, "block add a.test --comment x --what-if", 0);
+	rig_ok(r, "block add a.test --comment x");
 	fields_check(r, "block list", 0);
-	fields_check(r, "block remove a.test", 0);
+	fields_check(r, "block remove a.test --what-if", 0);
 	fields_check(r, "history", 0);
 }
 
