@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/map.h"
 
 enum { LINE_MAX_LEN = 4096 };
 
@@ -70,7 +72,7 @@ static void put_value(struct buf *b, struct slice v)
 	buf_putc(b, '"');
 }
 
-static void emit(enum log_level level, const char *id, const struct log_kv *kv, size_t n)
+static void emit(enum log_level level, const char *id, const struct log_kv *kv, size_t n, uint64_t hidden)
 {
 	static const char *const name[] = {"error", "warning", "info", "debug"};
 	static const char *const prio[] = {"<3>", "<4>", "<6>", "<7>"};
@@ -92,6 +94,8 @@ static void emit(enum log_level level, const char *id, const struct log_kv *kv, 
 		buf_printf(&b, " %s=", kv[i].key);
 		put_value(&b, slice_first(kv[i].value, 512));
 	}
+	if (hidden)
+		buf_printf(&b, " hidden=%llu", (unsigned long long)hidden);
 	if (!buf_ok(&b)) { /* an absurdly long line is cut, not lost */
 		b.failed = false;
 		buf_truncate(&b, LINE_MAX_LEN - 8);
@@ -109,11 +113,73 @@ static void emit(enum log_level level, const char *id, const struct log_kv *kv, 
 void log_event(enum log_level level, const char *id, const struct log_kv *kv, size_t n)
 {
 	if (log_enabled(level))
-		emit(level, id, kv, n);
+		emit(level, id, kv, n, 0);
 }
 
 void log_trace(const char *id, const struct log_kv *kv, size_t n)
 {
 	if (log_trace_enabled())
-		emit(LOG_INFO, id, kv, n);
+		emit(LOG_INFO, id, kv, n, 0);
+}
+
+/* ---- limited events */
+
+enum { EVENTS = 64, KEYS = 512 };
+
+struct window {
+	uint64_t name; /* hash of what it counts */
+	uint64_t since, count, hidden;
+};
+
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct window events[EVENTS], keys[KEYS]; /* under limit_lock */
+
+/* Its own window, one whose time is over, or, when all is taken, somebody else's: that costs lines, never memory. */
+static struct window *window_of(struct window *w, size_t n, uint64_t name, uint64_t now)
+{
+	enum { PROBES = 4 };
+	struct window *found = NULL;
+	for (size_t i = 0; i < PROBES; i++) {
+		struct window *x = &w[((name >> 1) + i) % n];
+		bool over = !x->name || now - x->since >= LOG_WINDOW_MS;
+		if (x->name == name) {
+			if (over) {
+				x->since = now;
+				x->count = 0;
+			}
+			return x;
+		}
+		if (over && !found)
+			found = x;
+	}
+	if (!found)
+		return &w[(name >> 1) % n];
+	*found = (struct window){.name = name, .since = now};
+	return found;
+}
+
+bool log_admit(const char *id, struct slice key, uint64_t now, uint64_t *ret_hidden)
+{
+	uint64_t event = hash_slice(slice_str(id)) | 1;
+	uint64_t name = (hash_slice(key) ^ event * 3) | 1;
+	pthread_mutex_lock(&limit_lock);
+	struct window *e = window_of(events, EVENTS, event, now), *k = window_of(keys, KEYS, name, now);
+	bool admit = e->count < LOG_PER_EVENT && k->count < LOG_PER_KEY;
+	if (admit) {
+		e->count++;
+		k->count++;
+		*ret_hidden = e->hidden;
+		e->hidden = 0;
+	} else {
+		e->hidden++;
+	}
+	pthread_mutex_unlock(&limit_lock);
+	return admit;
+}
+
+void log_limited(enum log_level level, const char *id, struct slice key, const struct log_kv *kv, size_t n)
+{
+	uint64_t hidden;
+	if (log_enabled(level) && log_admit(id, key, clock_ms(), &hidden))
+		emit(level, id, kv, n, hidden);
 }
