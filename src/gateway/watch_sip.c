@@ -94,16 +94,17 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 	} else {
 		struct slice show = presence_show_text(it->show);
 		bool here = it->show != PRESENCE_OFFLINE;
-		if (it->lang.len && it->note.len)
-			put_attr(b, "xml:lang", it->lang);
 		buf_putc(b, '>');
 		if (here && show.len) {
 			buf_printf(b, "<show>%.*s</show>", SFMT(show));
 			snprintf(detail, sizeof detail, "show=%.*s", SFMT(show));
 		}
-		if (it->note.len) {
-			buf_puts(b, "<status>");
-			xml_escape(b, it->note);
+		for (size_t i = 0; i < it->n_notes; i++) {
+			buf_puts(b, "<status");
+			if (it->notes[i].lang.len)
+				put_attr(b, "xml:lang", it->notes[i].lang);
+			buf_putc(b, '>');
+			xml_escape(b, it->notes[i].text);
 			buf_puts(b, "</status>");
 		}
 		if (here && it->priority != PRESENCE_NO_PRIORITY)
@@ -133,8 +134,22 @@ static void op_authorise(void *arg, bool authorised)
 	       {"presentity", w->pair.local});
 }
 
+static void op_refresh(void *arg)
+{
+	struct watch *w = arg;
+	if (w->sub)
+		sip_subscriber_refresh(w->sub);
+}
+
+static void op_ignored(void *arg, const char *why)
+{
+	struct watch *w = arg;
+	log_ev(LOG_WARNING, "presence/document-ignored", {"watcher", w->pair.remote}, {"presentity", w->pair.local}, {"text", slice_str(why)});
+}
+
 static const struct xmpp_watcher_ops machine_ops = {
-	.subscribe = op_subscribe, .unsubscribe = op_unsubscribe, .stanza = op_stanza, .authorise = op_authorise,
+	.subscribe = op_subscribe, .unsubscribe = op_unsubscribe, .stanza = op_stanza, .authorise = op_authorise, .refresh = op_refresh,
+	.ignored = op_ignored,
 };
 
 /* ---- the subscription's events */
@@ -165,7 +180,7 @@ static int sub_notify(void *arg, const struct sip_notification *n)
 	struct slice l = lang ? lang->value : SLICE_NONE;
 	metric_add(METRIC_SIP_REQUESTS_IN, 1);
 	return xmpp_watcher_notify(w->machine, state[n->state], n->reason, n->retry_after > 0 ? (uint32_t)n->retry_after : 0,
-				   sip_token(n->content_type, &params), slice_trim(slice_split(&l, ',')), n->body);
+				   sip_token(n->content_type, &params), slice_trim(slice_split(&l, ',')), n->body, clock_unix());
 }
 
 static void sub_ended(void *arg, enum sip_ended why)
@@ -318,13 +333,14 @@ void gateway_each_subscription(struct gateway *g, void (*fn)(void *, const struc
 	MAP_EACH(n, &g->watches, i) {
 		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
 		const struct presence_set *set = xmpp_watcher_presence(w->machine);
+		const struct presence_item *best = presence_set_best(set);
 		struct gateway_subscription_facts f = {
 			.to_sip = true, .watcher = w->pair.remote, .presentity = w->pair.local,
 			.state = xmpp_watcher_state_name(xmpp_watcher_state(w->machine)), .dialogs = w->sub && sip_subscriber_running(w->sub),
 			.resources = (unsigned)set->count,
 		};
-		if (set->count)
-			f.show = set->items[0].show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(set->items[0].show);
+		if (best)
+			f.show = best->show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(best->show);
 		fn(arg, &f);
 	}
 	outs_each(g, fn, arg);

@@ -163,7 +163,8 @@ static void collect(struct out_pair *p)
 
 static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri)
 {
-	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .link_grace_ms = 60000, .probe_wait_ms = 30000};
+	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000,
+						      .probe_wait_ms = 30000};
 	struct out_pair *p = pair_find(g, local, remote);
 	if (p)
 		return p;
@@ -341,7 +342,7 @@ void out_presence(struct gateway *g, const struct stanza *st, struct arena *a)
 	struct out_pair *p = pair_find(g, st->to.bare, st->from.bare);
 	if (!p)
 		return; /* nobody watches: directed presence of a stranger */
-	sip_watcher_presence_in(p->machine, st->node, st->from.resource, a);
+	sip_watcher_presence_in(p->machine, st->node, st->from.resource, a, clock_unix());
 	collect(p);
 }
 
@@ -357,7 +358,7 @@ void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason rea
 	struct xml_node *error = xml_add(a, e, S("error"), XMPP_NS_SERVER);
 	xml_add(a, error, slice_str(reason_info(reason)->xmpp_condition), XMPP_NS_STANZAS);
 	if (!sip_watcher_active(p->machine)) {
-		sip_watcher_presence_in(p->machine, e, SLICE_NONE, a);
+		sip_watcher_presence_in(p->machine, e, SLICE_NONE, a, clock_unix());
 		collect(p);
 	}
 	arena_release(g->cfg.arenas, a);
@@ -429,12 +430,13 @@ void outs_each(struct gateway *g, void (*fn)(void *, const struct gateway_subscr
 	MAP_EACH(n, &g->outs, i) {
 		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
 		const struct presence_set *set = sip_watcher_presence(p->machine);
+		const struct presence_item *best = presence_set_best(set);
 		struct gateway_subscription_facts f = {
 			.watcher = p->pair.local, .presentity = p->pair.remote, .state = sip_watcher_active(p->machine) ? "active" : "pending",
 			.dialogs = (unsigned)p->n_dialogs, .resources = (unsigned)set->count,
 		};
-		if (set->count)
-			f.show = set->items[0].show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(set->items[0].show);
+		if (best)
+			f.show = best->show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(best->show);
 		fn(arg, &f);
 	}
 }

@@ -3,94 +3,134 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 #include "base/clock.h"
-#include "base/enc.h"
+#include "interwork/text.h"
 #include "sip/uri.h"
 #include "xmpp/jid.h"
-#include "xmpp/xml.h"
+#include "xmpp/stanza.h"
 
-/* Element of this local name in any namespace: peers get the namespaces wrong (interworking spec 3.4, the Asterisk flavour). */
-static struct xml_node *child(const struct xml_node *n, const char *name)
+#define NS_PIDF S("urn:ietf:params:xml:ns:pidf")
+
+/* ---- reading: elements by local name in any namespace where the right one is missing, because peers get the namespaces wrong
+ * (interworking spec 3.4, the Asterisk flavour) */
+
+static const struct xml_node *child(const struct xml_node *n, const char *name)
 {
-	return n ? xml_child(n, slice_str(name), SLICE_NONE) : NULL;
+	const struct xml_node *c = n ? xml_child(n, slice_str(name), NS_PIDF) : NULL;
+	return c || !n ? c : xml_child(n, slice_str(name), SLICE_NONE);
 }
 
-/* RFC 3339 to seconds, 0 when unreadable. */
-static int64_t read_time(struct slice s)
+static bool named(const struct xml_node *n, const char *name)
 {
-	char z[40];
-	struct tm tm = {0};
-	if (!slice_cstr(slice_trim(s), z, sizeof z))
-		return 0;
-	char *end = strptime(z, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (!end)
-		return 0;
-	int64_t t = (int64_t)timegm(&tm);
-	if (*end == '.')
-		do
-			end++;
-		while (*end >= '0' && *end <= '9');
-	if (*end == '+' || *end == '-') {
-		struct slice off = slice_str(end + 1), hh = slice_split(&off, ':');
-		uint64_t h, m;
-		if (!slice_u64(hh, 23, &h) || !slice_u64(off, 59, &m))
-			return 0;
-		int64_t d = (int64_t)(h * 3600 + m * 60);
-		t += *end == '+' ? -d : d;
-	}
-	return t;
+	return n->name.p && slice_eq(n->name, slice_str(name));
 }
 
-/* Activities below `n`: RFC 4480 element names, the draft's <activity>text</activity>, and Asterisk's. */
-static bool read_activities(const struct xml_node *n, struct arena *a, enum presence_show *ret)
+/* What an element says beyond open and closed. */
+struct said {
+	bool show;     /* .value holds */
+	bool anything; /* even if it was "nothing in particular" */
+	bool unsure;   /* Lync's 0 */
+	enum presence_show value;
+};
+
+/* Of several activities the one that says most: dnd before xa before away before nothing. */
+static int weight(enum presence_show s)
 {
-	const struct xml_node *acts = child(n, "activities");
-	bool found = false;
-	for (const struct xml_node *c = acts ? acts->first : NULL; c; c = c->next) {
-		enum presence_show s;
-		if (!c->name.p)
+	return s == PRESENCE_DND ? 3 : s == PRESENCE_XA ? 2 : s == PRESENCE_AWAY ? 1 : 0;
+}
+
+/* All <activities> directly below `n`: RFC 4480 element names, the draft's <activity>text</activity>, and Asterisk's. */
+static void read_activities(struct said *ret, const struct xml_node *n, struct arena *a)
+{
+	for (const struct xml_node *acts = n ? n->first : NULL; acts; acts = acts->next) {
+		if (!named(acts, "activities"))
 			continue;
-		struct slice token = slice_eq(c->name, S("activity")) ? slice_trim(xml_text(c, a)) : c->name;
-		/* several activities: the one that says most wins, dnd before away before nothing */
-		if (presence_show_of_activity(token, &s) && (!found || (s != PRESENCE_AVAILABLE && *ret != PRESENCE_DND))) {
-			*ret = s;
-			found = true;
+		ret->anything = true;
+		for (const struct xml_node *c = acts->first; c; c = c->next) {
+			enum presence_show s;
+			if (!c->name.p)
+				continue;
+			struct slice token = named(c, "activity") ? slice_trim(xml_text(c, a)) : c->name;
+			if (presence_show_of_activity(token, &s) && (!ret->show || weight(s) > weight(ret->value))) {
+				ret->value = s;
+				ret->show = true;
+			}
 		}
 	}
-	return found;
 }
 
-/* <state ...><availability>N</availability></state> of Lync's documents, anywhere below n. */
-static bool read_lync(const struct xml_node *n, struct arena *a, enum presence_show *ret)
+/* Lync: <state><availability>N</availability><activity token="..."/></state>, or the availability (with its text or an attribute)
+ * alone. Away is extended away when the token says that the user is out of office. */
+static void read_lync(struct said *ret, const struct xml_node *n, struct arena *a)
 {
-	const struct xml_node *st = child(n, "state"), *av = child(st ? st : n, "availability");
+	const struct xml_node *st = child(n, "state"), *av = child(st ? st : n, "availability"), *act = child(st, "activity");
+	enum presence_show s;
 	uint64_t v;
 	if (!av)
-		return false;
+		return;
 	struct slice agg = xml_attr(av, S("aggregate"));
-	return slice_u64(slice_trim(agg.p ? agg : xml_text(av, a)), 100000, &v) && presence_show_of_lync((unsigned)v, ret);
+	if (!slice_u64(slice_trim(agg.p ? agg : xml_text(av, a)), 100000, &v))
+		return;
+	ret->anything = true;
+	if (!presence_show_of_lync((unsigned)v, &ret->value)) {
+		ret->unsure = true;
+		return;
+	}
+	ret->show = true;
+	if (ret->value == PRESENCE_AWAY && v >= 15000 && act && presence_show_of_activity(slice_trim(xml_attr(act, S("token"))), &s) &&
+	    s == PRESENCE_XA)
+		ret->value = PRESENCE_XA;
 }
 
-static struct slice read_note(const struct xml_node *n, struct arena *a, struct slice *lang)
+/* Precedence when sources disagree: jabber:client show, Lync state, RPID (interworking spec 3.5). `status` may be NULL. */
+static struct said read_said(const struct xml_node *n, const struct xml_node *status, struct arena *a)
 {
-	const struct xml_node *note = child(n, "note");
-	if (!note)
-		return SLICE_NONE;
-	struct slice l = xml_lang(note);
-	if (l.p)
-		*lang = l;
-	return slice_trim(xml_text(note, a));
+	struct said s = {0};
+	const struct xml_node *show = status ? xml_child(status, S("show"), S("jabber:client")) : NULL;
+	if (show && presence_show_of(slice_trim(xml_text(show, a)), &s.value)) {
+		s.show = s.anything = true;
+		return s;
+	}
+	read_lync(&s, status, a);
+	if (!s.show)
+		read_lync(&s, n, a);
+	if (!s.show)
+		read_activities(&s, status, a);
+	if (!s.show)
+		read_activities(&s, n, a);
+	return s;
 }
 
+static void read_notes(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, const struct xml_node *parent, struct slice lang,
+		       struct arena *a)
+{
+	for (const struct xml_node *c = parent->first; c; c = c->next)
+		if (named(c, "note")) {
+			struct slice own = xml_lang(c);
+			presence_note_add(notes, n, xml_text(c, a), interwork_lang(own.p ? own : lang));
+		}
+}
+
+static void set_notes(struct presence_item *it, const struct presence_note *notes, size_t n, struct arena *a)
+{
+	struct presence_note *copy = n ? arena_alloc(a, n * sizeof *copy) : NULL;
+	if (!copy)
+		return;
+	memcpy(copy, notes, n * sizeof *copy);
+	it->notes = copy;
+	it->n_notes = n;
+}
+
+/* 0..1 as 0..127; what is no plain number in that range says nothing. */
 static int read_priority(const struct xml_node *contact)
 {
-	char z[16], *end;
+	char z[32];
 	struct slice p = contact ? slice_trim(xml_attr(contact, S("priority"))) : SLICE_NONE;
-	if (!p.len || !slice_cstr(p, z, sizeof z))
+	if (!p.len || !slice_cstr(p, z, sizeof z) || strspn(z, "0123456789.") != p.len)
 		return PRESENCE_NO_PRIORITY;
+	char *end;
 	double v = strtod(z, &end);
-	if (*end || !(v >= 0.0 && v <= 1.0))
+	if (*end || v > 1.0)
 		return PRESENCE_NO_PRIORITY;
 	return (int)lround(v * 127.0);
 }
@@ -102,12 +142,12 @@ static struct slice read_resource(const struct xml_node *tuple, const struct xml
 	if (contact && !sip_uri_parse(slice_trim(xml_text(contact, a)), &u) && sip_uri_param(&u, S("gr"), &gr) && gr.len) {
 		struct buf b;
 		buf_init(&b, 1023);
-		if (!sip_unescape(gr, &b) && !xmpp_prep_resource(a, buf_slice(&b), &out)) {
+		bool ok = !sip_unescape(gr, &b) && buf_ok(&b) && !xmpp_prep_resource(a, buf_slice(&b), &out);
+		if (ok)
 			out = arena_dup(a, out);
-			buf_free(&b);
-			return out;
-		}
 		buf_free(&b);
+		if (ok)
+			return out;
 	}
 	if (slice_eq(id, S("ID-bare")))
 		return SLICE_NONE;
@@ -116,24 +156,51 @@ static struct slice read_resource(const struct xml_node *tuple, const struct xml
 	return id.len && !xmpp_prep_resource(a, id, &out) ? out : SLICE_NONE;
 }
 
-/* One tuple; false when it says neither open nor closed. */
-static bool read_tuple(struct presence_item *ret, const struct xml_node *tuple, struct arena *a)
+struct tuple {
+	struct said said;
+	bool open, closed; /* <basic> */
+	struct presence_item item;
+};
+
+static void read_tuple(struct tuple *ret, const struct xml_node *n, struct slice lang, struct arena *a)
 {
-	const struct xml_node *status = child(tuple, "status"), *basic = child(status, "basic"), *contact = child(tuple, "contact");
-	const struct xml_node *jshow = status ? xml_child(status, S("show"), S("jabber:client")) : NULL;
+	const struct xml_node *status = child(n, "status"), *basic = child(status, "basic"), *contact = child(n, "contact"),
+			      *ts = child(n, "timestamp");
 	struct slice b = basic ? slice_trim(xml_text(basic, a)) : SLICE_NONE;
-	enum presence_show show = PRESENCE_AVAILABLE;
-	bool said = (jshow && presence_show_of(slice_trim(xml_text(jshow, a)), &show)) || read_lync(status, a, &show) ||
-		    read_lync(tuple, a, &show) || read_activities(status, a, &show) || read_activities(tuple, a, &show);
-	if (slice_ieq(b, S("closed")))
-		show = PRESENCE_OFFLINE;
-	else if (!slice_ieq(b, S("open")) && !said)
+	struct presence_note notes[PRESENCE_MAX_NOTES];
+	size_t n_notes = 0;
+	int64_t ms;
+	*ret = (struct tuple){
+		.said = read_said(n, status, a), .open = slice_ieq(b, S("open")), .closed = slice_ieq(b, S("closed")),
+		.item = {.priority = read_priority(contact), .resource = read_resource(n, contact, a)},
+	};
+	if (ts && stanza_time_parse(slice_trim(xml_text(ts, a)), &ms))
+		ret->item.stamp = ms / 1000;
+	read_notes(notes, &n_notes, n, lang, a);
+	set_notes(&ret->item, notes, n_notes, a);
+}
+
+/* False when neither the tuple nor the person says whether the user is there. */
+static bool settle(struct tuple *t, const struct said *person)
+{
+	bool basic = t->open || t->closed, own = t->said.show || (basic && t->said.anything && !t->said.unsure) || !person->show;
+	const struct said *s = own ? &t->said : person;
+	if (!basic && !s->show)
 		return false;
-	*ret = (struct presence_item){.show = show, .priority = read_priority(contact), .resource = read_resource(tuple, contact, a)};
-	ret->note = read_note(tuple, a, &ret->lang);
-	const struct xml_node *ts = child(tuple, "timestamp");
-	ret->stamp = ts ? read_time(xml_text(ts, a)) : 0;
+	t->item.show = t->closed ? PRESENCE_OFFLINE : s->show ? s->value : PRESENCE_AVAILABLE;
+	t->item.unsure = !t->closed && !s->show && s->unsure;
 	return true;
+}
+
+static void add_item(struct pidf *p, const struct presence_item *it)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (slice_eq(p->items[i].resource, it->resource)) {
+			if (presence_rank(it, &p->items[i]) < 0)
+				p->items[i] = *it;
+			return;
+		}
+	p->items[p->count++] = *it;
 }
 
 int pidf_read(struct pidf *ret, struct arena *a, struct slice doc, struct slice lang, struct entente_err *err)
@@ -142,41 +209,53 @@ int pidf_read(struct pidf *ret, struct arena *a, struct slice doc, struct slice 
 	int rc = xml_parse(&root, a, doc, &xml_limits_default, err);
 	if (rc)
 		return rc;
-	if (!slice_eq(root->name, S("presence")))
+	if (!named(root, "presence"))
 		return err_set(err, ENTENTE_ESYNTAX, REASON_CONTENT_MALFORMED, "the presence document's root is <%.*s>, not <presence>",
 			       SFMT(slice_first(root->name, 40)));
-	struct presence_item *items = arena_alloc(a, PRESENCE_MAX_ITEMS * sizeof *items);
-	if (!items)
+	struct pidf p = {.entity = slice_trim(xml_attr(root, S("entity"))),
+			 .items = arena_alloc(a, PRESENCE_MAX_ITEMS * sizeof *p.items)};
+	if (!p.items)
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the presence document is too large");
-	size_t n = 0;
-	for (const struct xml_node *t = child(root, "tuple"); t && n < PRESENCE_MAX_ITEMS; t = xml_next_same(t))
-		if (read_tuple(&items[n], t, a))
-			n++;
 
-	/* What is said of the person, or of the whole document, holds for every open tuple that does not say its own. */
-	const struct xml_node *person = child(root, "person");
-	enum presence_show pshow = PRESENCE_AVAILABLE;
-	bool pact = read_activities(person, a, &pshow) || read_lync(person, a, &pshow);
-	struct slice plang = lang, pnote = read_note(person, a, &plang);
-	if (!pnote.len)
-		pnote = read_note(root, a, &plang);
-	for (size_t i = 0; i < n; i++) {
-		if (pact && items[i].show == PRESENCE_AVAILABLE)
-			items[i].show = pshow;
-		if (!items[i].note.len && pnote.len) {
-			items[i].note = pnote;
-			items[i].lang = plang;
+	/* What is said of the person holds for every open tuple that says nothing of its own. */
+	struct said person = {0};
+	struct presence_note notes[PRESENCE_MAX_NOTES];
+	size_t n_notes = 0;
+	for (const struct xml_node *c = root->first; c; c = c->next)
+		if (named(c, "person")) {
+			struct said s = read_said(c, child(c, "status"), a);
+			if (s.anything && (!person.show || (s.show && weight(s.value) > weight(person.value))))
+				person = s;
+			read_notes(notes, &n_notes, c, lang, a);
 		}
-		if (!items[i].lang.p)
-			items[i].lang = lang;
+	if (!n_notes)
+		read_notes(notes, &n_notes, root, lang, a);
+
+	for (const struct xml_node *c = root->first; c && p.count < PRESENCE_MAX_ITEMS; c = c->next) {
+		struct tuple t;
+		if (!named(c, "tuple"))
+			continue;
+		read_tuple(&t, c, lang, a);
+		if (settle(&t, &person))
+			add_item(&p, &t.item);
 	}
-	*ret = (struct pidf){.entity = slice_trim(xml_attr(root, S("entity"))), .items = items, .count = n};
+
+	/* Likewise the notes of the person or of the document; those of somebody who is nowhere open belong to the closed tuples. */
+	bool any_open = false;
+	for (size_t i = 0; i < p.count; i++)
+		any_open = any_open || p.items[i].show != PRESENCE_OFFLINE;
+	for (size_t i = 0; i < p.count; i++)
+		if (!p.items[i].n_notes && (p.items[i].show != PRESENCE_OFFLINE) == any_open)
+			set_notes(&p.items[i], notes, n_notes, a);
+	*ret = p;
 	return ENTENTE_OK;
 }
 
-static bool name_start(char c)
+/* ---- writing */
+
+static bool id_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
 }
 
 void pidf_tuple_id(struct buf *b, struct slice resource)
@@ -186,10 +265,8 @@ void pidf_tuple_id(struct buf *b, struct slice resource)
 		return;
 	}
 	bool ok = resource.len <= 128 && !slice_eq(resource, S("bare"));
-	for (size_t i = 0; ok && i < resource.len; i++) {
-		char c = resource.p[i];
-		ok = name_start(c) || (c >= '0' && c <= '9') || c == '-' || c == '.';
-	}
+	for (size_t i = 0; ok && i < resource.len; i++)
+		ok = id_char(resource.p[i]);
 	buf_puts(b, "ID-");
 	if (ok) {
 		buf_put(b, resource);
@@ -201,20 +278,23 @@ void pidf_tuple_id(struct buf *b, struct slice resource)
 	buf_printf(b, "%016llx", (unsigned long long)h);
 }
 
-static void write_note(struct buf *b, const char *element, const struct presence_item *it)
+static void write_notes(struct buf *b, const char *element, const struct presence_item *it)
 {
-	buf_printf(b, "<%s", element);
-	if (it->lang.len) {
-		buf_puts(b, " xml:lang='");
-		xml_escape(b, it->lang);
-		buf_putc(b, '\'');
+	for (size_t i = 0; i < it->n_notes; i++) {
+		buf_printf(b, "<%s", element);
+		if (it->notes[i].lang.len) {
+			buf_puts(b, " xml:lang='");
+			xml_escape(b, it->notes[i].lang);
+			buf_putc(b, '\'');
+		}
+		buf_putc(b, '>');
+		xml_escape(b, it->notes[i].text);
+		buf_printf(b, "</%s>", element);
 	}
-	buf_putc(b, '>');
-	xml_escape(b, it->note);
-	buf_printf(b, "</%s>", element);
 }
 
-static void write_tuple(struct buf *b, struct slice uri, const struct presence_item *it, bool hide_notes)
+/* `person_busy`: the document will say something of the person that is not true of this tuple unless it says its own. */
+static void write_tuple(struct buf *b, struct slice uri, const struct presence_item *it, bool hide_notes, bool person_busy)
 {
 	struct slice act = presence_activity(it->show), show = presence_show_text(it->show);
 	bool open = it->show != PRESENCE_OFFLINE;
@@ -223,11 +303,15 @@ static void write_tuple(struct buf *b, struct slice uri, const struct presence_i
 	buf_printf(b, "'><status><basic>%s</basic>", open ? "open" : "closed");
 	if (act.len)
 		buf_printf(b, "<ep:activities><ep:activity>%.*s</ep:activity></ep:activities>", SFMT(act));
+	else if (open && person_busy && !show.len)
+		buf_puts(b, "<ep:activities/>");
 	if (open && show.len)
 		buf_printf(b, "<show xmlns='jabber:client'>%.*s</show>", SFMT(show));
 	buf_puts(b, "</status><contact");
-	if (it->priority >= 0)
-		buf_printf(b, " priority='%.3f'", it->priority / 127.0);
+	if (it->priority >= 0) {
+		int thousandths = (it->priority * 2000 + 127) / 254; /* not by printf: that writes what the locale likes */
+		buf_printf(b, " priority='%d.%03d'", thousandths / 1000, thousandths % 1000);
+	}
 	buf_putc(b, '>');
 	xml_escape(b, uri);
 	if (it->resource.len) {
@@ -239,8 +323,8 @@ static void write_tuple(struct buf *b, struct slice uri, const struct presence_i
 		buf_free(&gr);
 	}
 	buf_puts(b, "</contact>");
-	if (it->note.len && !hide_notes)
-		write_note(b, "note", it);
+	if (!hide_notes)
+		write_notes(b, "note", it);
 	if (it->stamp) {
 		char t[CLOCK_TEXT];
 		clock_text_at(it->stamp, t);
@@ -251,26 +335,30 @@ static void write_tuple(struct buf *b, struct slice uri, const struct presence_i
 
 void pidf_write(struct buf *b, struct slice entity_uri, struct presence_set *set, bool hide_notes)
 {
-	static const struct presence_item offline = {.show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
+	static struct presence_item offline = {.show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
+	struct presence_set nobody = {.items = &offline, .count = 1};
+	const struct presence_set *s = set->count ? set : &nobody;
 	presence_set_sort(set);
-	const struct presence_item *best = set->count ? &set->items[0] : &offline;
+	const struct presence_item *best = &s->items[0];
+	struct slice act = presence_activity(best->show);
+	/* A reader gives the person's note to all tuples that have none: only where none is open or closed like the best and silent. */
+	bool note = best->n_notes && !hide_notes;
+	for (size_t i = 1; note && i < s->count; i++)
+		note = s->items[i].n_notes || (s->items[i].show == PRESENCE_OFFLINE) != (best->show == PRESENCE_OFFLINE);
+
 	buf_puts(b, "<?xml version='1.0' encoding='UTF-8'?>\r\n<presence xmlns='urn:ietf:params:xml:ns:pidf'"
 		    " xmlns:dm='urn:ietf:params:xml:ns:pidf:data-model' xmlns:rpid='urn:ietf:params:xml:ns:pidf:rpid'"
 		    " xmlns:ep='urn:ietf:params:xml:ns:pidf:status:rpid-status' entity='");
 	xml_escape(b, entity_uri);
 	buf_puts(b, "'>");
-	for (size_t i = 0; i < set->count; i++)
-		write_tuple(b, entity_uri, &set->items[i], hide_notes);
-	if (!set->count)
-		write_tuple(b, entity_uri, &offline, true);
-	struct slice act = presence_activity(best->show);
-	bool note = best->note.len && !hide_notes;
+	for (size_t i = 0; i < s->count; i++)
+		write_tuple(b, entity_uri, &s->items[i], hide_notes, act.len > 0);
 	if (act.len || note) {
 		buf_puts(b, "<dm:person id='person'>");
 		if (act.len)
 			buf_printf(b, "<rpid:activities><rpid:%.*s/></rpid:activities>", SFMT(act));
 		if (note)
-			write_note(b, "dm:note", best);
+			write_notes(b, "dm:note", best);
 		buf_puts(b, "</dm:person>");
 	}
 	buf_puts(b, "</presence>\r\n");

@@ -102,29 +102,59 @@ bool presence_show_of_lync(unsigned availability, enum presence_show *ret)
 	return found;
 }
 
+/* ---- notes */
+
+void presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct slice text, struct slice lang)
+{
+	text = slice_trim(utf8_first(slice_trim(text), PRESENCE_MAX_NOTE));
+	if (!text.len || *n >= PRESENCE_MAX_NOTES)
+		return;
+	for (size_t i = 0; i < *n; i++)
+		if (slice_ieq(notes[i].lang, lang))
+			return;
+	notes[(*n)++] = (struct presence_note){text, lang};
+}
+
+bool presence_notes_equal(const struct presence_item *a, const struct presence_item *b)
+{
+	if (a->n_notes != b->n_notes)
+		return false;
+	for (size_t i = 0; i < a->n_notes; i++)
+		if (!slice_eq(a->notes[i].text, b->notes[i].text) || !slice_eq(a->notes[i].lang, b->notes[i].lang))
+			return false;
+	return true;
+}
+
+/* ---- sets */
+
 static struct slice own(struct slice s)
 {
 	return s.len ? slice_of(mem_strndup(s.p, s.len), s.len) : SLICE_NONE;
 }
 
-static void drop(struct slice s)
+static void drop(const void *p)
 {
-	mem_free((void *)(uintptr_t)s.p);
+	mem_free((void *)(uintptr_t)p);
 }
 
 static void item_free(struct presence_item *it)
 {
-	drop(it->resource);
-	drop(it->note);
-	drop(it->lang);
+	drop(it->resource.p);
+	for (size_t i = 0; i < it->n_notes; i++) {
+		drop(it->notes[i].text.p);
+		drop(it->notes[i].lang.p);
+	}
+	drop(it->notes);
 }
 
 static struct presence_item item_copy(const struct presence_item *it)
 {
 	struct presence_item c = *it;
+	struct presence_note *notes = it->n_notes ? mem_calloc(it->n_notes, sizeof *notes) : NULL;
 	c.resource = own(it->resource);
-	c.note = own(utf8_first(it->note, PRESENCE_MAX_NOTE));
-	c.lang = own(it->lang);
+	for (size_t i = 0; i < it->n_notes; i++)
+		notes[i] = (struct presence_note){own(it->notes[i].text), own(it->notes[i].lang)};
+	c.notes = notes;
 	return c;
 }
 
@@ -150,37 +180,50 @@ const struct presence_item *presence_set_find(const struct presence_set *s, stru
 	return i < s->count ? &s->items[i] : NULL;
 }
 
-static int rank(const void *a, const void *b)
+int presence_rank(const struct presence_item *a, const struct presence_item *b)
 {
-	const struct presence_item *x = a, *y = b;
-	bool xo = x->show == PRESENCE_OFFLINE, yo = y->show == PRESENCE_OFFLINE;
-	if (xo != yo)
-		return xo - yo;
-	int px = x->priority == PRESENCE_NO_PRIORITY ? 0 : x->priority;
-	int py = y->priority == PRESENCE_NO_PRIORITY ? 0 : y->priority;
-	if (px != py)
-		return px > py ? -1 : 1;
-	if (x->show != y->show)
-		return x->show > y->show ? -1 : 1;
-	return slice_cmp(x->resource, y->resource);
+	bool ao = a->show == PRESENCE_OFFLINE, bo = b->show == PRESENCE_OFFLINE;
+	if (ao != bo)
+		return ao - bo;
+	int pa = a->priority == PRESENCE_NO_PRIORITY ? 0 : a->priority;
+	int pb = b->priority == PRESENCE_NO_PRIORITY ? 0 : b->priority;
+	if (pa != pb)
+		return pa > pb ? -1 : 1;
+	if (a->show != b->show)
+		return a->show > b->show ? -1 : 1;
+	return slice_cmp(a->resource, b->resource);
+}
+
+const struct presence_item *presence_set_best(const struct presence_set *s)
+{
+	const struct presence_item *best = NULL;
+	for (size_t i = 0; i < s->count; i++)
+		if (!best || presence_rank(&s->items[i], best) < 0)
+			best = &s->items[i];
+	return best;
+}
+
+static size_t worst(const struct presence_set *s)
+{
+	size_t w = 0;
+	for (size_t i = 1; i < s->count; i++)
+		if (presence_rank(&s->items[i], &s->items[w]) > 0)
+			w = i;
+	return w;
 }
 
 bool presence_set_put(struct presence_set *s, const struct presence_item *item)
 {
 	size_t i = find(s, item->resource);
-	if (i == s->count && s->count == PRESENCE_MAX_ITEMS) {
-		presence_set_sort(s);
-		i = s->count - 1;
-	}
-	if (i == s->count) {
+	struct presence_item c = item_copy(item);
+	if (i == s->count && s->count < PRESENCE_MAX_ITEMS) {
 		s->items = mem_realloc(s->items, (s->count + 1) * sizeof *s->items);
-		s->items[s->count++] = item_copy(item);
+		s->items[s->count++] = c;
 		return true;
 	}
-	struct presence_item *old = &s->items[i];
-	bool same = slice_eq(old->resource, item->resource) && old->show == item->show && old->priority == item->priority &&
-		    slice_eq(old->note, utf8_first(item->note, PRESENCE_MAX_NOTE)) && slice_eq(old->lang, item->lang);
-	struct presence_item c = item_copy(item);
+	struct presence_item *old = &s->items[i < s->count ? i : worst(s)];
+	bool same = slice_eq(old->resource, c.resource) && old->show == c.show && old->unsure == c.unsure && old->priority == c.priority &&
+		    presence_notes_equal(old, &c);
 	item_free(old);
 	*old = c;
 	return !same;
@@ -192,14 +235,19 @@ bool presence_set_remove(struct presence_set *s, struct slice resource)
 	if (i == s->count)
 		return false;
 	item_free(&s->items[i]);
-	s->items[i] = s->items[--s->count];
+	memmove(&s->items[i], &s->items[i + 1], (--s->count - i) * sizeof *s->items);
 	if (!s->count)
 		s->items = mem_free(s->items);
 	return true;
 }
 
+static int compare(const void *a, const void *b)
+{
+	return presence_rank(a, b);
+}
+
 void presence_set_sort(struct presence_set *s)
 {
 	if (s->count > 1)
-		qsort(s->items, s->count, sizeof *s->items, rank);
+		qsort(s->items, s->count, sizeof *s->items, compare);
 }

@@ -10,15 +10,24 @@ enum presence_show { /* in the order in which they win when one line must speak 
 
 enum { PRESENCE_NO_PRIORITY = -1000 };
 
+struct presence_note {
+	struct slice text, lang; /* lang may be empty */
+};
+
+/* PRESENCE_MAX_NOTE: octets of one note; NOTES: languages of one item; ITEMS: resources of one set. */
+enum { PRESENCE_MAX_ITEMS = 32, PRESENCE_MAX_NOTE = 1023, PRESENCE_MAX_NOTES = 8 };
+
 struct presence_item {
 	struct slice resource; /* prepared; empty for the bare address */
 	enum presence_show show;
-	struct slice note, lang;
+	bool unsure;   /* open, but how available was not said (Lync's 0): whoever knows an earlier show keeps it */
+	const struct presence_note *notes; /* one per language */
+	size_t n_notes;
 	int priority;  /* -128..127 or PRESENCE_NO_PRIORITY */
 	int64_t stamp; /* seconds since 1970 when the state was set, 0 unknown */
 };
 
-/* jabber:client <show/> text; "" for available and chat-less states; "unavailable" for offline (a type, not a show). */
+/* jabber:client <show/> text; "" for available; "unavailable" for offline (a type, not a show). */
 struct slice presence_show_text(enum presence_show s);
 /* <show/> text -> show; false for anything but away chat dnd xa. */
 bool presence_show_of(struct slice text, enum presence_show *ret);
@@ -26,14 +35,19 @@ bool presence_show_of(struct slice text, enum presence_show *ret);
 struct slice presence_activity(enum presence_show s);
 /* An RPID or Lync activity token, without case; false when unknown. */
 bool presence_show_of_activity(struct slice token, enum presence_show *ret);
-/* The Lync aggregate availability that we write. */
+/* The Lync aggregate availability that stands for it. */
 unsigned presence_lync(enum presence_show s);
 /* Lync availability number -> show; false for 0 (unknown: keep the last). */
 bool presence_show_of_lync(unsigned availability, enum presence_show *ret);
 
-/* An owned collection of items, one per resource. */
-enum { PRESENCE_MAX_ITEMS = 32, PRESENCE_MAX_NOTE = 1023 };
+/* Adds a note: trimmed, cut to PRESENCE_MAX_NOTE octets without cutting a character. Ignored when empty, when there is one in that
+ * language (without case) already, and from PRESENCE_MAX_NOTES on. The texts stay the caller's. */
+void presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct slice text, struct slice lang);
+bool presence_notes_equal(const struct presence_item *a, const struct presence_item *b);
+/* <0 when a speaks for the user before b: open before closed, then priority (none counts as 0), then show, then the resource's octets. */
+int presence_rank(const struct presence_item *a, const struct presence_item *b);
 
+/* An owned collection of items, one per resource, in the order in which they came. */
 struct presence_set {
 	struct presence_item *items; /* owned, text included */
 	size_t count;
@@ -41,10 +55,12 @@ struct presence_set {
 
 void presence_set_free(struct presence_set *s);
 /* Puts a copy in place of the item with the same resource. True when anything but the stamp differs from before. At PRESENCE_MAX_ITEMS a
- * new resource replaces the item with the lowest rank. Notes are cut to PRESENCE_MAX_NOTE octets. */
+ * new resource replaces the item with the lowest rank. */
 bool presence_set_put(struct presence_set *s, const struct presence_item *item);
 /* True when it was there. */
 bool presence_set_remove(struct presence_set *s, struct slice resource);
 const struct presence_item *presence_set_find(const struct presence_set *s, struct slice resource);
-/* Best first: priority, then show. Reorders in place. */
+/* The one of the best rank; NULL when empty. */
+const struct presence_item *presence_set_best(const struct presence_set *s);
+/* Best rank first. Reorders in place. */
 void presence_set_sort(struct presence_set *s);

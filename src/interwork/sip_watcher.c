@@ -2,47 +2,104 @@
 #include "interwork/sip_watcher.h"
 
 #include <stdlib.h>
-#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "interwork/text.h"
 #include "xmpp/error.h"
+#include "xmpp/stanza.h"
+
+/* Why the wait timer runs. */
+enum doubt {
+	SURE,
+	LOST,  /* the stream is gone: the state is believed for a while */
+	ASKED, /* a probe is out: what it does not confirm is gone */
+};
 
 struct sip_watcher {
 	const struct sip_watcher_ops *ops;
 	void *arg;
 	struct timers *timers;
-	struct timer wait, poll; /* wait: the link's grace, or an unanswered probe after a restart */
+	struct timer wait, poll;
 	struct sip_watcher_config cfg;
+	enum doubt doubt;
 	size_t dialogs;
 	bool active, known; /* authorised; some presence was received */
-	bool stale;         /* the link is lost for longer than the grace: shown closed */
-	bool polling;
+	bool stale;         /* nothing is believed any more: shown closed */
+	bool answered;      /* the probe of ASKED was, by the resources in `fresh` */
+	bool polling, poll_heard;
 	char *uri; /* owned */
-	struct presence_set set;
+	struct presence_set set, fresh;
 };
+
+static void calm(struct sip_watcher *w)
+{
+	timer_cancel(w->timers, &w->wait);
+	presence_set_free(&w->fresh);
+	w->doubt = SURE;
+	w->answered = false;
+}
+
+static void ask(struct sip_watcher *w)
+{
+	calm(w);
+	w->doubt = ASKED;
+	timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms); /* an offline contact's server may never answer */
+	w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
+}
 
 static void wait_fired(struct timer *t, uint64_t now)
 {
 	struct sip_watcher *w = CONTAINER_OF(t, struct sip_watcher, wait);
+	bool change = false;
 	(void)now;
-	w->stale = true;
-	if (w->active)
+	if (w->doubt == ASKED && w->answered) {
+		change = w->set.count != w->fresh.count;
+		presence_set_free(&w->set);
+		w->set = w->fresh;
+		w->fresh = (struct presence_set){0};
+	} else {
+		presence_set_free(&w->set); /* whoever is there will answer the next probe */
+		w->stale = change = true;
+	}
+	calm(w);
+	if (change && w->active)
 		w->ops->notify(w->arg, true);
+}
+
+/* No dialog is left; the authorisation at the contact's side stays. */
+static void forget(struct sip_watcher *w)
+{
+	calm(w);
+	presence_set_free(&w->set);
+	w->active = w->known = w->stale = false;
 }
 
 static void poll_done(struct sip_watcher *w)
 {
 	if (!w->polling)
 		return;
-	w->polling = false;
+	w->polling = w->poll_heard = false;
 	timer_cancel(w->timers, &w->poll);
 	w->ops->polled(w->arg);
+	if (!w->dialogs)
+		forget(w); /* nobody tells us what comes next */
 }
 
 static void poll_fired(struct timer *t, uint64_t now)
 {
 	(void)now;
 	poll_done(CONTAINER_OF(t, struct sip_watcher, poll));
+}
+
+/* A first resource has spoken: the others do in a moment. */
+static void poll_soon(struct sip_watcher *w)
+{
+	uint64_t more = w->timers->now + w->cfg.poll_more_ms;
+	if (!w->polling || w->poll_heard)
+		return;
+	w->poll_heard = true;
+	if (more < w->poll.due)
+		timer_arm(w->timers, &w->poll, w->cfg.poll_more_ms);
 }
 
 struct sip_watcher *sip_watcher_new(const struct sip_watcher_ops *ops, void *arg, struct timers *timers,
@@ -66,6 +123,7 @@ struct sip_watcher *sip_watcher_free(struct sip_watcher *w)
 	timer_cancel(w->timers, &w->wait);
 	timer_cancel(w->timers, &w->poll);
 	presence_set_free(&w->set);
+	presence_set_free(&w->fresh);
 	mem_free(w->uri);
 	return mem_free(w);
 }
@@ -96,28 +154,20 @@ void sip_watcher_opened(struct sip_watcher *w)
 
 void sip_watcher_restored(struct sip_watcher *w, bool was_active)
 {
+	bool first = !w->dialogs++, newly_active = was_active && !w->active;
 	w->active = w->active || was_active;
-	if (w->dialogs++)
-		return;
-	w->ops->stanza(w->arg, was_active ? SIP_WATCHER_PROBE : SIP_WATCHER_SUBSCRIBE);
-	if (was_active)
-		timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms); /* an offline contact's server may never answer a probe */
-}
-
-/* No dialog is left; the authorisation at the contact's side stays. */
-static void forget(struct sip_watcher *w)
-{
-	timer_cancel(w->timers, &w->wait);
-	presence_set_free(&w->set);
-	w->active = w->known = w->stale = false;
+	if (newly_active)
+		ask(w);
+	else if (first)
+		w->ops->stanza(w->arg, SIP_WATCHER_SUBSCRIBE);
 }
 
 void sip_watcher_closed(struct sip_watcher *w)
 {
 	if (!w->dialogs || --w->dialogs)
 		return;
-	w->ops->stanza(w->arg, SIP_WATCHER_UNAVAILABLE);
 	forget(w);
+	w->ops->stanza(w->arg, SIP_WATCHER_UNAVAILABLE);
 }
 
 void sip_watcher_poll(struct sip_watcher *w)
@@ -125,7 +175,8 @@ void sip_watcher_poll(struct sip_watcher *w)
 	if (w->polling)
 		return;
 	w->polling = true;
-	if (w->known && !w->stale) {
+	/* A probe before the approval would end the request, see above. */
+	if ((w->known && !w->stale) || (w->dialogs && !w->active)) {
 		poll_done(w);
 		return;
 	}
@@ -137,50 +188,34 @@ void sip_watcher_link(struct sip_watcher *w, bool up)
 {
 	if (!w->dialogs)
 		return;
-	if (up) {
-		timer_cancel(w->timers, &w->wait);
-		w->ops->stanza(w->arg, w->active ? SIP_WATCHER_PROBE : SIP_WATCHER_SUBSCRIBE);
-		if (w->active)
-			timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms);
-	} else if (!timer_armed(&w->wait) && !w->stale) {
+	if (!up) {
+		if (w->doubt == LOST || w->stale)
+			return;
+		calm(w);
+		w->doubt = LOST;
 		timer_arm(w->timers, &w->wait, w->cfg.link_grace_ms);
+	} else if (w->active) {
+		ask(w);
+	} else {
+		calm(w);
+		w->ops->stanza(w->arg, SIP_WATCHER_SUBSCRIBE);
 	}
 }
 
-/* The stanza's child with the stanza's own language, else without any, else the first (interworking spec 4.1's rule for bodies). */
-static const struct xml_node *pick(const struct xml_node *stanza, struct slice name)
+void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix, struct presence_item *ret)
 {
-	const struct xml_node *first = xml_child(stanza, name, SLICE_NONE), *best = first;
-	for (const struct xml_node *n = first; n; n = xml_next_same(n))
-		if (!xml_attr_ns(n, XML_NS_XML, S("lang")).p)
-			return n;
-	return best;
-}
-
-static int64_t delay_stamp(const struct xml_node *stanza)
-{
-	const struct xml_node *d = xml_child(stanza, S("delay"), S("urn:xmpp:delay"));
-	char z[40];
-	struct tm tm = {0};
-	if (!d || !slice_cstr(xml_attr(d, S("stamp")), z, sizeof z) || !strptime(z, "%Y-%m-%dT%H:%M:%S", &tm))
-		return clock_unix();
-	return (int64_t)timegm(&tm);
-}
-
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, struct presence_item *ret)
-{
-	const struct xml_node *show = xml_child(stanza, S("show"), SLICE_NONE), *status = pick(stanza, S("status")),
-			      *prio = xml_child(stanza, S("priority"), SLICE_NONE);
-	*ret = (struct presence_item){.resource = resource, .show = PRESENCE_AVAILABLE, .priority = 0, .stamp = delay_stamp(stanza)};
+	const struct xml_node *show = xml_child(stanza, S("show"), SLICE_NONE), *prio = xml_child(stanza, S("priority"), SLICE_NONE);
+	struct presence_note *notes = arena_alloc(a, PRESENCE_MAX_NOTES * sizeof *notes);
+	int64_t delayed;
+	*ret = (struct presence_item){.resource = resource, .show = PRESENCE_AVAILABLE, .stamp = now_unix, .notes = notes};
+	if (stanza_delay_read(stanza, &delayed))
+		ret->stamp = delayed / 1000;
 	if (slice_eq(xml_attr(stanza, S("type")), S("unavailable")))
 		ret->show = PRESENCE_OFFLINE;
 	else if (show)
 		presence_show_of(slice_trim(xml_text(show, a)), &ret->show);
-	if (status) {
-		ret->note = slice_trim(xml_text(status, a));
-		struct slice lang = xml_lang(status);
-		ret->lang = lang.p ? lang : SLICE_NONE;
-	}
+	for (const struct xml_node *s = xml_child(stanza, S("status"), SLICE_NONE); s && notes; s = xml_next_same(s))
+		presence_note_add(notes, &ret->n_notes, xml_text(s, a), interwork_lang(xml_lang(s)));
 	if (prio) {
 		char z[8], *end;
 		if (slice_cstr(slice_trim(xml_text(prio, a)), z, sizeof z) && z[0]) {
@@ -191,45 +226,83 @@ void sip_watcher_read(const struct xml_node *stanza, struct slice resource, stru
 	}
 }
 
+static void terminate(struct sip_watcher *w, const char *reason, uint32_t retry_after)
+{
+	if (!w->dialogs)
+		return;
+	w->dialogs = 0;
+	forget(w);
+	w->ops->terminate(w->arg, slice_str(reason), retry_after);
+}
+
 static void on_error(struct sip_watcher *w, const struct xml_node *stanza, struct arena *a)
 {
+	enum { LATER_S = 300 };
 	static const struct {
 		const char *condition, *reason;
-		uint32_t retry_after;
+		bool even_active; /* else the trouble of a moment, that matters only when nothing was established */
 	} map[] = {
-		{"item-not-found", "noresource", 0},
-		{"remote-server-not-found", "noresource", 0},
-		{"gone", "noresource", 0},
-		{"redirect", "noresource", 0},
-		{"forbidden", "rejected", 0},
-		{"not-allowed", "rejected", 0},
-		{"policy-violation", "rejected", 0},
-		{"not-authorized", "rejected", 0},
-		{"service-unavailable", "rejected", 0},
-		{"remote-server-timeout", "probation", 300},
-		{"recipient-unavailable", "probation", 300},
+		{"item-not-found", "noresource", true},
+		{"remote-server-not-found", "noresource", true},
+		{"gone", "noresource", true},
+		{"redirect", "noresource", true},
+		{"forbidden", "rejected", true},
+		{"not-allowed", "rejected", true},
+		{"policy-violation", "rejected", true},
+		{"not-authorized", "rejected", true},
+		{"service-unavailable", "rejected", true},
+		{"remote-server-timeout", "probation", true},
+		{"recipient-unavailable", "probation", true},
+		{"resource-constraint", "probation", false},
+		{"internal-server-error", "probation", false},
 	};
 	struct xmpp_error e;
 	xmpp_error_read(a, stanza, &e);
 	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
-		if (slice_eq(e.condition, slice_str(map[i].condition))) {
-			if (!w->dialogs)
-				break;
-			w->dialogs = 0;
-			forget(w);
-			w->ops->terminate(w->arg, slice_str(map[i].reason), map[i].retry_after);
+		if (slice_eq(e.condition, slice_str(map[i].condition)) && (map[i].even_active || !w->active)) {
+			terminate(w, map[i].reason, map[i].reason[0] == 'p' ? LATER_S : 0);
 			break;
 		}
 	poll_done(w);
 }
 
-static void answered(struct sip_watcher *w)
+static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool gone, struct slice resource, struct arena *a, int64_t now_unix)
 {
-	timer_cancel(w->timers, &w->wait);
+	struct presence_item it;
+	bool was_stale = w->stale, was_active = w->active, was_known = w->known, change;
+	w->known = true;
+	/* Prosody answers a subscribe of ours with "unavailable" from the bare address before anybody approved it: no proof of approval */
+	if (gone && !resource.len && !was_active) {
+		poll_done(w);
+		return;
+	}
 	w->stale = false;
+	w->active = w->active || w->dialogs;
+	if (w->doubt == LOST)
+		calm(w);
+	w->answered = w->doubt == ASKED;
+	if (gone && !resource.len) {
+		change = w->set.count > 0;
+		presence_set_free(&w->set);
+		presence_set_free(&w->fresh);
+	} else if (gone) {
+		change = presence_set_remove(&w->set, resource);
+		presence_set_remove(&w->fresh, resource);
+	} else {
+		sip_watcher_read(stanza, resource, a, now_unix, &it);
+		change = presence_set_put(&w->set, &it);
+		if (w->doubt == ASKED)
+			presence_set_put(&w->fresh, &it);
+	}
+	if (w->dialogs && (change || was_stale || !was_active || !was_known))
+		w->ops->notify(w->arg, true);
+	if (gone)
+		poll_done(w);
+	else
+		poll_soon(w);
 }
 
-void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a)
+void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix)
 {
 	struct slice type = xml_attr(stanza, S("type"));
 	if (slice_eq(type, S("error"))) {
@@ -241,43 +314,27 @@ void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanz
 			w->ops->stanza(w->arg, SIP_WATCHER_PROBE); /* presence comes only on a probe (RFC 6121 4.3) */
 		}
 	} else if (slice_eq(type, S("unsubscribed"))) {
-		if (w->dialogs) {
-			w->dialogs = 0;
-			forget(w);
-			w->ops->terminate(w->arg, S("rejected"), 0);
-		}
+		terminate(w, "rejected", 0);
 		poll_done(w);
 	} else if (!type.p || slice_eq(type, S("unavailable"))) {
-		struct presence_item it;
-		bool gone = type.p != NULL, change;
-		sip_watcher_read(stanza, resource, a, &it);
-		bool was_stale = w->stale, was_active = w->active, was_known = w->known;
-		/* Prosody answers a subscribe of ours with "unavailable" from the bare address before anybody approved it: no proof of approval */
-		if (gone && !resource.len && !was_active) {
-			w->known = true;
-			poll_done(w);
-			return;
-		}
-		answered(w);
-		w->known = true;
-		w->active = w->active || w->dialogs;
-		if (gone && !resource.len) {
-			change = w->set.count > 0;
-			presence_set_free(&w->set);
-		} else {
-			change = gone ? presence_set_remove(&w->set, resource) : presence_set_put(&w->set, &it);
-		}
-		if (w->dialogs && (change || was_stale || !was_active || !was_known))
-			w->ops->notify(w->arg, true);
-		poll_done(w);
+		on_state(w, stanza, type.p != NULL, resource, a, now_unix);
 	}
 }
 
 void sip_watcher_body(struct sip_watcher *w, struct buf *b)
 {
-	struct presence_set none = {0};
+	struct presence_set none = {0}, best = {0};
+	size_t before = b->len;
 	if (w->stale)
 		pidf_write(b, slice_str(w->uri), &none, true);
 	else if (w->known)
 		pidf_write(b, slice_str(w->uri), &w->set, w->cfg.hide_notes);
+	for (int tries = 0; !buf_ok(b) && tries < 2; tries++) {
+		buf_truncate(b, before);
+		b->failed = false;
+		best = (struct presence_set){.items = w->set.items, .count = tries ? 1 : w->set.count};
+		pidf_write(b, slice_str(w->uri), &best, true);
+	}
+	if (!buf_ok(b))
+		buf_truncate(b, before);
 }

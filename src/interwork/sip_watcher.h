@@ -23,9 +23,10 @@ struct sip_watcher_ops {
 };
 
 struct sip_watcher_config {
-	uint32_t poll_wait_ms;   /* 3000 */
+	uint32_t poll_wait_ms;   /* 3000: how long a poll waits for the first presence */
+	uint32_t poll_more_ms;   /* 500: and then for that of further resources */
 	uint32_t link_grace_ms;  /* 60000: how long the contact's state is believed after the stream is lost */
-	uint32_t probe_wait_ms;  /* 30000: a restored state is shown closed when no probe is answered by then */
+	uint32_t probe_wait_ms;  /* 30000: what a probe has not confirmed by then is gone; a restored or a lost state is shown closed */
 	bool hide_notes;
 };
 
@@ -37,22 +38,23 @@ bool sip_watcher_active(const struct sip_watcher *w);
 bool sip_watcher_idle(const struct sip_watcher *w); /* no dialog and no poll: may be freed */
 const struct presence_set *sip_watcher_presence(const struct sip_watcher *w);
 
-/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe, and a probe follows the approval; ending the last
- * sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
+/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe; the approval brings a
+ * probe. Ending the last sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
 void sip_watcher_opened(struct sip_watcher *w);
 void sip_watcher_closed(struct sip_watcher *w);
 /* A dialog restored after a restart: asks again, changes nothing that the watcher sees until the answer. */
 void sip_watcher_restored(struct sip_watcher *w, bool was_active);
-/* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known. */
+/* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known or the contact has not approved yet. */
 void sip_watcher_poll(struct sip_watcher *w);
 
-/* A presence stanza from the contact (any type but probe, subscribe, unsubscribe), `resource` of its from, `text_lang` its xml:lang. */
-void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a);
+/* A presence stanza from the contact (any type but probe, subscribe, unsubscribe), `resource` of its from; now_unix: seconds since 1970. */
+void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix);
 /* The partner's stream was lost / is back. */
 void sip_watcher_link(struct sip_watcher *w, bool up);
 
-/* Appends the PIDF of the present state; nothing while pending or when nothing is known. */
+/* Appends the PIDF of the present state; nothing while pending or when nothing is known. What is too large for b loses its notes, then all
+ * but the best resource. */
 void sip_watcher_body(struct sip_watcher *w, struct buf *b);
 
-/* Reads show, status, priority, delay of an available or unavailable presence stanza. Text in the arena. */
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, struct presence_item *ret);
+/* Reads show, status (one note per language), priority, delay of an available or unavailable presence stanza. Text in the arena. */
+void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix, struct presence_item *ret);

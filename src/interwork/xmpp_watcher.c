@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interwork/xmpp_watcher.h"
 
-#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "sip/uri.h"
+#include "interwork/address.h"
 
-enum { MAX_PIDF = 65536, PIDF_ARENA = 1 << 20, PROBATION_S = 60, GIVEUP_S = 300 };
+enum {
+	MAX_PIDF = 65536, PIDF_ARENA = 1 << 20,
+	PROBATION_S = 60, GIVEUP_S = 300, DEMANDED_MAX_S = 86400,
+	AGAIN_MS = 30000,   /* a second new dialog within this is no accident: wait */
+	OLD_MS = 300000,    /* a probe makes us ask again for what is older */
+	DELAYED_S = 60,     /* an older timestamp is shown as delay */
+};
 
 struct xmpp_watcher {
 	const struct xmpp_watcher_ops *ops;
@@ -17,8 +22,10 @@ struct xmpp_watcher {
 	struct xmpp_watcher_config cfg;
 	enum xmpp_watcher_state state;
 	bool authorised;
-	bool fresh_dialog;  /* a 481 was already answered with one new dialog */
-	uint32_t backoff_s; /* the next wait, 0 at first */
+	bool told;          /* the watcher has heard of some presence from us since we began to look */
+	bool again;         /* a new dialog took an old one's place, at again_at */
+	uint64_t again_at, heard_at; /* heard_at: the last NOTIFY */
+	uint32_t backoff_s; /* the last wait, 0 at first */
 	char *entity;       /* owned */
 	struct presence_set shown; /* what the watcher has been told */
 };
@@ -82,33 +89,31 @@ const struct presence_set *xmpp_watcher_presence(const struct xmpp_watcher *w)
 	return &w->shown;
 }
 
-void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide)
-{
-	w->cfg.hide_notes = hide;
-}
-
 /* ---- towards the watcher */
 
 static void tell(struct xmpp_watcher *w, const struct presence_item *it)
 {
+	w->told = true;
 	w->ops->stanza(w->arg, XMPP_WATCHER_PRESENCE, it);
+}
+
+static void tell_gone(struct xmpp_watcher *w, struct slice resource)
+{
+	struct presence_item off = {.resource = resource, .show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
+	tell(w, &off);
 }
 
 static void tell_offline(struct xmpp_watcher *w)
 {
 	bool any = false;
-	for (size_t i = 0; i < w->shown.count; i++) {
-		struct presence_item off = {.resource = w->shown.items[i].resource, .show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
-		if (w->shown.items[i].show == PRESENCE_OFFLINE)
-			continue;
-		tell(w, &off);
-		any = true;
-	}
+	for (size_t i = 0; i < w->shown.count; i++)
+		if (w->shown.items[i].show != PRESENCE_OFFLINE) {
+			tell_gone(w, w->shown.items[i].resource);
+			any = true;
+		}
 	presence_set_free(&w->shown);
-	if (!any) {
-		struct presence_item bare = {.show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
-		tell(w, &bare);
-	}
+	if (!any)
+		tell_gone(w, SLICE_NONE);
 }
 
 void xmpp_watcher_announce(struct xmpp_watcher *w)
@@ -121,10 +126,26 @@ void xmpp_watcher_announce(struct xmpp_watcher *w)
 			tell(w, &w->shown.items[i]);
 			any = true;
 		}
-	if (!any) {
-		struct presence_item bare = {.show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
-		tell(w, &bare);
+	if (!any)
+		tell_gone(w, SLICE_NONE);
+}
+
+void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide)
+{
+	if (hide == w->cfg.hide_notes)
+		return;
+	w->cfg.hide_notes = hide;
+	for (size_t i = 0; hide && i < w->shown.count; i++) {
+		struct presence_item it = w->shown.items[i];
+		if (!it.n_notes)
+			continue;
+		it.n_notes = 0;
+		presence_set_put(&w->shown, &it);
+		if (it.show != PRESENCE_OFFLINE)
+			tell(w, &w->shown.items[i]);
 	}
+	if (!hide && w->state == XMPP_WATCHER_ACTIVE)
+		w->ops->refresh(w->arg); /* for the notes that were left out */
 }
 
 static void set_authorised(struct xmpp_watcher *w, bool yes)
@@ -140,47 +161,62 @@ static void refuse(struct xmpp_watcher *w)
 {
 	timer_cancel(w->timers, &w->retry);
 	w->state = XMPP_WATCHER_NONE;
-	if (w->shown.count)
+	if (w->shown.count || w->authorised) /* after a restart we do not know what it was shown */
 		tell_offline(w);
 	set_authorised(w, false);
 	w->ops->stanza(w->arg, XMPP_WATCHER_UNSUBSCRIBED, NULL);
 }
 
-/* Failed for now: keep the authorisation, show nothing stale, come back later (interworking spec 3.1: x2, +-20 %). */
-static void wait_for(struct xmpp_watcher *w, uint32_t seconds)
+/* Failed for now: the authorisation stays, nothing stale is shown, and we come back. */
+static void wait_ms(struct xmpp_watcher *w, uint64_t ms)
 {
 	if (w->shown.count)
 		tell_offline(w);
-	if (!seconds) {
-		w->backoff_s = w->backoff_s ? w->backoff_s * 2 : w->cfg.backoff_min_s;
-		if (w->backoff_s > w->cfg.backoff_max_s)
-			w->backoff_s = w->cfg.backoff_max_s;
-		seconds = w->backoff_s;
-	}
-	if (seconds > w->cfg.backoff_max_s)
-		seconds = w->cfg.backoff_max_s;
-	uint64_t ms = (uint64_t)seconds * 800 + rand_below((uint64_t)seconds * 400 + 1);
 	w->state = XMPP_WATCHER_WAIT;
 	timer_arm(w->timers, &w->retry, ms);
+}
+
+/* The home said when: not earlier, and not all at once. */
+static void wait_demanded(struct xmpp_watcher *w, uint32_t seconds)
+{
+	uint64_t s = seconds < DEMANDED_MAX_S ? seconds : DEMANDED_MAX_S;
+	wait_ms(w, s * 1000 + rand_below(s * 200 + 1));
+}
+
+static void back_off(struct xmpp_watcher *w)
+{
+	w->backoff_s = w->backoff_s ? w->backoff_s * 2 : w->cfg.backoff_min_s;
+	if (w->backoff_s > w->cfg.backoff_max_s)
+		w->backoff_s = w->cfg.backoff_max_s;
+	wait_ms(w, (uint64_t)w->backoff_s * 800 + rand_below((uint64_t)w->backoff_s * 400 + 1)); /* +-20 % */
+}
+
+/* A new dialog at once, the watcher unaware (RFC 6665 4.1.3); but not in a circle. */
+static void start_again(struct xmpp_watcher *w)
+{
+	if (w->again && w->timers->now - w->again_at < AGAIN_MS) {
+		back_off(w);
+		return;
+	}
+	w->again = true;
+	w->again_at = w->timers->now;
+	start(w);
 }
 
 /* ---- from the XMPP side */
 
 void xmpp_watcher_subscribe(struct xmpp_watcher *w)
 {
+	if (w->authorised)
+		w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
 	switch (w->state) {
 	case XMPP_WATCHER_TRYING:
 	case XMPP_WATCHER_NEUTRAL:
-		if (w->authorised)
-			w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
-		return;
+		return; /* from another resource, or again: the answer is on its way */
 	case XMPP_WATCHER_ACTIVE:
-		w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
 		xmpp_watcher_announce(w);
 		return;
 	default:
-		if (w->authorised)
-			w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
 		start(w);
 	}
 }
@@ -192,15 +228,26 @@ void xmpp_watcher_probe(struct xmpp_watcher *w)
 			w->ops->stanza(w->arg, XMPP_WATCHER_UNSUBSCRIBED, NULL); /* RFC 6121 4.3.2 */
 		return;
 	}
-	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT)
+	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT) {
+		w->told = false;
 		start(w);
-	else
-		xmpp_watcher_announce(w);
+		return;
+	}
+	xmpp_watcher_announce(w);
+	if (w->state == XMPP_WATCHER_ACTIVE && w->timers->now - w->heard_at > OLD_MS) {
+		w->heard_at = w->timers->now; /* not for every probe */
+		w->ops->refresh(w->arg);
+	}
+}
+
+static bool in_dialog(const struct xmpp_watcher *w)
+{
+	return w->state == XMPP_WATCHER_TRYING || w->state == XMPP_WATCHER_NEUTRAL || w->state == XMPP_WATCHER_ACTIVE;
 }
 
 void xmpp_watcher_unsubscribe(struct xmpp_watcher *w)
 {
-	bool dialog = w->state == XMPP_WATCHER_TRYING || w->state == XMPP_WATCHER_NEUTRAL || w->state == XMPP_WATCHER_ACTIVE;
+	bool dialog = in_dialog(w);
 	timer_cancel(w->timers, &w->retry);
 	w->state = XMPP_WATCHER_NONE;
 	if (dialog)
@@ -208,18 +255,22 @@ void xmpp_watcher_unsubscribe(struct xmpp_watcher *w)
 	set_authorised(w, false);
 	w->ops->stanza(w->arg, XMPP_WATCHER_UNSUBSCRIBED, NULL);
 	tell_offline(w);
+	w->told = false;
 }
 
-void xmpp_watcher_sleep(struct xmpp_watcher *w)
+void xmpp_watcher_sleep(struct xmpp_watcher *w, bool show_gone)
 {
-	if (!w->authorised || w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT || w->state == XMPP_WATCHER_FINAL)
+	bool dialog = in_dialog(w);
+	if (w->state == XMPP_WATCHER_DORMANT)
 		return;
-	bool dialog = w->state != XMPP_WATCHER_WAIT;
 	timer_cancel(w->timers, &w->retry);
-	w->state = XMPP_WATCHER_DORMANT;
-	presence_set_free(&w->shown);
+	w->state = w->authorised ? XMPP_WATCHER_DORMANT : XMPP_WATCHER_NONE;
 	if (dialog)
 		w->ops->unsubscribe(w->arg);
+	if (show_gone && w->authorised)
+		tell_offline(w);
+	presence_set_free(&w->shown);
+	w->told = false;
 }
 
 void xmpp_watcher_resume(struct xmpp_watcher *w, uint64_t delay_ms)
@@ -232,100 +283,114 @@ void xmpp_watcher_resume(struct xmpp_watcher *w, uint64_t delay_ms)
 
 void xmpp_watcher_accepted(struct xmpp_watcher *w)
 {
-	w->fresh_dialog = false;
 	if (w->state == XMPP_WATCHER_TRYING)
 		w->state = XMPP_WATCHER_NEUTRAL; /* nothing to XMPP yet: 2xx is not approval (RFC 8048 5.2.1) */
 }
 
 void xmpp_watcher_rejected(struct xmpp_watcher *w, int status, uint32_t retry_after)
 {
-	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT)
+	if (!in_dialog(w))
 		return;
 	switch (status) {
 	case 401: case 403: case 404: case 407: case 489: case 501: case 603: case 604:
 		refuse(w);
 		return;
 	case 481:
-		if (!w->fresh_dialog) {
-			w->fresh_dialog = true;
-			start(w);
-			return;
-		}
-		break;
+		start_again(w);
+		return;
 	default:
-		break;
+		if (retry_after)
+			wait_demanded(w, retry_after);
+		else
+			back_off(w);
 	}
-	wait_for(w, retry_after);
 }
 
 void xmpp_watcher_lost(struct xmpp_watcher *w)
 {
-	if (w->state == XMPP_WATCHER_TRYING || w->state == XMPP_WATCHER_NEUTRAL || w->state == XMPP_WATCHER_ACTIVE)
-		wait_for(w, 0);
+	if (in_dialog(w))
+		back_off(w);
 }
 
 /* Makes what the watcher sees equal to the document: one stanza per change, unavailable for a tuple that vanished. */
-static void apply(struct xmpp_watcher *w, struct pidf *doc)
+static void apply(struct xmpp_watcher *w, const struct pidf *doc, int64_t now_unix)
 {
-	struct presence_set gone = w->shown;
-	struct presence_set now = {0};
-	int64_t clock = clock_unix();
-	w->shown = (struct presence_set){0};
+	bool first = !w->told;
+	struct presence_set old = w->shown, now = {0};
 	for (size_t i = 0; i < doc->count; i++) {
 		struct presence_item it = doc->items[i];
+		const struct presence_item *was = presence_set_find(&old, it.resource);
 		if (w->cfg.hide_notes)
-			it.note = it.lang = SLICE_NONE;
-		if (it.stamp > clock - 60)
-			it.stamp = 0; /* as good as now: no delay stamp */
+			it.n_notes = 0;
+		if (it.stamp > now_unix - DELAYED_S)
+			it.stamp = 0; /* as good as now */
+		if (it.unsure && was && was->show != PRESENCE_OFFLINE)
+			it.show = was->show;
+		it.unsure = false;
 		presence_set_put(&now, &it);
 	}
+	w->shown = now;
 	for (size_t i = 0; i < now.count; i++) {
-		const struct presence_item *it = &now.items[i], *old = presence_set_find(&gone, it->resource);
-		bool change = !old ? it->show != PRESENCE_OFFLINE
-				   : old->show != it->show || old->priority != it->priority || !slice_eq(old->note, it->note) ||
-					     !slice_eq(old->lang, it->lang);
+		const struct presence_item *it = &now.items[i], *was = presence_set_find(&old, it->resource);
+		bool here = it->show != PRESENCE_OFFLINE;
+		bool change = was ? was->show != it->show || (here && (was->priority != it->priority || !presence_notes_equal(was, it)))
+				  : here || first; /* the first time also who is not there: before a restart it may have been */
 		if (change)
 			tell(w, it);
-		presence_set_remove(&gone, it->resource);
+		presence_set_remove(&old, it->resource);
 	}
-	for (size_t i = 0; i < gone.count; i++)
-		if (gone.items[i].show != PRESENCE_OFFLINE) {
-			struct presence_item off = {.resource = gone.items[i].resource, .show = PRESENCE_OFFLINE, .priority = PRESENCE_NO_PRIORITY};
-			tell(w, &off);
+	for (size_t i = 0; i < old.count; i++)
+		if (old.items[i].show != PRESENCE_OFFLINE)
+			tell_gone(w, old.items[i].resource);
+	presence_set_free(&old);
+	if (!w->told)
+		tell_gone(w, SLICE_NONE);
+}
+
+/* Bare JID of a presentity's URI. Peers write the entity with sip:, pres:, or no scheme at all. */
+static bool entity_jid(struct slice *ret, struct arena *a, struct slice uri)
+{
+	static const char *const schemes[] = {"sip:", "sips:", "pres:", "im:"};
+	struct xmpp_jid j;
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (slice_istarts(uri, slice_str(schemes[i]))) {
+			uri = slice_skip(uri, strlen(schemes[i]));
+			break;
 		}
-	presence_set_free(&gone);
-	w->shown = now;
+	if (interwork_uri_to_jid(&j, a, arena_printf(a, "sip:%.*s", SFMT(uri)), NULL))
+		return false;
+	*ret = j.bare;
+	return true;
 }
 
-/* Is the document about our presentity? Peers write the entity with sip:, pres:, or no scheme at all. */
-static bool same_entity(struct slice entity, struct slice ours)
-{
-	ptrdiff_t i = slice_find_chr(entity, ':');
-	if (i >= 0 && (size_t)i < 5)
-		entity = slice_skip(entity, (size_t)i + 1);
-	i = slice_find_chr(ours, ':');
-	ours = slice_skip(ours, (size_t)(i + 1));
-	i = slice_find_chr(entity, ';');
-	if (i >= 0)
-		entity.len = (size_t)i;
-	return slice_ieq(entity, ours);
-}
+enum have { NO_BODY, DOCUMENT, NOT_OURS };
 
-/* 200 and *have when a usable document was read. */
-static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type, struct slice lang, struct slice body, struct pidf *doc, bool *have)
+/* 200 and what there is, or the status that refuses the body. */
+static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type, struct slice lang, struct slice body, struct pidf *doc,
+		     enum have *have)
 {
-	*have = false;
+	struct slice entity, ours;
+	*have = NO_BODY;
 	if (!slice_trim(body).len)
 		return 200;
-	if (!slice_ieq(type, S("application/pidf+xml")))
+	*have = NOT_OURS;
+	if (!slice_ieq(type, S("application/pidf+xml"))) {
+		w->ops->ignored(w->arg, "the body is not application/pidf+xml");
 		return 415;
-	if (body.len > MAX_PIDF || pidf_read(doc, a, body, lang, NULL))
+	}
+	if (body.len > MAX_PIDF || pidf_read(doc, a, body, lang, NULL)) {
+		w->ops->ignored(w->arg, "the presence document cannot be read");
 		return 400;
-	*have = !doc->entity.len || same_entity(doc->entity, slice_str(w->entity)); /* another's state is not ours to show */
+	}
+	if (doc->entity.len &&
+	    (!entity_jid(&entity, a, doc->entity) || !entity_jid(&ours, a, slice_str(w->entity)) || !slice_eq(entity, ours)))
+		w->ops->ignored(w->arg, "the presence document is about somebody else"); /* not ours to show */
+	else
+		*have = DOCUMENT;
 	return 200;
 }
 
-static void active(struct xmpp_watcher *w, struct pidf *doc, bool have)
+static void active(struct xmpp_watcher *w, const struct pidf *doc, enum have have, int64_t now_unix)
 {
 	w->state = XMPP_WATCHER_ACTIVE;
 	w->backoff_s = 0;
@@ -333,54 +398,50 @@ static void active(struct xmpp_watcher *w, struct pidf *doc, bool have)
 		set_authorised(w, true);
 		w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
 	}
-	if (have)
-		apply(w, doc);
-	else if (w->shown.count)
-		tell_offline(w); /* active without a document: the home knows nothing (RFC 8048 5.2.1) */
+	if (have == DOCUMENT)
+		apply(w, doc, now_unix);
+	else if (have == NO_BODY && (w->shown.count || !w->told))
+		tell_offline(w); /* the home knows nothing (RFC 8048 5.2.1) */
 }
 
-static void terminated(struct xmpp_watcher *w, struct slice reason, uint32_t retry_after, struct pidf *doc, bool have)
+static void terminated(struct xmpp_watcher *w, struct slice reason, uint32_t retry_after, const struct pidf *doc, enum have have,
+		       int64_t now_unix)
 {
 	if (slice_ieq(reason, S("rejected")) || slice_ieq(reason, S("noresource"))) {
 		refuse(w);
 	} else if (slice_ieq(reason, S("invariant"))) {
-		if (have)
-			active(w, doc, have);
+		if (have == DOCUMENT)
+			active(w, doc, have, now_unix);
 		w->state = XMPP_WATCHER_FINAL;
 	} else if (slice_ieq(reason, S("probation"))) {
-		wait_for(w, retry_after ? retry_after : PROBATION_S);
+		wait_demanded(w, retry_after ? retry_after : PROBATION_S);
 	} else if (slice_ieq(reason, S("giveup"))) {
-		wait_for(w, retry_after ? retry_after : GIVEUP_S);
-	} else if (retry_after) {
-		wait_for(w, retry_after);
+		wait_demanded(w, retry_after ? retry_after : GIVEUP_S);
+	} else if (retry_after && !slice_ieq(reason, S("deactivated"))) {
+		wait_demanded(w, retry_after);
 	} else {
-		start(w); /* deactivated, timeout, none: a new dialog at once, the watcher unaware (RFC 6665 4.1.3) */
+		start_again(w); /* deactivated, timeout, none */
 	}
 }
 
 int xmpp_watcher_notify(struct xmpp_watcher *w, enum xmpp_watcher_substate state, struct slice reason, uint32_t retry_after,
-			struct slice content_type, struct slice content_language, struct slice body)
+			struct slice content_type, struct slice content_language, struct slice body, int64_t now_unix)
 {
 	struct pidf doc;
-	bool have;
-	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT)
+	enum have have;
+	if (!in_dialog(w))
 		return 200;
 	struct arena *a = arena_new(PIDF_ARENA);
 	int status = read_body(w, a, content_type, content_language, body, &doc, &have);
-	if (status == 200 || state == SUBSTATE_TERMINATED) {
-		switch (state) {
-		case SUBSTATE_PENDING:
-			if (w->state == XMPP_WATCHER_ACTIVE && w->shown.count)
-				tell_offline(w);
-			w->state = XMPP_WATCHER_NEUTRAL;
-			break;
-		case SUBSTATE_ACTIVE:
-			active(w, &doc, have);
-			break;
-		case SUBSTATE_TERMINATED:
-			terminated(w, reason, retry_after, &doc, have);
-			break;
-		}
+	w->heard_at = w->timers->now;
+	if (state == SUBSTATE_TERMINATED) {
+		terminated(w, reason, retry_after, &doc, have, now_unix);
+	} else if (status == 200 && state == SUBSTATE_ACTIVE) { /* with a body of no use the last state stands */
+		active(w, &doc, have, now_unix);
+	} else if (status == 200) {
+		if (w->state == XMPP_WATCHER_ACTIVE && w->shown.count)
+			tell_offline(w);
+		w->state = XMPP_WATCHER_NEUTRAL;
 	}
 	arena_release(NULL, a);
 	return status;

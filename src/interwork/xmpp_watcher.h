@@ -16,7 +16,7 @@ enum xmpp_watcher_state {
 	XMPP_WATCHER_NEUTRAL, /* accepted, not yet active */
 	XMPP_WATCHER_ACTIVE,
 	XMPP_WATCHER_WAIT,    /* failed for now; tries again by itself */
-	XMPP_WATCHER_DORMANT, /* nobody looks; no dialog */
+	XMPP_WATCHER_DORMANT, /* authorised, but nobody looks or may look; no dialog */
 	XMPP_WATCHER_FINAL,   /* the state will never change (RFC 6665 "invariant") */
 };
 const char *xmpp_watcher_state_name(enum xmpp_watcher_state s);
@@ -28,11 +28,15 @@ struct xmpp_watcher_ops {
 	void (*subscribe)(void *arg, uint32_t expires);
 	/* End the dialog with SUBSCRIBE Expires: 0; its last NOTIFY is answered by the owner and reported no more. */
 	void (*unsubscribe)(void *arg);
-	/* A stanza to the watcher's bare address. For PRESENCE `item` says what (its show OFFLINE = type unavailable) and from which
-	 * resource; for the others it is NULL and the sender is the bare address. */
+	/* A stanza to the watcher's bare address. For PRESENCE `item` says what (its show OFFLINE = type unavailable; a stamp only when it
+	 * is old) and from which resource; for the others it is NULL and the sender is the bare address. */
 	void (*stanza)(void *arg, enum xmpp_watcher_stanza kind, const struct presence_item *item);
 	/* Make the authorisation durable, or forget it. */
 	void (*authorise)(void *arg, bool authorised);
+	/* Ask again inside the dialog: what is known is old. */
+	void (*refresh)(void *arg);
+	/* A document was not used; why, for the log (English, static). */
+	void (*ignored)(void *arg, const char *why);
 };
 
 struct xmpp_watcher_config {
@@ -48,15 +52,16 @@ struct xmpp_watcher *xmpp_watcher_free(struct xmpp_watcher *w); /* silent; accep
 enum xmpp_watcher_state xmpp_watcher_state(const struct xmpp_watcher *w);
 bool xmpp_watcher_authorised(const struct xmpp_watcher *w);
 const struct presence_set *xmpp_watcher_presence(const struct xmpp_watcher *w);
+/* Takes notes that were shown back. */
 void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide);
 
 /* From the XMPP side (policy has allowed it). */
 void xmpp_watcher_subscribe(struct xmpp_watcher *w);
 void xmpp_watcher_probe(struct xmpp_watcher *w);
 void xmpp_watcher_unsubscribe(struct xmpp_watcher *w);
-/* The watcher has no resource left that looks. */
-void xmpp_watcher_sleep(struct xmpp_watcher *w);
-/* After a restart: subscribe silently after delay_ms. */
+/* Nobody may or wants to look for now: the dialog ends, the authorisation stays. `show_gone`: the watcher is told unavailable. */
+void xmpp_watcher_sleep(struct xmpp_watcher *w, bool show_gone);
+/* After a restart, or after sleep: subscribe silently after delay_ms. */
 void xmpp_watcher_resume(struct xmpp_watcher *w, uint64_t delay_ms);
 /* Tell the watcher the present state again (its server came back). */
 void xmpp_watcher_announce(struct xmpp_watcher *w);
@@ -69,6 +74,6 @@ void xmpp_watcher_lost(struct xmpp_watcher *w);
 
 enum xmpp_watcher_substate { SUBSTATE_PENDING, SUBSTATE_ACTIVE, SUBSTATE_TERMINATED };
 /* A NOTIFY: returns the status to answer it with: 200, 400 (body not readable) or 415. content_type is the media type without parameters,
- * empty for no body. `reason` as in Subscription-State. */
+ * empty for no body. `reason` as in Subscription-State. now_unix: seconds since 1970, to see what is old. */
 int xmpp_watcher_notify(struct xmpp_watcher *w, enum xmpp_watcher_substate state, struct slice reason, uint32_t retry_after,
-			struct slice content_type, struct slice content_language, struct slice body);
+			struct slice content_type, struct slice content_language, struct slice body, int64_t now_unix);
