@@ -1,127 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the scenarios: one lab for each set of options, one line for each scenario, a count at the end."""
+"""Divides the scenarios into units and has unit.py run them, each unit with a lab and namespaces of its own, several side by side.
+One line for each scenario, a count at the end."""
 import argparse
+import concurrent.futures
 import glob
-import importlib
-import linecache
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
-import traceback
+
+import topics
+from daemon import BUILD
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-from scenario import SCENARIOS              # noqa: E402  (sets the path to the lab)
-from lab import Lab                         # noqa: E402
-from daemon import BUILD                    # noqa: E402
-from waiting import LabError                # noqa: E402
-
-TOPICS = ["im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "streams", "home",
-          "real_client"]
-LIMIT = 240     # seconds for one scenario
+NS = os.path.join(HERE, "..", "lab", "ns")
+UNIT = 25       # scenarios for one lab, when several labs are there
 # Each kind of path once, for runs under sanitizers and with several workers.
-SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented", "streams/dialback: messages"]
-
-
-class Overtime(Exception):
-    pass
-
-
-def overtime(*_):
-    raise Overtime(f"not finished after {LIMIT} s")
+SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
+         "streams/dialback: messages"]
 
 
 class Run:
-    def __init__(self, total):
+    def __init__(self, workers):
+        self.workers = workers
         self.number = self.passed = self.failed = 0
-        self.width = len(str(total))
+        self.lock = threading.Lock()
+        self.units = set()      # running
 
-    def line(self, ok, scenario, seconds, trouble=None, logs=None):
-        self.number += 1
-        if ok:
-            self.passed += 1
-            print(f"ok {self.number} {scenario} ({seconds:.1f}s)", flush=True)
-            return
-        self.failed += 1
-        print(f"not ok {self.number} {scenario} ({seconds:.1f}s)", flush=True)
-        for text in trouble.splitlines():
-            print(f"    {text}", flush=True)
-        if logs:
-            print(f"    logs: {logs}", flush=True)
+    def line(self, name, peer, seconds, trouble, logs):
+        with self.lock:
+            self.number += 1
+            if trouble:
+                self.failed += 1
+            else:
+                self.passed += 1
+            print(f"{'not ok' if trouble else 'ok'} {self.number} {name} [{peer}] ({seconds:.1f}s)")
+            for text in (trouble or "").splitlines():
+                print(f"    {text}")
+            if trouble and logs:
+                print(f"    logs: {logs}")
+            sys.stdout.flush()
 
-
-def place(error):
-    """Where in a scenario file an error was raised."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if os.path.dirname(frame.filename) == HERE and not frame.filename.endswith(("runner.py", "scenario.py")):
-            line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f"{os.path.basename(frame.filename)}:{frame.lineno}: {line}"
-    return ""
-
-
-def attempt(lab, scenario):
-    """Run one scenario; returns what went wrong, or None."""
-    signal.alarm(LIMIT)
-    try:
-        lab.partner(scenario.partner)
-        scenario.function(lab, **scenario.arguments)
-        trouble = None
-    except (LabError, AssertionError, Overtime) as e:
-        trouble = f"{e or type(e).__name__}\n{place(e)}".strip()
-    except Exception:
-        trouble = traceback.format_exc()
-    finally:
-        signal.alarm(0)
-    lab.close_users()
-    complaints = lab.entented.complaints()[lab.complaints:]
-    if complaints:
-        lab.complaints += len(complaints)
-        trouble = "\n".join(filter(None, [trouble, "entented's output has:", *complaints[:5]]))
-    for program in lab.programs():
-        if not program.alive():
-            end = "was not started again"
-            if program.popen and program.popen.returncode is not None:
-                end = f"died with status {program.popen.returncode}"
-            trouble = "\n".join(filter(None, [trouble, f"{program.name} {end}; the end of its log:", program.tail(12)]))
-            program.start()
-    return trouble
+    def unit(self, peer, options, scenarios):
+        task = {"peer": peer, "workers": self.workers, "options": options, "scenarios": [s.number for s in scenarios]}
+        program = subprocess.Popen([NS, "/usr/bin/python3", f"{HERE}/unit.py", json.dumps(task)], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.units.add(program)
+        said = []
+        reader = threading.Thread(target=lambda: said.extend(program.stderr), daemon=True)
+        reader.start()
+        open_ones = {s.number: s for s in scenarios}
+        for line in program.stdout:
+            result = json.loads(line)
+            open_ones.pop(result["number"], None)
+            self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"])
+        program.wait()
+        reader.join(1)
+        self.units.discard(program)
+        for s in open_ones.values():
+            self.line(str(s), peer, 0, "\n".join(["it was not run:", *map(str.rstrip, said[-12:])]), None)
 
 
-def run_group(run, peer, workers, options, scenarios):
-    try:
-        lab = Lab(peer=peer, workers=workers, **options)
-        lab.complaints = 0
-        lab.start()
-    except LabError as e:
-        for scenario in scenarios:
-            run.line(False, f"{scenario} [{peer}]", 0, f"the lab did not start: {e}")
-        if "lab" in locals():
-            lab.kill()
-        return
-    failed = run.failed
-    last = None
-    for scenario in scenarios:
-        start = time.monotonic()
-        trouble = attempt(lab, scenario)
-        last = scenario
-        run.line(trouble is None, f"{scenario} [{peer}]", time.monotonic() - start, trouble, lab.run)
-    try:
-        status = lab.entented.stop()
-        if status:
-            raise LabError(f"entented ended with status {status}; the end of its log:\n{lab.entented.tail(12)}")
-        leaks = lab.entented.complaints()[lab.complaints:]
-        if leaks:
-            raise LabError("entented complained at its end:\n" + "\n".join(leaks[:12]))
-    except LabError as e:
-        run.line(False, f"{last.topic}/entented ends well [{peer}]", 0, str(e), lab.run)
-    try:
-        lab.stop()
-    except LabError:
-        lab.kill()
-    if run.failed == failed:
-        shutil.rmtree(lab.run, ignore_errors=True)
+def divide(scenarios, peers, several):
+    """[(peer, options, scenarios)]: who shares a lab, the long ones first."""
+    groups = {}
+    for s in scenarios:
+        groups.setdefault(tuple(sorted(s.options.items())), []).append(s)
+    units = []
+    for options, members in groups.items():
+        parts = max(1, round(len(members) / UNIT)) if several else 1
+        size = -(-len(members) // parts)
+        for start in range(0, len(members), size):
+            units += [(peer, dict(options), members[start:start + size]) for peer in peers]
+    if not several:
+        units.sort(key=lambda u: peers.index(u[0]))
+    return units
 
 
 def sweep():
@@ -135,33 +92,41 @@ def main():
     arguments = argparse.ArgumentParser(prog="tests/e2e/run", description="entented between real peers")
     arguments.add_argument("--peer", choices=["prosody", "ejabberd"], help="only this XMPP server")
     arguments.add_argument("--workers", type=int, default=1, help="entented's worker threads")
+    arguments.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="labs side by side (default: one for each CPU, at most 4)")
     arguments.add_argument("--smoke", action="store_true", help="only a selection that takes every kind of path")
     arguments.add_argument("--list", action="store_true", help="print the scenarios and end")
     arguments.add_argument("pattern", nargs="*", help='a part of "topic/name"; all when there is none')
     chosen = arguments.parse_args()
     if chosen.smoke:
         chosen.pattern += SMOKE
-    for topic in TOPICS:
-        importlib.import_module(topic)
-    scenarios = [s for s in SCENARIOS if not chosen.pattern or any(p.lower() in str(s).lower() for p in chosen.pattern)]
+    scenarios = [s for s in topics.load() if not chosen.pattern or any(p.lower() in str(s).lower() for p in chosen.pattern)]
     if chosen.list:
         print("\n".join(map(str, scenarios)))
         return 0
-    groups = {}
-    for s in scenarios:
-        groups.setdefault(tuple(sorted(s.options.items())), []).append(s)
-    peers = [chosen.peer] if chosen.peer else ["prosody", "ejabberd"]
-    signal.signal(signal.SIGALRM, overtime)
+    refused = subprocess.run([NS, "--why"], check=False).returncode
+    if refused:
+        return refused
     sweep()
-    run = Run(len(scenarios) * len(peers))
+    run = Run(chosen.workers)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
-    for peer in peers:
-        for options, members in groups.items():
-            run_group(run, peer, chosen.workers, dict(options), members)
+    units = divide(scenarios, [chosen.peer] if chosen.peer else ["prosody", "ejabberd"], chosen.jobs > 1)
+    with concurrent.futures.ThreadPoolExecutor(max(1, chosen.jobs)) as pool:
+        try:
+            for done in [pool.submit(run.unit, *unit) for unit in units]:
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for program in list(run.units):
+                program.kill()      # and with it everything in its namespaces
+            raise
     print(f"# {time.monotonic() - start:.0f} s")
     print(f"{run.passed} passed, {run.failed} failed")
     return 1 if run.failed or not run.passed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -33,7 +33,7 @@ class Lab:
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug",
-                 settings="timers:\n  notify-interval: 1s\n"):
+                 settings="timers:\n  notify-interval: 200ms\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         self.peer, self.auth, self.transport = peer, auth, transport

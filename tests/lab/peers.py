@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import sqlite3
+import time
 
 from process import Process, answers
 from waiting import LabError
@@ -92,6 +93,9 @@ def sip_home(run, certs, transport, presence_expires=3600):
 # --- XMPP servers ---------------------------------------------------------------------------------------------------
 
 class Prosody(Process):
+    def settle(self):
+        """Wait until what it was told would survive kill -9."""
+
     def __init__(self, run, certs, auth):
         certificate = "fabrikam" if auth == "external" else "fabrikam-self"
         self.data = f"{run}/prosody-data"
@@ -132,6 +136,9 @@ class Ejabberd(Process):
         super().__init__("ejabberd", argv, f"{run}/ejabberd.out",
                          lambda _: answers(XMPP, 5280) and answers(XMPP, 5269) and answers(XMPP, 5222),
                          env=env, cwd=folder, timeout=60)
+
+    def settle(self):
+        time.sleep(2.2)     # Erlang keeps what it appends to a log in memory for two seconds
 
     def add_account(self, jid):
         user, domain = jid.split("@")

@@ -15,7 +15,8 @@ class Subscription:
     """state: new, pending, active, terminated. The user's recorder gets one `presence` event per NOTIFY."""
 
     def __init__(self, user, to, expires, accept="application/pidf+xml", renew=True):
-        self.user, self.to, self.expires, self.accept, self.renew = user, to, expires, accept, renew
+        self.user, self.to, self.expires, self.accept = user, to, expires, accept
+        self.renew = renew and expires > 0      # a look with Expires 0 is over after its one NOTIFY
         self.uri = to if to.startswith("sip") else "sip:" + to
         self.timer = None
         self.wanted = True

@@ -101,7 +101,8 @@ class SipUser:
         self._need(answer, "PUBLISH")
         self._etag = answer.get("sip-etag") if expires else None
         granted = int(answer.get("expires", expires))
-        self._later("publish", granted * 0.7 if expires else None, lambda: self._publish(b"", expires))
+        # with the document: after a refresh without one, Kamailio tells the watchers that there is none
+        self._later("publish", granted * 0.7 if expires else None, lambda: self._publish(self._document, expires))
 
     def message(self, to, text, content_type="text/plain;charset=UTF-8", headers=(), timeout=35, **more):
         """Send a MESSAGE; returns the final response whatever it is."""

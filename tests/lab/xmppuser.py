@@ -26,6 +26,7 @@ LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 class Loop:
     """The event loop that all XMPP users share."""
     _one = None
+    thread = None       # its thread's number
     _lock = threading.Lock()
 
     @classmethod
@@ -39,6 +40,7 @@ class Loop:
 
     @staticmethod
     def _run(loop):
+        Loop.thread = threading.get_ident()
         asyncio.set_event_loop(loop)
         loop.run_forever()
 
@@ -304,6 +306,9 @@ class XmppUser:
 
     def _call(self, function):
         """Run a plain function on the loop's thread and wait for it."""
+        if threading.get_ident() == Loop.thread:    # a handler of ours
+            function()
+            return None
         async def run():
             return function()
         return self._ask(run)

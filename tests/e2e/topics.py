@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files with scenarios, in the order in which they run."""
+import importlib
+
+from scenario import SCENARIOS      # sets the path to the lab
+
+TOPICS = ["im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "streams", "home",
+          "real_client"]
+
+
+def load():
+    """All scenarios; the place in the list is the scenario's number."""
+    for topic in TOPICS:
+        importlib.import_module(topic)
+    for number, scenario in enumerate(SCENARIOS):
+        scenario.number = number
+    return SCENARIOS

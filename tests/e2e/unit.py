@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Some scenarios in one lab, inside private namespaces: started by runner.py, prints one JSON line for each result."""
+import json
+import linecache
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+
+import topics
+from lab import Lab
+from waiting import LabError
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIMIT = 240     # seconds for one scenario
+
+
+class Overtime(Exception):
+    pass
+
+
+def overtime(*_):
+    raise Overtime(f"not finished after {LIMIT} s")
+
+
+def tell(scenario, start=None, trouble=None, name=None, logs=None):
+    seconds = time.monotonic() - start if start else 0
+    print(json.dumps({"number": scenario.number, "name": name or str(scenario), "seconds": seconds, "trouble": trouble, "logs": logs}),
+          flush=True)
+    return not trouble
+
+
+def place(error):
+    """Where in a scenario file an error was raised."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if os.path.dirname(frame.filename) == HERE and not frame.filename.endswith(("unit.py", "scenario.py")):
+            line = linecache.getline(frame.filename, frame.lineno).strip()
+            return f"{os.path.basename(frame.filename)}:{frame.lineno}: {line}"
+    return ""
+
+
+def attempt(lab, scenario):
+    """Run one scenario; returns what went wrong, or None."""
+    signal.alarm(LIMIT)
+    try:
+        lab.partner(scenario.partner)
+        scenario.function(lab, **scenario.arguments)
+        trouble = None
+    except (LabError, AssertionError, Overtime) as e:
+        trouble = f"{e or type(e).__name__}\n{place(e)}".strip()
+    except Exception:
+        trouble = traceback.format_exc()
+    finally:
+        signal.alarm(0)
+    lab.close_users()
+    complaints = lab.entented.complaints()[lab.complaints:]
+    if complaints:
+        lab.complaints += len(complaints)
+        trouble = "\n".join(filter(None, [trouble, "entented's output has:", *complaints[:5]]))
+    for program in lab.programs():
+        if not program.alive():
+            end = "was not started again"
+            if program.popen and program.popen.returncode is not None:
+                end = f"died with status {program.popen.returncode}"
+            trouble = "\n".join(filter(None, [trouble, f"{program.name} {end}; the end of its log:", program.tail(12)]))
+            program.start()
+    return trouble
+
+
+def run(peer, workers, options, scenarios):
+    try:
+        lab = Lab(peer=peer, workers=workers, **options)
+        lab.complaints = 0
+        lab.start()
+    except LabError as e:
+        for scenario in scenarios:
+            tell(scenario, trouble=f"the lab did not start: {e}")
+        if "lab" in locals():
+            lab.kill()
+        return
+    good = True
+    for scenario in scenarios:
+        start = time.monotonic()
+        good &= tell(scenario, start, attempt(lab, scenario), logs=lab.run)
+    last, start = scenarios[-1], time.monotonic()
+    try:
+        status = lab.entented.stop()
+        if status:
+            raise LabError(f"entented ended with status {status}; the end of its log:\n{lab.entented.tail(12)}")
+        leaks = lab.entented.complaints()[lab.complaints:]
+        if leaks:
+            raise LabError("entented complained at its end:\n" + "\n".join(leaks[:12]))
+    except LabError as e:
+        good = tell(last, start, str(e), f"{last.topic}/entented ends well", lab.run)
+    try:
+        lab.stop()
+    except LabError:
+        lab.kill()
+    if good:
+        shutil.rmtree(lab.run, ignore_errors=True)
+
+
+def main():
+    signal.signal(signal.SIGALRM, overtime)
+    task = json.loads(sys.argv[1])
+    scenarios = topics.load()
+    run(task["peer"], task["workers"], task["options"], [scenarios[n] for n in task["scenarios"]])
+
+
+if __name__ == "__main__":
+    main()
