@@ -43,7 +43,7 @@ struct admin_ops {
 	void (*status)(void *arg, json_t *object);
 	/* Appends one object per row. 0, or a negative error with err filled (a worker does not answer: ENTENTE_ETIMEOUT; what
 	 * came in time is in the array).
-	 *   streams        id, worker, direction ("in", "out"), state, local, remote, address, auth ("external", "dialback"), proof, tls,
+	 *   streams        id, worker, direction ("in", "out"), state, local, remote, address, auth ("external", "dialback", "certificate"), how, tls,
 	 *                  cipher, stanzas_in, stanzas_out, age, queued, error (last one of a link in back-off)
 	 *   subscriptions  direction ("to-sip": an XMPP user watches a SIP user, "to-xmpp"), watcher, presentity, state, dialogs,
 	 *                  resources, show
