@@ -270,6 +270,8 @@ static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool 
 {
 	struct presence_item it;
 	bool was_stale = w->stale, was_active = w->active, was_known = w->known, change;
+	if (sip_watcher_idle(w))
+		return; /* nobody looks */
 	w->known = true;
 	/* Prosody answers a subscribe of ours with "unavailable" from the bare address before anybody approved it: no proof of approval */
 	if (gone && !resource.len && !was_active) {
