@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Presence documents. What can be read is written and read again: it must be the same. The first octet chooses the Content-Language;
+ * the rest is the document. */
+#include "interwork/pidf.h"
+#include "xmpp/xml.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CHECK(cond)                 \
+	do {                        \
+		if (!(cond))        \
+			__builtin_trap(); \
+	} while (0)
+
+static void check_item(const struct presence_item *got, const struct presence_item *want)
+{
+	CHECK(want && got->show == want->show && got->stamp == want->stamp && got->priority == want->priority && !got->unsure);
+	CHECK(presence_notes_equal(got, want));
+}
+
+static void check_notes(const struct presence_item *it)
+{
+	CHECK(it->n_notes <= PRESENCE_MAX_NOTES);
+	for (size_t i = 0; i < it->n_notes; i++)
+		CHECK(it->notes[i].text.len && it->notes[i].text.len <= PRESENCE_MAX_NOTE && it->notes[i].lang.len <= 35);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct arena *a;
+	static const char *const langs[] = {"", "en", "de, fr", "<'&"};
+	struct presence_set set = {0};
+	struct pidf p, again;
+	struct buf b;
+	if (size == 0 || size > 32768)
+		return 0;
+	if (!a)
+		a = arena_new(8 << 20);
+	arena_reset(a);
+	struct slice doc = slice_of((const char *)data + 1, size - 1), lang = slice_str(langs[data[0] % 4]);
+	if (pidf_read(&p, a, doc, lang, NULL))
+		return 0;
+	CHECK(p.count <= PRESENCE_MAX_ITEMS);
+	for (size_t i = 0; i < p.count; i++) {
+		check_notes(&p.items[i]);
+		CHECK(presence_set_put(&set, &p.items[i]));
+	}
+	CHECK(set.count == p.count); /* one item per resource */
+
+	buf_init(&b, 4 << 20);
+	pidf_write(&b, S("sip:juliet@xmpp.example"), &set, false);
+	CHECK(buf_ok(&b));
+	CHECK(pidf_read(&again, a, buf_slice(&b), SLICE_NONE, NULL) == 0);
+	if (p.count) {
+		CHECK(again.count == p.count);
+		for (size_t i = 0; i < again.count; i++)
+			check_item(&again.items[i], presence_set_find(&set, again.items[i].resource));
+	} else {
+		CHECK(again.count == 1 && again.items[0].show == PRESENCE_OFFLINE);
+	}
+	buf_clear(&b);
+	pidf_write(&b, S("sip:juliet@xmpp.example"), &set, true);
+	CHECK(slice_find(buf_slice(&b), S("note>")) < 0);
+	buf_free(&b);
+	presence_set_free(&set);
+	return 0;
+}
