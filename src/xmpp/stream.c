@@ -60,6 +60,8 @@ static struct xml_limits limits_of(const struct xmpp_stream *s)
 {
 	struct xml_limits lim = xml_limits_default;
 	lim.max_bytes = s->cfg->max_early;
+	lim.max_depth = s->cfg->max_depth ? s->cfg->max_depth : lim.max_depth;
+	lim.max_attrs = s->cfg->max_attributes ? s->cfg->max_attributes : lim.max_attrs;
 	/* What an initiator gets after authentication is as small as before. */
 	if (s->n_valid && !s->initiator)
 		lim.max_bytes = s->policy.max_stanza ? s->policy.max_stanza : s->cfg->max_stanza;
@@ -416,7 +418,24 @@ struct xmpp_stream *xmpp_stream_free(struct xmpp_stream *s)
 	return NULL;
 }
 
-void xmpp_stream_start(struct xmpp_stream *s)
+/* May the initiator connect at all? */
+static bool may_start(struct xmpp_stream *s, bool direct)
+{
+	if (!s->policy.partner || !s->policy.local_ours || s->policy.remote_ours)
+		stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
+			    "no stream from %.*s to %.*s is allowed", SFMT(s->local), SFMT(s->remote));
+	else if (!xmpp_negotiation_possible(s->methods))
+		stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL,
+			    "the settings for %.*s leave no method of authentication", SFMT(s->remote));
+	else if (direct && s->policy.tls == XMPP_OFF)
+		stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_TLS, XMPP_SIDE_LOCAL,
+			    "TLS is switched off for %.*s, so direct TLS cannot be used", SFMT(s->remote));
+	else
+		return true;
+	return false;
+}
+
+static void start(struct xmpp_stream *s, bool direct)
 {
 	if (s->state != XMPP_STREAM_NEW)
 		return;
@@ -427,16 +446,25 @@ void xmpp_stream_start(struct xmpp_stream *s)
 	timer_arm(s->cfg->timers, &s->setup, s->initiator ? s->cfg->setup_ms : s->cfg->auth_ms);
 	if (s->initiator) {
 		stream_judge(s);
-		if (!s->policy.partner || !s->policy.local_ours || s->policy.remote_ours)
-			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
-				    "no stream from %.*s to %.*s is allowed", SFMT(s->local), SFMT(s->remote));
-		else if (!xmpp_negotiation_possible(s->methods))
-			stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_AUTH, XMPP_SIDE_LOCAL,
-				    "the settings for %.*s leave no method of authentication", SFMT(s->remote));
-		else
+		if (may_start(s, direct) && !direct)
 			stream_write_header(s);
 	}
+	if (direct && s->state == XMPP_STREAM_HEADER) {
+		stream_trace(s, XMPP_TRACE_STEP, "direct TLS");
+		s->state = XMPP_STREAM_TLS;
+		s->want_tls = true;
+	}
 	stream_leave(s);
+}
+
+void xmpp_stream_start(struct xmpp_stream *s)
+{
+	start(s, false);
+}
+
+void xmpp_stream_start_direct(struct xmpp_stream *s)
+{
+	start(s, true);
 }
 
 void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes)

@@ -80,6 +80,7 @@ struct xmpp_stream_config {
 	size_t max_early;               /* octets of one element before authentication */
 	size_t max_stanza;              /* and after it */
 	size_t max_out;                 /* we never send a larger one; the peer may announce less (XEP-0478) */
+	unsigned max_depth, max_attributes; /* of XML; 0: xml_limits_default */
 	unsigned max_pairs;             /* of one stream */
 	unsigned max_pending;           /* dialback questions outstanding on one stream */
 };
@@ -132,7 +133,8 @@ struct xmpp_stream_ops {
 	struct xmpp_stream_policy (*policy)(void *arg, struct slice local, struct slice remote);
 	/* Send. Gathered: a header and its features come in one piece. */
 	void (*write)(void *arg, struct slice bytes);
-	/* Send what was written, then start TLS (as server when receiver, as client when initiator, server name = remote domain);
+	/* Send what was written, then start TLS (as server when receiver, as client when initiator, server name = remote domain;
+	 * for direct TLS ALPN "xmpp-server");
 	 * then call xmpp_stream_tls_up or _failed. Octets of the peer that were read together with what asked for TLS are dropped
 	 * by the engine. */
 	void (*start_tls)(void *arg);
@@ -171,6 +173,9 @@ struct xmpp_stream *xmpp_stream_free(struct xmpp_stream *s);
 
 /* The connection is there. */
 void xmpp_stream_start(struct xmpp_stream *s);
+/* The same with TLS at once (XEP-0368): start_tls() is asked for before anything else, and STARTTLS is neither offered nor taken
+ * inside. Where the rules switch TLS off an initiator fails. */
+void xmpp_stream_start_direct(struct xmpp_stream *s);
 void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes);
 /* The handshake that start_tls() asked for. Also a certificate that is missing, untrusted or for another name comes by tls_up:
  * whether it is needed is decided here. */

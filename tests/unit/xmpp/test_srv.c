@@ -98,11 +98,100 @@ static void test_too_many(void **state)
 		assert_int_equal(t.t[i].priority, i + 1);
 }
 
+/* ---- both services (XEP-0368) */
+
+static int mix(struct xmpp_targets *t, const struct xmpp_srv_answer *plain, const struct xmpp_srv_answer *direct, struct entente_err *err)
+{
+	at_draw = 0;
+	return xmpp_srv_mix(t, S("example.com"), plain, direct, draw, err);
+}
+
+static void test_mixed(void **state)
+{
+	(void)state;
+	struct xmpp_targets t;
+	struct xmpp_srv p[] = {{10, 0, 5269, S("p10")}, {30, 0, 5269, S("p30")}}, d[] = {{20, 0, 5270, S("d20")}, {5, 0, 443, S("d5")}};
+	struct xmpp_srv_answer plain = {XMPP_DNS_FOUND, p, 2}, direct = {XMPP_DNS_FOUND, d, 2};
+	assert_int_equal(mix(&t, &plain, &direct, NULL), 0);
+	static const char *const want[] = {"d5", "p10", "d20", "p30"};
+	assert_int_equal(t.n, 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_slice(t.t[i].host, want[i]);
+		assert_int_equal(t.t[i].direct, want[i][0] == 'd');
+		assert_false(t.t[i].fallback);
+	}
+	/* the weights of one priority are of both services together */
+	struct xmpp_srv p1 = {1, 10, 5269, S("p")}, d1 = {1, 30, 5270, S("d")};
+	plain = (struct xmpp_srv_answer){XMPP_DNS_FOUND, &p1, 1};
+	direct = (struct xmpp_srv_answer){XMPP_DNS_FOUND, &d1, 1};
+	for (unsigned at = 10; at <= 11; at++) {
+		draws[0] = at;
+		n_draws = 1;
+		assert_int_equal(mix(&t, &plain, &direct, NULL), 0);
+		assert_slice(t.t[0].host, at == 10 ? "p" : "d");
+		assert_int_equal(t.n, 2);
+	}
+	n_draws = 0;
+}
+
+/* What one service says, and what follows. Upper case: a record; D direct, P plain. */
+static void test_one_of_two(void **state)
+{
+	(void)state;
+	struct xmpp_srv rec = {1, 1, 5000, S("host")}, dot = {0, 0, 0, S(".")};
+	struct xmpp_srv_answer yes = {XMPP_DNS_FOUND, &rec, 1}, gone = {XMPP_DNS_FOUND, &dot, 1}, none = {XMPP_DNS_NONE, NULL, 0},
+			       fails = {XMPP_DNS_FAILED, NULL, 0}, bogus = {XMPP_DNS_BOGUS, &rec, 1};
+	const struct {
+		const struct xmpp_srv_answer *plain, *direct;
+		int code;
+		char first; /* p, d or f: fallback */
+	} rows[] = {
+		{&yes, &gone, 0, 'p'},	  {&yes, &none, 0, 'p'},   {&yes, &fails, 0, 'p'},  {&yes, &bogus, 0, 'p'},
+		{&gone, &yes, 0, 'd'},	  {&none, &yes, 0, 'd'},   {&fails, &yes, 0, 'd'},  {&bogus, &yes, 0, 'd'},
+		{&none, &none, 0, 'f'},	  {&fails, &none, 0, 'f'}, {&none, &fails, 0, 'f'}, {&none, NULL, 0, 'f'},
+		{&none, &gone, ENTENTE_ENOTFOUND, 0},	{&fails, &gone, ENTENTE_ENOTFOUND, 0}, {&gone, &none, ENTENTE_ENOTFOUND, 0},
+		{&gone, &gone, ENTENTE_ENOTFOUND, 0},	{&gone, NULL, ENTENTE_ENOTFOUND, 0},   {&none, &bogus, ENTENTE_EAUTH, 0},
+		{&bogus, &none, ENTENTE_EAUTH, 0},	{&gone, &bogus, ENTENTE_EAUTH, 0},     {&bogus, &bogus, ENTENTE_EAUTH, 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct xmpp_targets t = {.n = 0};
+		struct entente_err err = {0};
+		assert_int_equal(mix(&t, rows[i].plain, rows[i].direct, &err), rows[i].code);
+		if (rows[i].code) {
+			assert_int_equal(err.reason, REASON_XMPP_DNS);
+			assert_int_equal(t.n, 0);
+			continue;
+		}
+		assert_int_equal(t.n, 1);
+		assert_int_equal(t.t[0].fallback, rows[i].first == 'f');
+		assert_int_equal(t.t[0].direct, rows[i].first == 'd');
+	}
+}
+
+static void test_too_many_of_both(void **state)
+{
+	(void)state;
+	struct xmpp_targets t;
+	struct xmpp_srv p[20], d[20];
+	for (size_t i = 0; i < 20; i++) {
+		p[i] = (struct xmpp_srv){(uint16_t)(2 * i + 1), 1, 1, S("p")};
+		d[i] = (struct xmpp_srv){(uint16_t)(2 * i), 1, 1, S("d")};
+	}
+	struct xmpp_srv_answer plain = {XMPP_DNS_FOUND, p, 20}, direct = {XMPP_DNS_FOUND, d, 20};
+	assert_int_equal(mix(&t, &plain, &direct, NULL), 0);
+	assert_int_equal(t.n, XMPP_TARGETS);
+	for (size_t i = 0; i < t.n; i++) {
+		assert_int_equal(t.t[i].priority, i);
+		assert_int_equal(t.t[i].direct, i % 2 == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fallback), cmocka_unit_test(test_absent),	  cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_weight),	 cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_mixed),	 cmocka_unit_test(test_one_of_two), cmocka_unit_test(test_too_many_of_both),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

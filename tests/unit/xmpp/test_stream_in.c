@@ -20,12 +20,18 @@ struct one {
 	struct end e;
 };
 
-static void one_init(struct one *o)
+static void one_init_idle(struct one *o)
 {
 	rig_init(&o->rig);
 	end_init(&o->e, &o->rig, "there.example other.example");
 	set_names(&o->e, here_names, 1);
-	end_receiver(&o->e);
+	o->e.s = xmpp_stream_new_receiver(&o->rig.cfg, &rig_ops, &o->e);
+}
+
+static void one_init(struct one *o)
+{
+	one_init_idle(o);
+	xmpp_stream_start(o->e.s);
 }
 
 static void one_free(struct one *o)
@@ -84,6 +90,54 @@ static void test_features(void **state)
 	give(&o.e, HEADER);
 	assert_wire(&o.e, "<stream:features><dialback ", "<limits ",
 		    "<c xmlns='http://jabber.org/protocol/caps'/></stream:features>");
+	one_free(&o);
+}
+
+/* XEP-0368: TLS before the first octet, and no STARTTLS inside. */
+static void test_direct(void **state)
+{
+	(void)state;
+	struct one o;
+	one_init_idle(&o);
+	xmpp_stream_start_direct(o.e.s);
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls");
+	tls_up(&o.e);
+	assert_silent(&o.e);
+	give(&o.e, HEADER);
+	assert_wire(&o.e, "version='1.0' xml:lang='en'><stream:features><mechanisms ");
+	give(&o.e, AUTH(AUTHZID) HEADER);
+	assert_events(&o.e, "established there.example here.example external tls");
+	one_free(&o);
+
+	one_init_idle(&o);
+	xmpp_stream_start_direct(o.e.s);
+	tls_up(&o.e);
+	give(&o.e, HEADER STARTTLS);
+	assert_wire(&o.e, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>");
+	assert_events(&o.e, "failed xmpp/tls", "asked for TLS");
+	one_free(&o);
+}
+
+/* A partner without TLS gets nothing on a port of direct TLS; who never finishes the handshake is let go, without a plain octet. */
+static void test_direct_refused(void **state)
+{
+	(void)state;
+	struct one o;
+	one_init_idle(&o);
+	o.e.rules.tls = XMPP_OFF;
+	xmpp_stream_start_direct(o.e.s);
+	tls_up(&o.e);
+	give(&o.e, HEADER);
+	assert_wire(&o.e, "<stream:error><policy-violation ");
+	one_free(&o);
+
+	one_init_idle(&o);
+	xmpp_stream_start_direct(o.e.s);
+	give(&o.e, HEADER);
+	rig_wait(&o.rig, o.rig.cfg.auth_ms + 1);
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls", "failed xmpp/tls", "close");
 	one_free(&o);
 }
 
@@ -845,7 +899,7 @@ static void test_pipelined_after_auth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_features), cmocka_unit_test(test_direct), cmocka_unit_test(test_direct_refused),
 		cmocka_unit_test(test_prosody),
 		cmocka_unit_test(test_ejabberd_falls_to_dialback),
 		cmocka_unit_test(test_jabberd2),

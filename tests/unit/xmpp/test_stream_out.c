@@ -90,6 +90,69 @@ static void test_steps(void **state)
 	one_free(&o);
 }
 
+/* XEP-0368: TLS before the first octet, no STARTTLS inside, the rest as ever */
+static void test_direct(void **state)
+{
+	(void)state;
+	struct one o;
+	one_init(&o);
+	xmpp_stream_start_direct(o.e.s);
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls");
+	tls_up(&o.e);
+	assert_wire(&o.e, "<stream:stream ", " from='here.example' to='there.example' version='1.0'");
+	give(&o.e, HEADER("1") FEATURES(F_TLS F_EXTERNAL F_DB_ERRORS)); /* the offer makes no sense: it is not taken */
+	assert_string_equal(zstr(&o.e.wire),
+			    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>aGVyZS5leGFtcGxl</auth>");
+	give(&o.e, SUCCESS HEADER("2") FEATURES(""));
+	assert_events(&o.e, "established here.example there.example external tls");
+	one_free(&o);
+}
+
+static void test_direct_fails(void **state)
+{
+	(void)state;
+	struct one o;
+	/* the handshake: not an octet goes out in the clear */
+	one_init(&o);
+	xmpp_stream_start_direct(o.e.s);
+	xmpp_stream_tls_failed(o.e.s, S("no shared cipher"));
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls", "failed xmpp/tls", "no shared cipher", "close");
+	one_free(&o);
+	/* it never ends */
+	one_init(&o);
+	xmpp_stream_start_direct(o.e.s);
+	rig_wait(&o.rig, o.rig.cfg.setup_ms + 1);
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls", "failed xmpp/tls", "did not end in time", "close");
+	one_free(&o);
+	/* plain octets are dropped, closing is mute */
+	one_init(&o);
+	xmpp_stream_start_direct(o.e.s);
+	give(&o.e, HEADER("1") FEATURES(F_EXTERNAL));
+	xmpp_stream_close(o.e.s);
+	assert_silent(&o.e);
+	assert_events(&o.e, "tls", "close");
+	one_free(&o);
+	/* a certificate for somebody else, and no dialback to fall to */
+	one_init(&o);
+	o.e.rules.sasl = XMPP_REQUIRED;
+	set_names(&o.e, NULL, 0);
+	xmpp_stream_start_direct(o.e.s);
+	tls_up(&o.e);
+	assert_events(&o.e, "tls", "failed xmpp/certificate");
+	one_free(&o);
+	/* TLS is switched off */
+	one_init(&o);
+	o.e.rules.tls = XMPP_OFF;
+	xmpp_stream_start_direct(o.e.s);
+	assert_silent(&o.e);
+	assert_events(&o.e, "failed xmpp/tls", "switched off", "close");
+	assert_false(o.e.want_tls);
+	one_free(&o);
+}
+
 /* dialback is not allowed: its prefix is not declared either */
 static void test_header_without_dialback(void **state)
 {
@@ -612,7 +675,7 @@ static void test_early_close(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_steps), cmocka_unit_test(test_direct), cmocka_unit_test(test_direct_fails),
 		cmocka_unit_test(test_header_without_dialback),
 		cmocka_unit_test(test_features_anyhow),
 		cmocka_unit_test(test_empty_mechanisms),
