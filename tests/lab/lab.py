@@ -107,6 +107,8 @@ class Lab:
         client = Baresip(self.run, f"{name}@contoso.test", next(self._addresses), contact, transport, next(self._ports))
         self.users.append(client)
         client.start()
+        for tag in client.forgotten():
+            self.sip_device(name).withdraw(tag)
         return client
 
     def xmpp_user(self, jid, resource="home", **options):

@@ -80,6 +80,11 @@ class SipUser:
         """Withdraw what this device published: it is gone."""
         self._publish(b"", 0, "withdrawn")
 
+    def withdraw(self, tag):
+        """Withdraw another device's publication."""
+        self._etag = tag
+        self.unpublish()
+
     def _publish(self, body, expires, detail=None):
         if not body and not self._etag and not expires:
             return
