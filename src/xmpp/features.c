@@ -122,11 +122,13 @@ static void read_dialback(struct xmpp_stream *s, const struct xml_node *n, struc
 
 static void read_limits(struct xmpp_stream *s, const struct xml_node *n, struct arena *a)
 {
-	enum { LEAST = 10000 }; /* RFC 6120 13.12: nobody may take less */
-	const struct xml_node *max = xml_child(n, S("max-bytes"), XMPP_NS_LIMITS);
+	enum { LEAST = 10000, IDLE_MAX = 86400 }; /* RFC 6120 13.12: nobody may take less */
+	const struct xml_node *max = xml_child(n, S("max-bytes"), XMPP_NS_LIMITS), *idle = xml_child(n, S("idle-seconds"), XMPP_NS_LIMITS);
 	uint64_t v;
 	if (max && slice_u64(slice_trim(xml_text(max, a)), SIZE_MAX, &v))
 		s->peer_max_stanza = v < LEAST ? LEAST : (size_t)v;
+	if (idle && slice_u64(slice_trim(xml_text(idle, a)), IDLE_MAX, &v))
+		s->peer_idle_ms = (uint32_t)v * 1000;
 }
 
 static const struct {

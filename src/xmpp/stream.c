@@ -81,6 +81,7 @@ void stream_restart(struct xmpp_stream *s)
 	s->header_sent = s->legacy = s->peer_db = false;
 	s->features = 0;
 	s->peer_max_stanza = 0;
+	s->peer_idle_ms = 0;
 	stream_set(&s->id, SLICE_NONE);
 	if (s->feeding) {
 		xml_stream_stop(s->xml);
@@ -333,11 +334,19 @@ static void on_patience(struct timer *t, uint64_t now)
 	stream_leave(s);
 }
 
+/* Twice in the time after which the peer may end a silent stream, where it says so; 0: never. */
+static uint32_t ping_ms(const struct xmpp_stream *s)
+{
+	enum { LEAST_MS = 10000 }; /* no peer makes us chatter */
+	uint32_t half = s->peer_idle_ms / 2 < LEAST_MS ? LEAST_MS : s->peer_idle_ms / 2;
+	return s->peer_idle_ms && half < s->cfg->ping_ms ? half : s->cfg->ping_ms;
+}
+
 static void arm_beat(struct xmpp_stream *s)
 {
 	uint64_t now = s->cfg->timers->now, next = UINT64_MAX;
-	if (s->cfg->ping_ms)
-		next = s->last_out + s->cfg->ping_ms;
+	if (ping_ms(s))
+		next = s->last_out + ping_ms(s);
 	if (s->cfg->idle_ms && s->last_stanza + s->cfg->idle_ms < next)
 		next = s->last_stanza + s->cfg->idle_ms;
 	if (next != UINT64_MAX)
@@ -353,7 +362,7 @@ static void on_beat(struct timer *t, uint64_t now)
 		stream_trace(s, XMPP_TRACE_STEP, "idle for %u s: closing", s->cfg->idle_ms / 1000);
 		stream_finish(s);
 	} else {
-		if (s->cfg->ping_ms && now >= s->last_out + s->cfg->ping_ms) {
+		if (ping_ms(s) && now >= s->last_out + ping_ms(s)) {
 			buf_putc(&s->out, ' ');
 			s->last_out = now;
 		}

@@ -75,7 +75,8 @@ struct xmpp_stream_config {
 	uint32_t setup_ms;              /* initiator: the same */
 	uint32_t dialback_ms;           /* one answer to one dialback question, either side */
 	uint32_t close_ms;              /* patience for the other side's closing tag */
-	uint32_t ping_ms;               /* a space is sent when we sent nothing for so long; 0: never */
+	uint32_t ping_ms;               /* a space is sent when we sent nothing for so long, earlier if the peer is impatient
+					   (XEP-0478); 0: never */
 	uint32_t idle_ms;               /* clean close when no stanza passed for so long; 0: never */
 	size_t max_early;               /* octets of one element before authentication */
 	size_t max_stanza;              /* and after it */

@@ -75,6 +75,7 @@ struct xmpp_stream {
 
 	unsigned features;   /* of the peer, FEATURE_* */
 	size_t peer_max_stanza;
+	uint32_t peer_idle_ms; /* it may end a stream that was silent for so long (XEP-0478); 0: not announced */
 
 	struct list pairs, questions;
 	unsigned n_pairs, n_pending, n_valid, n_questions;

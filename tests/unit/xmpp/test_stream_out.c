@@ -578,6 +578,52 @@ static void test_learned_limit(void **state)
 	}
 }
 
+/* A larger stanza than the peer takes is not sent; the stream goes on. */
+static void test_larger_than_the_peer_takes(void **state)
+{
+	(void)state;
+	static char big[20001];
+	struct one o;
+	one_init(&o);
+	secure(&o);
+	give(&o.e, HEADER("2") FEATURES(F_EXTERNAL) SUCCESS HEADER("3")
+	     FEATURES("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes></limits>"));
+	buf_clear(&o.e.wire);
+	memset(big, ' ', sizeof big);
+	assert_int_equal(xmpp_stream_send(o.e.s, slice_of(big, 20001)), ENTENTE_ELIMIT);
+	assert_silent(&o.e);
+	assert_int_equal(xmpp_stream_send(o.e.s, slice_of(big, 20000)), 0);
+	assert_int_equal(o.e.wire.len, 20000);
+	one_free(&o);
+}
+
+/* Who says that it ends silent streams hears from us twice as often; nobody makes us chatter. */
+static void test_learned_idle(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *idle;
+		uint32_t want_ms;
+	} rows[] = {{"120", 60000}, {"30", 15000}, {" 1 ", 10000}, {"0", 300000}, {"86400", 300000}, {"86401", 300000}, {"x", 300000}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct one o;
+		char el[300];
+		one_init(&o);
+		secure(&o);
+		give(&o.e, HEADER("2") FEATURES(F_EXTERNAL "<limits xmlns='urn:xmpp:stream-limits:0'><idle-seconds>20</idle-seconds></limits>")
+		     SUCCESS HEADER("3")); /* what was said before does not count any more */
+		snprintf(el, sizeof el, FEATURES("<limits xmlns='urn:xmpp:stream-limits:0'><idle-seconds>%s</idle-seconds></limits>"),
+			 rows[i].idle);
+		give(&o.e, el);
+		buf_clear(&o.e.wire);
+		rig_wait(&o.rig, rows[i].want_ms - 1);
+		assert_silent(&o.e);
+		rig_wait(&o.rig, 1);
+		assert_string_equal(zstr(&o.e.wire), " ");
+		one_free(&o);
+	}
+}
+
 static void test_bad_headers(void **state)
 {
 	(void)state;
@@ -697,7 +743,7 @@ int main(void)
 		cmocka_unit_test(test_no_id),
 		cmocka_unit_test(test_no_target_multiplexing_without_errors),
 		cmocka_unit_test(test_stanza_in_the_wrong_direction),
-		cmocka_unit_test(test_learned_limit),
+		cmocka_unit_test(test_learned_limit), cmocka_unit_test(test_larger_than_the_peer_takes), cmocka_unit_test(test_learned_idle),
 		cmocka_unit_test(test_bad_headers),
 		cmocka_unit_test(test_closed_without_a_word),
 		cmocka_unit_test(test_stream_errors),
