@@ -147,10 +147,16 @@ class XmppUser:
                 status.set(LANG, language)
         self.tell("out", "presence", " ".join(filter(None, [show or "available", note and f'"{note}"'])))
         self._send(presence)
+        self._settle()
 
     def unavailable(self):
         self.tell("out", "presence", "unavailable")
         self._send(ElementTree.Element("{jabber:client}presence", type="unavailable"))
+        self._settle()
+
+    def _settle(self):
+        """The server knows what we are when this returns: it answers what comes later."""
+        self.ping(self.name.split("@")[1])
 
     def _presence_to(self, jid, kind):
         self.tell("out", f"presence/{kind}", "")
