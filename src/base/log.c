@@ -76,10 +76,8 @@ static void emit(enum log_level level, const char *id, const struct log_kv *kv, 
 {
 	static const char *const name[] = {"error", "warning", "info", "debug"};
 	static const char *const prio[] = {"<3>", "<4>", "<6>", "<7>"};
-	static _Thread_local struct buf b;
-	if (!b.limit)
-		buf_init(&b, LINE_MAX_LEN);
-	buf_clear(&b);
+	char line_mem[LINE_MAX_LEN]; /* as large as the limit: the buffer never turns to the heap */
+	struct buf b = {.mem = line_mem, .cap = sizeof line_mem, .limit = sizeof line_mem};
 	if (getenv("JOURNAL_STREAM")) {
 		buf_puts(&b, prio[level]);
 	} else {
