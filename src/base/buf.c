@@ -62,7 +62,7 @@ void buf_commit(struct buf *b, size_t n)
 	b->len += n;
 }
 
-void buf_put(struct buf *b, struct slice s)
+void buf_put_slow(struct buf *b, struct slice s)
 {
 	if (!s.len)
 		return;
@@ -71,16 +71,6 @@ void buf_put(struct buf *b, struct slice s)
 		memcpy(p, s.p, s.len);
 		b->len += s.len;
 	}
-}
-
-void buf_puts(struct buf *b, const char *z)
-{
-	buf_put(b, slice_str(z));
-}
-
-void buf_putc(struct buf *b, char c)
-{
-	buf_put(b, slice_of(&c, 1));
 }
 
 void buf_u64(struct buf *b, uint64_t v)

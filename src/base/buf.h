@@ -31,9 +31,24 @@ static inline struct slice buf_slice(const struct buf *b)
 	return slice_of(b->mem ? b->mem + b->off : NULL, b->len);
 }
 
-void buf_put(struct buf *b, struct slice s);
-void buf_puts(struct buf *b, const char *z);
-void buf_putc(struct buf *b, char c);
+void buf_put_slow(struct buf *b, struct slice s); /* private: no room, or failed */
+static inline void buf_put(struct buf *b, struct slice s)
+{
+	if (b->failed || b->off + b->len + s.len > b->cap || b->len + s.len > b->limit) {
+		buf_put_slow(b, s);
+	} else if (s.len) {
+		memcpy(b->mem + b->off + b->len, s.p, s.len);
+		b->len += s.len;
+	}
+}
+static inline void buf_puts(struct buf *b, const char *z)
+{
+	buf_put(b, slice_str(z));
+}
+static inline void buf_putc(struct buf *b, char c)
+{
+	buf_put(b, slice_of(&c, 1));
+}
 void buf_u64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Room for n more octets to be written at the returned pointer and confirmed by buf_commit; NULL past the limit. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/map.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include "base/mem.h"
 #include "base/rand.h"
@@ -25,23 +26,35 @@ static void key_make(void)
 		v2 += v1; v1 = ROTL(v1, 17); v1 ^= v2; v2 = ROTL(v2, 32);                          \
 	} while (0)
 
-static uint64_t siphash(struct slice s, bool fold)
+/* Up to eight octets as a little-endian number; ASCII capitals become small letters, all at once. */
+static inline uint64_t word(const char *p, size_t n, bool fold)
 {
-	pthread_once(&key_once, key_make);
-	uint64_t v0 = key0 ^ 0x736f6d6570736575ULL, v1 = key1 ^ 0x646f72616e646f6dULL;
-	uint64_t v2 = key0 ^ 0x6c7967656e657261ULL, v3 = key1 ^ 0x7465646279746573ULL;
+	const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
 	uint64_t m = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if (fold && c >= 'A' && c <= 'Z')
-			c = (unsigned char)(c + 32);
-		m |= (uint64_t)c << (8 * (i & 7));
-		if ((i & 7) == 7) {
-			v3 ^= m; ROUND; ROUND; v0 ^= m;
-			m = 0;
-		}
+	if (n == 8)
+		memcpy(&m, p, 8);
+	else if (n)
+		memcpy(&m, p, n);
+	m = le64toh(m);
+	if (fold) {
+		uint64_t low = m & ~high;
+		uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x80 - 'Z' - 1)) & ~m & high;
+		m |= upper >> 2; /* 0x80 >> 2 is the bit between A and a */
 	}
-	m |= (uint64_t)s.len << 56;
+	return m;
+}
+
+static inline uint64_t siphash(struct slice s, uint64_t k0, uint64_t k1, bool fold)
+{
+	uint64_t v0 = k0 ^ 0x736f6d6570736575ULL, v1 = k1 ^ 0x646f72616e646f6dULL;
+	uint64_t v2 = k0 ^ 0x6c7967656e657261ULL, v3 = k1 ^ 0x7465646279746573ULL;
+	uint64_t m;
+	size_t whole = s.len & ~(size_t)7;
+	for (size_t i = 0; i < whole; i += 8) {
+		m = word(s.p + i, 8, fold);
+		v3 ^= m; ROUND; ROUND; v0 ^= m;
+	}
+	m = word(s.p + whole, s.len - whole, fold) | (uint64_t)s.len << 56;
 	v3 ^= m; ROUND; ROUND; v0 ^= m;
 	v2 ^= 0xff; ROUND; ROUND; ROUND; ROUND;
 	return v0 ^ v1 ^ v2 ^ v3;
@@ -49,12 +62,19 @@ static uint64_t siphash(struct slice s, bool fold)
 
 uint64_t hash_slice(struct slice s)
 {
-	return siphash(s, false);
+	pthread_once(&key_once, key_make);
+	return siphash(s, key0, key1, false);
 }
 
 uint64_t hash_slice_nocase(struct slice s)
 {
-	return siphash(s, true);
+	pthread_once(&key_once, key_make);
+	return siphash(s, key0, key1, true);
+}
+
+uint64_t hash_slice_stable(struct slice s, uint64_t seed)
+{
+	return siphash(s, seed, ~seed, false);
 }
 
 void map_init(struct map *m)

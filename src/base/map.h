@@ -34,3 +34,5 @@ void map_remove(struct map *m, struct map_node *n);
 uint64_t hash_slice(struct slice s);
 /* ASCII letters folded first. */
 uint64_t hash_slice_nocase(struct slice s);
+/* The same in every process, for names that must survive a restart; others can compute it, so never for buckets. */
+uint64_t hash_slice_stable(struct slice s, uint64_t seed);

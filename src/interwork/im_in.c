@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SIP MESSAGE -> XMPP message. */
-#include <openssl/sha.h>
-
+#include "base/map.h"
 #include "interwork/address.h"
 #include "interwork/cpim.h"
 #include "interwork/date.h"
@@ -213,40 +212,35 @@ static struct interwork_im_verdict take(struct content *c, const struct mime_par
 
 /* ---- writing the stanza */
 
-/* Opaque, unique, and the same for every retransmission: what identifies the transaction (RFC 3261 17.2.3), hashed. */
+/* Opaque, unique, and the same for every retransmission: what identifies the transaction (RFC 3261 17.2.3), hashed. Two
+ * halves of 64 bits with different seeds; stable, so that a retransmission that reaches us after a restart is known by its id. */
 static void stanza_hash(const struct sip_msg *m, char id[27])
 {
 	static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
-	unsigned char in[1024], md[SHA256_DIGEST_LENGTH];
+	char in[1024];
 	struct slice branch = m->via.branch.len ? m->via.branch : m->via.raw;
 	const struct slice pieces[] = {branch, m->call_id, m->from.tag};
 	size_t n = 0;
 	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
 		size_t len = pieces[i].len;
 		if (len > 300) { /* of a long one its own hash, so that all of it counts */
-			SHA256((const unsigned char *)pieces[i].p, len, in + n);
-			n += SHA256_DIGEST_LENGTH;
+			uint64_t h = hash_slice_stable(pieces[i], 0);
+			memcpy(in + n, &h, sizeof h);
+			n += sizeof h;
 		} else if (len) {
 			memcpy(in + n, pieces[i].p, len);
 			n += len;
 		}
 		in[n++] = 0;
 	}
-	for (int shift = 24; shift >= 0; shift -= 8)
-		in[n++] = (unsigned char)(m->cseq >> shift);
-	SHA256(in, n, md);
-	uint32_t bits = 0;
-	int have = 0;
-	size_t at = 0;
-	for (size_t k = 0; k < 26; k++) {
-		if (have < 5) {
-			bits = bits << 8 | md[at++];
-			have += 8;
-		}
-		have -= 5;
-		id[k] = base32[bits >> have & 31];
+	memcpy(in + n, &m->cseq, sizeof m->cseq);
+	n += sizeof m->cseq;
+	for (int half = 0; half < 2; half++) {
+		uint64_t h = hash_slice_stable(slice_of(in, n), (uint64_t)half + 1);
+		for (int k = 0; k < 13; k++, h >>= 5)
+			*id++ = base32[h & 31];
 	}
-	id[26] = '\0';
+	*id = '\0';
 }
 
 static void put_attr(struct buf *b, const char *name, struct slice value)

@@ -96,10 +96,19 @@ struct slice interwork_lang(struct slice list)
 	return slice_of(list.p, n);
 }
 
+/* How many octets at the start of s are ASCII that stands in any document as it is: printable, none of & < >. */
+static size_t plain_run(struct slice s)
+{
+	size_t i = 0;
+	while (i < s.len && (unsigned char)(s.p[i] - 0x20) < 0x5f && s.p[i] != '&' && s.p[i] != '<' && s.p[i] != '>')
+		i++;
+	return i;
+}
+
 void interwork_put_body(struct buf *b, struct slice text)
 {
 	size_t i = 0, run = 0; /* text.p[run .. i) is fine as it stands */
-	while (i < text.len) {
+	while ((i += plain_run(slice_skip(text, i))) < text.len) {
 		unsigned char c = (unsigned char)text.p[i];
 		const char *put = NULL;
 		size_t skip = 1;
@@ -138,7 +147,10 @@ void interwork_put_body(struct buf *b, struct slice text)
 
 struct slice interwork_crlf(struct arena *a, struct slice text)
 {
-	size_t extra = 0, n = 0;
+	size_t extra = 0, n = plain_run(text);
+	if (n == text.len)
+		return arena_dup(a, text);
+	n = 0;
 	for (size_t i = 0; i < text.len; i++) { /* how much it can grow */
 		unsigned char c = (unsigned char)text.p[i];
 		if (c == '\n' || c == '\r')
@@ -151,7 +163,14 @@ struct slice interwork_crlf(struct arena *a, struct slice text)
 		return SLICE_NONE;
 	for (size_t i = 0; i < text.len;) {
 		unsigned char c = (unsigned char)text.p[i];
-		size_t k = 1;
+		size_t k = plain_run(slice_skip(text, i));
+		if (k) {
+			memcpy(out + n, text.p + i, k);
+			n += k;
+			i += k;
+			continue;
+		}
+		k = 1;
 		if (c == '\r' || c == '\n') {
 			if (c == '\r' && i + 1 < text.len && text.p[i + 1] == '\n')
 				k = 2;

@@ -53,7 +53,7 @@ int loop_new(struct loop **ret, const struct loop_opts *opts, struct entente_err
 	l->own->id = atomic_fetch_add(&ids, 1);
 	l->own->tick_due = TIMER_NEVER;
 	l->own->tick = evtimer_new(base, on_tick, l);
-	l->arenas = arena_pool_new(opts->arena_max ? opts->arena_max : 1 << 20, opts->arena_keep ? opts->arena_keep : 64);
+	l->arenas = arena_pool_new(opts->arena_max ? opts->arena_max : 1 << 20, opts->arena_keep ? opts->arena_keep : 512);
 	timers_init(&l->timers, clock_ms());
 	*ret = l;
 	return 0;

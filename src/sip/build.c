@@ -88,15 +88,19 @@ void sip_build_header_fmt(struct buf *b, enum sip_hdr id, const char *fmt, ...)
 	va_copy(again, ap);
 	buf_put(b, sip_hdr_name(id));
 	buf_put(b, S(": "));
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	char *p = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
-	if (p) {
-		vsnprintf(p, (size_t)n + 1, fmt, again);
-		if (clean(slice_of(p, (size_t)n)))
-			buf_commit(b, (size_t)n);
-		else
-			b->failed = true;
+	char text[512], *p = text;
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	if (n >= (int)sizeof text) {
+		p = buf_reserve(b, (size_t)n + 1); /* committed below only if it is clean */
+		if (p)
+			vsnprintf(p, (size_t)n + 1, fmt, again);
 	}
+	if (n < 0 || !p || !clean(slice_of(p, (size_t)n)))
+		b->failed = true;
+	else if (p == text)
+		buf_put(b, slice_of(p, (size_t)n));
+	else
+		buf_commit(b, (size_t)n);
 	va_end(again);
 	va_end(ap);
 	put_line_end(b);
