@@ -30,6 +30,11 @@ static bool offer_limits(const struct xmpp_stream *s)
 	return s->secured || s->n_valid;
 }
 
+static bool offer_acks(const struct xmpp_stream *s)
+{
+	return s->n_valid && s->cfg->acks;
+}
+
 static bool offer_extra(const struct xmpp_stream *s)
 {
 	return s->n_valid && !slice_empty(s->cfg->features);
@@ -67,6 +72,12 @@ static void write_limits(const struct xmpp_stream *s, struct buf *b)
 	buf_puts(b, "</limits>");
 }
 
+static void write_acks(const struct xmpp_stream *s, struct buf *b)
+{
+	(void)s;
+	buf_puts(b, "<sm xmlns='urn:xmpp:sm:3'/>");
+}
+
 static void write_extra(const struct xmpp_stream *s, struct buf *b)
 {
 	buf_put(b, s->cfg->features);
@@ -80,6 +91,7 @@ static const struct {
 	{features_offer_external, write_mechanisms},
 	{features_offer_dialback, write_dialback},
 	{offer_limits, write_limits},
+	{offer_acks, write_acks},
 	{offer_extra, write_extra},
 };
 
@@ -120,6 +132,12 @@ static void read_dialback(struct xmpp_stream *s, const struct xml_node *n, struc
 		s->features |= FEATURE_DIALBACK_ERRORS;
 }
 
+static void read_acks(struct xmpp_stream *s, const struct xml_node *n, struct arena *a)
+{
+	(void)n, (void)a;
+	s->features |= FEATURE_ACKS;
+}
+
 static void read_limits(struct xmpp_stream *s, const struct xml_node *n, struct arena *a)
 {
 	enum { LEAST = 10000, IDLE_MAX = 86400 }; /* RFC 6120 13.12: nobody may take less */
@@ -139,6 +157,7 @@ static const struct {
 	{"mechanisms", "urn:ietf:params:xml:ns:xmpp-sasl", read_mechanisms},
 	{"dialback", "urn:xmpp:features:dialback", read_dialback},
 	{"limits", "urn:xmpp:stream-limits:0", read_limits},
+	{"sm", "urn:xmpp:sm:3", read_acks},
 };
 
 void features_read(struct xmpp_stream *s, const struct xml_node *features, struct arena *a)

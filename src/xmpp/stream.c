@@ -22,6 +22,8 @@ void xmpp_stream_config_defaults(struct xmpp_stream_config *c)
 	c->idle_ms = 30 * 60000;
 	c->max_early = 10000;
 	c->max_stanza = c->max_out = 256 << 10;
+	c->acks = true;
+	c->ack_ms = 5 * 60000;
 	c->max_pairs = 64;
 	c->max_pending = 16;
 	xmpp_dialback_secret_random(&c->secret);
@@ -103,6 +105,7 @@ static void cancel_timers(struct xmpp_stream *s)
 	timer_cancel(s->cfg->timers, &s->setup);
 	timer_cancel(s->cfg->timers, &s->patience);
 	timer_cancel(s->cfg->timers, &s->beat);
+	timer_cancel(s->cfg->timers, &s->ack);
 }
 
 static void destroy(struct xmpp_stream *s)
@@ -396,6 +399,7 @@ static struct xmpp_stream *stream_new(const struct xmpp_stream_config *cfg, cons
 	timer_init(&s->setup, on_setup);
 	timer_init(&s->patience, on_patience);
 	timer_init(&s->beat, on_beat);
+	timer_init(&s->ack, acks_fired);
 	return s;
 }
 
@@ -482,6 +486,7 @@ void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes)
 		return;
 	stream_enter(s);
 	s->bytes_in += bytes.len;
+	s->last_in = s->cfg->timers->now;
 	if (s->ops->trace)
 		s->ops->trace(s->arg, XMPP_TRACE_IN, bytes);
 	while (bytes.len && !s->freed && s->state != XMPP_STREAM_TLS) {
@@ -550,6 +555,7 @@ int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza)
 		send_now(s, stanza);
 	else
 		buf_put(&s->out, stanza);
+	acks_sent(s);
 	stream_leave(s);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0478) without I/O: bytes, TLS facts, time
+/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0198, XEP-0478) without I/O: bytes, TLS facts, time
  * and answers come in by function calls, everything else goes out through struct xmpp_stream_ops.
  *
  * A stream carries stanzas in one direction: a receiver (the other side connected) delivers them, an initiator (we connected)
@@ -82,10 +82,14 @@ struct xmpp_stream_config {
 	size_t max_stanza;              /* and after it */
 	size_t max_out;                 /* we never send a larger one; the peer may announce less (XEP-0478) */
 	unsigned max_depth, max_attributes; /* of XML; 0: xml_limits_default */
+	bool acks;                      /* acknowledgements (XEP-0198) are offered and used, without resumption */
+	uint32_t ack_ms;                /* initiator: an acknowledgement is awaited, and not an octet came for so long: the peer is
+					   dead; 0: never */
 	unsigned max_pairs;             /* of one stream */
 	unsigned max_pending;           /* dialback questions outstanding on one stream */
 };
-/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min; 10000, 256 KiB, 256 KiB; 64, 16. A random dialback secret. */
+/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; 64, 16. A random dialback
+ * secret. */
 void xmpp_stream_config_defaults(struct xmpp_stream_config *c);
 
 /* ---- dialback questions between streams */
@@ -157,6 +161,9 @@ struct xmpp_stream_ops {
 	/* Initiator: the answer to xmpp_stream_verify; condition is why it is undecided ("remote-server-timeout"). v->key is
 	 * empty. */
 	void (*verified)(void *arg, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
+	/* Initiator with xmpp_stream_acks: the peer has taken the first `n` stanzas of this stream (n as xmpp_stream_send counts them);
+	 * also when it turns out that it does not acknowledge at all: then nothing more is to be awaited. May be NULL. */
+	void (*acked)(void *arg, uint64_t n);
 	/* The stream failed. At most once, before close(); a clean end has none. What was not sent yet must bounce. */
 	void (*failed)(void *arg, const struct xmpp_failure *f);
 	/* May be NULL. */
@@ -189,6 +196,8 @@ void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why);
  * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver does not send.
  * The owner asks xmpp_stream_peer for the pair first. */
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza);
+/* Will the peer acknowledge the stanzas that are sent (XEP-0198)? If so, *ret_n is how many were sent on this stream so far. */
+bool xmpp_stream_acks(const struct xmpp_stream *s, uint64_t *ret_n);
 /* The proven pair, or NULL. */
 const struct xmpp_peer *xmpp_stream_peer(const struct xmpp_stream *s, struct slice local, struct slice remote);
 /* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not
@@ -243,6 +252,8 @@ struct xmpp_stream_info {
 	uint64_t started, opened;        /* time of the timer queue; 0: not yet */
 	size_t peer_max_stanza;          /* XEP-0478; 0: not announced */
 	bool peer_dialback, peer_dialback_errors;
+	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
+	uint64_t unacked;                /* initiator: sent, not acknowledged yet */
 };
 /* Slices live as long as the stream stays in this state. */
 void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret);

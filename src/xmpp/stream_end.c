@@ -19,6 +19,7 @@ static void part(struct xmpp_stream *s)
 	s->fault_told = true;
 	timer_cancel(s->cfg->timers, &s->setup);
 	timer_cancel(s->cfg->timers, &s->beat);
+	timer_cancel(s->cfg->timers, &s->ack);
 	if (mute || s->peer_closed)
 		s->want_close = true;
 	else
@@ -31,6 +32,7 @@ void stream_finish(struct xmpp_stream *s)
 		.code = ENTENTE_ECLOSED, .reason = REASON_XMPP_STREAM_ERROR, .text = "the stream was closed"};
 	if (s->state >= XMPP_STREAM_CLOSING)
 		return;
+	acks_finish(s);
 	part(s);
 	dialback_settle(s, &closed);
 }
@@ -41,6 +43,7 @@ static void write_error(struct xmpp_stream *s, const char *condition, bool too_b
 		return;
 	if (!s->header_sent)
 		stream_write_header(s);
+	acks_finish(s);
 	buf_printf(&s->out, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", condition);
 	if (!slice_empty(text)) {
 		buf_puts(&s->out, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>");

@@ -300,6 +300,8 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 		starttls(s);
 	} else if (slice_eq(el->ns, XMPP_NS_SASL)) {
 		sasl_element(s, el, a);
+	} else if (slice_eq(el->ns, XMPP_NS_SM)) {
+		acks_element(s, el);
 	} else if (is_stanza_name(el->name)) {
 		stream_fail(s, s->n_valid ? "invalid-namespace" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED,
 			    XMPP_SIDE_REMOTE, "a stanza in the namespace %.*s: between servers it is jabber:server",

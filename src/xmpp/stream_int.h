@@ -38,7 +38,7 @@ struct question {
 
 enum { /* what the peer's features said; for its header see peer_db */
 	FEATURE_STARTTLS = 1, FEATURE_STARTTLS_REQUIRED = 2, FEATURE_MECHANISMS = 4, FEATURE_EXTERNAL = 8, FEATURE_DIALBACK = 16,
-	FEATURE_DIALBACK_ERRORS = 32,
+	FEATURE_DIALBACK_ERRORS = 32, FEATURE_ACKS = 64,
 };
 
 struct xmpp_stream {
@@ -76,6 +76,14 @@ struct xmpp_stream {
 	unsigned features;   /* of the peer, FEATURE_* */
 	size_t peer_max_stanza;
 	uint32_t peer_idle_ms; /* it may end a stream that was silent for so long (XEP-0478); 0: not announced */
+
+	/* XEP-0198 */
+	bool acks;           /* the peer counts (receiver), or we asked it to and it did not refuse (initiator) */
+	bool ack_awaited;    /* initiator: an <r/> is out */
+	uint64_t ack_base;   /* stanzas that passed before the counting began */
+	uint64_t ack_taken;  /* initiator: of stanzas_out, what the peer has acknowledged */
+	struct timer ack;
+	uint64_t last_in;    /* octets came last */
 
 	struct list pairs, questions;
 	unsigned n_pairs, n_pending, n_valid, n_questions;
@@ -150,6 +158,16 @@ bool dialback_request(struct xmpp_stream *s, struct pair *p);
 void questions_flush(struct xmpp_stream *s);
 /* Nothing will be answered any more. */
 void dialback_settle(struct xmpp_stream *s, const struct entente_err *err);
+
+/* ---- stream_acks.c */
+/* Initiator, authenticated: asks the peer to count, if it offers that. */
+void acks_begin(struct xmpp_stream *s);
+/* Initiator: a stanza went out. */
+void acks_sent(struct xmpp_stream *s);
+/* The last word on what came, before the stream ends. */
+void acks_finish(struct xmpp_stream *s);
+void acks_element(struct xmpp_stream *s, const struct xml_node *el);
+void acks_fired(struct timer *t, uint64_t now);
 
 /* ---- features.c */
 void features_write(struct xmpp_stream *s);

@@ -99,6 +99,7 @@ static void proven(struct xmpp_stream *s)
 	struct pair *p = pair_find(s, s->local, s->remote);
 	if (!p)
 		p = pair_add(s, s->local, s->remote);
+	acks_begin(s); /* before the owner sends the first stanza */
 	pair_prove(p, XMPP_PROOF_EXTERNAL);
 	if (!s->freed)
 		questions_flush(s);
@@ -191,7 +192,9 @@ static void sasl_answer(struct xmpp_stream *s, const struct xml_node *el, struct
 
 void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 {
-	if (s->state == XMPP_STREAM_CLOSING) {
+	if (slice_eq(el->ns, XMPP_NS_SM)) { /* also while closing: the last acknowledgement */
+		acks_element(s, el);
+	} else if (s->state == XMPP_STREAM_CLOSING) {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));
 	} else if (slice_eq(el->ns, XMPP_NS_DIALBACK)) {
 		dialback_element(s, el, a);

@@ -146,6 +146,12 @@ static void on_verified(void *arg, const struct xmpp_verify *v, enum xmpp_verdic
 	buf_printf(&e->events, "verified %.*s %.*s %s %.*s\n", SFMT(v->local), SFMT(v->remote), text[verdict], SFMT(condition));
 }
 
+static void on_acked(void *arg, uint64_t n)
+{
+	struct end *e = arg;
+	buf_printf(&e->events, "acked %llu\n", (unsigned long long)n);
+}
+
 static void on_failed(void *arg, const struct xmpp_failure *f)
 {
 	struct end *e = arg;
@@ -173,6 +179,7 @@ static const struct xmpp_stream_ops rig_ops = {
 	.misaddressed = on_misaddressed,
 	.verify = on_verify,
 	.verified = on_verified,
+	.acked = on_acked,
 	.failed = on_failed,
 	.trace = on_trace,
 };

@@ -73,8 +73,8 @@ static void test_coalesced(void **state)
 	struct duo d;
 	duo_init(&d);
 	duo_run(&d, 0);
-	assert_int_equal(d.in.writes, 5);  /* header+features x 3, proceed, success */
-	assert_int_equal(d.out.writes, 5); /* header x 3, starttls, auth */
+	assert_int_equal(d.in.writes, 6);  /* header+features x 3, proceed, success, enabled */
+	assert_int_equal(d.out.writes, 6); /* header x 3, starttls, auth, enable */
 	duo_free(&d);
 }
 
@@ -468,6 +468,7 @@ static void test_keep_alive_and_idle(void **state)
 	(void)state;
 	struct duo d;
 	duo_init(&d);
+	d.rig.cfg.acks = false;
 	duo_run(&d, 0);
 	buf_clear(&d.out.wire);
 	rig_wait(&d.rig, 299000);

@@ -809,7 +809,7 @@ static void test_stanzas(void **state)
 		{"<message xmlns='jabber:client' from='a@here.example' to='b@there.example'/>", "invalid-namespace",
 		 "xmpp/malformed"},
 		{"<msg from='a@here.example' to='b@there.example'/>", "unsupported-stanza-type", "xmpp/malformed"},
-		{"<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type", "xmpp/malformed"},
+		{"<enable xmlns='urn:xmpp:sm:2'/>", "unsupported-stanza-type", "xmpp/malformed"},
 		{"<message from='a@here.example' to='b@there.example'><?pi x?></message>", "restricted-xml", "xmpp/malformed"},
 		{"<message from='a@here.example' to='b@there.example'></msg>", "not-well-formed", "xmpp/malformed"},
 		{STARTTLS, NULL, "failed xmpp/tls-failed"},
