@@ -33,6 +33,7 @@ struct app {
 	struct store *store;          /* shared */
 	struct snapshot_slot policy;  /* shared */
 	struct dns *dns;              /* shared */
+	struct xmpp_quota *quota;     /* shared */
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate;
 	struct listener *listeners[32];

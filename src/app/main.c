@@ -208,6 +208,7 @@ static int start(struct app *app, struct entente_err *err)
 	app->service = (struct xmpp_service){.name = S("Entente"), .url = slice_str(app->service_url)};
 	xmpp_service_init(&app->service);
 	snapshot_slot_init(&app->policy, NULL);
+	app->quota = xmpp_quota_new();
 	if ((rc = load_tls(app, cfg, err)) || (rc = open_store(app, cfg, err)) || (rc = app_publish(app, cfg, err)) || (rc = pool_new(&app->pool, &po, err)) ||
 	    (rc = open_dns(app, cfg, err)))
 		return rc;
@@ -233,6 +234,7 @@ static void stop(struct app *app)
 		app->pool = pool_free(app->pool);
 	}
 	mem_free(app->nodes);
+	xmpp_quota_free(app->quota);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	tls_material_unref(app->tls);

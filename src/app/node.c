@@ -33,6 +33,8 @@ static void stanza_drop(struct bus_msg *b)
 	arena_release(NULL, CONTAINER_OF(b, struct stanza_msg, bus)->st.arena);
 }
 
+static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza);
+
 static void proxy_stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct node *n = arg;
@@ -54,10 +56,10 @@ static void proxy_stanza(void *arg, struct xmpp_stanza *st)
 		struct xml_node *err = interwork_error_from_reason(st->arena, st->node, REASON_LIMIT_QUEUE_FULL, SLICE_NONE, &interwork_error_rules_default);
 		if (err) {
 			struct buf b;
-			struct xmpp_ticket none = {0};
 			buf_init(&b, 65536);
 			xml_write(&b, err, S("jabber:server"));
-			xmpp_proxy_send(n->xmpp, st->to.domain, st->from.domain, buf_slice(&b), &none);
+			if (buf_ok(&b))
+				proxy_reply(n, st->to.domain, st->from.domain, buf_slice(&b));
 			buf_free(&b);
 		}
 		arena_release(n->worker->loop->arenas, st->arena);
@@ -110,6 +112,12 @@ static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, str
 	}
 }
 
+static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza)
+{
+	static const struct gateway_ticket none;
+	gw_xmpp_send(arg, local, remote, stanza, &none);
+}
+
 struct sent_msg {
 	struct bus_msg bus;
 	struct node *to;
@@ -143,7 +151,7 @@ static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reaso
 	struct sent_msg *m = ARENA_NEW(a, struct sent_msg);
 	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = ticket, .reason = reason,
 			       .why = arena_dup(a, why)};
-	worker_post_always(m->to->worker, &m->bus);
+	worker_post_always(pool_worker(n->app->pool, t->worker), &m->bus);
 }
 
 /* ---- links */
@@ -177,11 +185,34 @@ static void proxy_link(void *arg, struct slice local, struct slice remote, bool 
 		struct link_msg *m = ARENA_NEW(a, struct link_msg);
 		*m = (struct link_msg){.bus = {.run = link_run, .drop = link_drop}, .to = &n->app->nodes[i], .arena = a, .local = arena_dup(a, local),
 				       .remote = arena_dup(a, remote), .up = up};
-		worker_post_always(m->to->worker, &m->bus);
+		worker_post_always(pool_worker(n->app->pool, i), &m->bus);
 	}
 }
 
-static const struct xmpp_proxy_ops proxy_ops = {.stanza = proxy_stanza, .sent = proxy_sent, .link = proxy_link};
+static void alive_run(struct worker *w, struct bus_msg *b)
+{
+	struct link_msg *m = CONTAINER_OF(b, struct link_msg, bus);
+	xmpp_proxy_alive(m->to->xmpp, m->remote);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void proxy_alive(void *arg, struct slice remote)
+{
+	struct node *n = arg;
+	struct worker *w = pool_pick(n->app->pool, remote);
+	if (w == n->worker) {
+		xmpp_proxy_alive(n->xmpp, remote);
+		return;
+	}
+	struct arena *a = arena_acquire(n->worker->loop->arenas);
+	struct link_msg *m = ARENA_NEW(a, struct link_msg);
+	*m = (struct link_msg){.bus = {.run = alive_run, .drop = link_drop}, .to = node_of(n->app, w), .arena = a, .remote = arena_dup(a, remote)};
+	worker_post_always(w, &m->bus);
+}
+
+static const struct xmpp_proxy_ops proxy_ops = {
+	.stanza = proxy_stanza, .sent = proxy_sent, .link = proxy_link, .reply = proxy_reply, .alive = proxy_alive,
+};
 
 /* ---- SIP */
 
@@ -360,20 +391,30 @@ static int make_sip(struct node *n, const struct config *cfg, struct entente_err
 	return set_homes(n, cfg, err);
 }
 
+static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *cfg)
+{
+	enum { QUEUE_MAX_MS = 25000 }; /* below the 32 s of a SIP transaction: its sender must still hear of it */
+	*ret = (struct xmpp_proxy_settings){
+		.max_stanza = cfg->limits_max_stanza, .max_early = cfg->limits_max_stanza_before_auth, .max_depth = (unsigned)cfg->limits_max_depth,
+		.max_attributes = (unsigned)cfg->limits_max_attributes, .connect_ms = (uint32_t)cfg->timers_connect,
+		.auth_ms = (uint32_t)(cfg->timers_stream_setup < 30000 ? cfg->timers_stream_setup : 30000), .setup_ms = (uint32_t)cfg->timers_stream_setup,
+		.dialback_ms = (uint32_t)cfg->timers_dialback, .ping_ms = (uint32_t)cfg->timers_keepalive, .idle_ms = (uint32_t)cfg->timers_stream_idle,
+		.silence_ms = (uint32_t)cfg->timers_keepalive_timeout,
+		.queue_ms = (uint32_t)(cfg->timers_queue < QUEUE_MAX_MS ? cfg->timers_queue : QUEUE_MAX_MS), .queue_stanzas = cfg->limits_queue_messages,
+		.queue_octets = cfg->limits_queue_size, .retry_max_ms = 8000, .partner_rate = (uint32_t)cfg->limits_partner_rate,
+		.sender_rate = (uint32_t)cfg->limits_sender_rate, .private_addresses = cfg->xmpp_private_addresses,
+	};
+}
+
 static void make_xmpp(struct node *n, const struct config *cfg)
 {
 	unsigned char secret[STORE_SECRET_LEN];
 	store_dialback_secret(n->app->store, secret);
 	struct xmpp_proxy_config c = {
-		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .dialback_secret = slice_of((const char *)secret, sizeof secret),
-		.max_stanza = cfg->limits_max_stanza, .max_early = cfg->limits_max_stanza_before_auth, .auth_ms = 30000,
-		.setup_ms = (uint32_t)cfg->timers_stream_setup, .dialback_ms = (uint32_t)cfg->timers_dialback, .ping_ms = (uint32_t)cfg->timers_keepalive,
-		.idle_ms = (uint32_t)cfg->timers_stream_idle, .queue_ms = 25000, /* below the 32 s of a SIP transaction */
-		.queue_stanzas = cfg->limits_queue_messages, .queue_octets = cfg->limits_queue_size, .retry_max_ms = 8000,
-		.max_links = cfg->limits_max_connections,
+		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
+		.dialback_secret = slice_of((const char *)secret, sizeof secret),
 	};
-	if (cfg->timers_queue < c.queue_ms)
-		c.queue_ms = (uint32_t)cfg->timers_queue;
+	xmpp_settings(&c.set, cfg);
 	n->xmpp = xmpp_proxy_new(&c, &proxy_ops, n);
 	explicit_bzero(secret, sizeof secret);
 	xmpp_proxy_set_tls(n->xmpp, n->tls);

@@ -25,24 +25,26 @@ struct dialer {
 	size_t n_targets, target; /* target: the next one to resolve */
 	struct addr addrs[MAX_ADDRESSES];
 	size_t n_addrs, addr;
-	bool asked, fixed;
-	struct entente_err err; /* the first cause */
+	unsigned tries;
+	bool asked, fixed, private_addresses;
+	struct entente_err err;    /* the first cause that DNS gave */
+	struct entente_err failed; /* and the first that an address gave: the better explanation */
 };
 
-struct dialer *dialer_new(struct worker *w, struct dns *dns, struct slice domain, struct slice fixed_host, uint16_t fixed_port,
-			  const struct dialer_ops *ops, void *arg)
+struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *to, const struct dialer_ops *ops, void *arg)
 {
 	struct dialer *d = MEM_NEW(struct dialer);
 	d->w = w;
 	d->dns = dns;
 	d->ops = ops;
 	d->arg = arg;
-	slice_cstr(domain, d->domain, sizeof d->domain);
-	if (fixed_host.len) {
+	slice_cstr(to->domain, d->domain, sizeof d->domain);
+	d->private_addresses = to->private_addresses || to->host.len;
+	if (to->host.len) {
 		d->fixed = true;
 		d->n_targets = 1;
-		slice_cstr(fixed_host, d->targets[0].host, sizeof d->targets[0].host);
-		d->targets[0].port = fixed_port ? fixed_port : XMPP_PORT;
+		slice_cstr(to->host, d->targets[0].host, sizeof d->targets[0].host);
+		d->targets[0].port = to->port ? to->port : XMPP_PORT;
 		snprintf(d->targets[0].how, sizeof d->targets[0].how, "fixed %s:%u", d->targets[0].host, d->targets[0].port);
 	}
 	return d;
@@ -65,9 +67,16 @@ const char *dialer_how(const struct dialer *d)
 
 static void exhausted(struct dialer *d)
 {
-	if (!d->err.code)
+	const struct entente_err *why = d->failed.code ? &d->failed : &d->err;
+	if (!why->code)
 		err_set(&d->err, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "no address of %s accepts a connection", d->domain);
-	d->ops->exhausted(d->arg, &d->err);
+	d->ops->exhausted(d->arg, why);
+}
+
+void dialer_failed(struct dialer *d, const struct entente_err *why)
+{
+	if (!d->failed.code)
+		d->failed = *why;
 }
 
 /* Remembers the first cause only: later ones usually follow from it. */
@@ -79,17 +88,42 @@ static void cause(struct dialer *d, int code, enum reason reason, const char *wh
 
 static void step(struct dialer *d);
 
+/* Addresses of nobody in particular, whoever names them. */
+static bool never(const struct addr *a)
+{
+	return addr_is_any(a) || !addr_port(a) ||
+	       (addr_is_v6(a) ? IN6_IS_ADDR_MULTICAST(&a->v6.sin6_addr) : ntohl(a->v4.sin_addr.s_addr) >= 0xe0000000);
+}
+
+static void add(struct dialer *d, const struct target *t, const struct addr *a)
+{
+	struct addr to = *a;
+	char z[ADDR_TEXT];
+	addr_set_port(&to, t->port);
+	addr_text(&to, z);
+	if (never(&to))
+		cause(d, ENTENTE_EREFUSED, REASON_XMPP_UNREACHABLE, "the address", t->host, slice_str(z));
+	else if (!d->private_addresses && addr_is_private(&to))
+		cause(d, ENTENTE_EREFUSED, REASON_XMPP_UNREACHABLE, "xmpp.private-addresses forbids the address", t->host, slice_str(z));
+	else if (d->n_addrs < MAX_ADDRESSES)
+		d->addrs[d->n_addrs++] = to;
+}
+
 static void addresses(struct dialer *d, const struct dns_answer *ans)
 {
 	struct target *t = &d->targets[d->target - 1];
 	if (ans->status != DNS_OK && ans->status != DNS_NODATA)
 		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up", t->host,
-		      slice_str(dns_status_text(ans->status)));
-	for (size_t i = 0; i < ans->n && d->n_addrs < MAX_ADDRESSES; i++) {
-		struct addr *to = &d->addrs[d->n_addrs++];
-		*to = ans->records[i].addr;
-		addr_set_port(to, t->port);
-	}
+		      ans->why);
+	for (size_t i = 0; i < ans->n && i < MAX_ADDRESSES / 2; i++) /* neither family takes all the room */
+		add(d, t, &ans->records[i].addr);
+}
+
+static void both_done(struct dialer *d)
+{
+	if (!d->n_addrs)
+		cause(d, ENTENTE_ENOTFOUND, REASON_XMPP_DNS, "address look-up", d->targets[d->target - 1].host, S("it has no address"));
+	step(d);
 }
 
 static void a_done(void *arg, const struct dns_answer *ans)
@@ -98,7 +132,7 @@ static void a_done(void *arg, const struct dns_answer *ans)
 	d->a = NULL;
 	addresses(d, ans);
 	if (!d->aaaa)
-		step(d);
+		both_done(d);
 }
 
 static void aaaa_done(void *arg, const struct dns_answer *ans)
@@ -107,7 +141,7 @@ static void aaaa_done(void *arg, const struct dns_answer *ans)
 	d->aaaa = NULL;
 	addresses(d, ans);
 	if (!d->a)
-		step(d);
+		both_done(d);
 }
 
 static void srv_done(void *arg, const struct dns_answer *ans)
@@ -123,6 +157,8 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 		status = XMPP_DNS_NONE;
 	else if (ans->status == DNS_BOGUS)
 		status = XMPP_DNS_BOGUS;
+	else
+		cause(d, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "SRV look-up", d->domain, ans->why);
 	for (size_t i = 0; i < ans->n; i++)
 		recs[i] = (struct xmpp_srv){.priority = ans->records[i].srv.priority, .weight = ans->records[i].srv.weight,
 					    .port = ans->records[i].srv.port, .target = ans->records[i].srv.target};
@@ -147,8 +183,13 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 /* The next thing to do: give out an address, resolve the next target, look SRV up, or give up. */
 static void step(struct dialer *d)
 {
+	if (d->tries == DIALER_TRIES) {
+		exhausted(d);
+		return;
+	}
 	if (d->addr < d->n_addrs) {
 		struct addr to = d->addrs[d->addr++];
+		d->tries++;
 		d->ops->address(d->arg, &to, slice_str(d->targets[d->target - 1].host));
 		return;
 	}
@@ -167,7 +208,7 @@ static void step(struct dialer *d)
 	d->n_addrs = d->addr = 0;
 	struct addr literal;
 	if (addr_is_literal(slice_str(t->host)) && addr_parse(slice_str(t->host), t->port, &literal)) {
-		d->addrs[d->n_addrs++] = literal;
+		add(d, t, &literal);
 		step(d);
 		return;
 	}

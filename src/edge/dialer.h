@@ -14,12 +14,23 @@ struct dialer_ops {
 	void (*exhausted)(void *arg, const struct entente_err *err);
 };
 
-/* `domain` in A-labels. fixed_host not empty: no SRV, that name or address at fixed_port (0: 5269). */
-struct dialer *dialer_new(struct worker *w, struct dns *dns, struct slice domain, struct slice fixed_host, uint16_t fixed_port,
-			  const struct dialer_ops *ops, void *arg);
+enum { DIALER_TRIES = 12 }; /* addresses given out in all: DNS decides where to, but not how often we knock */
+
+struct dialer_target {
+	struct slice domain;      /* A-labels */
+	struct slice host;        /* not empty: no SRV, this name or address at port (0: 5269) */
+	uint16_t port;
+	/* May DNS lead to addresses that the Internet does not reach (RFC 1918, loopback ...)? `host` may always: it is the administrator's word. */
+	bool private_addresses;
+};
+
+/* Copies the target. */
+struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *t, const struct dialer_ops *ops, void *arg);
 /* Accepts NULL; returns NULL; from inside a callback too, as its last act. */
 struct dialer *dialer_free(struct dialer *d);
 /* Asks for the first or the next address; exactly one callback follows, maybe before this returns. */
 void dialer_next(struct dialer *d);
+/* Tells why the last address was of no use, before dialer_next: the first such cause is what exhausted() reports. */
+void dialer_failed(struct dialer *d, const struct entente_err *why);
 /* "srv 5 0 xmpp.example.com:5269", "fallback", "fixed": how the present target was found. NUL-terminated, lives as long as d. */
 const char *dialer_how(const struct dialer *d);

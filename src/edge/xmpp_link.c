@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* An outbound link: the stream of one pair of domains, and the stanzas that wait for it. In order, always: while something waits, everything waits. */
+#include <stdio.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -6,7 +8,15 @@
 #include "base/rand.h"
 #include "edge/xmpp_proxy_int.h"
 
-enum { RETRY_MIN_MS = 1000 };
+enum {
+	RETRY_MIN_MS = 1000,
+	STABLE_MS = 5000,        /* a stream that lived so long may be opened again at once */
+	TELL_AGAIN_MS = 600000,
+};
+
+static void start(struct xmpp_link *l);
+
+/* ---- the queue */
 
 static void report(struct xmpp_proxy *p, const struct xmpp_ticket *t, enum reason reason, struct slice why)
 {
@@ -14,41 +24,128 @@ static void report(struct xmpp_proxy *p, const struct xmpp_ticket *t, enum reaso
 		p->ops->sent(p->arg, t, reason, why);
 }
 
-static void dequeue(struct xmpp_link *l, struct queued *q)
+static void arm_patience(struct xmpp_link *l)
 {
-	list_remove(&q->node);
+	struct timers *q = &l->proxy->loop->timers;
+	struct list *n = list_head(&l->queue);
+	if (!n) {
+		timer_cancel(q, &l->patience);
+		return;
+	}
+	uint64_t due = CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.set.queue_ms;
+	timer_arm(q, &l->patience, due > q->now ? due - q->now : 0);
+}
+
+/* Takes the first one out. */
+static struct queued *dequeue(struct xmpp_link *l)
+{
+	struct list *n = list_head(&l->queue);
+	struct queued *q = CONTAINER_OF(n, struct queued, node);
+	list_remove(n);
 	l->n_queue--;
 	l->queue_octets -= q->len;
+	arm_patience(l);
+	return q;
 }
 
 void xmpp_link_bounce(struct xmpp_link *l, enum reason reason, struct slice why)
 {
-	struct xmpp_proxy *p = l->proxy;
-	timer_cancel(&p->loop->timers, &l->patience);
-	for (struct list *n; (n = list_head(&l->queue));) {
-		struct queued *q = CONTAINER_OF(n, struct queued, node);
-		dequeue(l, q);
-		report(p, &q->ticket, reason, why);
+	/* what comes in meanwhile is not meant */
+	for (size_t n = l->n_queue; n && l->n_queue; n--) {
+		struct queued *q = dequeue(l);
+		report(l->proxy, &q->ticket, reason, why);
 		mem_free(q);
 	}
 }
 
-/* Sends what waits, as long as the stream takes it. */
-static void flush(struct xmpp_link *l)
+static void patience_fired(struct timer *t, uint64_t now)
 {
-	struct xmpp_proxy *p = l->proxy;
-	timer_cancel(&p->loop->timers, &l->patience);
-	for (struct list *n; l->s2s && (n = list_head(&l->queue));) {
-		struct queued *q = CONTAINER_OF(n, struct queued, node);
-		int rc = xmpp_stream_send(l->s2s->stream, slice_of(q->bytes, q->len));
-		if (rc == ENTENTE_EAGAIN || rc == ENTENTE_ECLOSED)
-			return;
-		dequeue(l, q);
-		if (!rc)
-			metric_add(METRIC_XMPP_STANZAS_OUT, 1);
-		report(p, &q->ticket, rc ? REASON_LIMIT_SIZE : REASON_NONE, rc ? S("larger than the partner takes") : SLICE_NONE);
+	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, patience);
+	bool slow = l->state == LINK_UP;
+	for (struct list *n; (n = list_head(&l->queue));) {
+		if (CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.set.queue_ms > now)
+			break;
+		struct queued *q = dequeue(l);
+		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE,
+		       slow ? S("the partner's server reads too slowly") : S("the stream to the partner did not come up in time"));
 		mem_free(q);
 	}
+	arm_patience(l);
+}
+
+static int enqueue(struct xmpp_link *l, struct slice stanza, const struct xmpp_ticket *t)
+{
+	const struct xmpp_proxy_settings *c = &l->proxy->cfg.set;
+	if (l->n_queue >= c->queue_stanzas || l->queue_octets + stanza.len > c->queue_octets)
+		return ENTENTE_ELIMIT;
+	struct queued *q = mem_realloc(NULL, sizeof *q + stanza.len);
+	*q = (struct queued){.ticket = *t, .since = l->proxy->loop->timers.now, .len = stanza.len};
+	memcpy(q->bytes, stanza.p, stanza.len);
+	list_append(&l->queue, &q->node);
+	l->n_queue++;
+	l->queue_octets += stanza.len;
+	arm_patience(l);
+	return 0;
+}
+
+/* ---- sending */
+
+/* The stream is closing: it ends by itself, and the next one need not wait for that. */
+static void part(struct xmpp_link *l)
+{
+	struct s2s *s = l->s2s;
+	l->s2s = NULL;
+	l->dialer = dialer_free(l->dialer);
+	l->state = LINK_IDLE;
+	if (s)
+		xmpp_s2s_let_go(s);
+}
+
+/* To the stream. ENTENTE_EAGAIN: not now; ENTENTE_ECLOSED: not on this stream. */
+static int hand_over(struct xmpp_link *l, struct slice stanza)
+{
+	if (l->state != LINK_UP || !l->s2s || !l->s2s->conn || l->s2s->broken)
+		return ENTENTE_ECLOSED;
+	if (conn_congested(l->s2s->conn))
+		return ENTENTE_EAGAIN;
+	int rc = xmpp_stream_send(l->s2s->stream, stanza);
+	if (!rc)
+		metric_add(METRIC_XMPP_STANZAS_OUT, 1);
+	return rc;
+}
+
+static void told(struct xmpp_link *l, const struct xmpp_ticket *t, int rc)
+{
+	if (!rc)
+		report(l->proxy, t, REASON_NONE, SLICE_NONE);
+	else if (rc == ENTENTE_ELIMIT)
+		report(l->proxy, t, REASON_LIMIT_SIZE, S("larger than the partner takes"));
+	else
+		report(l->proxy, t, REASON_SERVER_INTERNAL, SLICE_NONE);
+}
+
+static void flush_run(struct loop_hook *h)
+{
+	struct xmpp_link *l = CONTAINER_OF(h, struct xmpp_link, flush);
+	for (struct list *n; l->state == LINK_UP && (n = list_head(&l->queue));) {
+		struct queued *q = CONTAINER_OF(n, struct queued, node);
+		int rc = hand_over(l, slice_of(q->bytes, q->len));
+		if (rc == ENTENTE_EAGAIN) /* goes on when the connection has drained */
+			return;
+		if (rc == ENTENTE_ECLOSED) {
+			part(l);
+			start(l);
+			return;
+		}
+		dequeue(l);
+		told(l, &q->ticket, rc);
+		mem_free(q);
+	}
+}
+
+void xmpp_link_drained(struct xmpp_link *l)
+{
+	loop_defer(l->proxy->loop, &l->flush);
 }
 
 void xmpp_link_up(struct xmpp_link *l)
@@ -59,49 +156,90 @@ void xmpp_link_up(struct xmpp_link *l)
 	l->since = l->proxy->loop->timers.now;
 	l->backoff_ms = 0;
 	l->err = (struct entente_err){0};
-	flush(l);
-	l->was_up = true;
-	if (l->proxy->ops->link)
-		l->proxy->ops->link(l->proxy->arg, slice_str(l->local), slice_str(l->remote), true);
+	l->told = REASON_NONE;
+	l->untold = 0;
+	loop_defer(l->proxy->loop, &l->flush); /* not from inside the stream, which gathers what it is given */
+	l->proxy->ops->link(l->proxy->arg, slice_str(l->local), slice_str(l->remote), true);
 }
 
-static void start(struct xmpp_link *l);
+/* ---- failing */
+
+bool xmpp_link_told(const struct xmpp_link *l, enum reason reason)
+{
+	return reason && l->told == reason && l->proxy->loop->timers.now - l->told_at < TELL_AGAIN_MS;
+}
+
+static void tell(struct xmpp_link *l, const struct entente_err *err)
+{
+	char times[24] = "";
+	if (xmpp_link_told(l, err->reason)) {
+		l->untold++;
+		return;
+	}
+	if (l->untold)
+		snprintf(times, sizeof times, "%u", l->untold);
+	log_ev(LOG_WARNING, "xmpp/link-failed", {"local", slice_str(l->local)}, {"partner", slice_str(l->remote)},
+	       {"reason", slice_str(reason_info(err->reason)->id)}, {"text", slice_str(err->text)}, {"hidden", slice_str(times)});
+	l->told = err->reason;
+	l->told_at = l->proxy->loop->timers.now;
+	l->untold = 0;
+}
 
 static void fail(struct xmpp_link *l, const struct entente_err *err)
 {
 	struct xmpp_proxy *p = l->proxy;
+	struct entente_err copy = *err; /* may be the dialer's */
+	if (!copy.reason)
+		copy.reason = REASON_XMPP_UNREACHABLE;
 	l->dialer = dialer_free(l->dialer);
 	l->state = LINK_BACKOFF;
 	l->since = p->loop->timers.now;
-	l->was_up = false;
-	l->err = *err;
+	l->err = copy;
 	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : RETRY_MIN_MS;
-	if (l->backoff_ms > p->cfg.retry_max_ms)
-		l->backoff_ms = p->cfg.retry_max_ms;
+	if (l->backoff_ms > p->cfg.set.retry_max_ms)
+		l->backoff_ms = p->cfg.set.retry_max_ms;
 	l->retry_at = l->since + l->backoff_ms * 3 / 4 + rand_below(l->backoff_ms / 2 + 1);
-	metric_refused((int)err->reason);
-	log_ev(LOG_WARNING, "xmpp/link-failed", {"local", slice_str(l->local)}, {"partner", slice_str(l->remote)},
-	       {"reason", slice_str(reason_info(err->reason)->id)}, {"text", slice_str(err->text)});
-	xmpp_link_bounce(l, err->reason ? err->reason : REASON_XMPP_UNREACHABLE, slice_str(err->text));
-	if (p->ops->link)
-		p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
+	metric_refused((int)copy.reason);
+	tell(l, &copy);
+	xmpp_link_bounce(l, copy.reason, slice_str(copy.text));
+	p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
+}
+
+/* Where another address may do better. A server that proves nothing, or that does not want us, is not asked elsewhere for another opinion. */
+static bool worth_another_address(const struct entente_err *err)
+{
+	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS || err->reason == REASON_XMPP_STREAM_ERROR;
 }
 
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 {
+	struct xmpp_proxy *p = l->proxy;
+	bool stable = l->state == LINK_UP && p->loop->timers.now - l->since >= STABLE_MS;
 	l->s2s = NULL;
-	if (err) {
-		fail(l, err);
-		return;
-	}
-	l->dialer = dialer_free(l->dialer);
-	l->state = LINK_IDLE; /* idle close, or the partner's orderly end: the next stanza opens it again */
-	l->was_up = false;
-	if (l->proxy->draining)
+	if (p->draining) {
+		l->dialer = dialer_free(l->dialer);
+		l->state = LINK_IDLE;
 		xmpp_link_bounce(l, REASON_SERVER_SHUTDOWN, SLICE_NONE);
-	else if (!list_empty(&l->queue))
-		start(l);
+	} else if (err && l->state == LINK_STREAM && l->dialer && worth_another_address(err)) {
+		l->state = LINK_RESOLVING;
+		dialer_failed(l->dialer, err);
+		dialer_next(l->dialer);
+	} else if (err && !stable) {
+		fail(l, err);
+	} else { /* idle close, the partner's orderly end, or a loss after good service: the next stanza opens it again */
+		l->dialer = dialer_free(l->dialer);
+		l->state = LINK_IDLE;
+		l->since = p->loop->timers.now;
+		if (err) {
+			tell(l, err);
+			p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
+		}
+		if (l->state == LINK_IDLE && l->n_queue)
+			start(l);
+	}
 }
+
+/* ---- coming up */
 
 static void try_address(void *arg, const struct addr *to, struct slice host)
 {
@@ -110,8 +248,16 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct entente_err err;
 	(void)host;
 	struct s2s *s = xmpp_s2s_new(p, false);
+	if (!xmpp_proxy_admit(p, s, slice_str(l->local), slice_str(l->remote))) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		err_set(&err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS, "the partner has as many connections as its limit allows, or all partners together have");
+		xmpp_s2s_free(s);
+		fail(l, &err);
+		return;
+	}
 	if (xmpp_s2s_connect(s, to, &err)) {
 		xmpp_s2s_free(s);
+		dialer_failed(l->dialer, &err);
 		dialer_next(l->dialer);
 		return;
 	}
@@ -121,20 +267,22 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	s->link = l;
 }
 
-void xmpp_link_try_next(struct xmpp_link *l)
+void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why)
 {
 	struct s2s *s = l->s2s;
+	struct entente_err err = *why;
+	err.reason = REASON_XMPP_UNREACHABLE;
 	l->s2s = NULL;
 	s->link = NULL;
 	xmpp_s2s_free(s);
 	l->state = LINK_RESOLVING;
+	dialer_failed(l->dialer, &err);
 	dialer_next(l->dialer);
 }
 
 static void exhausted(void *arg, const struct entente_err *err)
 {
-	struct entente_err copy = *err;
-	fail(arg, &copy);
+	fail(arg, err);
 }
 
 static const struct dialer_ops dial_ops = {.address = try_address, .exhausted = exhausted};
@@ -142,58 +290,42 @@ static const struct dialer_ops dial_ops = {.address = try_address, .exhausted = 
 static void start(struct xmpp_link *l)
 {
 	struct xmpp_proxy *p = l->proxy;
-	struct slice ascii, remote = slice_str(l->remote), host = SLICE_NONE;
-	uint16_t port = 0;
+	struct dialer_target to;
 	struct entente_err err;
+	enum reason reason;
 	struct arena *a = arena_acquire(p->loop->arenas);
-	if (p->n_s2s >= p->cfg.max_links) {
-		err_set(&err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS, "too many streams");
-		metric_add(METRIC_LIMIT_HITS, 1);
-		fail(l, &err);
-	} else if (xmpp_domain_ascii(a, remote, &ascii)) {
-		err_set(&err, ENTENTE_ESYNTAX, REASON_XMPP_DNS, "%s is not a domain name", l->remote);
-		fail(l, &err);
-	} else {
-		const struct policy_partner *partner = xmpp_proxy_partner(p, a, remote);
-		if (partner) {
-			host = partner->server_host;
-			port = partner->server_port;
-		}
+	if (xmpp_proxy_target(p, a, slice_str(l->local), slice_str(l->remote), &to, &reason)) {
 		l->state = LINK_RESOLVING;
 		l->since = p->loop->timers.now;
-		l->dialer = dialer_new(p->worker, p->cfg.dns, ascii, host, port, &dial_ops, l);
-		dialer_next(l->dialer);
+		l->dialer = dialer_new(p->worker, p->cfg.dns, &to, &dial_ops, l);
+	} else {
+		err_set(&err, ENTENTE_EREFUSED, reason, "%s", reason_info(reason)->text);
 	}
 	arena_release(p->loop->arenas, a);
+	if (l->dialer)
+		dialer_next(l->dialer);
+	else
+		fail(l, &err);
 }
 
-static void arm_patience(struct xmpp_link *l)
+void xmpp_link_halt(struct xmpp_link *l)
 {
-	struct list *n = list_head(&l->queue);
-	if (n && !timer_armed(&l->patience)) {
-		uint64_t now = l->proxy->loop->timers.now, due = CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.queue_ms;
-		timer_arm(&l->proxy->loop->timers, &l->patience, due > now ? due - now : 0);
+	if (l->state == LINK_RESOLVING && !l->s2s) {
+		l->dialer = dialer_free(l->dialer);
+		l->state = LINK_IDLE;
 	}
 }
 
-static void patience_fired(struct timer *t, uint64_t now)
-{
-	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, patience);
-	for (struct list *n; (n = list_head(&l->queue));) {
-		struct queued *q = CONTAINER_OF(n, struct queued, node);
-		if (q->since + l->proxy->cfg.queue_ms > now)
-			break;
-		dequeue(l, q);
-		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE, S("the stream to the partner did not come up in time"));
-		mem_free(q);
-	}
-	arm_patience(l);
-}
+/* ---- life */
 
-static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struct slice remote)
+/* NULL: there is none, and there cannot be one (*ret_reason). */
+static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struct slice remote, enum reason *ret_reason)
 {
-	char key[2100];
-	if (local.len + remote.len + 1 > sizeof key)
+	enum { DOMAIN_MAX = 1023 }; /* RFC 7622 3.2 */
+	char key[2 * DOMAIN_MAX + 1];
+	const struct policy_partner *partner;
+	*ret_reason = REASON_ADDRESS_TOO_LONG;
+	if (local.len > DOMAIN_MAX || remote.len > DOMAIN_MAX)
 		return NULL;
 	memcpy(key, local.p, local.len);
 	key[local.len] = '\0';
@@ -202,77 +334,72 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	struct map_node *n = map_find(&p->links, k);
 	if (n)
 		return CONTAINER_OF(n, struct xmpp_link, node);
+	if ((*ret_reason = xmpp_proxy_judge(p, local, remote, &partner)))
+		return NULL;
 	struct xmpp_link *l = MEM_NEW(struct xmpp_link);
 	l->proxy = p;
 	l->key = mem_strndup(k.p, k.len);
 	l->local = l->key;
 	l->remote = l->key + local.len + 1;
+	l->flush.run = flush_run;
 	list_init(&l->queue);
 	timer_init(&l->patience, patience_fired);
+	list_append(&p->all_links, &l->all);
 	map_insert(&p->links, &l->node, slice_of(l->key, k.len));
 	return l;
 }
 
 void xmpp_link_free(struct xmpp_link *l)
 {
-	timer_cancel(&l->proxy->loop->timers, &l->patience);
+	struct xmpp_proxy *p = l->proxy;
+	timer_cancel(&p->loop->timers, &l->patience);
+	loop_undefer(&l->flush);
 	LIST_EACH(n, &l->queue)
 		mem_free(CONTAINER_OF(n, struct queued, node));
 	dialer_free(l->dialer);
+	list_remove(&l->all);
+	map_remove(&p->links, &l->node);
 	mem_free(l->key);
 	mem_free(l);
 }
 
 void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t)
 {
-	struct xmpp_link *l = link_of(p, local, remote);
+	enum reason reason = REASON_SERVER_SHUTDOWN;
+	struct xmpp_link *l = p->draining ? NULL : link_of(p, local, remote, &reason);
 	if (!l) {
-		report(p, t, REASON_ADDRESS_TOO_LONG, SLICE_NONE);
+		report(p, t, reason, SLICE_NONE);
 		return;
 	}
-	if (l->state == LINK_UP && l->s2s) {
-		int rc = xmpp_stream_send(l->s2s->stream, stanza);
-		if (!rc) {
-			metric_add(METRIC_XMPP_STANZAS_OUT, 1);
-			report(p, t, REASON_NONE, SLICE_NONE);
+	if (l->state == LINK_UP && !l->n_queue) {
+		int rc = hand_over(l, stanza);
+		if (rc != ENTENTE_EAGAIN && rc != ENTENTE_ECLOSED) {
+			told(l, t, rc);
 			return;
 		}
-		if (rc == ENTENTE_ELIMIT) {
-			report(p, t, REASON_LIMIT_SIZE, S("larger than the partner takes"));
-			return;
-		}
-		/* it is closing: wait for the next one */
-	}
-	if (p->draining) {
-		report(p, t, REASON_SERVER_SHUTDOWN, SLICE_NONE);
-		return;
+		if (rc == ENTENTE_ECLOSED)
+			part(l);
 	}
 	if (l->state == LINK_BACKOFF && p->loop->timers.now < l->retry_at) {
-		report(p, t, l->err.reason ? l->err.reason : REASON_XMPP_UNREACHABLE, slice_str(l->err.text));
+		report(p, t, l->err.reason, slice_str(l->err.text));
 		return;
 	}
-	if (l->n_queue >= p->cfg.queue_stanzas || l->queue_octets + stanza.len > p->cfg.queue_octets) {
+	if (enqueue(l, stanza, t)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		report(p, t, REASON_LIMIT_QUEUE_FULL, SLICE_NONE);
 		return;
 	}
-	struct queued *q = mem_realloc(NULL, sizeof *q + stanza.len);
-	*q = (struct queued){.ticket = *t, .since = p->loop->timers.now, .len = stanza.len};
-	memcpy(q->bytes, stanza.p, stanza.len);
-	list_append(&l->queue, &q->node);
-	l->n_queue++;
-	l->queue_octets += stanza.len;
-	arm_patience(l);
 	if (l->state == LINK_IDLE || l->state == LINK_BACKOFF)
 		start(l);
 }
 
-void xmpp_proxy_clear_backoff(struct xmpp_proxy *p, struct slice remote)
+void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote)
 {
-	size_t i;
-	MAP_EACH(n, &p->links, i) {
-		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, node);
-		if (l->state == LINK_BACKOFF && slice_eq(slice_str(l->remote), remote))
+	LIST_EACH(n, &p->all_links) {
+		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, all);
+		if (l->state == LINK_BACKOFF && slice_eq(slice_str(l->remote), remote)) {
 			l->retry_at = 0;
+			l->backoff_ms = 0;
+		}
 	}
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The XMPP proxy: streams with partners' servers. One instance per worker, used only on its thread.
  *
- * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks and belongs to a partner goes up through
- * ops->stanza. Outbound: a link per (local domain, remote domain), living on the worker that owns the remote domain, opened by the first stanza,
- * closed when idle. Stanzas wait in the link's bounded queue while it comes up; what cannot be sent is reported with its ticket. A link that
- * failed refuses at once until its back-off is over; an inbound stream from that domain clears it. */
+ * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks goes up through ops->stanza. Outbound: a link
+ * per (local domain, remote domain), living on the worker that owns the remote domain, opened by the first stanza, closed when idle. Only servers of
+ * configured partners are ever called, for a link or for a dialback question. Stanzas wait in the link's bounded queue while it comes up or reads
+ * slowly; what cannot be sent is reported with its ticket. A link that failed refuses at once until its back-off is over; an inbound stream from that
+ * domain ends the back-off (xmpp_proxy_alive). */
 #pragma once
 #include "base/err.h"
+#include "edge/rate.h"
+#include "edge/xmpp_quota.h"
 #include "net/dns.h"
 #include "net/listener.h"
 #include "net/tls.h"
@@ -30,35 +33,55 @@ struct xmpp_proxy_ops {
 	void (*sent)(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
 	/* The link to a partner came up, or went down and was not closed by us for idleness. */
 	void (*link)(void *arg, struct slice local, struct slice remote, bool up);
+	/* An answer of the proxy itself: send it by the proxy of the worker that owns `remote`. Copies. */
+	void (*reply)(void *arg, struct slice local, struct slice remote, struct slice stanza);
+	/* The partner's server has just proven itself: tell the proxy that owns `remote` (xmpp_proxy_alive). */
+	void (*alive)(void *arg, struct slice remote);
+};
+
+struct xmpp_proxy_settings { /* what may change while the proxy runs */
+	size_t max_stanza, max_early;       /* octets */
+	unsigned max_depth, max_attributes; /* of XML; 0: the defaults of the xmpp room */
+	uint32_t connect_ms;                /* TCP, and TLS */
+	uint32_t auth_ms, setup_ms, dialback_ms, ping_ms, idle_ms;
+	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed when it was silent for so long; 0: never */
+	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
+	size_t queue_stanzas, queue_octets; /* waiting in one link */
+	uint32_t retry_max_ms;              /* longest back-off of a failed link */
+	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
+	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0005) */
 };
 
 struct xmpp_proxy_config {
 	struct worker *worker;
 	struct dns *dns;
 	struct snapshot_slot *policy;
+	struct xmpp_quota *quota;       /* shared by the workers; NULL: no limits per partner */
 	struct slice dialback_secret;   /* octets */
-	size_t max_stanza, max_early;   /* octets */
-	uint32_t auth_ms, setup_ms, dialback_ms, ping_ms, idle_ms;
-	uint32_t queue_ms;              /* how long a stanza waits for its link, at most */
-	size_t queue_stanzas, queue_octets; /* of one link while it comes up */
-	uint32_t retry_max_ms;          /* longest back-off of a failed link */
-	size_t max_links;               /* outbound links and verify connections on this worker */
 	struct slice features;          /* ready XML for the last stream features (caps) */
+	struct xmpp_proxy_settings set;
 };
 
 struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const struct xmpp_proxy_ops *ops, void *arg);
-/* Ends everything at once. Accepts NULL; returns NULL. */
+/* Ends everything at once, without callbacks. Accepts NULL; returns NULL. */
 struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p);
 /* The present TLS context; the proxy takes a reference. New connections use it. */
 void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls);
+/* New settings; streams that are open follow where that is possible. */
+void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set);
 
 /* Takes an accepted socket. */
 void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass);
 /* One stanza, ready as bytes in the jabber:server namespace; copied. Domains prepared. ops->sent may come before this returns. */
 void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
-/* Closes all streams with system-shutdown; `done` once all have ended. */
+/* The partner is there: links in back-off may try again at once. */
+void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote);
+
+/* Shutting down, first step: no new streams come in, and those that did are told system-shutdown, so that partners stop sending. Links go on. */
+void xmpp_proxy_quiesce(struct xmpp_proxy *p);
+/* Second step: what waits is reported as server/shutdown, all streams are closed with system-shutdown; `done` once all have ended. */
 void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *arg), void *arg);
-/* The policy changed: streams whose partner is gone are closed. */
+/* The policy changed: streams that it does not allow any more are closed, back-offs forgotten. */
 void xmpp_proxy_recheck(struct xmpp_proxy *p);
 
 struct xmpp_proxy_facts {

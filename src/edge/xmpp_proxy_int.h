@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the XMPP proxy: its parts (xmpp_proxy.c streams, xmpp_link.c outbound links, xmpp_verify.c dialback questions). */
+/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_link.c outbound links, xmpp_verify.c
+ * dialback questions). */
 #pragma once
 #include "base/map.h"
 #include "edge/dialer.h"
@@ -10,12 +11,15 @@
 struct s2s { /* a connection and its stream */
 	struct list node; /* proxy->all */
 	struct xmpp_proxy *proxy;
-	uint64_t id, since;
-	bool inbound, started, failed, stream_over, overflow;
+	uint64_t id, since, heard; /* heard: octets came last, ms */
+	bool inbound, started, failed, stream_over, broken, refused;
+	bool keep_alive;           /* its partner is expected to say something now and then */
 	struct conn *conn;
 	struct xmpp_stream *stream;
 	struct xmpp_link *link;         /* outbound link that it serves, or NULL */
-	struct xmpp_verification *verification; /* verify-only connection, or NULL */
+	struct xmpp_asker *asker;       /* dialback questions that it carries, or NULL */
+	struct xmpp_quota_pass *pass;
+	struct timer resume;            /* reading goes on, after a partner was too fast */
 	struct entente_err err;
 	struct loop_hook kill;
 	char address[ADDR_TEXT];
@@ -34,6 +38,7 @@ struct queued {
 
 struct xmpp_link {
 	struct map_node node;  /* key: local NUL remote */
+	struct list all;       /* proxy->all_links */
 	struct xmpp_proxy *proxy;
 	char *key;             /* owned */
 	char *local, *remote;  /* inside key */
@@ -43,11 +48,14 @@ struct xmpp_link {
 	struct dialer *dialer;
 	struct list queue;     /* of struct queued */
 	size_t n_queue, queue_octets;
+	struct loop_hook flush;
 	struct timer patience; /* the oldest queued stanza's time is over */
 	uint64_t retry_at;     /* monotonic ms; sends fail at once before it */
 	uint32_t backoff_ms;
-	bool was_up;
 	struct entente_err err; /* why it failed last */
+	uint64_t told_at;      /* when that was logged; the same again is only worth a line now and then */
+	enum reason told;
+	unsigned untold;
 };
 
 struct xmpp_proxy {
@@ -60,37 +68,67 @@ struct xmpp_proxy {
 	struct xmpp_stream_config stream_cfg;
 	struct tls_ctx *tls;
 	struct list all;       /* of struct s2s */
-	struct list verifies;  /* of struct xmpp_verification */
-	size_t n_s2s, n_verifies;
+	size_t n_s2s;
+	struct list all_links; /* of struct xmpp_link */
 	struct map links;
+	struct map askers;     /* of struct xmpp_asker */
+	struct rate *senders;
+	struct timer sweep;    /* looks for silent partners */
 	uint64_t next_id;
-	bool draining;
+	bool quiet, draining;  /* quiet: nobody may come in any more */
 	void (*drained)(void *arg);
 	void *drained_arg;
 };
 
 /* xmpp_proxy.c */
-const struct policy_partner *xmpp_proxy_partner(struct xmpp_proxy *p, struct arena *a, struct slice remote);
+/* May there be a stream with this partner? *ret_partner (until the snapshot is next asked for) is set even when not, if there is such a partner. */
+enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote, const struct policy_partner **ret_partner);
+struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice local, struct slice remote);
+/* Where the partner's server is to be looked for. False: not a partner (*ret_reason), or no domain. Slices live in `a` or in the snapshot. */
+bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret, enum reason *ret_reason);
+/* A place among the partner's streams; false when all are taken. */
+bool xmpp_proxy_admit(struct xmpp_proxy *p, struct s2s *s, struct slice local, struct slice remote);
+/* A stream ended: perhaps the last. */
+void xmpp_proxy_ended(struct xmpp_proxy *p);
+
+/* xmpp_s2s.c */
 struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound);
-/* Ends connection and stream without callbacks, tells link or verification. */
+/* Ends connection and stream without callbacks, tells link or asker. */
 void xmpp_s2s_free(struct s2s *s);
 int xmpp_s2s_connect(struct s2s *s, const struct addr *to, struct entente_err *err);
 struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct slice remote, bool verify_only);
+void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret);
+/* Says good-bye, with this stream error or (NULL) without one, and waits for the other side where that matters. */
+void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text);
+/* The stream with what it served: what it may still say concerns nobody. Closes it when it is not closing yet. */
+void xmpp_s2s_let_go(struct s2s *s);
 
 /* xmpp_link.c */
 void xmpp_link_up(struct xmpp_link *l);
+/* The send queue of the connection has room again. */
+void xmpp_link_drained(struct xmpp_link *l);
 /* The stream is gone; err NULL when it ended cleanly. */
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err);
-void xmpp_link_try_next(struct xmpp_link *l);
+/* The connection could not be made. */
+void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why);
 void xmpp_link_bounce(struct xmpp_link *l, enum reason reason, struct slice why);
+/* Stops coming up, if it does. */
+void xmpp_link_halt(struct xmpp_link *l);
 void xmpp_link_free(struct xmpp_link *l);
-void xmpp_proxy_clear_backoff(struct xmpp_proxy *p, struct slice remote);
+/* Has this reason been logged lately? Then a failure is not worth more than a debug line. */
+bool xmpp_link_told(const struct xmpp_link *l, enum reason reason);
 
 /* xmpp_verify.c */
 /* A receiving stream wants a key verified: asks on a connection of its own. */
 void xmpp_verify_start(struct s2s *receiver, const struct xmpp_verify *v);
-/* A verify-only stream has the answer. */
-void xmpp_verify_answer(struct s2s *asker, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
-/* s goes away: as receiver its questions are dropped, as asker its question is answered "undecided". */
-void xmpp_verify_forget(struct s2s *s);
-void xmpp_verify_free_all(struct xmpp_proxy *p);
+/* A stream that asks has the answer. */
+void xmpp_verify_answer(struct s2s *s, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
+void xmpp_verify_started(struct s2s *s);
+/* The connection could not be made. */
+void xmpp_verify_try_next(struct s2s *s, const struct entente_err *why);
+/* The stream that asks is gone. */
+void xmpp_verify_down(struct s2s *s);
+/* This receiver does not want to know any more. */
+void xmpp_verify_forget(struct s2s *receiver);
+/* Ends all questions; `tell`: their receivers hear "undecided". */
+void xmpp_verify_end_all(struct xmpp_proxy *p, bool tell);

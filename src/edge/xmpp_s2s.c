@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection with a partner's server and the stream on it: what the stream engine asks for is done here, what the network says is told to it. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "edge/xmpp_proxy_int.h"
+#include "xmpp/stanza.h"
+
+enum { IN_MAX = 65536, OUT_HIGH = 256 << 10, OUT_LOW = 64 << 10, LINGER_MS = 3000 };
+
+static struct slice direction(const struct s2s *s)
+{
+	return s->inbound ? S("in") : S("out");
+}
+
+/* ---- what the stream wants */
+
+static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct slice remote)
+{
+	struct s2s *s = arg;
+	return xmpp_proxy_policy(s->proxy, local, remote);
+}
+
+static void on_write(void *arg, struct slice bytes)
+{
+	struct s2s *s = arg;
+	if (s->conn && conn_write(s->conn, bytes) == ENTENTE_ELIMIT && !s->broken) {
+		/* stanzas are held back long before (xmpp_link.c): only a peer that makes us answer and never reads gets here */
+		metric_add(METRIC_LIMIT_HITS, 1);
+		s->broken = true;
+		err_set(&s->err, ENTENTE_ELIMIT, REASON_LIMIT_QUEUE_FULL, "the partner's server does not read what it is sent");
+		loop_reap(s->proxy->loop, &s->kill);
+	}
+}
+
+static void on_start_tls(void *arg)
+{
+	struct s2s *s = arg;
+	struct entente_err err;
+	struct conn_tls t = {.ctx = s->proxy->tls, .server = s->inbound, .slot = TLS_SLOT_CLIENT};
+	if (!s->inbound) {
+		t.sni = slice_str(s->remote_ascii);
+		t.session_key = t.sni;
+	}
+	if (!t.ctx)
+		xmpp_stream_tls_failed(s->stream, S("no certificate is configured (tls.certificate)"));
+	else if (!s->conn || conn_start_tls(s->conn, &t, &err))
+		xmpp_stream_tls_failed(s->stream, s->conn ? slice_str(err.text) : S("the connection is gone"));
+}
+
+static void on_close(void *arg)
+{
+	struct s2s *s = arg;
+	s->stream_over = true;
+	if (s->conn)
+		conn_close(s->conn);
+	else
+		loop_reap(s->proxy->loop, &s->kill);
+}
+
+static void admit(struct s2s *s, const struct xmpp_peer *peer)
+{
+	struct xmpp_proxy *p = s->proxy;
+	struct slice remote = xmpp_peer_remote(peer);
+	if (s->pass || xmpp_proxy_admit(p, s, xmpp_peer_local(peer), remote)) {
+		p->ops->alive(p->arg, remote);
+		return;
+	}
+	s->refused = true;
+	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_refused(REASON_LIMIT_CONNECTIONS);
+	log_ev_limited(LOG_WARNING, "xmpp/stream-refused", remote, {"partner", remote}, {"address", slice_str(s->address)},
+		       {"reason", slice_str(reason_info(REASON_LIMIT_CONNECTIONS)->id)},
+		       {"text", S("the partner has as many connections as its limit allows, or all partners together have")});
+	xmpp_stream_close_error(s->stream, "resource-constraint", S("too many connections with this server"));
+}
+
+static void on_established(void *arg, const struct xmpp_peer *peer)
+{
+	struct s2s *s = arg;
+	struct xmpp_stream_info i;
+	xmpp_stream_info(s->stream, &i);
+	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)}, {"local", xmpp_peer_local(peer)}, {"partner", xmpp_peer_remote(peer)},
+	       {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))}, {"tls", i.tls_protocol}, {"cipher", i.tls_cipher},
+	       {"address", slice_str(s->address)}, {"how", s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE});
+	if (s->inbound)
+		admit(s, peer);
+	else if (s->link)
+		xmpp_link_up(s->link);
+}
+
+static void on_pair_failed(void *arg, struct slice local, struct slice remote, const struct entente_err *err)
+{
+	struct s2s *s = arg;
+	log_ev_limited(LOG_WARNING, "xmpp/pair-refused", slice_str(s->address), {"local", local}, {"partner", remote}, {"address", slice_str(s->address)},
+		       {"reason", slice_str(reason_info(err->reason)->id)}, {"text", slice_str(err->text)});
+}
+
+/* ---- stanzas */
+
+/* A partner that sends faster than it may is read more slowly: its own queue grows, nothing is lost. */
+static void pace(struct s2s *s)
+{
+	struct xmpp_proxy *p = s->proxy;
+	uint64_t wait = s->pass && p->cfg.set.partner_rate ? xmpp_quota_stanza(s->pass, p->loop->timers.now, p->cfg.set.partner_rate) : 0;
+	if (!wait || timer_armed(&s->resume) || !s->conn)
+		return;
+	metric_add(METRIC_LIMIT_HITS, 1);
+	log_ev_limited(LOG_WARNING, "xmpp/partner-slowed", slice_str(s->address), {"address", slice_str(s->address)},
+		       {"reason", slice_str(reason_info(REASON_LIMIT_RATE)->id)},
+		       {"text", S("more stanzas a second than limits.partner-rate: the stream is read more slowly")});
+	conn_pause(s->conn);
+	timer_arm(&p->loop->timers, &s->resume, wait);
+}
+
+static void resume_fired(struct timer *t, uint64_t now)
+{
+	struct s2s *s = CONTAINER_OF(t, struct s2s, resume);
+	(void)now;
+	if (s->conn)
+		conn_resume(s->conn);
+}
+
+static void answer(struct s2s *s, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, struct slice type, struct slice condition,
+		   struct slice text)
+{
+	struct xmpp_proxy *p = s->proxy;
+	struct xml_node *err = xmpp_error_reply(a, node, type, condition, text, SLICE_NONE);
+	struct buf b;
+	if (!err)
+		return;
+	buf_init(&b, p->cfg.set.max_stanza);
+	xml_write(&b, err, S("jabber:server"));
+	if (buf_ok(&b))
+		p->ops->reply(p->arg, xmpp_peer_local(peer), xmpp_peer_remote(peer), buf_slice(&b));
+	buf_free(&b);
+}
+
+/* What changes presence always passes: it is small, the last word counts, and to lose it would show a wrong state for long. */
+static bool counts(const struct xml_node *n)
+{
+	enum stanza_type t = stanza_type(n);
+	switch (stanza_kind(n)) {
+	case STANZA_PRESENCE:
+		return t == STANZA_TYPE_SUBSCRIBE || t == STANZA_TYPE_PROBE;
+	case STANZA_NONE:
+		return false;
+	default:
+		return t != STANZA_TYPE_ERROR && t != STANZA_TYPE_RESULT;
+	}
+}
+
+static void on_stanza(void *arg, struct xmpp_stanza *st)
+{
+	struct s2s *s = arg;
+	struct xmpp_proxy *p = s->proxy;
+	metric_add(METRIC_XMPP_STANZAS_IN, 1);
+	if (s->refused) {
+		arena_release(p->loop->arenas, st->arena);
+		return;
+	}
+	pace(s);
+	if (p->cfg.set.sender_rate && counts(st->node) && !rate_admit(p->senders, st->from.bare, p->loop->timers.now, p->cfg.set.sender_rate)) {
+		const struct reason_info *r = reason_info(REASON_LIMIT_RATE);
+		metric_add(METRIC_LIMIT_HITS, 1);
+		metric_refused(REASON_LIMIT_RATE);
+		log_ev_limited(LOG_WARNING, "xmpp/sender-too-fast", st->from.bare, {"from", st->from.bare}, {"to", st->to.bare}, {"reason", slice_str(r->id)});
+		answer(s, st->peer, st->node, st->arena, slice_str(r->xmpp_type), slice_str(r->xmpp_condition), slice_str(r->id));
+		arena_release(p->loop->arenas, st->arena);
+		return;
+	}
+	p->ops->stanza(p->arg, st);
+}
+
+static void on_misaddressed(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which)
+{
+	struct s2s *s = arg;
+	log_ev_limited(LOG_INFO, "xmpp/address-malformed", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)}, {"which", slice_str(which)});
+	if (slice_eq(slice_str(which), S("to")) && !s->refused) /* only a usable sender can be answered */
+		answer(s, peer, node, a, S("modify"), S("jid-malformed"), SLICE_NONE);
+	arena_release(s->proxy->loop->arenas, a);
+}
+
+/* ---- failures and questions */
+
+static void on_failed(void *arg, const struct xmpp_failure *f)
+{
+	static const char *const side[] = {"unknown", "here", "partner"};
+	struct s2s *s = arg;
+	struct xmpp_stream_info i;
+	xmpp_stream_info(s->stream, &i);
+	s->err = f->err;
+	s->failed = true;
+	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
+	metric_refused((int)f->err.reason);
+	const struct log_kv kv[] = {
+		{"direction", direction(s)}, {"local", i.local}, {"partner", i.remote}, {"address", slice_str(s->address)}, {"stage", slice_str(f->stage)},
+		{"reason", slice_str(reason_info(f->err.reason)->id)}, {"text", slice_str(f->err.text)}, {"condition", f->condition},
+		{"from", f->received ? S("partner") : S("us")}, {"said", f->received ? f->text : SLICE_NONE}, {"fault", slice_str(side[f->fault])},
+	};
+	if (s->link) /* limited by its own memory of what was said */
+		log_event(xmpp_link_told(s->link, f->err.reason) ? LOG_DEBUG : LOG_WARNING, "xmpp/stream-failed", kv, sizeof kv / sizeof *kv);
+	else
+		log_limited(LOG_WARNING, "xmpp/stream-failed", s->inbound ? slice_str(s->address) : i.remote, kv, sizeof kv / sizeof *kv);
+}
+
+static void on_verify(void *arg, const struct xmpp_verify *v)
+{
+	xmpp_verify_start(arg, v);
+}
+
+static void on_verified(void *arg, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition)
+{
+	xmpp_verify_answer(arg, v, verdict, condition);
+}
+
+static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
+{
+	struct s2s *s = arg;
+	if (what == XMPP_TRACE_ODD)
+		log_ev_limited(LOG_INFO, "xmpp/odd", slice_str(s->address), {"direction", direction(s)}, {"address", slice_str(s->address)}, {"text", text});
+	else if (what == XMPP_TRACE_STEP)
+		log_ev(LOG_DEBUG, "xmpp/step", {"direction", direction(s)}, {"address", slice_str(s->address)}, {"text", text});
+}
+
+static const struct xmpp_stream_ops stream_ops = {
+	.policy = on_policy, .write = on_write, .start_tls = on_start_tls, .close = on_close, .established = on_established,
+	.pair_failed = on_pair_failed, .stanza = on_stanza, .misaddressed = on_misaddressed, .verify = on_verify, .verified = on_verified,
+	.failed = on_failed, .trace = on_trace,
+};
+
+/* ---- what the network says */
+
+static void conn_connected(struct conn *c)
+{
+	struct s2s *s = conn_owner(c);
+	s->started = true;
+	s->heard = s->proxy->loop->timers.now;
+	if (s->inbound)
+		return;
+	if (s->link)
+		s->link->state = LINK_STREAM;
+	if (s->asker)
+		xmpp_verify_started(s);
+	xmpp_stream_start(s->stream);
+}
+
+static void conn_secured(struct conn *c, const struct tls_peer *t)
+{
+	struct s2s *s = conn_owner(c);
+	struct xmpp_tls_info i = {
+		.protocol = t->protocol, .cipher = t->cipher, .certificate = t->has_cert, .trusted = t->has_cert && t->chain_ok, .why = t->why_not,
+		.names = {.dns = t->dns, .n_dns = t->n_dns, .srv = t->srv, .n_srv = t->n_srv, .xmpp = t->xmpp, .n_xmpp = t->n_xmpp},
+	};
+	xmpp_stream_tls_up(s->stream, &i);
+}
+
+static size_t conn_data(struct conn *c, struct slice in)
+{
+	struct s2s *s = conn_owner(c);
+	s->heard = s->proxy->loop->timers.now;
+	if (!s->stream_over && !s->broken)
+		xmpp_stream_input(s->stream, in);
+	return in.len;
+}
+
+static void conn_drained(struct conn *c)
+{
+	struct s2s *s = conn_owner(c);
+	if (s->link)
+		xmpp_link_drained(s->link);
+}
+
+static void conn_closed(struct conn *c, const struct entente_err *why)
+{
+	struct s2s *s = conn_owner(c);
+	if (!s->stream_over && !s->inbound && !s->started) { /* TCP failed: the next address */
+		if (s->link)
+			xmpp_link_try_next(s->link, why);
+		else if (s->asker)
+			xmpp_verify_try_next(s, why);
+		else
+			xmpp_s2s_free(s);
+		return;
+	}
+	if (!s->stream_over && why->code == ENTENTE_ETLS)
+		xmpp_stream_tls_failed(s->stream, slice_str(why->text));
+	if (!s->stream_over)
+		xmpp_stream_disconnected(s->stream, why->code ? slice_str(why->text) : SLICE_NONE);
+	timer_cancel(&s->proxy->loop->timers, &s->resume);
+	s->conn = conn_free(s->conn);
+	loop_reap(s->proxy->loop, &s->kill);
+}
+
+static const struct conn_ops conn_callbacks = {
+	.connected = conn_connected, .secured = conn_secured, .data = conn_data, .drained = conn_drained, .closed = conn_closed,
+};
+
+/* ---- life */
+
+static void kill_run(struct loop_hook *h)
+{
+	xmpp_s2s_free(CONTAINER_OF(h, struct s2s, kill));
+}
+
+struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound)
+{
+	struct s2s *s = MEM_NEW(struct s2s);
+	s->proxy = p;
+	s->inbound = inbound;
+	s->kill.run = kill_run;
+	timer_init(&s->resume, resume_fired);
+	s->id = ++p->next_id;
+	s->since = s->heard = p->loop->timers.now;
+	list_append(&p->all, &s->node);
+	p->n_s2s++;
+	metric_add(inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, 1);
+	return s;
+}
+
+void xmpp_s2s_free(struct s2s *s)
+{
+	struct xmpp_proxy *p = s->proxy;
+	struct xmpp_link *link = s->link;
+	struct xmpp_stream_info i;
+	if (s->stream) {
+		xmpp_stream_info(s->stream, &i);
+		if (i.pairs)
+			log_ev(LOG_INFO, "xmpp/stream-down", {"direction", direction(s)}, {"local", i.local}, {"partner", i.remote},
+			       {"address", slice_str(s->address)}, {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE});
+	}
+	loop_undefer(&s->kill);
+	timer_cancel(&p->loop->timers, &s->resume);
+	list_remove(&s->node);
+	p->n_s2s--;
+	metric_add(s->inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, -1);
+	s->link = NULL;
+	if (s->inbound)
+		xmpp_verify_forget(s);
+	if (s->asker)
+		xmpp_verify_down(s);
+	s->conn = conn_free(s->conn);
+	s->stream = xmpp_stream_free(s->stream);
+	s->pass = xmpp_quota_leave(s->pass);
+	struct entente_err err = s->err;
+	bool clean = !s->failed && !s->broken;
+	mem_free(s);
+	if (link)
+		xmpp_link_down(link, clean ? NULL : &err);
+	xmpp_proxy_ended(p);
+}
+
+void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text)
+{
+	struct xmpp_stream_info i;
+	if (!s->stream || s->stream_over)
+		return;
+	xmpp_stream_info(s->stream, &i);
+	if (condition)
+		xmpp_stream_close_error(s->stream, condition, text);
+	else
+		xmpp_stream_close(s->stream);
+	if (i.state < XMPP_STREAM_VERIFY) { /* nothing was proven, nothing can be lost: no waiting for the other side's good-bye */
+		s->stream_over = true;
+		loop_reap(s->proxy->loop, &s->kill);
+	}
+}
+
+void xmpp_s2s_let_go(struct s2s *s)
+{
+	s->link = NULL;
+	s->asker = NULL;
+	xmpp_s2s_close(s, NULL, SLICE_NONE);
+}
+
+void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret)
+{
+	const struct xmpp_proxy_settings *c = &p->cfg.set;
+	*ret = (struct conn_limits){
+		.in_max = IN_MAX, .out_max = OUT_HIGH + 2 * c->max_stanza + OUT_LOW, .out_high = OUT_HIGH, .out_low = OUT_LOW,
+		.connect_ms = c->connect_ms, .handshake_ms = c->connect_ms, .linger_ms = LINGER_MS,
+	};
+}
+
+int xmpp_s2s_connect(struct s2s *s, const struct addr *to, struct entente_err *err)
+{
+	struct conn_limits lim;
+	struct conn_opts o = {.ops = &conn_callbacks, .owner = s, .limits = &lim};
+	xmpp_s2s_limits(s->proxy, &lim);
+	addr_text(to, s->address);
+	return conn_connect(&s->conn, s->proxy->loop, to, &o, err);
+}
+
+struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct slice remote, bool verify_only)
+{
+	struct arena *a = arena_acquire(s->proxy->loop->arenas);
+	struct slice ascii;
+	if (xmpp_domain_ascii(a, remote, &ascii))
+		ascii = remote;
+	slice_cstr(ascii, s->remote_ascii, sizeof s->remote_ascii);
+	arena_release(s->proxy->loop->arenas, a);
+	s->stream = xmpp_stream_new_initiator(&s->proxy->stream_cfg, &stream_ops, s, local, remote, verify_only);
+	return s->stream;
+}
+
+void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass)
+{
+	struct entente_err err;
+	struct conn_limits lim;
+	struct s2s *s = xmpp_s2s_new(p, true);
+	struct conn_opts o = {.ops = &conn_callbacks, .owner = s, .limits = &lim, .pass = pass};
+	xmpp_s2s_limits(p, &lim);
+	if (conn_accept(&s->conn, p->loop, fd, &o, &err) || p->quiet) {
+		xmpp_s2s_free(s);
+		return;
+	}
+	addr_text(conn_remote(s->conn), s->address);
+	s->stream = xmpp_stream_new_receiver(&p->stream_cfg, &stream_ops, s);
+	xmpp_stream_start(s->stream);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "org.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "xmpp/stanza.h"
+
+bool buf_has(const struct buf *b, const char *text)
+{
+	return slice_find(buf_slice(b), slice_str(text)) >= 0;
+}
+
+unsigned buf_lines(const struct buf *b)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < b->len; i++)
+		n += buf_slice(b).p[i] == '\n';
+	return n;
+}
+
+void turn(struct loop *l, uint64_t ms)
+{
+	for (uint64_t end = clock_ms() + ms; clock_ms() < end;)
+		loop_once(l, 2);
+}
+
+/* ---- what the proxy says */
+
+static void on_stanza(void *arg, struct xmpp_stanza *st)
+{
+	struct org *o = arg;
+	buf_printf(&o->seen, "%.*s>%.*s %.*s %.*s\n", SFMT(st->from.full), SFMT(st->to.full), SFMT(st->node->name), SFMT(stanza_id(st->node)));
+	arena_release(o->worker.loop->arenas, st->arena);
+}
+
+static void on_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+{
+	struct org *o = arg;
+	buf_printf(&o->sent, "%llu %s %.*s\n", (unsigned long long)t->id, reason_info(reason)->id, SFMT(why));
+	if (o->on_sent)
+		o->on_sent(o, t, reason);
+}
+
+static void on_link(void *arg, struct slice local, struct slice remote, bool up)
+{
+	struct org *o = arg;
+	buf_printf(&o->links, "%s %.*s %.*s\n", up ? "up" : "down", SFMT(local), SFMT(remote));
+}
+
+static void on_reply(void *arg, struct slice local, struct slice remote, struct slice stanza)
+{
+	static const struct xmpp_ticket none;
+	struct org *o = arg;
+	xmpp_proxy_send(o->proxy, local, remote, stanza, &none);
+}
+
+static void on_alive(void *arg, struct slice remote)
+{
+	struct org *o = arg;
+	if (o->forward_alive)
+		xmpp_proxy_alive(o->proxy, remote);
+}
+
+static const struct xmpp_proxy_ops ops = {.stanza = on_stanza, .sent = on_sent, .link = on_link, .reply = on_reply, .alive = on_alive};
+
+static void on_accepted(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
+{
+	struct org *o = arg;
+	(void)w, (void)from;
+	if (o->hold) {
+		assert_true(o->n_held < sizeof o->held / sizeof *o->held);
+		o->held[o->n_held++] = fd;
+		return;
+	}
+	xmpp_proxy_accept(o->proxy, fd, pass);
+}
+
+/* ---- making one */
+
+uint16_t org_port(const struct org *o)
+{
+	return addr_port(listener_addr(o->listener));
+}
+
+void org_publish(struct org *o)
+{
+	struct snapshot_builder *b = snapshot_builder_new();
+	struct slice domain = slice_str(o->domain);
+	struct policy_home h = {.name = S("home"), .next_hop = S("sip:192.0.2.1;transport=tcp"), .transport = POLICY_TCP, .domains = &domain, .n_domains = 1};
+	struct entente_err err;
+	struct policy_gateway g;
+	if (snapshot_builder_home(b, &h, &err))
+		fail_msg("%s", err.text);
+	if (o->partner.domain.len && snapshot_builder_partner(b, &o->partner, &err))
+		fail_msg("%s", err.text);
+	policy_gateway_defaults(&g);
+	if (o->partner_limit)
+		g.partner_connection_limit = o->partner_limit;
+	snapshot_builder_gateway(b, &g);
+	struct snapshot *s = snapshot_builder_freeze(b, 1);
+	snapshot_slot_publish(&o->policy, s);
+	snapshot_unref(s);
+	if (o->proxy)
+		xmpp_proxy_recheck(o->proxy);
+}
+
+static void org_make(struct org *o, struct loop *loop, const char *domain)
+{
+	struct entente_err err;
+	struct listener_opts lo = {.accepted = on_accepted, .arg = o};
+	*o = (struct org){.domain = domain, .worker = {.loop = loop}, .forward_alive = true};
+	o->set = (struct xmpp_proxy_settings){
+		.max_stanza = 65536, .max_early = 10000, .connect_ms = 1500, .auth_ms = 3000, .setup_ms = 3000, .dialback_ms = 2000, .ping_ms = 60000,
+		.idle_ms = 600000, .silence_ms = 0, .queue_ms = 4000, .queue_stanzas = 20, .queue_octets = 200000, .retry_max_ms = 8000,
+		.private_addresses = true,
+	};
+	buf_init(&o->seen, 1 << 20);
+	buf_init(&o->sent, 1 << 20);
+	buf_init(&o->links, 1 << 20);
+	addr_parse(S("127.0.0.1"), 0, &lo.addr);
+	assert_int_equal(listener_new(&o->listener, loop, &lo, &err), 0);
+	snapshot_slot_init(&o->policy, NULL);
+	o->quota = xmpp_quota_new();
+}
+
+static void org_start(struct org *o, const struct org *other)
+{
+	struct xmpp_proxy_config c = {.worker = &o->worker, .policy = &o->policy, .quota = o->quota, .dialback_secret = slice_str(o->domain), .set = o->set};
+	policy_partner_defaults(&o->partner);
+	o->partner.domain = slice_str(other->domain);
+	o->partner.type = POLICY_FEDERATED;
+	o->partner.server_host = S("127.0.0.1");
+	o->partner.server_port = org_port(other);
+	org_publish(o);
+	o->proxy = xmpp_proxy_new(&c, &ops, o);
+}
+
+static void org_free(struct org *o)
+{
+	listener_free(o->listener);
+	xmpp_proxy_free(o->proxy);
+	xmpp_quota_free(o->quota);
+	snapshot_slot_destroy(&o->policy);
+	for (size_t i = 0; i < o->n_held; i++)
+		close(o->held[i]);
+	buf_free(&o->seen);
+	buf_free(&o->sent);
+	buf_free(&o->links);
+}
+
+void orgs_setup(struct orgs *o)
+{
+	assert_int_equal(loop_new(&o->loop, NULL, NULL), 0);
+	org_make(&o->a, o->loop, "a.test");
+	org_make(&o->b, o->loop, "b.test");
+	org_start(&o->a, &o->b);
+	org_start(&o->b, &o->a);
+}
+
+void orgs_teardown(struct orgs *o)
+{
+	org_free(&o->a);
+	org_free(&o->b);
+	loop_free(o->loop);
+}
+
+void org_tls(struct org *o, const char *certificate)
+{
+	struct entente_err err;
+	struct tls_material *m;
+	struct tls_ctx *t;
+	char chain[64], key[64];
+	snprintf(chain, sizeof chain, "%s.pem", certificate);
+	snprintf(key, sizeof key, "%s.key", certificate);
+	struct tls_settings s = {.server_chain = pki_path(chain), .server_key = pki_path(key), .trust_file = pki_path("ca.pem")};
+	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err))
+		fail_msg("%s", err.text);
+	xmpp_proxy_set_tls(o->proxy, t);
+	tls_ctx_unref(t);
+	tls_material_unref(m);
+}
+
+void org_send_octets(struct org *o, const char *to, const char *id, size_t octets)
+{
+	struct buf b;
+	struct xmpp_ticket t = {.tell_sent = true};
+	uint64_t n;
+	assert_true(slice_u64(slice_str(id), UINT32_MAX, &n));
+	t.id = n;
+	loop_touch(o->worker.loop);
+	buf_init(&b, 4 << 20);
+	buf_printf(&b, "<message from='u@%s' to='v@%s' id='%s'><body>", o->domain, to, id);
+	while (b.len < octets)
+		buf_puts(&b, "0123456789");
+	buf_puts(&b, "</body></message>");
+	xmpp_proxy_send(o->proxy, slice_str(o->domain), slice_str(to), buf_slice(&b), &t);
+	buf_free(&b);
+}
+
+void org_send(struct org *o, const char *to, const char *id)
+{
+	org_send_octets(o, to, id, 0);
+}
+
+struct counting {
+	const char *state;
+	bool inbound;
+	unsigned n;
+};
+
+static void count(void *arg, const struct xmpp_proxy_facts *f)
+{
+	struct counting *c = arg;
+	c->n += f->inbound == c->inbound && (!c->state || !strcmp(f->state, c->state));
+}
+
+unsigned org_streams(struct org *o, const char *state, bool inbound)
+{
+	struct counting c = {state, inbound, 0};
+	xmpp_proxy_each(o->proxy, count, &c);
+	return c.n;
+}

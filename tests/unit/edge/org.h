@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Organisations with an XMPP proxy each, on one loop, over real sockets on 127.0.0.1, with certificates made on the spot. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "base/buf.h"
+#include "edge/xmpp_proxy.h"
+#include "../net/pki.h"
+
+struct org {
+	const char *domain;
+	struct worker worker;        /* only its loop is real: fixed addresses need no DNS */
+	struct snapshot_slot policy;
+	struct xmpp_quota *quota;
+	struct xmpp_proxy *proxy;
+	struct listener *listener;
+	struct xmpp_proxy_settings set;
+	struct policy_partner partner; /* the other one, as org_publish puts it into the policy; no domain: no partner */
+	uint32_t partner_limit;      /* gateway-wide, 0: default */
+	struct buf seen;             /* stanzas: "from>to name id\n" */
+	struct buf sent;             /* "id reason text\n" */
+	struct buf links;            /* "up local remote\n" */
+	bool hold;                   /* accept connections, say nothing */
+	int held[64];
+	size_t n_held;
+	int drained;
+	void (*on_sent)(struct org *o, const struct xmpp_ticket *t, enum reason reason);
+	bool forward_alive;
+};
+
+struct orgs {
+	struct loop *loop;
+	struct org a, b; /* a.test, b.test */
+};
+
+void orgs_setup(struct orgs *o);
+void orgs_teardown(struct orgs *o);
+/* Files first (pki_write): NAME.pem and NAME.key; trust from ca.pem. */
+void org_tls(struct org *o, const char *certificate);
+/* Publishes the policy anew and lets the proxy look at it. */
+void org_publish(struct org *o);
+/* A message with this id from user@org to user@`to`; its fate is in o->sent. */
+void org_send(struct org *o, const char *to, const char *id);
+void org_send_octets(struct org *o, const char *to, const char *id, size_t octets);
+uint16_t org_port(const struct org *o);
+bool buf_has(const struct buf *b, const char *text);
+unsigned buf_lines(const struct buf *b);
+/* Turns the loop until cond or 10 seconds are over. */
+#define UNTIL(loop, cond)                                                                          \
+	do {                                                                                       \
+		for (uint64_t end_ = clock_ms() + 10000; !(cond) && clock_ms() < end_;)            \
+			loop_once((loop), 2);                                                      \
+		assert_true(cond);                                                                 \
+	} while (0)
+void turn(struct loop *l, uint64_t ms);
+/* How many facts have this state (NULL: any) and direction. */
+unsigned org_streams(struct org *o, const char *state, bool inbound);
