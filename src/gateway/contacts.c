@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), durable (interwork spec 3.6). */
 #include "base/mem.h"
+#include "base/metric.h"
 #include "gateway/gateway_int.h"
+
+enum { MAX_CONTACTS = 1000000 };
 
 bool contact_known(const struct gateway *g, struct slice local, struct slice remote)
 {
@@ -28,6 +31,10 @@ void contact_learn(struct gateway *g, struct slice local, struct slice remote, e
 {
 	if (contact_known(g, local, remote))
 		return;
+	if (g->contacts.count >= MAX_CONTACTS) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		return;
+	}
 	gateway_load_contact(g, local, remote);
 	g->ops->contact_put(g->arg, local, remote, how);
 }

@@ -42,21 +42,84 @@ static struct slice ascii(struct arena *a, struct slice domain)
 	return xmpp_domain_ascii(a, domain, &out) == 0 ? out : domain;
 }
 
-void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
-		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+struct snapshot *gateway_policy(struct gateway *g)
 {
 	struct snapshot *s = snapshot_reader_get(&g->policy);
+	if (snapshot_generation(s) != g->generation)
+		gateway_later(g, &g->recheck);
+	return s;
+}
+
+static void decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
+		   const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+{
 	const struct xmpp_jid *local = dir == POLICY_TO_LOCAL ? to : from, *remote = dir == POLICY_TO_LOCAL ? from : to;
 	struct policy_question q = {
 		.kind = kind, .direction = dir, .from = {from->local, ascii(a, from->domain)}, .to = {to->local, ascii(a, to->domain)},
 		.peer = peer.len ? ascii(a, peer) : SLICE_NONE, .peer_home = peer_home == UINT32_MAX ? 0 : peer_home + 1,
 		.has_contact = contact_known(g, local->bare, remote->bare) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO,
 	};
-	policy_decide(s, &q, ret);
+	policy_decide(gateway_policy(g), &q, ret);
+}
+
+void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
+		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+{
+	decide(g, a, kind, dir, from, to, peer, peer_home, ret);
 	if (!ret->allow) {
 		metric_refused((int)ret->reason);
 		log_ev(LOG_INFO, "policy/refused", {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare}, {"to", to->bare},
 		       {"reason", slice_str(reason_info(ret->reason)->id)}, {"text", slice_str(reason_info(ret->reason)->text)});
+	}
+}
+
+void gateway_judge(struct gateway *g, enum policy_kind kind, struct slice local, struct slice remote, struct policy_verdict *ret)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xmpp_jid l, r;
+	*ret = (struct policy_verdict){.reason = REASON_ADDRESS_MALFORMED, .home = UINT32_MAX};
+	if (!xmpp_jid_parse(&l, a, local) && !xmpp_jid_parse(&r, a, remote))
+		decide(g, a, kind, POLICY_TO_REMOTE, &l, &r, SLICE_NONE, UINT32_MAX, ret);
+	arena_release(g->cfg.arenas, a);
+}
+
+void gateway_recheck(struct gateway *g)
+{
+	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));
+	watches_recheck(g);
+	outs_recheck(g);
+}
+
+static void recheck_run(struct later *l)
+{
+	gateway_recheck(CONTAINER_OF(l, struct gateway, recheck));
+}
+
+/* ---- the next turn */
+
+void gateway_later(struct gateway *g, struct later *l)
+{
+	if (list_linked(&l->node))
+		return;
+	list_append(&g->later, &l->node);
+	if (!timer_armed(&g->later_timer))
+		timer_arm(g->cfg.timers, &g->later_timer, 0);
+}
+
+static void later_fired(struct timer *t, uint64_t now)
+{
+	struct gateway *g = CONTAINER_OF(t, struct gateway, later_timer);
+	struct list todo; /* what comes up meanwhile is for the turn after this */
+	(void)now;
+	list_init(&todo);
+	for (struct list *n; (n = list_head(&g->later));) {
+		list_remove(n);
+		list_append(&todo, n);
+	}
+	for (struct list *n; (n = list_head(&todo));) {
+		struct later *l = CONTAINER_OF(n, struct later, node);
+		list_remove(n);
+		l->run(l);
 	}
 }
 
@@ -109,6 +172,14 @@ void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice
 	buf_clear(&g->out);
 	xml_write(&g->out, n, XMPP_NS_SERVER);
 	gateway_send_out(g, local_domain, remote_domain, NULL);
+}
+
+void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail, struct slice local_domain,
+		    struct slice remote_domain)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas); /* the stanza's own may be what is exhausted */
+	gateway_send_node(g, interwork_error_from_reason(a, stanza, reason, detail, &g->cfg.errors), local_domain, remote_domain);
+	arena_release(g->cfg.arenas, a);
 }
 
 /* ---- SIP in */
@@ -164,7 +235,7 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		goto out;
 	if (m->method == SIP_OPTIONS) {
 		sip_options_answer(st, &options);
-	} else if (m->to.tag.len && m->method != SIP_MESSAGE) {
+	} else if (m->method == SIP_NOTIFY || (m->to.tag.len && m->method != SIP_MESSAGE)) {
 		gateway_refuse(g, st, a, REASON_SIP_NO_DIALOG, NULL, m->from.uri_text, m->uri_text);
 	} else if (m->method == SIP_MESSAGE) {
 		message_from_sip(g, st, m, a, from);
@@ -200,14 +271,14 @@ static void presence(struct gateway *g, struct stanza *st, const struct xmpp_pee
 	case STANZA_TYPE_SUBSCRIBE:
 		gateway_decide(g, a, POLICY_PRESENCE_SUBSCRIBE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
 		if (v.allow)
-			watch_subscribe(g, &st->from, &st->to, &v);
+			watch_subscribe(g, &st->from, &st->to);
 		else
 			watch_refuse(g, &st->from, &st->to);
 		break;
 	case STANZA_TYPE_PROBE:
 		gateway_decide(g, a, POLICY_PRESENCE_PROBE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
 		if (v.allow)
-			watch_probe(g, &st->from, &st->to, &v);
+			watch_probe(g, &st->from, &st->to);
 		break;
 	case STANZA_TYPE_UNSUBSCRIBE:
 		watch_unsubscribe(g, &st->from, &st->to);
@@ -254,35 +325,35 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 	arena_release(g->cfg.arenas, in->arena);
 }
 
-/* A stanza may be refused while its sender is still at work on the same record: presence is handled on the next turn. */
-struct late {
-	struct list node;
+struct undelivered {
+	struct later later;
+	struct gateway *g;
 	struct gateway_ticket ticket;
 	enum reason reason;
 };
 
-static void late_fired(struct timer *t, uint64_t now)
+/* A stanza may be refused while its sender is still at work on the same record. */
+static void undelivered_run(struct later *l)
 {
-	struct gateway *g = CONTAINER_OF(t, struct gateway, late_timer);
-	(void)now;
-	for (struct list *n; (n = list_head(&g->late));) {
-		struct late *l = CONTAINER_OF(n, struct late, node);
-		list_remove(n);
-		out_sent(g, &l->ticket, l->reason);
-		mem_free(l);
-	}
+	struct undelivered *u = CONTAINER_OF(l, struct undelivered, later);
+	out_sent(u->g, &u->ticket, u->reason);
+	mem_free(u);
+}
+
+static void undelivered_drop(struct later *l)
+{
+	mem_free(CONTAINER_OF(l, struct undelivered, later));
 }
 
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
 {
 	if (t->kind == TICKET_MESSAGE) {
 		message_sent(g, t, reason, why);
-	} else if (t->kind == TICKET_PRESENCE && reason != REASON_NONE) {
-		struct late *l = MEM_NEW(struct late);
-		l->ticket = *t;
-		l->reason = reason;
-		list_append(&g->late, &l->node);
-		timer_arm(g->cfg.timers, &g->late_timer, 0);
+	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN) {
+		/* after a restart the request is made again by itself */
+		struct undelivered *u = MEM_NEW(struct undelivered);
+		*u = (struct undelivered){.later = {.run = undelivered_run, .drop = undelivered_drop}, .g = g, .ticket = *t, .reason = reason};
+		gateway_later(g, &u->later);
 	}
 }
 
@@ -303,8 +374,10 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	map_init(&g->contacts);
 	map_init(&g->conversations);
 	list_init(&g->recent);
-	list_init(&g->late);
-	timer_init(&g->late_timer, late_fired);
+	list_init(&g->later);
+	timer_init(&g->later_timer, later_fired);
+	g->recheck.run = recheck_run;
+	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));
 	map_init(&g->targets);
 	map_init(&g->held);
 	map_init(&g->held_ids);
@@ -320,12 +393,15 @@ struct gateway *gateway_free(struct gateway *g)
 {
 	if (!g)
 		return NULL;
-	timer_cancel(g->cfg.timers, &g->late_timer);
-	LIST_EACH(n, &g->late)
-		mem_free(CONTAINER_OF(n, struct late, node));
+	timer_cancel(g->cfg.timers, &g->later_timer);
 	partners_free(g);
 	outs_free(g);
 	watches_free(g);
+	later_cancel(&g->recheck);
+	LIST_EACH(n, &g->later) { /* the records have taken theirs away */
+		struct later *l = CONTAINER_OF(n, struct later, node);
+		l->drop(l);
+	}
 	messages_free(g);
 	contacts_free(g);
 	snapshot_reader_destroy(&g->policy);

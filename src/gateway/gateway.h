@@ -40,7 +40,7 @@ struct gateway_config {
 	struct sip_stack *stack;
 	struct timers *timers;
 	struct arena_pool *arenas;
-	struct snapshot_slot *policy;
+	struct snapshot_slot *policy;            /* has a snapshot from the start */
 	const struct xmpp_service *service;      /* what disco answers; must outlive the gateway */
 	struct interwork_im_rules im;
 	struct interwork_error_rules errors;
@@ -65,10 +65,14 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 /* The stream to a partner came up or failed. */
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
 
+/* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The gateway finds out by
+ * itself with the next thing that happens; this is for at once. */
+void gateway_recheck(struct gateway *g);
+
 /* What the store remembers, at start-up before anything else. resume_ms: when to subscribe again. */
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote);
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
-/* False: expired or unreadable (delete it). */
+/* False: expired, unreadable or not allowed any more (delete it). */
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob);
 
 /* Has the local user the remote one as contact? Bare JIDs. */

@@ -13,7 +13,7 @@
 #include "sip/subscriber.h"
 #include "xmpp/stanza.h"
 
-enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_PROBE };
+enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE };
 
 enum { PAIR_KEY_MAX = 6200 };
 
@@ -22,6 +22,13 @@ struct pair {
 	struct map_node node;
 	char *key;    /* owned */
 	struct slice local, remote; /* inside key */
+};
+
+/* Something to do on the next turn of the timers, when nobody is in the middle of working on the same record. */
+struct later {
+	struct list node;
+	void (*run)(struct later *l);  /* idle when called */
+	void (*drop)(struct later *l); /* instead, when the gateway ends; NULL: it is part of a record that frees itself */
 };
 
 struct gateway {
@@ -33,13 +40,16 @@ struct gateway {
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
 	struct map targets;       /* SIP targets with a MESSAGE pending */
+	size_t waiting;           /* messages in all their queues */
 	struct map held, held_ids; /* S2X messages whose answer waits: by SIP transaction, by stanza id */
 	struct map watches;       /* XMPP users watching SIP users: struct watch */
 	struct map outs;          /* SIP users watching XMPP users: struct out_pair */
 	struct map out_ids;       /* the same, by number */
-	struct map partners;      /* remote domains that are down */
-	struct list late;         /* refused presence stanzas, handled when nobody is in the middle of sending */
-	struct timer late_timer;
+	struct map partners;      /* pairs of domains whose stream is down */
+	struct list later;        /* of struct later */
+	struct timer later_timer;
+	struct later recheck;
+	uint64_t generation;      /* of the policy that the records were judged by */
 	uint64_t next_id;
 	struct buf out;           /* scratch for stanzas and requests */
 };
@@ -48,14 +58,26 @@ struct gateway {
 bool pair_key(struct slice *ret, char dst[PAIR_KEY_MAX], struct slice local, struct slice remote);
 void pair_init(struct pair *p, struct slice local, struct slice remote);
 struct slice jid_domain(struct slice bare);
-/* Asks policy; domains are turned into A-labels. */
+void gateway_later(struct gateway *g, struct later *l);
+static inline void later_cancel(struct later *l)
+{
+	list_remove(&l->node);
+}
+/* The present policy. When it has changed since the records were judged, they are judged anew on the next turn. */
+struct snapshot *gateway_policy(struct gateway *g);
+/* Asks it; domains are turned into A-labels. A refusal is counted and logged. */
 void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
 		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret);
-/* Writes the tree and sends it; t may be NULL. */
+/* The same of a local user towards a remote one, by bare addresses and without a word: for records that exist. */
+void gateway_judge(struct gateway *g, enum policy_kind kind, struct slice local, struct slice remote, struct policy_verdict *ret);
+/* Writes the tree and sends it. NULL: nothing to send. */
 void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain);
 /* Sends what is in g->out. */
 void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice remote_domain, const struct gateway_ticket *t);
-/* Answers a SIP request with a refusal of ours and logs it. `what` names the method, for the log. */
+/* Answers `stanza` with the error of a refusal of ours, where it may be answered. */
+void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail, struct slice local_domain,
+		    struct slice remote_domain);
+/* Answers a SIP request with a refusal of ours and logs it. */
 void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason, const struct interwork_response *more,
 		    struct slice from, struct slice to);
 void gateway_trace_xmpp(bool out, const struct xml_node *n);
@@ -73,20 +95,23 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 void messages_free(struct gateway *g);
 
 /* ---- watch_sip.c */
-void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v);
-void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v);
+void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
+void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
 void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
 void watch_refuse(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
-void watches_link(struct gateway *g, struct slice remote_domain, bool up);
+void watches_link(struct gateway *g, struct slice local_domain, struct slice remote_domain);
+void watches_recheck(struct gateway *g);
 void watches_free(struct gateway *g);
 
 /* ---- watch_xmpp.c */
 void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
 void out_presence(struct gateway *g, const struct stanza *st, struct arena *a);
 void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason);
-void outs_link(struct gateway *g, struct slice remote_domain, bool up);
-/* Any pair with a dialog to this domain; for the probe that tests whether it is back. */
-bool outs_any(struct gateway *g, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote);
+void outs_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
+/* Any pair with a dialog between these domains; for the probe that tests whether the partner is back. */
+bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote,
+	      bool *ret_active);
+void outs_recheck(struct gateway *g);
 void outs_each(struct gateway *g, void (*fn)(void *arg, const struct gateway_subscription_facts *f), void *arg);
 void outs_free(struct gateway *g);
 

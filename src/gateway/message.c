@@ -9,7 +9,11 @@
 #include "base/rand.h"
 #include "gateway/gateway_int.h"
 
-enum { CALL_IDS = 4, MAX_HELD = 10000 };
+enum {
+	CALL_IDS = 4, MAX_HELD = 10000,
+	MAX_WAITING = 10000,   /* messages in the queues of all SIP users together: each has an arena */
+	HELD_MS = 40000,       /* longer than a SIP transaction waits: then nobody will be answered any more */
+};
 
 struct conversation {
 	struct pair pair; /* first */
@@ -53,7 +57,6 @@ struct outgoing { /* lies in its arena, together with the stanza */
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
 	struct sip_client_trans *trans;
-	bool answered;
 };
 
 /* ---- conversations */
@@ -78,8 +81,9 @@ static struct conversation *conversation_get(struct gateway *g, struct slice loc
 {
 	struct conversation *c = conversation_find(g, local, remote);
 	if (!c) {
-		if (g->conversations.count >= g->cfg.max_conversations) /* the longest silent one is forgotten */
-			conversation_free(g, CONTAINER_OF(list_head(&g->recent), struct conversation, lru));
+		struct list *oldest = list_head(&g->recent);
+		if (oldest && g->conversations.count >= g->cfg.max_conversations) /* the longest silent one is forgotten */
+			conversation_free(g, CONTAINER_OF(oldest, struct conversation, lru));
 		c = MEM_NEW(struct conversation);
 		pair_init(&c->pair, local, remote);
 		rand_token(c->call_id, 24);
@@ -118,11 +122,9 @@ static void held_free(struct held *h)
 	mem_free(h);
 }
 
-static void accepted(struct gateway *g, uint64_t server_id, struct slice local, struct slice remote)
+static void accepted(struct gateway *g, uint64_t server_id)
 {
 	struct sip_server_trans *st = sip_server_find(g->cfg.stack, server_id);
-	struct conversation *c = conversation_get(g, local, remote);
-	c->to_xmpp++;
 	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
 	if (st)
 		sip_server_reply(st, 200);
@@ -131,11 +133,13 @@ static void accepted(struct gateway *g, uint64_t server_id, struct slice local, 
 static void held_fired(struct timer *t, uint64_t now)
 {
 	struct held *h = CONTAINER_OF(t, struct held, timer);
-	struct conversation *c = conversation_find(h->g, slice_str(h->local), slice_str(h->remote));
 	(void)now;
-	if (c)
-		c->confirmed = true; /* no error came: from now on answers do not wait */
-	accepted(h->g, h->server_id, slice_str(h->local), slice_str(h->remote));
+	if (h->handed) {
+		struct conversation *c = conversation_find(h->g, slice_str(h->local), slice_str(h->remote));
+		if (c)
+			c->confirmed = true; /* no error came: from now on answers do not wait */
+		accepted(h->g, h->server_id);
+	}
 	held_free(h);
 }
 
@@ -189,9 +193,8 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 	contact_learn(g, f.bare, t.bare, GATEWAY_BY_MESSAGE);
 	gateway_trace_out(t.domain, f.bare, t.bare, "message", SLICE_NONE);
 	struct gateway_ticket ticket = {.kind = TICKET_MESSAGE, .tell_sent = true, .id = sip_server_id(st)};
-	if (c->confirmed) {
-		c->to_xmpp++;
-	} else if (g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id)) {
+	c->to_xmpp++;
+	if (!c->confirmed && g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id)) {
 		struct held *h = MEM_NEW(struct held);
 		h->g = g;
 		h->server_id = ticket.id;
@@ -201,6 +204,7 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 		timer_init(&h->timer, held_fired);
 		map_insert(&g->held, &h->by_server, slice_of((const char *)&h->server_id, sizeof h->server_id));
 		map_insert(&g->held_ids, &h->by_id, slice_str(h->id));
+		timer_arm(g->cfg.timers, &h->timer, HELD_MS);
 	}
 	gateway_send_out(g, f.domain, t.domain, &ticket);
 }
@@ -214,17 +218,16 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		if (h && !h->handed) {
 			h->handed = true;
 			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
-		} else if (st && !h) {
-			metric_add(METRIC_MESSAGES_TO_XMPP, 1);
-			sip_server_reply(st, 200);
+		} else if (!h) {
+			accepted(g, t->id);
 		}
 		return;
 	}
+	metric_refused((int)reason);
 	if (st) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
-		metric_refused((int)reason);
 		log_ev(LOG_WARNING, "message/undelivered", {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
-		gateway_refuse(g, st, a, reason, NULL, SLICE_NONE, SLICE_NONE);
+		gateway_refuse(g, st, a, reason, NULL, h ? slice_str(h->local) : SLICE_NONE, h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
 	}
 	if (h)
@@ -233,7 +236,7 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 
 /* ---- XMPP to SIP */
 
-static void target_next(struct target *t);
+static void target_send(struct target *t);
 
 static void target_free(struct target *t)
 {
@@ -242,7 +245,8 @@ static void target_free(struct target *t)
 	mem_free(t);
 }
 
-static void outgoing_end(struct outgoing *o)
+/* The head of the queue is over. */
+static void outgoing_free(struct outgoing *o)
 {
 	struct target *t = o->target;
 	struct gateway *g = t->g;
@@ -251,20 +255,15 @@ static void outgoing_end(struct outgoing *o)
 		c->queued--;
 	list_remove(&o->node);
 	t->count--;
-	t->busy = false;
+	g->waiting--;
 	arena_release(g->cfg.arenas, o->arena);
-	if (list_empty(&t->queue))
-		target_free(t);
-	else
-		target_next(t);
 }
 
-static void error_back(struct gateway *g, struct outgoing *o, struct xml_node *err)
+static void count_failure(struct outgoing *o)
 {
-	struct conversation *c = conversation_find(g, o->local, o->remote);
+	struct conversation *c = conversation_find(o->target->g, o->local, o->remote);
 	if (c)
 		c->failed++;
-	gateway_send_node(g, err, o->local_domain, o->remote_domain);
 }
 
 static void out_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
@@ -275,7 +274,6 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 	(void)from;
 	if (m->status < 200)
 		return;
-	o->answered = true;
 	if (m->status < 300) {
 		struct conversation *c = conversation_find(g, o->local, o->remote);
 		metric_add(METRIC_MESSAGES_TO_SIP, 1);
@@ -285,7 +283,10 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 	}
 	log_ev(LOG_INFO, "message/refused-by-home", {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
-	error_back(g, o, interwork_error_from_response(o->arena, o->stanza, m, &g->cfg.errors));
+	count_failure(o);
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	gateway_send_node(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain);
+	arena_release(g->cfg.arenas, a);
 }
 
 static void out_failed(struct outgoing *o, enum reason reason)
@@ -294,18 +295,21 @@ static void out_failed(struct outgoing *o, enum reason reason)
 	metric_refused((int)reason);
 	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local}, {"reason", slice_str(reason_info(reason)->id)},
 	       {"text", slice_str(reason_info(reason)->text)});
-	error_back(g, o, interwork_error_from_reason(o->arena, o->stanza, reason, SLICE_NONE, &g->cfg.errors));
+	count_failure(o);
+	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain);
 }
 
 static void out_done(void *arg, enum sip_done why)
 {
 	struct outgoing *o = arg;
+	struct target *t = o->target;
 	o->trans = NULL;
 	if (why == SIP_DONE_TIMEOUT)
 		out_failed(o, REASON_SIP_TIMEOUT);
 	else if (why == SIP_DONE_TRANSPORT)
 		out_failed(o, REASON_SIP_HOME_UNREACHABLE);
-	outgoing_end(o);
+	outgoing_free(o);
+	target_send(t);
 }
 
 static const struct sip_client_handler out_handler = {.response = out_response, .done = out_done};
@@ -333,29 +337,35 @@ static void write_message(struct gateway *g, struct outgoing *o, struct buf *b)
 	sip_build_body(b, p->content_type, p->body);
 }
 
-/* Sends the head of the queue. A failure to start ends that message and goes on with the next. */
-static void target_next(struct target *t)
+static enum reason outgoing_start(struct gateway *g, struct outgoing *o)
 {
-	struct gateway *g = t->g;
-	struct outgoing *o = CONTAINER_OF(list_head(&t->queue), struct outgoing, node);
 	struct sip_flow flow;
 	struct slice contact;
-	enum reason reason = REASON_NONE;
-	t->busy = true;
+	if (!g->ops->home(g->arg, o->home, &flow, &contact))
+		return REASON_SIP_HOME_UNREACHABLE;
 	buf_clear(&g->out);
 	write_message(g, o, &g->out);
-	if (!g->ops->home(g->arg, o->home, &flow, &contact))
-		reason = REASON_SIP_HOME_UNREACHABLE;
-	else if (!buf_ok(&g->out))
-		reason = REASON_CONTENT_TOO_LARGE;
-	else if (sip_client_start(&o->trans, g->cfg.stack, &flow, buf_slice(&g->out), &out_handler, o, NULL))
-		reason = REASON_LIMIT_QUEUE_FULL;
-	if (reason) {
+	if (!buf_ok(&g->out))
+		return REASON_CONTENT_TOO_LARGE;
+	int rc = sip_client_start(&o->trans, g->cfg.stack, &flow, buf_slice(&g->out), &out_handler, o, NULL);
+	return rc == 0 ? REASON_NONE : rc == ENTENTE_ELIMIT ? REASON_LIMIT_QUEUE_FULL : REASON_SERVER_INTERNAL;
+}
+
+/* Sends the head of the queue; what cannot be sent goes back, and the next one is tried. Frees a target with nothing left. */
+static void target_send(struct target *t)
+{
+	t->busy = true; /* what comes in meanwhile only queues */
+	for (struct list *n; (n = list_head(&t->queue));) {
+		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
+		enum reason reason = outgoing_start(t->g, o);
+		if (!reason) {
+			metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+			return;
+		}
 		out_failed(o, reason);
-		outgoing_end(o);
-		return;
+		outgoing_free(o);
 	}
-	metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+	target_free(t);
 }
 
 static struct target *target_of(struct gateway *g, struct slice local)
@@ -371,10 +381,15 @@ static struct target *target_of(struct gateway *g, struct slice local)
 	return t;
 }
 
-/* The partner refused a message of ours: the answer to the SIP user if that is still possible, else a message that says so. */
+/* The partner refused a message of ours: that is the answer to the SIP user, if it still waits for one. */
 static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *a)
 {
 	struct held *h = held_find(g, st->id, st->to.bare, st->from.bare);
+	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
+	if (c) {
+		c->failed++;
+		c->confirmed = false; /* the next answer waits for what becomes of the message */
+	}
 	if (!h) {
 		log_ev(LOG_INFO, "message/error-too-late", {"from", st->from.bare}, {"to", st->to.bare});
 		return;
@@ -389,74 +404,88 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = r.n_headers};
 		sip_server_respond(server, &ans);
 	}
-	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
-	if (c)
-		c->failed++;
 	held_free(h);
 }
 
-void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+/* Everything that the answer to it needs lies in the stanza's arena, so *ret does too. REASON_NONE and *ret NULL: nothing to send. */
+static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
+				 const char **why)
 {
 	struct policy_verdict pv;
 	struct sip_flow flow;
 	struct slice contact;
-	struct xml_node *err = NULL;
-	if (st->type == STANZA_TYPE_ERROR) {
-		if (st->to.local.len)
-			error_from_xmpp(g, st, a);
-		goto drop;
-	}
-	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &pv);
-	if (!pv.allow) {
-		err = interwork_error_from_reason(a, st->node, pv.reason, SLICE_NONE, &g->cfg.errors);
-		goto refuse;
-	}
-	struct outgoing *o = ARENA_NEW(a, struct outgoing);
 	struct entente_err e;
-	if (!o)
-		goto drop;
-	if (interwork_jid_to_sip(&o->from_uri, a, &st->from, false, &e) || interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
-		metric_refused((int)e.reason);
-		err = interwork_error_from_reason(a, st->node, e.reason, SLICE_NONE, &g->cfg.errors);
-		goto refuse;
+	*ret = NULL;
+	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &pv);
+	if (!pv.allow)
+		return pv.reason; /* counted and logged */
+	struct outgoing *o = ARENA_NEW(a, struct outgoing);
+	enum reason reason = REASON_NONE;
+	if (!o) {
+		reason = REASON_LIMIT_SIZE;
+	} else if (!st->to.local.len) {
+		reason = REASON_XMPP_UNSUPPORTED; /* a domain has no phone */
+	} else if (interwork_jid_to_sip(&o->from_uri, a, &st->from, false, &e) || interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
+		reason = e.reason;
+	} else {
+		struct interwork_im_out in = {.stanza = st->node, .from_uri = o->from_uri, .to_uri = o->uri,
+					      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) && sip_reliable(flow.transport)};
+		struct interwork_im_verdict v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
+		if (v.action == INTERWORK_IM_DROP)
+			return REASON_NONE;
+		if (v.action == INTERWORK_IM_REFUSE) {
+			reason = v.reason;
+			*why = v.why;
+		}
 	}
-	struct interwork_im_out in = {.stanza = st->node, .from_uri = o->from_uri, .to_uri = o->uri,
-				      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) && sip_reliable(flow.transport)};
-	struct interwork_im_verdict v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
-	if (v.action == INTERWORK_IM_DROP)
-		goto drop;
-	if (v.action == INTERWORK_IM_REFUSE) {
-		metric_refused((int)v.reason);
-		err = interwork_error_from_reason(a, st->node, v.reason, slice_str(v.why), &g->cfg.errors);
-		goto refuse;
+	if (!reason) {
+		struct map_node *n = map_find(&g->targets, st->to.bare);
+		if ((n && CONTAINER_OF(n, struct target, node)->count >= g->cfg.max_queue) || g->waiting >= MAX_WAITING) {
+			metric_add(METRIC_LIMIT_HITS, 1);
+			reason = REASON_LIMIT_QUEUE_FULL;
+		}
 	}
-	struct target *t = target_of(g, st->to.bare);
-	if (t->count >= g->cfg.max_queue) {
-		metric_add(METRIC_LIMIT_HITS, 1);
-		metric_refused(REASON_LIMIT_QUEUE_FULL);
-		err = interwork_error_from_reason(a, st->node, REASON_LIMIT_QUEUE_FULL, SLICE_NONE, &g->cfg.errors);
-		goto refuse;
+	if (reason) {
+		metric_refused((int)reason);
+		return reason;
 	}
-	struct conversation *c = conversation_get(g, st->to.bare, st->from.bare);
-	c->confirmed = true;
-	c->queued++;
 	o->arena = a;
-	o->target = t;
 	o->stanza = st->node;
 	o->local = st->to.bare;
 	o->remote = st->from.bare;
 	o->local_domain = st->to.domain;
 	o->remote_domain = st->from.domain;
 	o->home = pv.home;
+	*ret = o;
+	return REASON_NONE;
+}
+
+void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+{
+	struct outgoing *o;
+	const char *why = NULL;
+	if (st->type == STANZA_TYPE_ERROR) {
+		if (st->to.local.len)
+			error_from_xmpp(g, st, a);
+		arena_release(g->cfg.arenas, a);
+		return;
+	}
+	enum reason reason = outgoing_make(&o, g, st, peer, a, &why);
+	if (!o) {
+		if (reason)
+			gateway_bounce(g, st->node, reason, slice_str(why), st->to.domain, st->from.domain);
+		arena_release(g->cfg.arenas, a);
+		return;
+	}
+	struct target *t = o->target = target_of(g, o->local);
+	struct conversation *c = conversation_get(g, o->local, o->remote);
+	c->confirmed = true;
+	c->queued++;
 	list_append(&t->queue, &o->node);
 	t->count++;
+	g->waiting++;
 	if (!t->busy)
-		target_next(t);
-	return;
-refuse:
-	gateway_send_node(g, err, st->to.domain, st->from.domain);
-drop:
-	arena_release(g->cfg.arenas, a);
+		target_send(t);
 }
 
 /* ---- looking, ending */

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners whose stream was lost: presence that was learned from them is kept for a while, and one probe now and then finds out whether they are back. */
-#include "base/log.h"
+/* Partners whose stream was lost: presence that was learned from them is kept for a while, and one probe now and then finds out whether they are
+ * back. Per pair of domains, as streams are. */
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
 
-struct partner_down {
-	struct map_node node; /* key: domain, owned */
+struct down {
+	struct pair pair; /* first: the domains */
 	struct gateway *g;
-	char *domain;
 	struct timer retry;
 };
 
-static void forget(struct partner_down *d)
+static void forget(struct down *d)
 {
 	timer_cancel(d->g->cfg.timers, &d->retry);
-	map_remove(&d->g->partners, &d->node);
-	mem_free(d->domain);
+	map_remove(&d->g->partners, &d->pair.node);
+	mem_free(d->pair.key);
 	mem_free(d);
 }
 
 static void retry_fired(struct timer *t, uint64_t now)
 {
-	struct partner_down *d = CONTAINER_OF(t, struct partner_down, retry);
+	struct down *d = CONTAINER_OF(t, struct down, retry);
 	struct gateway *g = d->g;
-	struct slice local, remote, domain = slice_str(d->domain);
+	struct slice local, remote;
+	bool active;
 	(void)now;
-	if (!outs_any(g, domain, &local, &remote)) {
+	if (!outs_any(g, d->pair.local, d->pair.remote, &local, &remote, &active)) {
 		forget(d); /* nobody is waiting for this partner */
 		return;
 	}
@@ -35,31 +35,35 @@ static void retry_fired(struct timer *t, uint64_t now)
 	xml_escape(&g->out, local);
 	buf_puts(&g->out, "' to='");
 	xml_escape(&g->out, remote);
-	buf_puts(&g->out, "' type='probe'/>");
-	gateway_trace_out(domain, local, remote, "presence/probe", S("is the partner back?"));
-	gateway_send_out(g, jid_domain(local), domain, NULL);
+	/* the probe of somebody whom the contact has not approved would end the request */
+	buf_puts(&g->out, active ? "' type='probe'/>" : "' type='subscribe'/>");
+	gateway_trace_out(d->pair.remote, local, remote, active ? "presence/probe" : "presence/subscribe", S("is the partner back?"));
+	gateway_send_out(g, jid_domain(local), jid_domain(remote), NULL);
 }
 
 void partner_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up)
 {
-	struct map_node *n = map_find(&g->partners, remote_domain);
-	(void)local_domain;
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	if (!pair_key(&key, mem, local_domain, remote_domain))
+		return;
+	struct map_node *n = map_find(&g->partners, key);
 	if (up) {
 		if (!n)
 			return; /* a first or an idle link: nothing was lost */
-		forget(CONTAINER_OF(n, struct partner_down, node));
-		outs_link(g, remote_domain, true);
-		watches_link(g, remote_domain, true);
+		forget(CONTAINER_OF(n, struct down, pair.node));
+		outs_link(g, local_domain, remote_domain, true);
+		watches_link(g, local_domain, remote_domain);
 		return;
 	}
-	outs_link(g, remote_domain, false);
+	outs_link(g, local_domain, remote_domain, false);
 	if (n)
 		return;
-	struct partner_down *d = MEM_NEW(struct partner_down);
+	struct down *d = MEM_NEW(struct down);
+	pair_init(&d->pair, local_domain, remote_domain);
 	d->g = g;
-	d->domain = mem_strndup(remote_domain.p, remote_domain.len);
 	timer_init(&d->retry, retry_fired);
-	map_insert(&g->partners, &d->node, slice_str(d->domain));
+	map_insert(&g->partners, &d->pair.node, slice_of(d->pair.key, key.len));
 	timer_arm(g->cfg.timers, &d->retry, g->cfg.xmpp_retry_ms);
 }
 
@@ -67,6 +71,6 @@ void partners_free(struct gateway *g)
 {
 	size_t i;
 	MAP_EACH(n, &g->partners, i)
-		forget(CONTAINER_OF(n, struct partner_down, node));
+		forget(CONTAINER_OF(n, struct down, pair.node));
 	map_free(&g->partners);
 }

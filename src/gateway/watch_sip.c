@@ -12,24 +12,19 @@ struct watch {
 	struct gateway *g;
 	struct xmpp_watcher *machine;
 	struct sip_subscriber *sub;  /* the present subscription, or NULL */
-	char *uri;                   /* of the presentity, owned */
+	char *uri, *from_uri;        /* of the presentity and of the watcher, owned */
 	uint32_t home;
+	uint64_t judged;             /* generation of the policy that said the following */
+	bool allowed, hide_notes;
+	struct later gone;
 };
 
 static void collect(struct watch *w);
+static void judge(struct watch *w);
 
 /* ---- the machine's actions */
 
 static const struct sip_subscriber_ops sub_ops;
-
-static struct slice watcher_uri(struct watch *w, struct arena *a)
-{
-	struct xmpp_jid j;
-	struct slice uri;
-	if (xmpp_jid_parse(&j, a, w->pair.remote) || interwork_jid_to_sip(&uri, a, &j, false, NULL))
-		return SLICE_NONE;
-	return uri;
-}
 
 static void op_subscribe(void *arg, uint32_t expires)
 {
@@ -38,12 +33,12 @@ static void op_subscribe(void *arg, uint32_t expires)
 	struct sip_flow flow;
 	struct slice contact;
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct slice from = watcher_uri(w, a);
 	int rc = ENTENTE_ENOTFOUND;
 	w->sub = sip_subscriber_free(w->sub);
-	if (from.len && g->ops->home(g->arg, w->home, &flow, &contact)) {
+	judge(w);
+	if (w->allowed && g->ops->home(g->arg, w->home, &flow, &contact)) {
 		struct sip_subscriber_config c = {
-			.uri = slice_str(w->uri), .from = arena_printf(a, "<%.*s>", SFMT(from)), .contact = arena_printf(a, "<%.*s>", SFMT(contact)),
+			.uri = slice_str(w->uri), .from = arena_printf(a, "<%s>", w->from_uri), .contact = arena_printf(a, "<%.*s>", SFMT(contact)),
 			.event = S("presence"), .accept = S("application/pidf+xml"),
 		};
 		w->sub = sip_subscriber_new(g->cfg.stack, &c, &sub_ops, w);
@@ -79,6 +74,10 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 	struct gateway *g = w->g;
 	struct buf *b = &g->out;
 	char from[PAIR_KEY_MAX], detail[64] = "";
+	bool here = it && it->show != PRESENCE_OFFLINE;
+	judge(w); /* the policy may have changed since the home was asked; taking back is always allowed */
+	if (!w->allowed && (here || kind == XMPP_WATCHER_SUBSCRIBED))
+		return;
 	const char *t = kind == XMPP_WATCHER_PRESENCE ? (it->show == PRESENCE_OFFLINE ? "unavailable" : NULL) : type[kind];
 	size_t n = (size_t)snprintf(from, sizeof from, "%.*s%s%.*s", SFMT(w->pair.local), it && it->resource.len ? "/" : "",
 				    it ? (int)it->resource.len : 0, it && it->resource.len ? it->resource.p : "");
@@ -93,13 +92,12 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 		buf_puts(b, "/>");
 	} else {
 		struct slice show = presence_show_text(it->show);
-		bool here = it->show != PRESENCE_OFFLINE;
 		buf_putc(b, '>');
 		if (here && show.len) {
 			buf_printf(b, "<show>%.*s</show>", SFMT(show));
 			snprintf(detail, sizeof detail, "show=%.*s", SFMT(show));
 		}
-		for (size_t i = 0; i < it->n_notes; i++) {
+		for (size_t i = 0; i < it->n_notes && !w->hide_notes; i++) {
 			buf_puts(b, "<status");
 			if (it->notes[i].lang.len)
 				put_attr(b, "xml:lang", it->notes[i].lang);
@@ -205,41 +203,77 @@ static struct watch *watch_find(struct gateway *g, struct slice presentity, stru
 
 static void watch_free(struct watch *w)
 {
+	later_cancel(&w->gone);
 	map_remove(&w->g->watches, &w->pair.node);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, -1);
 	sip_subscriber_free(w->sub);
 	xmpp_watcher_free(w->machine);
 	mem_free(w->pair.key);
 	mem_free(w->uri);
+	mem_free(w->from_uri);
 	mem_free(w);
 }
 
-/* Frees a record that says nothing any more. Called last in a callback. */
-static void collect(struct watch *w)
+static bool useless(const struct watch *w)
 {
-	if (xmpp_watcher_state(w->machine) == XMPP_WATCHER_NONE && !xmpp_watcher_authorised(w->machine) &&
-	    (!w->sub || !sip_subscriber_running(w->sub)))
+	return xmpp_watcher_state(w->machine) == XMPP_WATCHER_NONE && !xmpp_watcher_authorised(w->machine) &&
+	       (!w->sub || !sip_subscriber_running(w->sub));
+}
+
+static void gone_run(struct later *l)
+{
+	struct watch *w = CONTAINER_OF(l, struct watch, gone);
+	if (useless(w))
 		watch_free(w);
 }
 
-static struct watch *watch_new(struct gateway *g, struct slice presentity, struct slice watcher, uint32_t home, bool hide_notes, bool authorised)
+/* Frees a record that says nothing any more, when nobody works on it. */
+static void collect(struct watch *w)
+{
+	if (useless(w))
+		gateway_later(w->g, &w->gone);
+}
+
+/* What policy says of this pair now; asked once for each policy. */
+static void judge(struct watch *w)
+{
+	struct policy_verdict v;
+	uint64_t generation = snapshot_generation(gateway_policy(w->g));
+	if (w->judged == generation && w->allowed) /* a refusal may end by a contact learned meanwhile */
+		return;
+	gateway_judge(w->g, POLICY_PRESENCE_STATE, w->pair.local, w->pair.remote, &v);
+	w->judged = generation;
+	w->allowed = v.allow;
+	if (v.allow) {
+		w->home = v.home;
+		w->hide_notes = v.flags & POLICY_HIDE_NOTE;
+	}
+}
+
+static struct watch *watch_new(struct gateway *g, struct slice presentity, struct slice watcher, bool authorised)
 {
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct xmpp_jid j;
-	struct slice uri;
+	struct xmpp_jid local, remote;
+	struct slice uri, from;
 	struct watch *w = NULL;
-	if (g->watches.count < g->cfg.max_subscriptions && !xmpp_jid_parse(&j, a, presentity) && !interwork_jid_to_sip(&uri, a, &j, false, NULL)) {
-		struct xmpp_watcher_config c = {.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600, .hide_notes = hide_notes};
+	if (g->watches.count >= g->cfg.max_subscriptions) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		metric_refused(REASON_LIMIT_SUBSCRIPTIONS);
+		log_ev(LOG_WARNING, "presence/too-many-watchers", {"watcher", watcher}, {"presentity", presentity});
+	} else if (!xmpp_jid_parse(&local, a, presentity) && !xmpp_jid_parse(&remote, a, watcher) &&
+		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
+		struct xmpp_watcher_config c = {.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600};
 		w = MEM_NEW(struct watch);
 		pair_init(&w->pair, presentity, watcher);
 		w->g = g;
-		w->home = home;
+		w->gone.run = gone_run;
 		w->uri = mem_strndup(uri.p, uri.len);
+		w->from_uri = mem_strndup(from.p, from.len);
+		judge(w);
+		c.hide_notes = w->hide_notes;
 		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, uri, authorised);
 		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
 		metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, 1);
-	} else {
-		metric_add(METRIC_LIMIT_HITS, 1);
 	}
 	arena_release(g->cfg.arenas, a);
 	return w;
@@ -262,31 +296,32 @@ void watch_refuse(struct gateway *g, const struct xmpp_jid *watcher, const struc
 	bare_presence(g, presentity, watcher, "unsubscribed");
 }
 
-void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v)
+void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
 {
 	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
-	bool hide = v->flags & POLICY_HIDE_NOTE;
 	if (!w)
-		w = watch_new(g, presentity->bare, watcher->bare, v->home, hide, false);
+		w = watch_new(g, presentity->bare, watcher->bare, false);
 	if (!w) {
 		watch_refuse(g, watcher, presentity);
 		return;
 	}
-	w->home = v->home;
-	xmpp_watcher_set_hide_notes(w->machine, hide);
+	judge(w);
+	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
 	xmpp_watcher_subscribe(w->machine);
+	collect(w);
 }
 
-void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity, const struct policy_verdict *v)
+void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
 {
 	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
 	if (!w) {
 		watch_refuse(g, watcher, presentity); /* RFC 6121 4.3.2 */
 		return;
 	}
-	w->home = v->home;
-	xmpp_watcher_set_hide_notes(w->machine, v->flags & POLICY_HIDE_NOTE);
+	judge(w);
+	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
 	xmpp_watcher_probe(w->machine);
+	collect(w);
 }
 
 void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
@@ -300,29 +335,41 @@ void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const 
 
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms)
 {
-	struct snapshot *s = snapshot_reader_get(&g->policy);
-	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct slice local = jid_domain(presentity), remote = jid_domain(watcher);
-	uint32_t home;
-	xmpp_domain_ascii(a, local, &local);
-	xmpp_domain_ascii(a, remote, &remote);
-	const struct policy_partner *p = snapshot_partner(s, remote);
-	if (p && p->enabled && snapshot_local(s, local, &home) && !watch_find(g, presentity, watcher)) {
-		struct watch *w = watch_new(g, presentity, watcher, home, p->type != POLICY_FEDERATED, true);
-		if (w)
-			xmpp_watcher_resume(w->machine, resume_ms);
-	}
-	arena_release(g->cfg.arenas, a);
+	struct watch *w = watch_find(g, presentity, watcher) ? NULL : watch_new(g, presentity, watcher, true);
+	if (w && w->allowed)
+		xmpp_watcher_resume(w->machine, resume_ms);
+	else if (w)
+		xmpp_watcher_sleep(w->machine, false); /* the partner may be allowed again */
 }
 
-void watches_link(struct gateway *g, struct slice remote_domain, bool up)
+void watches_recheck(struct gateway *g)
 {
+	enum { PACE_MS = 50 };
+	uint64_t resume_ms = 0;
 	size_t i;
-	if (!up)
-		return;
 	MAP_EACH(n, &g->watches, i) {
 		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
-		if (slice_eq(jid_domain(w->pair.remote), remote_domain))
+		struct policy_verdict v;
+		judge(w);
+		if (w->allowed) {
+			xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
+			if (xmpp_watcher_state(w->machine) == XMPP_WATCHER_DORMANT)
+				xmpp_watcher_resume(w->machine, resume_ms += PACE_MS);
+			continue;
+		}
+		/* The authorisation is kept: a partner that comes back finds its contacts. One that is none is told nothing. */
+		gateway_judge(g, POLICY_STREAM, w->pair.local, w->pair.remote, &v);
+		xmpp_watcher_sleep(w->machine, v.allow);
+		collect(w);
+	}
+}
+
+void watches_link(struct gateway *g, struct slice local_domain, struct slice remote_domain)
+{
+	size_t i;
+	MAP_EACH(n, &g->watches, i) {
+		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
+		if (slice_eq(jid_domain(w->pair.remote), remote_domain) && slice_eq(jid_domain(w->pair.local), local_domain))
 			xmpp_watcher_announce(w->machine);
 	}
 }

@@ -8,7 +8,7 @@
 #include "base/rand.h"
 #include "gateway/gateway_int.h"
 
-enum { MAX_DIALOGS = 16, ID_LEN = 20 };
+enum { MAX_DIALOGS = 16, ID_LEN = 20, RETRY_S = 300 };
 
 struct out_pair {
 	struct pair pair; /* first: local = watcher (our user), remote = the XMPP contact */
@@ -19,14 +19,16 @@ struct out_pair {
 	struct list dialogs; /* of struct out_dialog */
 	size_t n_dialogs;
 	struct buf body;     /* the last document */
+	struct later gone;
 };
 
 struct out_dialog {
 	struct list node;
 	struct out_pair *pair;
-	struct sip_notifier *n;
-	bool poll;
-	char id[ID_LEN + 1]; /* of the stored record */
+	struct sip_notifier *n; /* NULL: it has ended */
+	bool poll, saved, saved_active;
+	char id[ID_LEN + 1];    /* of the stored record */
+	struct later gone;
 };
 
 /* ---- the machine's actions */
@@ -61,16 +63,22 @@ static void set_dialog(struct out_dialog *d)
 	struct out_pair *p = d->pair;
 	bool active = sip_watcher_active(p->machine);
 	struct slice b = active ? buf_slice(&p->body) : SLICE_NONE;
-	sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
+	if (d->n)
+		sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
 }
 
+/* The record says what a restart needs, not the state: it changes with the dialog's life only. */
 static void save(struct out_dialog *d)
 {
 	struct out_pair *p = d->pair;
 	struct buf b;
 	int64_t now = clock_unix();
+	if (!d->n)
+		return;
+	d->saved = true;
+	d->saved_active = sip_watcher_active(p->machine);
 	buf_init(&b, 32768);
-	buf_puts(&b, sip_watcher_active(p->machine) ? "active\n" : "pending\n");
+	buf_puts(&b, d->saved_active ? "active\n" : "pending\n");
 	sip_notifier_save(d->n, now, &b);
 	if (buf_ok(&b))
 		p->g->ops->dialog_put(p->g->arg, slice_str(d->id), p->pair.local, p->pair.remote, buf_slice(&b), now + sip_notifier_remaining(d->n));
@@ -80,29 +88,39 @@ static void save(struct out_dialog *d)
 static void op_notify(void *arg, bool active)
 {
 	struct out_pair *p = arg;
-	(void)active;
 	body(p);
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
-		if (!d->poll) {
-			set_dialog(d);
+		if (d->poll)
+			continue;
+		set_dialog(d);
+		if (!d->saved || d->saved_active != active)
 			save(d);
-		}
 	}
 }
 
+static void dialog_free(struct later *l)
+{
+	mem_free(CONTAINER_OF(l, struct out_dialog, gone));
+}
+
+/* The dialog has ended. Its memory stays until nobody can be working with it. */
 static void dialog_drop(struct out_dialog *d)
 {
+	struct gateway *g = d->pair->g;
 	list_remove(&d->node);
 	d->pair->n_dialogs--;
-	if (!d->poll)
-		d->pair->g->ops->dialog_delete(d->pair->g->arg, slice_str(d->id));
-	mem_free(d);
+	d->n = NULL;
+	if (d->saved)
+		g->ops->dialog_delete(g->arg, slice_str(d->id));
+	d->gone.run = d->gone.drop = dialog_free;
+	gateway_later(g, &d->gone);
 }
 
 static void op_terminate(void *arg, struct slice reason, uint32_t retry_after)
 {
 	struct out_pair *p = arg;
+	log_ev(LOG_INFO, "presence/subscription-ended", {"watcher", p->pair.local}, {"presentity", p->pair.remote}, {"text", reason});
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
 		if (d->poll)
@@ -110,6 +128,7 @@ static void op_terminate(void *arg, struct slice reason, uint32_t retry_after)
 		sip_notifier_terminate(d->n, reason, retry_after ? (int64_t)retry_after : -1, SLICE_NONE, SLICE_NONE);
 		dialog_drop(d);
 	}
+	gateway_later(p->g, &p->gone);
 }
 
 static void op_polled(void *arg)
@@ -124,6 +143,7 @@ static void op_polled(void *arg)
 			dialog_drop(d);
 		}
 	}
+	gateway_later(p->g, &p->gone); /* the machine is idle only after this */
 }
 
 static const struct sip_watcher_ops machine_ops = {.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled};
@@ -141,6 +161,7 @@ static struct out_pair *pair_find(struct gateway *g, struct slice local, struct 
 static void pair_free(struct out_pair *p)
 {
 	struct gateway *g = p->g;
+	later_cancel(&p->gone);
 	map_remove(&g->outs, &p->pair.node);
 	map_remove(&g->out_ids, &p->by_id);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_XMPP, -1);
@@ -155,10 +176,22 @@ static void pair_free(struct out_pair *p)
 	mem_free(p);
 }
 
+static bool useless(const struct out_pair *p)
+{
+	return list_empty(&p->dialogs) && sip_watcher_idle(p->machine);
+}
+
+static void gone_run(struct later *l)
+{
+	struct out_pair *p = CONTAINER_OF(l, struct out_pair, gone);
+	if (useless(p))
+		pair_free(p);
+}
+
 static void collect(struct out_pair *p)
 {
-	if (list_empty(&p->dialogs) && sip_watcher_idle(p->machine))
-		pair_free(p);
+	if (useless(p))
+		gateway_later(p->g, &p->gone);
 }
 
 static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri)
@@ -176,6 +209,7 @@ static struct out_pair *pair_get(struct gateway *g, struct slice local, struct s
 	pair_init(&p->pair, local, remote);
 	p->g = g;
 	p->id = ++g->next_id;
+	p->gone.run = gone_run;
 	list_init(&p->dialogs);
 	buf_init(&p->body, 65536);
 	p->machine = sip_watcher_new(&machine_ops, p, g->cfg.timers, &cfg, uri);
@@ -191,6 +225,8 @@ static void ended(struct out_dialog *d)
 {
 	struct out_pair *p = d->pair;
 	bool poll = d->poll;
+	if (!d->n)
+		return;
 	dialog_drop(d);
 	if (!poll)
 		sip_watcher_closed(p->machine);
@@ -226,7 +262,7 @@ static void n_route(void *arg, struct slice next_hop, struct sip_flow *flow)
 {
 	struct out_dialog *d = arg;
 	struct gateway *g = d->pair->g;
-	struct snapshot *s = snapshot_reader_get(&g->policy);
+	struct snapshot *s = gateway_policy(g);
 	struct slice contact, domain = jid_domain(d->pair->pair.local);
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	uint32_t home;
@@ -243,9 +279,11 @@ static const struct sip_notifier_ops notifier_ops = {
 
 static void notifier_config(struct gateway *g, struct sip_notifier_config *c, struct slice contact, bool active)
 {
-	*c = (struct sip_notifier_config){.contact = contact, .max_expires = g->cfg.subscription_expires, .default_expires = g->cfg.subscription_expires,
-					  .interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX, .patience_ms = 1000, .initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,
-					  .transport_tries = 5};
+	*c = (struct sip_notifier_config){
+		.contact = contact, .max_expires = g->cfg.subscription_expires, .default_expires = g->cfg.subscription_expires,
+		.interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX, .initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,
+		.transport_tries = 5,
+	};
 }
 
 static bool acceptable(const struct sip_msg *m)
@@ -298,6 +336,7 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	bool poll = sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &expires) && expires == 0;
 	struct out_pair *p = pair_get(g, f.bare, t.bare, uri);
 	if (!p || p->n_dialogs >= MAX_DIALOGS) {
+		metric_refused(REASON_LIMIT_SUBSCRIPTIONS);
 		gateway_refuse(g, st, a, REASON_LIMIT_SUBSCRIPTIONS, NULL, m->from.uri_text, m->uri_text);
 		if (p)
 			collect(p);
@@ -319,18 +358,10 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	contact_learn(g, f.bare, t.bare, GATEWAY_BY_SUBSCRIBE);
 	if (poll) {
 		sip_watcher_poll(p->machine);
-		collect(p);
 		return;
 	}
-	bool first = p->n_dialogs == 1;
 	sip_watcher_opened(p->machine);
-	/* what the stanzas brought about may have ended the dialog already */
-	if (list_empty(&p->dialogs)) {
-		collect(p);
-		return;
-	}
-	if (!first)
-		body(p);
+	body(p);
 	set_dialog(d);
 	save(d);
 }
@@ -352,55 +383,73 @@ void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason rea
 	struct out_pair *p = n ? CONTAINER_OF(n, struct out_pair, by_id) : NULL;
 	if (!p)
 		return;
-	/* the subscribe never reached the partner: as if its server had answered with the error that we would give (interworking spec 3.2) */
-	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct xml_node *e = stanza_new(a, STANZA_PRESENCE, STANZA_TYPE_ERROR, p->pair.remote, p->pair.local, SLICE_NONE);
-	struct xml_node *error = xml_add(a, e, S("error"), XMPP_NS_SERVER);
-	xml_add(a, error, slice_str(reason_info(reason)->xmpp_condition), XMPP_NS_STANZAS);
-	if (!sip_watcher_active(p->machine)) {
-		sip_watcher_presence_in(p->machine, e, SLICE_NONE, a, clock_unix());
-		collect(p);
-	}
-	arena_release(g->cfg.arenas, a);
+	/* The subscribe never reached the partner. What may be better in a while is tried again, by the watcher (interworking spec 3.2). */
+	if (sip_watcher_active(p->machine))
+		return;
+	if (reason == REASON_XMPP_DNS)
+		sip_watcher_end(p->machine, S("noresource"), 0);
+	else
+		sip_watcher_end(p->machine, S("probation"), RETRY_S);
 }
 
-void outs_link(struct gateway *g, struct slice remote_domain, bool up)
+static bool between(const struct out_pair *p, struct slice local_domain, struct slice remote_domain)
+{
+	return slice_eq(jid_domain(p->pair.remote), remote_domain) && slice_eq(jid_domain(p->pair.local), local_domain);
+}
+
+void outs_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up)
 {
 	size_t i;
 	MAP_EACH(n, &g->outs, i) {
 		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
-		if (slice_eq(jid_domain(p->pair.remote), remote_domain))
+		if (between(p, local_domain, remote_domain))
 			sip_watcher_link(p->machine, up);
 	}
 }
 
-bool outs_any(struct gateway *g, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote)
+bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote,
+	      bool *ret_active)
+{
+	bool found = false;
+	size_t i;
+	MAP_EACH(n, &g->outs, i) {
+		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
+		bool active = sip_watcher_active(p->machine);
+		if (!p->n_dialogs || !between(p, local_domain, remote_domain) || (found && !active))
+			continue;
+		*ret_local = p->pair.local;
+		*ret_remote = p->pair.remote;
+		*ret_active = active;
+		found = true;
+		if (active)
+			return true;
+	}
+	return found;
+}
+
+void outs_recheck(struct gateway *g)
 {
 	size_t i;
 	MAP_EACH(n, &g->outs, i) {
 		struct out_pair *p = CONTAINER_OF(n, struct out_pair, pair.node);
-		if (slice_eq(jid_domain(p->pair.remote), remote_domain) && p->n_dialogs) {
-			*ret_local = p->pair.local;
-			*ret_remote = p->pair.remote;
-			return true;
-		}
+		struct policy_verdict v;
+		gateway_judge(g, POLICY_PRESENCE_SUBSCRIBE, p->pair.local, p->pair.remote, &v);
+		if (!v.allow)
+			sip_watcher_end(p->machine, S("rejected"), 0); /* RFC 6665 4.1.3: a change of policy */
 	}
-	return false;
 }
 
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob)
 {
-	struct snapshot *s = snapshot_reader_get(&g->policy);
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct slice domain = jid_domain(local), partner = jid_domain(remote), state = slice_split(&blob, '\n'), uri, contact;
+	struct slice state = slice_split(&blob, '\n'), uri, contact;
 	struct xmpp_jid j;
 	struct sip_flow flow;
-	uint32_t home;
+	struct policy_verdict v;
 	bool ok = false, active = slice_eq(state, S("active"));
-	xmpp_domain_ascii(a, domain, &domain);
-	xmpp_domain_ascii(a, partner, &partner);
-	if (id.len > ID_LEN || !snapshot_local(s, domain, &home) || !snapshot_partner(s, partner) || xmpp_jid_parse(&j, a, remote) ||
-	    interwork_jid_to_sip(&uri, a, &j, false, NULL) || !g->ops->home(g->arg, home, &flow, &contact))
+	gateway_judge(g, POLICY_PRESENCE_SUBSCRIBE, local, remote, &v);
+	if (!v.allow || id.len > ID_LEN || xmpp_jid_parse(&j, a, remote) || interwork_jid_to_sip(&uri, a, &j, false, NULL) ||
+	    !g->ops->home(g->arg, v.home, &flow, &contact))
 		goto out;
 	struct out_pair *p = pair_get(g, local, remote, uri);
 	if (!p)
@@ -409,6 +458,8 @@ bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local,
 	struct out_dialog *d = MEM_NEW(struct out_dialog);
 	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), active);
 	d->pair = p;
+	d->saved = true;
+	d->saved_active = active;
 	slice_cstr(id, d->id, sizeof d->id);
 	if (sip_notifier_restore(&d->n, g->cfg.stack, blob, clock_unix(), &c, &notifier_ops, d)) {
 		mem_free(d);

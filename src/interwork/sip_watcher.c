@@ -226,13 +226,14 @@ void sip_watcher_read(const struct xml_node *stanza, struct slice resource, stru
 	}
 }
 
-static void terminate(struct sip_watcher *w, const char *reason, uint32_t retry_after)
+void sip_watcher_end(struct sip_watcher *w, struct slice reason, uint32_t retry_after)
 {
-	if (!w->dialogs)
-		return;
-	w->dialogs = 0;
-	forget(w);
-	w->ops->terminate(w->arg, slice_str(reason), retry_after);
+	if (w->dialogs) {
+		w->dialogs = 0;
+		forget(w);
+		w->ops->terminate(w->arg, reason, retry_after);
+	}
+	poll_done(w);
 }
 
 static void on_error(struct sip_watcher *w, const struct xml_node *stanza, struct arena *a)
@@ -260,8 +261,8 @@ static void on_error(struct sip_watcher *w, const struct xml_node *stanza, struc
 	xmpp_error_read(a, stanza, &e);
 	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
 		if (slice_eq(e.condition, slice_str(map[i].condition)) && (map[i].even_active || !w->active)) {
-			terminate(w, map[i].reason, map[i].reason[0] == 'p' ? LATER_S : 0);
-			break;
+			sip_watcher_end(w, slice_str(map[i].reason), map[i].reason[0] == 'p' ? LATER_S : 0);
+			return;
 		}
 	poll_done(w);
 }
@@ -316,8 +317,7 @@ void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanz
 			w->ops->stanza(w->arg, SIP_WATCHER_PROBE); /* presence comes only on a probe (RFC 6121 4.3) */
 		}
 	} else if (slice_eq(type, S("unsubscribed"))) {
-		terminate(w, "rejected", 0);
-		poll_done(w);
+		sip_watcher_end(w, S("rejected"), 0);
 	} else if (!type.p || slice_eq(type, S("unavailable"))) {
 		on_state(w, stanza, type.p != NULL, resource, a, now_unix);
 	}

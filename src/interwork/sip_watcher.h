@@ -44,6 +44,9 @@ void sip_watcher_opened(struct sip_watcher *w);
 void sip_watcher_closed(struct sip_watcher *w);
 /* A dialog restored after a restart: asks again, changes nothing that the watcher sees until the answer. */
 void sip_watcher_restored(struct sip_watcher *w, bool was_active);
+/* Ends all dialogs with this reason (RFC 6665 4.1.3; retry_after 0: none), silently towards the contact: it cannot be asked, or policy does not
+ * allow it any more. */
+void sip_watcher_end(struct sip_watcher *w, struct slice reason, uint32_t retry_after);
 /* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known or the contact has not approved yet. */
 void sip_watcher_poll(struct sip_watcher *w);
 

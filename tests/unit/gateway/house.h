@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A gateway in a house of its own: a real SIP stack towards a home that the test plays, proven streams from partners that the test plays, a
+ * store in memory, a virtual clock (also clock_unix). Everything that goes out is written into one log in short form, in order:
+ *
+ *   S 403 MESSAGE policy/contact-required                     a SIP response, with its Entente-Reason
+ *   S MESSAGE sip:romeo@contoso.test 'text'                   a SIP request
+ *   S SUBSCRIBE sip:romeo@contoso.test 3600                   with its Expires
+ *   S NOTIFY active ID-balcony:open,dnd,'note'                with its state and document ("-" for none)
+ *   X presence/subscribe romeo@contoso.test>juliet@fabrikam.test
+ *   X presence romeo@contoso.test/desk>juliet@fabrikam.test away 'note'
+ *   X message juliet@...>romeo@... 'text'                     and errors: X message/error a>b not-allowed/cancel
+ *   store +watch juliet@fabrikam.test romeo@contoso.test      what was made durable
+ */
+#pragma once
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "base/buf.h"
+#include "gateway/gateway.h"
+
+enum { HOUSE_SENT = 8192, HOUSE_RECORDS = 256, HOUSE_LINKS = 8, HOUSE_UNIX = 1600000000 };
+
+enum house_link { LINK_FINE, LINK_SILENT /* never reported */, LINK_BAD /* refused at once with `why` */, LINK_QUEUED /* by house_release */ };
+
+struct house_sent { /* a SIP message that went out */
+	char *bytes;
+	size_t len;
+};
+
+struct house_record {
+	char *key, *value; /* NULL: free */
+};
+
+struct house_ticket {
+	struct gateway_ticket ticket;
+	bool used;
+};
+
+struct house {
+	struct timers timers;
+	struct arena_pool *arenas;
+	struct snapshot_slot policy;
+	uint64_t generation;
+	struct xmpp_service service;
+	struct gateway_config cfg;
+	struct sip_stack *stack;
+	struct gateway *gateway;
+	struct buf log;
+	struct house_sent sent[HOUSE_SENT];
+	int n_sent;
+	char *stanza;      /* the last one that went out */
+	bool no_home;      /* ops->home says no */
+	bool home_unreachable; /* nothing can be sent */
+	enum house_link link;
+	enum reason why;
+	struct house_ticket queued[64];
+	struct house_record contacts[HOUSE_RECORDS], watches[HOUSE_RECORDS], dialogs[HOUSE_RECORDS];
+	unsigned puts;     /* dialog_put calls */
+	struct house_stream *streams[HOUSE_LINKS];
+	int branch;
+};
+
+/* Partners: fabrikam.test (federated), verified.test, public.test (unverified), off.test (disabled). Home: contoso.test. */
+struct house *house_new(void);
+void house_free(struct house *h);
+/* Another policy: types of fabrikam.test, or -1 for no such partner. */
+void house_policy(struct house *h, int fabrikam, bool enabled, bool xmpp_access);
+/* The gateway and its stack end (as if killed, or orderly) and begin again with what the store holds. */
+void house_restart(struct house *h, uint64_t down_ms);
+void house_start(struct house *h);
+void house_stop(struct house *h);
+
+/* Time goes by. */
+void house_pass(struct house *h, uint64_t ms);
+
+/* The log since the last look is exactly this; it is forgotten. */
+#define expect(h, want) house_expect((h), (want), __FILE__, __LINE__)
+void house_expect(struct house *h, const char *want, const char *file, int line);
+/* As many entries contain this; all is forgotten. */
+#define expect_count(h, part, n) house_count((h), (part), (n), __FILE__, __LINE__)
+void house_count(struct house *h, const char *part, int n, const char *file, int line);
+
+/* ---- the home speaks */
+/* A raw message; \n become CRLF, Content-Length is added. */
+void home_says(struct house *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A MESSAGE from romeo@contoso.test or another to a SIP address. */
+void home_message(struct house *h, const char *from, const char *to, const char *text);
+/* Answers the last request with this method (or the one before it ...: back 1, 2). `extra` header lines with \n. */
+void home_answers(struct house *h, const char *method, int back, int status, const char *extra);
+/* SUBSCRIBE of a SIP user; call_id names the dialog; to_tag NULL opens it. */
+void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag, int expires);
+/* NOTIFY in the dialog of our last SUBSCRIBE to this address. state: "active;expires=3600". */
+void home_notifies(struct house *h, const char *user, unsigned cseq, const char *state, const char *body);
+#define PIDF(user, tuples) "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:" user "'>" tuples "</presence>"
+#define OPEN(id, more) "<tuple id='" id "'><status><basic>open</basic>" more "</status></tuple>"
+#define SHOW(s) "<show xmlns='jabber:client'>" s "</show>"
+
+/* The n-th last (0: last) SIP message that went out and begins so; parsed in *a, which the caller releases. */
+struct sip_msg *house_sip(struct house *h, struct arena **a, const char *start, int back);
+/* Does that message have this text? */
+bool house_sip_has(struct house *h, const char *start, int back, const char *text);
+/* To tag of the response that opened the dialog with this Call-ID; static buffer. */
+const char *house_tag(struct house *h, const char *call_id);
+
+/* ---- the partner speaks: a stanza over its stream to contoso.test */
+void partner_says(struct house *h, const char *domain, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* <presence from= to= type=>inner</presence>; type NULL: available. The domain is that of `from`. */
+void partner_presence(struct house *h, const char *from, const char *to, const char *type, const char *inner);
+void partner_message(struct house *h, const char *from, const char *to, const char *text);
+/* Reports the stanzas that LINK_QUEUED held back. */
+void house_release(struct house *h, enum reason reason);
+void house_link(struct house *h, const char *partner, bool up);
+
+size_t house_records(const struct house_record *r);
