@@ -26,7 +26,9 @@ struct out_dialog {
 	struct list node;
 	struct out_pair *pair;
 	struct sip_notifier *n; /* NULL: it has ended */
-	bool poll, saved, saved_active;
+	bool poll;
+	bool saved, saved_active; /* there is a record, and what it says */
+	bool restored;            /* the record's CSeq was used before: the next restart needs a later one */
 	char id[ID_LEN + 1];    /* of the stored record */
 	struct later gone;
 };
@@ -76,6 +78,7 @@ static void save(struct out_dialog *d)
 	if (!d->n)
 		return;
 	d->saved = true;
+	d->restored = false;
 	d->saved_active = sip_watcher_active(p->machine);
 	buf_init(&b, 32768);
 	buf_puts(&b, d->saved_active ? "active\n" : "pending\n");
@@ -94,7 +97,7 @@ static void op_notify(void *arg, bool active)
 		if (d->poll)
 			continue;
 		set_dialog(d);
-		if (!d->saved || d->saved_active != active)
+		if (!d->saved || d->saved_active != active || d->restored)
 			save(d);
 	}
 }
@@ -458,7 +461,7 @@ bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local,
 	struct out_dialog *d = MEM_NEW(struct out_dialog);
 	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), active);
 	d->pair = p;
-	d->saved = true;
+	d->saved = d->restored = true;
 	d->saved_active = active;
 	slice_cstr(id, d->id, sizeof d->id);
 	if (sip_notifier_restore(&d->n, g->cfg.stack, blob, clock_unix(), &c, &notifier_ops, d)) {
