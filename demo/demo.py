@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "lab")]
-from daemon import BUILD, SOCKET        # noqa: E402
+from daemon import BUILD, SOCKET, binary    # noqa: E402
 from lab import Lab                     # noqa: E402
 from ladder import WIDTH, Ladder        # noqa: E402
 from waiting import LabError            # noqa: E402
@@ -20,6 +20,7 @@ from waiting import LabError            # noqa: E402
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "cyan": "36"}
 COLOURED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 KEEP = os.environ.get("KEEP", "") not in ("", "0")
+PIDS = f"{BUILD}/lab/demo.pid"
 SOON = 20       # seconds within which everything has to arrive
 
 
@@ -64,7 +65,7 @@ class Demo:
         print(f"   {paint('bold', '$ entente ' + shlex.join(words))}", flush=True)
         done = self.lab.entented.cli(*words)
         for line in (done.stdout + done.stderr).rstrip().splitlines():
-            print(f"     {line}")
+            print(f"     {line}".rstrip())
         sys.stdout.flush()
         if status is not None and done.returncode != status:
             raise LabError(f"entente {shlex.join(words)} ended with status {done.returncode}")
@@ -87,26 +88,27 @@ class Demo:
     def start_programs(self):
         lab = self.lab
         print(paint("bold", "Entente: a SIP organisation and the XMPP network, talking to each other"))
-        self.words("""Everything below runs on this computer in private namespaces: real servers, a network of their own,
-            nothing of the machine is touched, and all of it is gone at the end. contoso.test is your organisation: its
-            users are on a SIP server (Kamailio). fabrikam.test is the partner: its users are on an XMPP server (Prosody).
-            Entente stands between them.""")
+        self.words("""contoso.test is your organisation: its users are on a SIP server (Kamailio). fabrikam.test is the partner: its
+            users are on an XMPP server (Prosody). SIP and XMPP are two languages for the same things: who is there, and what they
+            write to each other. Entente stands between them and translates.
+
+            All servers are real. They run on this computer in private namespaces, with a network of their own: nothing of the
+            machine is touched, and all of it is gone at the end.""")
         self.step("Start the servers of both sides")
         self.started("name server for both domains, 127.0.0.53", lab.dns)
         self.started("Kamailio, the SIP server of contoso.test, 127.0.0.11", lab.home)
         self.started("Prosody, the XMPP server of fabrikam.test, 127.0.0.21", lab.xmpp)
-        self.words("Certificates for all three come from a demo authority that was just made.")
-        self.step("Start Entente", """Its whole configuration is this file. The partners are not in it, they are
-            managed while it runs.""")
+        self.words("A demo authority has signed a certificate for each of them.")
+        self.step("Start Entente", """Its whole configuration is this file: the own name and certificate, where it listens, and the SIP
+            server of the organisation. Partners are not in it, they are managed while it runs.""")
         with open(lab.entented.config, encoding="utf-8") as f:
             for line in f.read().rstrip().splitlines()[2:]:
                 print(paint("dim", f"     {line}"))
         self.admin("config", "check", lab.entented.config)
         self.started("entented is ready, 127.0.0.12", lab.entented)
         self.ladder.start()
-        print("   Users sign in: romeo and mercutio at contoso.test (SIP), juliet and nurse at fabrikam.test (XMPP).")
-        self.romeo, self.mercutio = lab.sip_user("romeo"), lab.sip_user("mercutio")
-        self.juliet, self.nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse")
+        self.romeo, self.juliet = lab.sip_user("romeo"), lab.xmpp_user("juliet")
+        self.words("Two users have signed in: romeo@contoso.test with a SIP client, juliet@fabrikam.test with an XMPP client.")
 
     def add_partner(self):
         self.step("Allow the partner", """Entente talks to nobody until it is told to. One command makes fabrikam.test a partner
@@ -115,24 +117,26 @@ class Demo:
 
     def befriend(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Who may see whom: romeo adds juliet, juliet agrees and adds romeo", """Both servers think they speak with one
-            of their own kind. Entente opens a TLS connection to Prosody, and both prove who they are with certificates.""")
+        self.step("Contacts: romeo adds juliet, juliet agrees and adds romeo", """From here on a ladder shows each message on its way,
+            from top to bottom: SIP on the left of Entente, XMPP on the right. To watch somebody a SIP client sends SUBSCRIBE and is
+            kept informed with NOTIFY; XMPP calls the same subscribe, subscribed (that is: yes) and presence. The two servers
+            connect when the first message needs it, and prove with certificates who they are.""")
         self.ladder.actors("romeo", "juliet")
         romeo.subscribe(juliet.name)
         romeo.expect_presence(juliet.name, state="pending", timeout=SOON)
         juliet.expect_presence(romeo.name, "subscribe", timeout=SOON)
         juliet.approve(romeo.name)
         romeo.expect_presence(juliet.name, basic="open", timeout=SOON)
-        self.right("romeo sees that juliet is available")
+        self.right("juliet has agreed, and romeo sees that she is available")
         juliet.subscribe(romeo.name)
         juliet.expect_presence(romeo.name, "subscribed", timeout=SOON)
         juliet.expect_presence(romeo.name, "available", timeout=SOON)
-        self.right("juliet sees that romeo is available")
+        self.right("romeo's server has agreed for him, and juliet sees that he is available")
 
     def presence_to_sip(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Presence, XMPP to SIP", """juliet goes away, then is busy and says why. A watcher is told at most every five
-            seconds, as the SIP standard asks (RFC 3856), so a change may take that long.""")
+        self.step("Presence, from XMPP to SIP", """juliet goes away, then is busy (XMPP: dnd, do not disturb) and says why. SIP wants
+            watchers told at most every five seconds (RFC 3856), so Entente may hold a change back that long.""")
         self.ladder.actors("romeo", "juliet")
         juliet.show("away")
         romeo.expect_presence(juliet.name, basic="open", show="away", timeout=SOON)
@@ -143,7 +147,8 @@ class Demo:
 
     def presence_to_xmpp(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Presence, SIP to XMPP", "romeo does the same in the other direction.")
+        self.step("Presence, from SIP to XMPP", """romeo does the same: his client tells Kamailio with PUBLISH, and Kamailio tells those
+            who watch him, which for juliet is Entente.""")
         self.ladder.actors("romeo", "juliet")
         romeo.publish(activity="away")
         juliet.expect_presence(romeo.name, show="away", timeout=SOON)
@@ -154,7 +159,8 @@ class Demo:
 
     def messages(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Messages both ways", "In any script, with any character.")
+        self.step("Messages both ways", """In any script, with any character. romeo's client hears 200 OK, accepted, only after
+            Entente has handed his message to Prosody.""")
         self.ladder.actors("romeo", "juliet")
         text = "Grüße, Julia 你好 <3"
         romeo.say(juliet.name, text)
@@ -167,35 +173,40 @@ class Demo:
 
     def offline(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Signing off", "Both leave, one after the other.")
+        self.step("Going offline", "Each leaves once and comes back; the other one sees it.")
         self.ladder.actors("romeo", "juliet")
         juliet.unavailable()
         romeo.expect_presence(juliet.name, basic="closed", timeout=SOON)
         self.right("romeo sees juliet offline")
+        juliet.seen.forget()
         juliet.show()
         juliet.expect_presence(romeo.name, "available", timeout=SOON)
+        romeo.expect_presence(juliet.name, basic="open", timeout=SOON)
+        self.right("juliet is back: she is shown at once what romeo is doing, and romeo sees her")
         romeo.unpublish()
         juliet.expect_presence(romeo.name, "unavailable", timeout=SOON)
-        self.right("juliet, back again, sees romeo offline")
+        self.right("juliet sees romeo offline")
         romeo.publish()
         juliet.expect_presence(romeo.name, "available", timeout=SOON)
+        self.right("juliet sees romeo available again")
 
     def refusal(self):
         romeo = self.romeo
-        self.step("A refusal, and why", """litware.test is on the same XMPP server, but nobody made it a partner.
-            tybalt@litware.test writes to romeo, romeo writes to tybalt. Both are refused, and both are told so.""")
+        self.step("A refusal, and why", """litware.test is another domain on the same XMPP server, but nobody made it a partner. romeo
+            writes to tybalt@litware.test, and tybalt writes to romeo.""")
         tybalt = self.lab.xmpp_user("tybalt@litware.test")
         self.ladder.actors("romeo", "tybalt")
         answer = romeo.message(tybalt.name, "Tybalt, you rat-catcher!")
         reason = (answer.get("entente-reason") or "").split(";")[0].strip()
         if answer.status != 403 or reason != "policy/partner-unknown":
             raise LabError(f"romeo should get 403 with policy/partner-unknown, but got {answer.status} with {reason!r}")
+        self.right(f"romeo's client is told no, and why: {reason}")
         number = tybalt.message(romeo.name, "Thou art a villain.")
-        tybalt.expect_error(romeo.name, id=number, timeout=40)
+        error = tybalt.expect_error(romeo.name, id=number, timeout=40)
         romeo.expect_no_message(tybalt.name, 0.5)
-        tybalt.expect_no_message(romeo.name, 0.5)
-        self.right(f"refused in both directions; romeo's client is told the reason: {reason}")
-        self.words("The administrator asks why, before or after it happened:")
+        tybalt.expect_no_message(romeo.name, 0)
+        self.right(f"litware.test is not let in at all; tybalt is told by his own server: {error.condition}")
+        self.words("The administrator can ask why, before or after it happens:")
         said = self.admin("explain", "--from", f"sip:{romeo.name}", "--to", f"xmpp:{tybalt.name}", "--kind", "message",
                           status=None)
         if "policy/partner-unknown" not in said:
@@ -203,8 +214,8 @@ class Demo:
 
     def errors(self):
         romeo, juliet = self.romeo, self.juliet
-        self.step("Errors travel back", """juliet writes to somebody whom contoso.test does not have; romeo writes to somebody
-            whom fabrikam.test does not have. Each gets the error in the language of the own system.""")
+        self.step("Errors travel back", """juliet and romeo each write to somebody who does not exist. Entente translates the error; neither
+            side is told which addresses exist, so that nobody can collect them by trying.""")
         self.ladder.actors("romeo", "juliet")
         number = juliet.message("nobody@contoso.test", "Anybody home?")
         juliet.expect_error("nobody@contoso.test", "service-unavailable", id=number, timeout=SOON)
@@ -214,41 +225,53 @@ class Demo:
             raise LabError(f"romeo should get a 4xx for an unknown user of fabrikam.test, but got {answer.status}")
         self.right(f"romeo's client shows: {answer.status} {answer.reason}")
 
+    def sign_off(self):
+        """Make room for the users' own clients."""
+        self.romeo.offline()
+        self.juliet.logout()
+        self.lab.close_users()
+
     def look_around(self):
-        self.step("What the administrator sees")
+        self.step("What the administrator sees", "How the daemon is, the connections with partners, and who watches whom.")
         self.admin("status")
         self.admin("show", "streams")
         self.admin("show", "subscriptions")
 
 
-def keep(lab, pid):
+def keep(lab):
     """Leave all running until somebody stops us."""
-    lab.close_users()
-    with open(f"{BUILD}/lab/demo.pid", "w", encoding="utf-8") as f:
-        f.write(pid)
+    for name in ("juliet", "nurse"):
+        lab.xmpp_device(name)
+    with open(PIDS, "w", encoding="utf-8") as f:
+        f.write(f"{os.environ['DEMO_PID']} {os.getpid()}\n")      # ours outside, seen from there, and inside
+    tool = os.path.relpath(os.path.join(HERE, "enter"))
     print(f"""
-{paint('bold', 'Everything stays up. Sign in yourself:')}
+{paint('bold', 'All went well, and everything stays up. Sign in yourself:')}
    XMPP   juliet@fabrikam.test, nurse@fabrikam.test     password secret   server 127.0.0.21 port 5222
    SIP    romeo@contoso.test, mercutio@contoso.test     no password       proxy  127.0.0.11 port 5060 (UDP or TCP)
-   The authority that signed all certificates: {lab.certs}/ca.pem
+   A client that asks about certificates has to trust this authority: {lab.certs}/ca.pem
 
-   These addresses are inside the demo's own network. To start a program there, in another terminal:
-     demo/enter CMD                 a shell or a text client
-     demo/enter --desktop CMD       a client with windows
-     demo/enter {BUILD}/entente --socket {SOCKET} status
+   These addresses are inside the demo's own network. In another terminal, from this folder:
+     {tool} CMD                 run a shell or a text client there
+     {tool} --desktop CMD       run a client with windows there
+     {tool} {os.path.relpath(binary("entente"))} status
+     {tool} --stop              stop the demo; Ctrl-C here does the same
    Logs: {lab.run}
-   To stop: Ctrl-C here, or kill {pid}
 """, flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:
-        pass
+        print()
     finally:
-        os.unlink(f"{BUILD}/lab/demo.pid")
+        os.unlink(PIDS)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, interrupt)
     os.makedirs(f"{BUILD}/lab", exist_ok=True)
     run = tempfile.mkdtemp(prefix="demo.", dir=f"{BUILD}/lab")
     lab = None
@@ -259,7 +282,8 @@ def main():
         demo.ladder.stop()
         demo.ladder.end()
         if KEEP:
-            keep(lab, os.environ.get("DEMO_PID", "?"))
+            demo.sign_off()
+            keep(lab)
         lab.close_users()
         status = lab.entented.stop()
         if status != 0:

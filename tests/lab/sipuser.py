@@ -115,7 +115,7 @@ class SipUser:
         body = text if isinstance(text, bytes) else text.encode("utf-8")
         self.tell("out", "MESSAGE", text if isinstance(text, str) else content_type)
         answer = self.request("MESSAGE", uri, [("Content-Type", content_type), *headers], body, timeout=timeout, **more)
-        self.tell("in", f"{answer.status} {answer.reason}", "")
+        self.tell("in", f"{answer.status} {answer.reason}", "MESSAGE")
         return answer
 
     def say(self, to, text, **more):
@@ -133,7 +133,7 @@ class SipUser:
         subscription = Subscription(self, to, expires, **more)
         self.tell("out", "SUBSCRIBE", "")
         answer = subscription.start()
-        self.tell("in", f"{answer.status} {answer.reason}", "")
+        self.tell("in", f"{answer.status} {answer.reason}", "SUBSCRIBE")
         return subscription, answer
 
     def offline(self):
