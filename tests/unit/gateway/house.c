@@ -549,14 +549,16 @@ void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const 
 
 void home_notifies(struct house *h, const char *user, unsigned cseq, const char *state, const char *body)
 {
-	char to[256];
+	char to[256], from[256] = "";
 	struct arena *a = arena_new(4 << 20);
 	struct sip_msg *m = NULL;
 	struct sip_fault fault;
 	snprintf(to, sizeof to, "\r\nTo: <sip:%s>", user); /* in-dialog ones have another Request-URI */
+	if (h->watcher)
+		snprintf(from, sizeof from, "\r\nFrom: <sip:%s>", h->watcher);
 	for (int i = h->n_sent; i-- && !m;) {
 		struct slice bytes = slice_of(h->sent[i].bytes, h->sent[i].len);
-		if (slice_starts(bytes, S("SUBSCRIBE ")) && slice_find(bytes, slice_str(to)) >= 0)
+		if (slice_starts(bytes, S("SUBSCRIBE ")) && slice_find(bytes, slice_str(to)) >= 0 && slice_find(bytes, slice_str(from)) >= 0)
 			assert_int_equal(sip_msg_parse(&m, a, bytes, &sip_limits_default, &fault), 0);
 	}
 	if (!m)

@@ -60,6 +60,7 @@ struct house {
 	unsigned puts;     /* dialog_put calls */
 	struct house_stream *streams[HOUSE_LINKS];
 	int branch;
+	const char *watcher;
 };
 
 /* Partners: fabrikam.test (federated), verified.test, public.test (unverified), off.test (disabled). Home: contoso.test. */
@@ -91,7 +92,7 @@ void home_message(struct house *h, const char *from, const char *to, const char 
 void home_answers(struct house *h, const char *method, int back, int status, const char *extra);
 /* SUBSCRIBE of a SIP user; call_id names the dialog; to_tag NULL opens it. */
 void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag, int expires);
-/* NOTIFY in the dialog of our last SUBSCRIBE to this address. state: "active;expires=3600". */
+/* NOTIFY in the dialog of our last SUBSCRIBE to this address (and, when h->watcher is set, from that one). state: "active;expires=3600". */
 void home_notifies(struct house *h, const char *user, unsigned cseq, const char *state, const char *body);
 #define PIDF(user, tuples) "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:" user "'>" tuples "</presence>"
 #define OPEN(id, more) "<tuple id='" id "'><status><basic>open</basic>" more "</status></tuple>"
