@@ -53,7 +53,7 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	 .help = "SASL EXTERNAL: the partner proves its domain by certificate"},                                                    \
 	{"dialback", ADMIN_BOOL, .def = on_def, .aliases = dialback_aliases,                                                        \
 	 .help = "server dialback (XEP-0220): the partner proves its domain by DNS"},                                               \
-	{"server", ADMIN_SERVER, .def = server_def, .aliases = server_aliases, .help = "the partner's XMPP server, instead of DNS SRV"}, \
+	{"server", ADMIN_SERVER, .def = server_def, .aliases = server_aliases, .help = "the partner's XMPP server, instead of DNS SRV; port 5270 means direct TLS"}, \
 	{"additional-domain", ADMIN_DOMAIN, ADMIN_MANY, .def = additional_def, .aliases = additional_aliases,                       \
 	 .help = "a further domain of the same partner; subdomains are not implied"},                                               \
 	{"connection-limit", ADMIN_UINT, .max = 100000, .def = limit_def, .help = "most connections with the partner; 0: as limits.max-connections-per-partner"}, \

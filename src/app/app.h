@@ -54,6 +54,7 @@ extern const struct pool_ops node_ops;
 void nodes_reload(struct app *app, const struct config *homes);
 /* A listener's callback; arg is the app. */
 void node_accept_xmpp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+void node_accept_xmpp_direct(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 void node_accept_sip_tcp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 void node_accept_sip_tls(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 /* Runs fn on every worker's thread and waits until all have (at most 5 s; false when not). Control thread. */

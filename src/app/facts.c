@@ -174,7 +174,8 @@ static void listeners(struct app *app, json_t *object)
 	json_t *a = json_array();
 	const struct config *c = app->config;
 	for (size_t i = 0; i < c->n_xmpp_listen; i++)
-		json_array_append_new(a, json_sprintf("xmpp %s:%u", c->xmpp_listen[i].address, (unsigned)c->xmpp_listen[i].port));
+		json_array_append_new(a, json_sprintf("xmpp%s %s:%u", c->xmpp_listen[i].tls == CONFIG_DIRECT ? "/direct" : "", c->xmpp_listen[i].address,
+						      (unsigned)c->xmpp_listen[i].port));
 	for (size_t i = 0; i < c->n_sip_listen; i++)
 		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport], c->sip_listen[i].address,
 						      (unsigned)c->sip_listen[i].port));

@@ -52,7 +52,7 @@ static int load_tls(struct app *app, const struct config *cfg, struct entente_er
 	struct tls_material *m = NULL;
 	if (cfg->tls_certificate[0]) {
 		struct tls_settings s = {.server_chain = cfg->tls_certificate, .server_key = cfg->tls_key,
-					 .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL};
+					 .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL, .alpn = {"xmpp-server"}};
 		int rc = tls_material_load(&m, &s, err);
 		if (rc)
 			return rc;
@@ -97,9 +97,11 @@ static int open_listeners(struct app *app, const struct config *cfg, struct ente
 	int rc;
 	app->xmpp_gate = gate_new(&x);
 	app->sip_gate = gate_new(&s);
-	for (size_t i = 0; i < cfg->n_xmpp_listen; i++)
-		if ((rc = listen_on(app, cfg->xmpp_listen[i].address, cfg->xmpp_listen[i].port, app->xmpp_gate, node_accept_xmpp, err)))
+	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
+		const struct config_xmpp_listen *l = &cfg->xmpp_listen[i];
+		if ((rc = listen_on(app, l->address, l->port, app->xmpp_gate, l->tls == CONFIG_DIRECT ? node_accept_xmpp_direct : node_accept_xmpp, err)))
 			return rc;
+	}
 	for (size_t i = 0; i < cfg->n_sip_listen; i++) {
 		const struct config_sip_listen *l = &cfg->sip_listen[i];
 		if (l->transport == CONFIG_UDP)

@@ -484,7 +484,14 @@ void node_accept_xmpp(void *arg, struct worker *w, int fd, const struct addr *fr
 {
 	struct app *app = arg;
 	(void)from;
-	xmpp_proxy_accept(node_of(app, w)->xmpp, fd, pass);
+	xmpp_proxy_accept(node_of(app, w)->xmpp, fd, false, pass);
+}
+
+void node_accept_xmpp_direct(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
+{
+	struct app *app = arg;
+	(void)from;
+	xmpp_proxy_accept(node_of(app, w)->xmpp, fd, true, pass);
 }
 
 void node_accept_sip_tcp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
@@ -596,6 +603,7 @@ static void reload_node(struct node *n, void *arg)
 	}
 	if (r->cfg && set_homes(n, r->cfg, &err))
 		log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
+	gateway_recheck(n->gateway); /* says goodbye while the streams are still there */
 	xmpp_proxy_recheck(n->xmpp);
 }
 

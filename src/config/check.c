@@ -103,6 +103,16 @@ static void check_homes(struct config_loader *l)
 	mem_free(seen);
 }
 
+static void check_direct(struct config_loader *l, const struct config_node *n, size_t i)
+{
+	enum { STARTTLS_PORT = 5269 };
+	if (!*l->config->tls_certificate)
+		COMPLAIN(l, false, child(n, "tls"), "xmpp.listen", "xmpp.listen[%zu]: tls direct needs tls.certificate and tls.key", i);
+	if (l->config->xmpp_listen[i].port == STARTTLS_PORT)
+		COMPLAIN(l, true, n, "xmpp.listen", "xmpp.listen[%zu]: direct TLS on port 5269, where partners expect STARTTLS; "
+			 "5270 is customary", i);
+}
+
 static void check_listeners(struct config_loader *l)
 {
 	const struct config *c = l->config;
@@ -131,6 +141,8 @@ static void check_listeners(struct config_loader *l)
 		if (is_sip && c->sip_listen[own].transport == CONFIG_TLS && !*c->tls_certificate)
 			COMPLAIN(l, false, child(nth(sip, own), "transport"), key,
 				 "sip.listen[%zu]: transport tls needs tls.certificate and tls.key", own);
+		if (!is_sip && c->xmpp_listen[own].tls == CONFIG_DIRECT)
+			check_direct(l, nth(xmpp, own), own);
 		if (n > 1024) /* the comparison above is quadratic */
 			break;
 	}

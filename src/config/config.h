@@ -12,6 +12,7 @@
  * policy_negotiation_mode. */
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 enum config_transport { CONFIG_UDP, CONFIG_TCP, CONFIG_TLS };
+enum config_listen_tls { CONFIG_STARTTLS, CONFIG_DIRECT };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
 enum config_bare_jid_errors { CONFIG_BARE_JID_4XX, CONFIG_BARE_JID_6XX };
@@ -38,7 +39,7 @@ struct config_strings {
 #define CONFIG_C_DOMAINS struct config_strings
 #define CONFIG_C_DNS_SERVERS struct config_strings
 
-/* struct config_sip_listen {address, port, transport}; struct config_xmpp_listen {address, port}; struct config_homes
+/* struct config_sip_listen {address, port, transport}; struct config_xmpp_listen {address, port, tls}; struct config_homes
  * {name, domains, next_hop} */
 #define RECORD(name, key, when, help) struct config_##name {
 #define FIELD(record, field, key, type, def, min, max, choices, help) CONFIG_C_##type field;

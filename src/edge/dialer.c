@@ -11,6 +11,7 @@ enum { MAX_ADDRESSES = 16 };
 struct target {
 	char host[DNS_NAME_MAX + 1];
 	uint16_t port;
+	bool direct;
 	char how[DNS_NAME_MAX + 48];
 };
 
@@ -20,13 +21,20 @@ struct dialer {
 	const struct dialer_ops *ops;
 	void *arg;
 	char domain[DNS_NAME_MAX + 1];
-	struct dns_query *srv, *a, *aaaa;
+	struct arena *found; /* records, until both services have answered */
+	struct service {     /* 0: STARTTLS, 1: direct TLS */
+		struct dialer *dialer;
+		struct dns_query *query;
+		struct xmpp_srv_answer answer;
+		bool secure;
+	} srv[2];
+	struct dns_query *a, *aaaa;
 	struct target targets[XMPP_TARGETS];
 	size_t n_targets, target; /* target: the next one to resolve */
 	struct addr addrs[MAX_ADDRESSES];
 	size_t n_addrs, addr;
 	unsigned tries;
-	bool asked, fixed, private_addresses;
+	bool asked, fixed, direct, private_addresses;
 	struct entente_err err;    /* the first cause that DNS gave */
 	struct entente_err failed; /* and the first that an address gave: the better explanation */
 };
@@ -40,12 +48,15 @@ struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer
 	d->arg = arg;
 	slice_cstr(to->domain, d->domain, sizeof d->domain);
 	d->private_addresses = to->private_addresses || to->host.len;
+	d->direct = to->direct;
 	if (to->host.len) {
 		d->fixed = true;
 		d->n_targets = 1;
 		slice_cstr(to->host, d->targets[0].host, sizeof d->targets[0].host);
 		d->targets[0].port = to->port ? to->port : XMPP_PORT;
-		snprintf(d->targets[0].how, sizeof d->targets[0].how, "fixed %s:%u", d->targets[0].host, d->targets[0].port);
+		d->targets[0].direct = to->direct && to->port == XMPP_PORT_DIRECT;
+		snprintf(d->targets[0].how, sizeof d->targets[0].how, "fixed %s:%u%s", d->targets[0].host, d->targets[0].port,
+			 d->targets[0].direct ? " direct" : "");
 	}
 	return d;
 }
@@ -54,7 +65,9 @@ struct dialer *dialer_free(struct dialer *d)
 {
 	if (!d)
 		return NULL;
-	dns_cancel(d->srv);
+	dns_cancel(d->srv[0].query);
+	dns_cancel(d->srv[1].query);
+	arena_release(d->w->loop->arenas, d->found);
 	dns_cancel(d->a);
 	dns_cancel(d->aaaa);
 	return mem_free(d);
@@ -63,6 +76,11 @@ struct dialer *dialer_free(struct dialer *d)
 const char *dialer_how(const struct dialer *d)
 {
 	return d->target ? d->targets[d->target - 1].how : "";
+}
+
+bool dialer_direct(const struct dialer *d)
+{
+	return d->target && d->targets[d->target - 1].direct;
 }
 
 static void exhausted(struct dialer *d)
@@ -144,40 +162,65 @@ static void aaaa_done(void *arg, const struct dns_answer *ans)
 		both_done(d);
 }
 
-static void srv_done(void *arg, const struct dns_answer *ans)
+/* Both services have answered. */
+static void services_done(struct dialer *d)
 {
-	struct dialer *d = arg;
-	struct xmpp_srv recs[DNS_RECORDS_MAX];
 	struct xmpp_targets out;
-	enum xmpp_dns status = XMPP_DNS_FAILED;
-	d->srv = NULL;
-	if (ans->status == DNS_OK)
-		status = XMPP_DNS_FOUND;
-	else if (ans->status == DNS_NODATA || ans->status == DNS_NXDOMAIN)
-		status = XMPP_DNS_NONE;
-	else if (ans->status == DNS_BOGUS)
-		status = XMPP_DNS_BOGUS;
-	else
-		cause(d, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "SRV look-up", d->domain, ans->why);
-	for (size_t i = 0; i < ans->n; i++)
-		recs[i] = (struct xmpp_srv){.priority = ans->records[i].srv.priority, .weight = ans->records[i].srv.weight,
-					    .port = ans->records[i].srv.port, .target = ans->records[i].srv.target};
-	if (xmpp_srv_targets(&out, slice_str(d->domain), status, recs, ans->n, rand_below, &d->err)) {
-		exhausted(d);
-		return;
-	}
-	for (size_t i = 0; i < out.n; i++) {
-		struct target *t = &d->targets[i];
+	int rc = xmpp_srv_targets(&out, slice_str(d->domain), &d->srv[0].answer, d->direct ? &d->srv[1].answer : NULL, rand_below, &d->err);
+	for (size_t i = 0; !rc && i < out.n; i++) {
+		struct target *t = &d->targets[d->n_targets++];
 		slice_cstr(out.t[i].host, t->host, sizeof t->host);
 		t->port = out.t[i].port;
+		t->direct = out.t[i].direct;
 		if (out.t[i].fallback)
-			snprintf(t->how, sizeof t->how, "fallback %s:%u", t->host, t->port);
+			snprintf(t->how, sizeof t->how, "fallback %.*s:%u", SFMT(out.t[i].host), out.t[i].port);
 		else
-			snprintf(t->how, sizeof t->how, "srv %u %u %s:%u%s", out.t[i].priority, out.t[i].weight, t->host, t->port,
-				 ans->secure ? " dnssec" : "");
+			snprintf(t->how, sizeof t->how, "srv %u %u %.*s:%u%s%s", out.t[i].priority, out.t[i].weight, SFMT(out.t[i].host),
+				 out.t[i].port, out.t[i].direct ? " direct" : "", d->srv[out.t[i].direct].secure ? " dnssec" : "");
 	}
-	d->n_targets = out.n;
-	step(d);
+	d->found = arena_release(d->w->loop->arenas, d->found);
+	if (rc)
+		exhausted(d);
+	else
+		step(d);
+}
+
+static void srv_done(void *arg, const struct dns_answer *ans)
+{
+	struct service *v = arg;
+	struct dialer *d = v->dialer;
+	struct xmpp_srv *recs = arena_alloc(d->found, ans->n * sizeof *recs);
+	v->query = NULL;
+	v->secure = ans->secure;
+	v->answer.status = XMPP_DNS_FAILED;
+	if (ans->status == DNS_OK)
+		v->answer.status = XMPP_DNS_FOUND;
+	else if (ans->status == DNS_NODATA || ans->status == DNS_NXDOMAIN)
+		v->answer.status = XMPP_DNS_NONE;
+	else if (ans->status == DNS_BOGUS)
+		v->answer.status = XMPP_DNS_BOGUS;
+	else
+		cause(d, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "SRV look-up", d->domain, ans->why);
+	for (size_t i = 0; recs && i < ans->n; i++)
+		recs[v->answer.n++] = (struct xmpp_srv){.priority = ans->records[i].srv.priority, .weight = ans->records[i].srv.weight,
+							.port = ans->records[i].srv.port, .target = arena_dup(d->found, ans->records[i].srv.target)};
+	v->answer.records = recs;
+	if (!d->srv[0].query && !d->srv[1].query)
+		services_done(d);
+}
+
+static void look_up(struct dialer *d)
+{
+	static const char *const service[] = {"_xmpp-server", "_xmpps-server"};
+	unsigned n = d->direct ? 2 : 1;
+	d->asked = true;
+	d->found = arena_acquire(d->w->loop->arenas);
+	for (unsigned i = 0; i < n; i++) {
+		char name[DNS_NAME_MAX + 32];
+		snprintf(name, sizeof name, "%s._tcp.%s", service[i], d->domain);
+		d->srv[i].dialer = d;
+		d->srv[i].query = dns_ask(d->dns, d->w, slice_str(name), DNS_SRV, srv_done, &d->srv[i]);
+	}
 }
 
 /* The next thing to do: give out an address, resolve the next target, look SRV up, or give up. */
@@ -194,10 +237,7 @@ static void step(struct dialer *d)
 		return;
 	}
 	if (!d->asked && !d->fixed) {
-		char name[DNS_NAME_MAX + 32];
-		d->asked = true;
-		snprintf(name, sizeof name, "_xmpp-server._tcp.%s", d->domain);
-		d->srv = dns_ask(d->dns, d->w, slice_str(name), DNS_SRV, srv_done, d);
+		look_up(d);
 		return;
 	}
 	if (d->target == d->n_targets) {

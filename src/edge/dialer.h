@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From an XMPP domain to addresses, one after the other: SRV (RFC 6120 3.2, RFC 2782 order), then AAAA and A of each target. The owner asks for the
+/* From an XMPP domain to addresses, one after the other: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782 order), then AAAA and A of each target. The owner asks for the
  * next address when the last one failed. Worker's thread only. */
 #pragma once
 #include "base/err.h"
@@ -19,7 +19,8 @@ enum { DIALER_TRIES = 12 }; /* addresses given out in all: DNS decides where to,
 struct dialer_target {
 	struct slice domain;      /* A-labels */
 	struct slice host;        /* not empty: no SRV, this name or address at port (0: 5269) */
-	uint16_t port;
+	uint16_t port;            /* 5270 means direct TLS there, if `direct` allows it */
+	bool direct;              /* direct TLS may be used */
 	/* May DNS lead to addresses that the Internet does not reach (RFC 1918, loopback ...)? `host` may always: it is the administrator's word. */
 	bool private_addresses;
 };
@@ -32,5 +33,7 @@ struct dialer *dialer_free(struct dialer *d);
 void dialer_next(struct dialer *d);
 /* Tells why the last address was of no use, before dialer_next: the first such cause is what exhausted() reports. */
 void dialer_failed(struct dialer *d, const struct entente_err *why);
+/* Does the present target want TLS at once? */
+bool dialer_direct(const struct dialer *d);
 /* "srv 5 0 xmpp.example.com:5269", "fallback", "fixed": how the present target was found. NUL-terminated, lives as long as d. */
 const char *dialer_how(const struct dialer *d);

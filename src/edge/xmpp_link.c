@@ -255,6 +255,7 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 		fail(l, &err);
 		return;
 	}
+	s->direct = dialer_direct(l->dialer);
 	if (xmpp_s2s_connect(s, to, &err)) {
 		xmpp_s2s_free(s);
 		dialer_failed(l->dialer, &err);

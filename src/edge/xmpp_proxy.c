@@ -80,7 +80,8 @@ bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local
 	if ((*ret_reason = xmpp_proxy_judge(p, local, remote, &partner)))
 		return false;
 	*ret_reason = REASON_XMPP_DNS;
-	*ret = (struct dialer_target){.host = partner->server_host, .port = partner->server_port, .private_addresses = p->cfg.set.private_addresses};
+	*ret = (struct dialer_target){.host = partner->server_host, .port = partner->server_port, .direct = partner->tls != POLICY_NOT_SUPPORTED,
+				      .private_addresses = p->cfg.set.private_addresses};
 	return xmpp_domain_ascii(a, remote, &ret->domain) == 0;
 }
 
@@ -312,7 +313,7 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			.id = s->id, .inbound = s->inbound, .state = xmpp_stream_state_text(i.state), .local = i.local, .remote = i.remote,
 			.address = slice_str(s->address), .tls = i.tls_protocol, .cipher = i.tls_cipher, .stanzas_in = i.stanzas_in,
 			.stanzas_out = i.stanzas_out, .age_ms = p->loop->timers.now - s->since,
-			.how = s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE,
+			.how = xmpp_s2s_how(s),
 			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE, .queued = s->link ? s->link->n_queue : 0,
 		};
 		if (!s->inbound && !s->started)

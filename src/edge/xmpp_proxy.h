@@ -70,8 +70,8 @@ void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls);
 /* New settings; streams that are open follow where that is possible. */
 void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set);
 
-/* Takes an accepted socket. */
-void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass);
+/* Takes an accepted socket. `direct`: TLS begins at once (XEP-0368). */
+void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, bool direct, struct gate_pass *pass);
 /* One stanza, ready as bytes in the jabber:server namespace; copied. Domains prepared. ops->sent may come before this returns. */
 void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
 /* The partner is there: links in back-off may try again at once. */

@@ -12,6 +12,7 @@ struct s2s { /* a connection and its stream */
 	struct list node; /* proxy->all */
 	struct xmpp_proxy *proxy;
 	uint64_t id, since, heard; /* heard: octets came last, ms */
+	bool direct;               /* TLS at once, no STARTTLS */
 	bool inbound, started, failed, stream_over, broken, refused;
 	bool keep_alive;           /* its partner is expected to say something now and then */
 	struct conn *conn;
@@ -100,6 +101,8 @@ struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct
 void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret);
 /* Says good-bye, with this stream error or (NULL) without one, and waits for the other side where that matters. */
 void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text);
+/* How the address was found (dialer_how); of an inbound connection whether TLS began at once. */
+struct slice xmpp_s2s_how(const struct s2s *s);
 /* The stream with what it served: what it may still say concerns nobody. Closes it when it is not closing yet. */
 void xmpp_s2s_let_go(struct s2s *s);
 

@@ -13,6 +13,13 @@ static struct slice direction(const struct s2s *s)
 	return s->inbound ? S("in") : S("out");
 }
 
+struct slice xmpp_s2s_how(const struct s2s *s)
+{
+	if (s->inbound)
+		return s->direct ? S("direct TLS") : SLICE_NONE;
+	return s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE;
+}
+
 /* ---- what the stream wants */
 
 static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct slice remote)
@@ -41,6 +48,7 @@ static void on_start_tls(void *arg)
 	if (!s->inbound) {
 		t.sni = slice_str(s->remote_ascii);
 		t.session_key = t.sni;
+		t.alpn = s->direct ? S("xmpp-server") : SLICE_NONE;
 	}
 	if (!t.ctx)
 		xmpp_stream_tls_failed(s->stream, S("no certificate is configured (tls.certificate)"));
@@ -82,7 +90,7 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	xmpp_stream_info(s->stream, &i);
 	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)}, {"local", xmpp_peer_local(peer)}, {"partner", xmpp_peer_remote(peer)},
 	       {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))}, {"tls", i.tls_protocol}, {"cipher", i.tls_cipher},
-	       {"address", slice_str(s->address)}, {"how", s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE});
+	       {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
 	if (s->inbound)
 		admit(s, peer);
 	else if (s->link)
@@ -236,13 +244,16 @@ static void conn_connected(struct conn *c)
 	struct s2s *s = conn_owner(c);
 	s->started = true;
 	s->heard = s->proxy->loop->timers.now;
-	if (s->inbound)
+	if (s->inbound && !s->direct)
 		return;
 	if (s->link)
 		s->link->state = LINK_STREAM;
 	if (s->asker)
 		xmpp_verify_started(s);
-	xmpp_stream_start(s->stream);
+	if (s->direct)
+		xmpp_stream_start_direct(s->stream);
+	else
+		xmpp_stream_start(s->stream);
 }
 
 static void conn_secured(struct conn *c, const struct tls_peer *t)
@@ -403,7 +414,7 @@ struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct
 	return s->stream;
 }
 
-void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass)
+void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, bool direct, struct gate_pass *pass)
 {
 	struct entente_err err;
 	struct conn_limits lim;
@@ -416,5 +427,7 @@ void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, struct gate_pass *pass)
 	}
 	addr_text(conn_remote(s->conn), s->address);
 	s->stream = xmpp_stream_new_receiver(&p->stream_cfg, &stream_ops, s);
-	xmpp_stream_start(s->stream);
+	s->direct = direct;
+	if (!direct) /* else when the connection can take TLS */
+		xmpp_stream_start(s->stream);
 }

@@ -27,7 +27,7 @@ struct policy_partner {
 	bool keep_alive;                 /* close when nothing arrives for the keep-alive time */
 	uint32_t connection_limit;       /* 0: the gateway's limit per partner */
 	struct slice server_host;        /* empty: by DNS SRV; else a domain or an IP address, no SRV lookup */
-	uint16_t server_port;            /* 0: 5269; only with server_host */
+	uint16_t server_port;            /* 0: 5269; 5270: direct TLS; only with server_host */
 	struct slice description;
 };
 

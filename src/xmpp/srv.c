@@ -85,8 +85,8 @@ static int no_record(struct xmpp_targets *ret, struct slice domain, const struct
 	return 0;
 }
 
-int xmpp_srv_mix(struct xmpp_targets *ret, struct slice domain, const struct xmpp_srv_answer *starttls,
-		 const struct xmpp_srv_answer *direct, xmpp_random *draw, struct entente_err *err)
+int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, const struct xmpp_srv_answer *starttls,
+		     const struct xmpp_srv_answer *direct, xmpp_random *draw, struct entente_err *err)
 {
 	static const struct xmpp_srv_answer not_asked = {.status = XMPP_DNS_NONE};
 	struct xmpp_targets out = {.n = 0};

@@ -54,12 +54,5 @@ typedef uint64_t xmpp_random(uint64_t n);
  * service only. One bogus or missing answer does not spoil the other one.
  * ENTENTE_ENOTFOUND, err XMPP_DNS: the domain says that it has no XMPP server (target "."), or no record is usable.
  * ENTENTE_EAUTH, err XMPP_DNS: nothing usable, and an answer is bogus. Any thread if `draw` allows. */
-int xmpp_srv_mix(struct xmpp_targets *ret, struct slice domain, const struct xmpp_srv_answer *starttls,
-		 const struct xmpp_srv_answer *direct, xmpp_random *draw, struct entente_err *err);
-/* Without direct TLS. */
-static inline int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, enum xmpp_dns status, const struct xmpp_srv *records,
-				   size_t n, xmpp_random *draw, struct entente_err *err)
-{
-	struct xmpp_srv_answer a = {status, records, n};
-	return xmpp_srv_mix(ret, domain, &a, NULL, draw, err);
-}
+int xmpp_srv_targets(struct xmpp_targets *ret, struct slice domain, const struct xmpp_srv_answer *starttls,
+		     const struct xmpp_srv_answer *direct, xmpp_random *draw, struct entente_err *err);

@@ -28,11 +28,12 @@ PARTNER = "fabrikam.test"
 class Lab:
     """peer: prosody | ejabberd. auth: external | dialback. transport (home <-> entented): udp | tcp | tls.
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
+    direct: DNS names direct TLS (XEP-0368) before STARTTLS, the partner's on this port (5270 is right).
     entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
     to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
-                 entented=True, run=None, log_level="debug",
+                 entented=True, run=None, log_level="debug", direct=None,
                  settings="timers:\n  notify-interval: 200ms\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
@@ -43,7 +44,7 @@ class Lab:
         self.certs = f"{BUILD}/lab/certs"
         subprocess.run([f"{HERE}/certs", self.certs], check=True)
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
-        self.dns = peers.name_server(self.run)
+        self.dns = peers.name_server(self.run, direct)
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
         self.xmpp = peers.xmpp_server(peer, self.run, self.certs, auth)
         self.entented = Entented(self.run, self.certs, auth, transport, workers, log_level, settings) if entented else None

@@ -55,9 +55,25 @@ def _dns_ready(_):
             return False
 
 
-def name_server(run):
+def _zone(run, direct):
+    """The zone as in etc/, with direct TLS (XEP-0368) before STARTTLS when `direct` is a port: of entented always 5270, of the partner
+    that port, right or wrong."""
+    with open(f"{ETC}/test.zone", encoding="utf-8") as f:
+        zone = f.read()
+    if direct:
+        zone, found = re.subn(r"(?m)^(_xmpp-server\._tcp\.(?:contoso|fabrikam) +SRV +)0 ", r"\g<1>10 ", zone)
+        if found != 2:
+            raise LabError("test.zone has not the SRV records that are to come second")
+        zone += ("_xmpps-server._tcp.contoso    SRV  0 0 5270 xmpp.contoso\n"
+                 f"_xmpps-server._tcp.fabrikam   SRV  0 0 {direct} xmpp.fabrikam\n")
+    with open(f"{run}/knot/test.zone", "w", encoding="utf-8") as f:
+        f.write(zone)
+
+
+def name_server(run, direct=None):
     os.makedirs(f"{run}/knot", exist_ok=True)
     os.makedirs("/run/knot", exist_ok=True)
+    _zone(run, direct)
     conf = render("knot.conf.in", f"{run}/knot.conf", RUN=run)
     return Process("knotd", [program("knotd"), "-c", conf], f"{run}/knot.log", _dns_ready)
 

@@ -30,7 +30,7 @@ static const struct row {
 	{HEAD "log: {level: info}\nlog: {level: debug}\n", "4:1 'log' is already given on line 3\n"},
 	{HEAD "log: {trace: true, trace: {x: y}}\n", "3:20 'trace' is already given on line 3\n"},
 	{HEAD "xmpp: {listen: [{address: 127.0.0.1, transport: tls}]}\n",
-	 "3:38 unknown key 'transport' in 'xmpp.listen[0]'; known are address, port\n"},
+	 "3:38 unknown key 'transport' in 'xmpp.listen[0]'; known are address, port, tls\n"},
 	/* shapes */
 	{HEAD "log: info\n", "3:6 log: a mapping is wanted, this is a single value\n"},
 	{HEAD "log: ''\n", "3:6 log: a mapping is wanted, this is a single value\n"},
@@ -127,6 +127,9 @@ static const struct row {
 	 "3:76 sip.listen[2]: 127.0.0.1 port 5060 is taken already by sip.listen[0]; tcp and tls need different ports\n"},
 	{HEAD "sip: {listen: [{address: 127.0.0.1, port: 5269}]}\nxmpp: {listen: [{address: 127.0.0.1}]}\n",
 	 "4:17 xmpp.listen[0]: 127.0.0.1 port 5269 is taken already by sip.listen[0]; tcp and tls need different ports\n"},
+	{HEAD "xmpp: {listen: [{address: 127.0.0.1, port: 5270, tls: direct}]}\n",
+	 "3:55 xmpp.listen[0]: tls direct needs tls.certificate and tls.key\n"},
+	{HEAD "xmpp: {listen: [{address: 127.0.0.1, tls: always}]}\n", "3:43 xmpp.listen[0].tls: 'always' is not one of starttls, direct\n"},
 	{HEAD "tls: {certificate: /a}\n", "3:20 tls.certificate without tls.key: the private key is missing\n"},
 	{HEAD "tls: {key: /a}\n", "3:12 tls.key without tls.certificate: the certificate is missing\n"},
 	{HEAD "limits: {max-stanza: 10000, max-stanza-before-auth: 20000}\n",

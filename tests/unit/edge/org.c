@@ -73,7 +73,14 @@ static void on_accepted(void *arg, struct worker *w, int fd, const struct addr *
 		o->held[o->n_held++] = fd;
 		return;
 	}
-	xmpp_proxy_accept(o->proxy, fd, pass);
+	xmpp_proxy_accept(o->proxy, fd, false, pass);
+}
+
+static void on_accepted_direct(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
+{
+	struct org *o = arg;
+	(void)w, (void)from;
+	xmpp_proxy_accept(o->proxy, fd, true, pass);
 }
 
 /* ---- making one */
@@ -136,9 +143,24 @@ static void org_start(struct org *o, const struct org *other)
 	o->proxy = xmpp_proxy_new(&c, &ops, o);
 }
 
+void org_listen_5270(struct org *o, struct org *other, bool direct)
+{
+	struct entente_err err;
+	struct listener_opts lo = {.accepted = direct ? on_accepted_direct : on_accepted, .arg = o};
+	unsigned n = (unsigned)getpid(); /* an address of our own: tests run side by side */
+	snprintf(o->address, sizeof o->address, "127.%u.%u.%u", 64 + (n >> 16 & 63), n >> 8 & 255, 1 + (n & 127));
+	addr_parse(slice_str(o->address), 5270, &lo.addr);
+	if (listener_new(&o->second, o->worker.loop, &lo, &err))
+		fail_msg("%s", err.text);
+	other->partner.server_host = slice_str(o->address);
+	other->partner.server_port = 5270;
+	org_publish(other);
+}
+
 static void org_free(struct org *o)
 {
 	listener_free(o->listener);
+	listener_free(o->second);
 	xmpp_proxy_free(o->proxy);
 	xmpp_quota_free(o->quota);
 	snapshot_slot_destroy(&o->policy);

@@ -15,7 +15,8 @@ struct org {
 	struct snapshot_slot policy;
 	struct xmpp_quota *quota;
 	struct xmpp_proxy *proxy;
-	struct listener *listener;
+	struct listener *listener, *second;
+	char address[16];            /* of the second */
 	struct xmpp_proxy_settings set;
 	struct policy_partner partner; /* the other one, as org_publish puts it into the policy; no domain: no partner */
 	uint32_t partner_limit;      /* gateway-wide, 0: default */
@@ -44,6 +45,8 @@ void org_publish(struct org *o);
 /* A message with this id from user@org to user@`to`; its fate is in o->sent. */
 void org_send(struct org *o, const char *to, const char *id);
 void org_send_octets(struct org *o, const char *to, const char *id, size_t octets);
+/* A second listener, on port 5270; `other` connects there from now on. */
+void org_listen_5270(struct org *o, struct org *other, bool direct);
 uint16_t org_port(const struct org *o);
 bool buf_has(const struct buf *b, const char *text);
 unsigned buf_lines(const struct buf *b);

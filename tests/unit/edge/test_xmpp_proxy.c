@@ -92,6 +92,62 @@ static void test_external(void **state)
 	assert_int_equal(org_streams(&o->a, "open", false), 1);
 }
 
+/* XEP-0368: port 5270 of a partner's own server means direct TLS. */
+static void test_direct(void **state)
+{
+	struct orgs *o = *state;
+	org_listen_5270(&o->b, &o->a, true);
+	org_send(&o->a, "b.test", "1");
+	UNTIL(o->loop, buf_has(&o->b.seen, "u@a.test>v@b.test message 1\n"));
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 none \n"));
+	assert_true(buf_has(&journal, ":5270 direct\""));
+	assert_true(buf_has(&journal, "how=\"direct TLS\""));
+	assert_true(buf_has(&journal, "proof=external"));
+	assert_false(buf_has(&journal, "STARTTLS"));
+	assert_int_equal(org_streams(&o->b, "open", true), 1);
+}
+
+/* Without TLS for the partner the port is a port like any other. */
+static void test_direct_switched_off(void **state)
+{
+	struct orgs *o = *state;
+	org_listen_5270(&o->b, &o->a, false);
+	o->a.partner.tls = o->b.partner.tls = POLICY_OPTIONAL;
+	o->a.partner.tls = POLICY_NOT_SUPPORTED;
+	o->a.partner.sasl = o->b.partner.sasl = POLICY_NOT_SUPPORTED;
+	org_publish(&o->a);
+	org_publish(&o->b);
+	org_send(&o->a, "b.test", "1");
+	UNTIL(o->loop, buf_has(&o->b.seen, "u@a.test>v@b.test message 1\n"));
+	assert_true(buf_has(&journal, "proof=dialback"));
+	assert_false(buf_has(&journal, ":5270 direct"));
+}
+
+/* The two ways do not mix: who begins with TLS where STARTTLS is spoken, or the other way round, gets nowhere and hears why. */
+static void test_direct_mixed_up(void **state)
+{
+	struct orgs *o = *state;
+	org_listen_5270(&o->b, &o->a, false);
+	org_send(&o->a, "b.test", "1");
+	UNTIL(o->loop, buf_lines(&o->a.sent) == 1);
+	assert_true(buf_has(&o->a.sent, "1 xmpp/tls-failed "));
+	assert_int_equal(o->b.seen.len, 0);
+	struct addr to;
+	addr_parse(slice_str(o->b.address), 5270, &to);
+	listener_free(o->b.second);
+	o->b.second = NULL;
+	org_listen_5270(&o->b, &o->a, true);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char octets[64];
+	assert_int_equal(connect(fd, &to.sa, addr_len(&to)), 0);
+	assert_int_equal(send(fd, "<?xml version='1.0'?>", 21, 0), 21);
+	UNTIL(o->loop, buf_has(&journal, "direction=in") && buf_has(&journal, "stage=tls"));
+	turn(o->loop, 50);
+	ssize_t n = recv(fd, octets, sizeof octets, MSG_DONTWAIT);
+	assert_true(n <= 0 || octets[0] == 0x15); /* at most a TLS alert */
+	close(fd);
+}
+
 static void test_order(void **state)
 {
 	struct orgs *o = *state;
@@ -707,7 +763,7 @@ static void test_free_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_external), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
+		T(test_external), T(test_direct), T(test_direct_switched_off), T(test_direct_mixed_up), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
 		T(test_dialback_forged), T(test_refused), T(test_timeout), T(test_certificate), T(test_no_tls_here), T(test_stranger),
 		T(test_backoff_ends), T(test_logged_once), T(test_queue_full), T(test_queue_octets), T(test_stanza_too_large), T(test_partner_limit),
 		T(test_sender_rate), T(test_partner_rate), T(test_slow_reader), T(test_partner_removed), T(test_removed_while_coming_up),

@@ -16,7 +16,8 @@ static uint64_t draw(uint64_t n)
 static int ask(struct xmpp_targets *t, enum xmpp_dns status, const struct xmpp_srv *r, size_t n, struct entente_err *err)
 {
 	at_draw = 0;
-	return xmpp_srv_targets(t, S("example.com"), status, r, n, draw, err);
+	struct xmpp_srv_answer a = {status, r, n};
+	return xmpp_srv_targets(t, S("example.com"), &a, NULL, draw, err);
 }
 
 static void test_fallback(void **state)
@@ -103,7 +104,7 @@ static void test_too_many(void **state)
 static int mix(struct xmpp_targets *t, const struct xmpp_srv_answer *plain, const struct xmpp_srv_answer *direct, struct entente_err *err)
 {
 	at_draw = 0;
-	return xmpp_srv_mix(t, S("example.com"), plain, direct, draw, err);
+	return xmpp_srv_targets(t, S("example.com"), plain, direct, draw, err);
 }
 
 static void test_mixed(void **state)
