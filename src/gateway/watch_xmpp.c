@@ -200,7 +200,7 @@ static void collect(struct out_pair *p)
 static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri)
 {
 	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000,
-						      .probe_wait_ms = 30000};
+						      .probe_wait_ms = 30000, .probe_again_ms = 5000};
 	struct out_pair *p = pair_find(g, local, remote);
 	if (p)
 		return p;

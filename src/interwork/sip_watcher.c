@@ -15,13 +15,16 @@ enum doubt {
 	ASKED, /* a probe is out: what it does not confirm is gone */
 };
 
+enum { PROBES_MAX = 9 }; /* each waits twice as long as the one before: with 5 s the last goes out after 21 minutes */
+
 struct sip_watcher {
 	const struct sip_watcher_ops *ops;
 	void *arg;
 	struct timers *timers;
-	struct timer wait, poll;
+	struct timer wait, poll, again;
 	struct sip_watcher_config cfg;
 	enum doubt doubt;
+	unsigned probes;    /* sent since ASKED began, and none answered */
 	size_t dialogs;
 	bool active, known; /* authorised; some presence was received */
 	bool stale;         /* nothing is believed any more: shown closed */
@@ -39,12 +42,28 @@ static void calm(struct sip_watcher *w)
 	w->answered = false;
 }
 
+static void probe(struct sip_watcher *w)
+{
+	if (w->cfg.probe_again_ms && w->probes < PROBES_MAX - 1)
+		timer_arm(w->timers, &w->again, (uint64_t)w->cfg.probe_again_ms << w->probes);
+	w->probes++;
+	w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
+}
+
+/* A server that could not reach us just now may throw its answers away for minutes (ejabberd does). */
+static void again_fired(struct timer *t, uint64_t now)
+{
+	(void)now;
+	probe(CONTAINER_OF(t, struct sip_watcher, again));
+}
+
 static void ask(struct sip_watcher *w)
 {
 	calm(w);
 	w->doubt = ASKED;
+	w->probes = 0;
 	timer_arm(w->timers, &w->wait, w->cfg.probe_wait_ms); /* an offline contact's server may never answer */
-	w->ops->stanza(w->arg, SIP_WATCHER_PROBE);
+	probe(w);
 }
 
 static void wait_fired(struct timer *t, uint64_t now)
@@ -70,6 +89,7 @@ static void wait_fired(struct timer *t, uint64_t now)
 static void forget(struct sip_watcher *w)
 {
 	calm(w);
+	timer_cancel(w->timers, &w->again);
 	presence_set_free(&w->set);
 	w->active = w->known = w->stale = false;
 }
@@ -113,6 +133,7 @@ struct sip_watcher *sip_watcher_new(const struct sip_watcher_ops *ops, void *arg
 	w->uri = mem_strndup(contact_uri.p, contact_uri.len);
 	timer_init(&w->wait, wait_fired);
 	timer_init(&w->poll, poll_fired);
+	timer_init(&w->again, again_fired);
 	return w;
 }
 
@@ -122,6 +143,7 @@ struct sip_watcher *sip_watcher_free(struct sip_watcher *w)
 		return NULL;
 	timer_cancel(w->timers, &w->wait);
 	timer_cancel(w->timers, &w->poll);
+	timer_cancel(w->timers, &w->again);
 	presence_set_free(&w->set);
 	presence_set_free(&w->fresh);
 	mem_free(w->uri);
@@ -188,6 +210,7 @@ void sip_watcher_link(struct sip_watcher *w, bool up)
 {
 	if (!w->dialogs)
 		return;
+	timer_cancel(w->timers, &w->again);
 	if (!up) {
 		if (w->doubt == LOST || w->stale)
 			return;
@@ -279,6 +302,7 @@ static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool 
 		poll_done(w);
 		return;
 	}
+	timer_cancel(w->timers, &w->again);
 	w->stale = false;
 	w->active = w->active || w->dialogs;
 	if (w->doubt == LOST)

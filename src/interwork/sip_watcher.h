@@ -27,6 +27,7 @@ struct sip_watcher_config {
 	uint32_t poll_more_ms;   /* 500: and then for that of further resources */
 	uint32_t link_grace_ms;  /* 60000: how long the contact's state is believed after the stream is lost */
 	uint32_t probe_wait_ms;  /* 30000: what a probe has not confirmed by then is gone; a restored or a lost state is shown closed */
+	uint32_t probe_again_ms; /* 5000: a probe that nobody answers is sent again after this, then at growing intervals; 0 = never */
 	bool hide_notes;
 };
 

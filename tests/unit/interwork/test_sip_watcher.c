@@ -611,6 +611,47 @@ static void restored_unanswered(void **state)
 	expect("probe; TERMINATE rejected 0");
 }
 
+/* A server that could not reach us for a while throws its answers away. */
+static void asked_again(void **state)
+{
+	static const struct sip_watcher_config asking = {.link_grace_ms = 60000, .probe_wait_ms = 30000, .probe_again_ms = 5000};
+	(void)state;
+	t.w = sip_watcher_free(t.w);
+	t.w = sip_watcher_new(&ops, &t, &t.timers, &asking, S("sip:juliet@xmpp.example"));
+	sip_watcher_restored(t.w, true);
+	pass(4999);
+	expect("probe");
+	pass(1);
+	expect("probe");
+	pass(10000);
+	expect("probe");
+	presence("balcony", NULL, "");
+	expect("NOTIFY ID-balcony:open");
+	pass(3600000);
+	expect("");
+	/* nobody ever answers: closed after a while, and an end of asking */
+	sip_watcher_link(t.w, true);
+	pass(34999);
+	expect("probe; probe; probe; NOTIFY ID-bare:closed");
+	pass(1275000 - 34999);
+	expect("probe; probe; probe; probe; probe; probe");
+	pass(86400000);
+	expect("");
+	presence("balcony", NULL, "");
+	expect("NOTIFY ID-balcony:open");
+	/* the stream is lost again: whoever brings it back asks */
+	sip_watcher_link(t.w, true);
+	sip_watcher_link(t.w, false);
+	expect("probe");
+	pass(50000);
+	expect("");
+	sip_watcher_link(t.w, true);
+	expect("probe");
+	sip_watcher_closed(t.w);
+	pass(86400000);
+	expect("unavailable");
+}
+
 static void restored_pending(void **state)
 {
 	(void)state;
@@ -630,7 +671,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(approved), TEST(presence_implies_approval), TEST(unavailable_is_no_approval), TEST(denied), TEST(errors), TEST(resources),
 		TEST(storm), TEST(reads), TEST(large_body), TEST(several_dialogs), TEST(poll), TEST(poll_beside_dialogs), TEST(link_lost),
-		TEST(link_back_in_time), TEST(heard_while_lost), TEST(link_pending), TEST(restored), TEST(restored_unanswered), TEST(restored_pending),
+		TEST(link_back_in_time), TEST(heard_while_lost), TEST(link_pending), TEST(restored), TEST(restored_unanswered), TEST(asked_again),
+		TEST(restored_pending),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
