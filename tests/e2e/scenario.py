@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-from lab import befriend            # noqa: E402,F401
+from lab import PARTNER, befriend   # noqa: E402,F401
 from waiting import LabError, wait_until    # noqa: E402,F401
 
 SCENARIOS = []
