@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), durable (interwork spec 3.6). */
+/* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), durable (interwork
+ * spec 3.6). */
 #include "base/mem.h"
 #include "base/metric.h"
 #include "gateway/gateway_int.h"

@@ -50,26 +50,33 @@ struct snapshot *gateway_policy(struct gateway *g)
 	return s;
 }
 
-static void decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
-		   const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+static void decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir,
+		   const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home,
+		   struct policy_verdict *ret)
 {
 	const struct xmpp_jid *local = dir == POLICY_TO_LOCAL ? to : from, *remote = dir == POLICY_TO_LOCAL ? from : to;
 	struct policy_question q = {
-		.kind = kind, .direction = dir, .from = {from->local, ascii(a, from->domain)}, .to = {to->local, ascii(a, to->domain)},
-		.peer = peer.len ? ascii(a, peer) : SLICE_NONE, .peer_home = peer_home == UINT32_MAX ? 0 : peer_home + 1,
+		.kind = kind,
+		.direction = dir,
+		.from = {from->local, ascii(a, from->domain)},
+		.to = {to->local, ascii(a, to->domain)},
+		.peer = peer.len ? ascii(a, peer) : SLICE_NONE,
+		.peer_home = peer_home == UINT32_MAX ? 0 : peer_home + 1,
 		.has_contact = contact_known(g, local->bare, remote->bare) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO,
 	};
 	policy_decide(gateway_policy(g), &q, ret);
 }
 
-void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
-		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret)
+void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir,
+		    const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home,
+		    struct policy_verdict *ret)
 {
 	decide(g, a, kind, dir, from, to, peer, peer_home, ret);
 	if (!ret->allow) {
 		metric_refused((int)ret->reason);
-		log_ev(LOG_INFO, "policy/refused", {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare}, {"to", to->bare},
-		       {"reason", slice_str(reason_info(ret->reason)->id)}, {"text", slice_str(reason_info(ret->reason)->text)});
+		log_ev(LOG_INFO, "policy/refused", {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare},
+		       {"to", to->bare}, {"reason", slice_str(reason_info(ret->reason)->id)},
+		       {"text", slice_str(reason_info(ret->reason)->text)});
 	}
 }
 
@@ -174,8 +181,8 @@ void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice
 	gateway_send_out(g, local_domain, remote_domain, NULL);
 }
 
-void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail, struct slice local_domain,
-		    struct slice remote_domain)
+void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail,
+		    struct slice local_domain, struct slice remote_domain)
 {
 	struct arena *a = arena_acquire(g->cfg.arenas); /* the stanza's own may be what is exhausted */
 	gateway_send_node(g, interwork_error_from_reason(a, stanza, reason, detail, &g->cfg.errors), local_domain, remote_domain);
@@ -184,8 +191,8 @@ void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reaso
 
 /* ---- SIP in */
 
-void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason, const struct interwork_response *more,
-		    struct slice from, struct slice to)
+void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
+		    const struct interwork_response *more, struct slice from, struct slice to)
 {
 	struct interwork_response r;
 	struct sip_extra extra[INTERWORK_RESPONSE_HEADERS * 2];
@@ -204,7 +211,8 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 }
 
 /* A session that a local user offers: refused at once, so that its client does not wait, but the user has shown whom it knows. */
-static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		   const struct sip_flow *from)
 {
 	struct xmpp_jid f, t;
 	struct entente_err err;
@@ -223,7 +231,8 @@ static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	gateway_refuse(g, st, a, reason, NULL, m->from.uri_text, m->uri_text);
 }
 
-void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		     const struct sip_flow *from)
 {
 	static const struct sip_options_config options = {
 		.allow = S("MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE"),
@@ -301,13 +310,20 @@ static void iq(struct gateway *g, struct stanza *st, const struct xmpp_peer *pee
 		gateway_decide(g, a, POLICY_IQ, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &v);
 		c.visible = v.allow;
 	}
-	gateway_send_node(g, xmpp_service_answer(g->cfg.service, a, st->node, &st->to, &c), xmpp_peer_local(peer), xmpp_peer_remote(peer));
+	gateway_send_node(g, xmpp_service_answer(g->cfg.service, a, st->node, &st->to, &c), xmpp_peer_local(peer),
+			  xmpp_peer_remote(peer));
 }
 
 void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 {
-	struct stanza st = {.node = in->node, .kind = stanza_kind(in->node), .type = stanza_type(in->node), .id = stanza_id(in->node),
-			    .from_text = stanza_from(in->node), .to_text = stanza_to(in->node), .from = in->from, .to = in->to};
+	struct stanza st = {.node = in->node,
+			    .kind = stanza_kind(in->node),
+			    .type = stanza_type(in->node),
+			    .id = stanza_id(in->node),
+			    .from_text = stanza_from(in->node),
+			    .to_text = stanza_to(in->node),
+			    .from = in->from,
+			    .to = in->to};
 	trace_node("trace/xmpp-in", in->node, xmpp_peer_remote(in->peer));
 	switch (st.kind) {
 	case STANZA_MESSAGE:
@@ -352,7 +368,8 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN) {
 		/* after a restart the request is made again by itself */
 		struct undelivered *u = MEM_NEW(struct undelivered);
-		*u = (struct undelivered){.later = {.run = undelivered_run, .drop = undelivered_drop}, .g = g, .ticket = *t, .reason = reason};
+		*u = (struct undelivered){
+			.later = {.run = undelivered_run, .drop = undelivered_drop}, .g = g, .ticket = *t, .reason = reason};
 		gateway_later(g, &u->later);
 	}
 }

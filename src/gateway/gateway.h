@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The XMPP gateway role: owns conversations and subscriptions between local SIP users and XMPP partners. One instance per worker; it holds the
- * state of the local users that the worker owns (hash of the bare address). It sees no socket: SIP goes through the worker's sip_stack,
- * stanzas and everything durable through ops, so that it runs in a test under a virtual clock.
+/* The XMPP gateway role: owns conversations and subscriptions between local SIP users and XMPP partners. One instance per worker;
+ * it holds the state of the local users that the worker owns (hash of the bare address). It sees no socket: SIP goes through the
+ * worker's sip_stack, stanzas and everything durable through ops, so that it runs in a test under a virtual clock.
  *
- * Thread: its worker's only. Addresses in keys are bare JIDs, prepared; the local user's JID is the mapped form of its SIP URI. */
+ * Thread: its worker's only. Addresses in keys are bare JIDs, prepared; the local user's JID is the mapped form of its SIP
+ * URI. */
 #pragma once
 #include "interwork/errormap.h"
 #include "interwork/im.h"
@@ -24,15 +25,18 @@ struct gateway_ticket {
 enum gateway_how { GATEWAY_BY_MESSAGE, GATEWAY_BY_SUBSCRIBE, GATEWAY_BY_INVITE };
 
 struct gateway_ops {
-	/* Send this stanza (jabber:server namespace; copied) on the stream from our domain to the partner's. gateway_sent follows, maybe from inside. */
-	void (*xmpp_send)(void *arg, struct slice local_domain, struct slice remote_domain, struct slice stanza, const struct gateway_ticket *t);
+	/* Send this stanza (jabber:server namespace; copied) on the stream from our domain to the partner's. gateway_sent
+	 * follows, maybe from inside. */
+	void (*xmpp_send)(void *arg, struct slice local_domain, struct slice remote_domain, struct slice stanza,
+			  const struct gateway_ticket *t);
 	/* The flow to a home, and the Contact URI (no brackets) under which that home reaches us. False: no such home. */
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact);
 	/* Durable records, carried out later in order; never block. */
 	void (*contact_put)(void *arg, struct slice local, struct slice remote, enum gateway_how how);
 	void (*watch_put)(void *arg, struct slice watcher, struct slice presentity);
 	void (*watch_delete)(void *arg, struct slice watcher, struct slice presentity);
-	void (*dialog_put)(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob, int64_t expires_at);
+	void (*dialog_put)(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob,
+			   int64_t expires_at);
 	void (*dialog_delete)(void *arg, struct slice id);
 };
 
@@ -53,11 +57,14 @@ struct gateway_config {
 };
 
 struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg);
-/* Silent: dialogs are not ended, watchers not told (they are restored after a restart). Before sip_stack_free. Accepts NULL; returns NULL. */
+/* Silent: dialogs are not ended, watchers not told (they are restored after a restart). Before sip_stack_free. Accepts NULL;
+ * returns NULL. */
 struct gateway *gateway_free(struct gateway *g);
 
-/* A request from a home that no dialog took (sip_stack_ops.request): `from->target` is the home that the sender is, UINT32_MAX unknown. */
-void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+/* A request from a home that no dialog took (sip_stack_ops.request): `from->target` is the home that the sender is, UINT32_MAX
+ * unknown. */
+void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		     const struct sip_flow *from);
 /* A stanza of a proven partner, addressed to a user of this worker or to one of our domains. Takes the arena. */
 void gateway_stanza(struct gateway *g, struct xmpp_stanza *st);
 /* What became of a stanza. */
@@ -65,8 +72,8 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 /* The stream to a partner came up or failed. */
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
 
-/* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The gateway finds out by
- * itself with the next thing that happens; this is for at once. */
+/* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The
+ * gateway finds out by itself with the next thing that happens; this is for at once. */
 void gateway_recheck(struct gateway *g);
 
 /* What the store remembers, at start-up before anything else. resume_ms: when to subscribe again. */

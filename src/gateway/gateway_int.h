@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), message.c (IM), watch_sip.c (XMPP users watching SIP users), watch_xmpp.c
- * (SIP users watching XMPP users), partner.c (links that were lost). */
+/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), message.c (IM), watch_sip.c (XMPP users watching SIP
+ * users), watch_xmpp.c (SIP users watching XMPP users), partner.c (links that were lost). */
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
@@ -66,8 +66,9 @@ static inline void later_cancel(struct later *l)
 /* The present policy. When it has changed since the records were judged, they are judged anew on the next turn. */
 struct snapshot *gateway_policy(struct gateway *g);
 /* Asks it; domains are turned into A-labels. A refusal is counted and logged. */
-void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir, const struct xmpp_jid *from,
-		    const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, struct policy_verdict *ret);
+void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir,
+		    const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home,
+		    struct policy_verdict *ret);
 /* The same of a local user towards a remote one, by bare addresses and without a word: for records that exist. */
 void gateway_judge(struct gateway *g, enum policy_kind kind, struct slice local, struct slice remote, struct policy_verdict *ret);
 /* Writes the tree and sends it. NULL: nothing to send. */
@@ -75,11 +76,11 @@ void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice
 /* Sends what is in g->out. */
 void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice remote_domain, const struct gateway_ticket *t);
 /* Answers `stanza` with the error of a refusal of ours, where it may be answered. */
-void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail, struct slice local_domain,
-		    struct slice remote_domain);
+void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail,
+		    struct slice local_domain, struct slice remote_domain);
 /* Answers a SIP request with a refusal of ours and logs it. */
-void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason, const struct interwork_response *more,
-		    struct slice from, struct slice to);
+void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
+		    const struct interwork_response *more, struct slice from, struct slice to);
 void gateway_trace_xmpp(bool out, const struct xml_node *n);
 void gateway_trace_out(struct slice partner, struct slice from, struct slice to, const char *what, struct slice detail);
 
@@ -89,7 +90,8 @@ void contact_learn(struct gateway *g, struct slice local, struct slice remote, e
 void contacts_free(struct gateway *g);
 
 /* ---- message.c */
-void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		      const struct sip_flow *from);
 void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a); /* takes the arena */
 void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
 void messages_free(struct gateway *g);
@@ -104,13 +106,14 @@ void watches_recheck(struct gateway *g);
 void watches_free(struct gateway *g);
 
 /* ---- watch_xmpp.c */
-void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		   const struct sip_flow *from);
 void out_presence(struct gateway *g, const struct stanza *st, struct arena *a);
 void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason);
 void outs_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
 /* Any pair with a dialog between these domains; for the probe that tests whether the partner is back. */
-bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote,
-	      bool *ret_active);
+bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local,
+	      struct slice *ret_remote, bool *ret_active);
 void outs_recheck(struct gateway *g);
 void outs_each(struct gateway *g, void (*fn)(void *arg, const struct gateway_subscription_facts *f), void *arg);
 void outs_free(struct gateway *g);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page-mode IM. SIP to XMPP: the SIP answer waits until the stanza was handed to the partner's stream; towards a contact that has never been heard of it
- * waits a little longer, so that "no such user" can still travel back as the answer. XMPP to SIP: one MESSAGE per target at a time, the others wait in
- * order (RFC 3428 8); the stanza is kept until the home has answered, and errors go back with its id. */
+/* Page-mode IM. SIP to XMPP: the SIP answer waits until the stanza was handed to the partner's stream; towards a contact that has
+ * never been heard of it waits a little longer, so that "no such user" can still travel back as the answer. XMPP to SIP: one
+ * MESSAGE per target at a time, the others wait in order (RFC 3428 8); the stanza is kept until the home has answered, and errors
+ * go back with its id. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -160,7 +161,8 @@ static void refuse_im(struct gateway *g, struct sip_server_trans *st, struct are
 	gateway_refuse(g, st, a, v->reason, &more, m->from.uri_text, m->uri_text);
 }
 
-void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		      const struct sip_flow *from)
 {
 	struct xmpp_jid f, t;
 	struct entente_err err;
@@ -227,7 +229,8 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	if (st) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
 		log_ev(LOG_WARNING, "message/undelivered", {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
-		gateway_refuse(g, st, a, reason, NULL, h ? slice_str(h->local) : SLICE_NONE, h ? slice_str(h->remote) : SLICE_NONE);
+		gateway_refuse(g, st, a, reason, NULL, h ? slice_str(h->local) : SLICE_NONE,
+			       h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
 	}
 	if (h)
@@ -293,8 +296,8 @@ static void out_failed(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->target->g;
 	metric_refused((int)reason);
-	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local}, {"reason", slice_str(reason_info(reason)->id)},
-	       {"text", slice_str(reason_info(reason)->text)});
+	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local},
+	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
 	count_failure(o);
 	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain);
 }
@@ -407,9 +410,10 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 	held_free(h);
 }
 
-/* Everything that the answer to it needs lies in the stanza's arena, so *ret does too. REASON_NONE and *ret NULL: nothing to send. */
-static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
-				 const char **why)
+/* Everything that the answer to it needs lies in the stanza's arena, so *ret does too. REASON_NONE and *ret NULL: nothing to
+ * send. */
+static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struct stanza *st, const struct xmpp_peer *peer,
+				 struct arena *a, const char **why)
 {
 	struct policy_verdict pv;
 	struct sip_flow flow;
@@ -425,11 +429,15 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		reason = REASON_LIMIT_SIZE;
 	} else if (!st->to.local.len) {
 		reason = REASON_XMPP_UNSUPPORTED; /* a domain has no phone */
-	} else if (interwork_jid_to_sip(&o->from_uri, a, &st->from, false, &e) || interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
+	} else if (interwork_jid_to_sip(&o->from_uri, a, &st->from, false, &e) ||
+		   interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
 		reason = e.reason;
 	} else {
-		struct interwork_im_out in = {.stanza = st->node, .from_uri = o->from_uri, .to_uri = o->uri,
-					      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) && sip_reliable(flow.transport)};
+		struct interwork_im_out in = {.stanza = st->node,
+					      .from_uri = o->from_uri,
+					      .to_uri = o->uri,
+					      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) &&
+							       sip_reliable(flow.transport)};
 		struct interwork_im_verdict v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
 		if (v.action == INTERWORK_IM_DROP)
 			return REASON_NONE;

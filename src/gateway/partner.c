@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners whose stream was lost: presence that was learned from them is kept for a while, and one probe now and then finds out whether they are
- * back. Per pair of domains, as streams are. */
+/* Partners whose stream was lost: presence that was learned from them is kept for a while, and one probe now and then finds out
+ * whether they are back. Per pair of domains, as streams are. */
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
 
@@ -37,7 +37,8 @@ static void retry_fired(struct timer *t, uint64_t now)
 	xml_escape(&g->out, remote);
 	/* the probe of somebody whom the contact has not approved would end the request */
 	buf_puts(&g->out, active ? "' type='probe'/>" : "' type='subscribe'/>");
-	gateway_trace_out(d->pair.remote, local, remote, active ? "presence/probe" : "presence/subscribe", S("is the partner back?"));
+	gateway_trace_out(d->pair.remote, local, remote, active ? "presence/probe" : "presence/subscribe",
+			  S("is the partner back?"));
 	gateway_send_out(g, jid_domain(local), jid_domain(remote), NULL);
 }
 

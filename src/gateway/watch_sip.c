@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XMPP users watching SIP users: each pair has its machine (interwork/xmpp_watcher.h) and, while it runs, one subscription at the home. */
+/* XMPP users watching SIP users: each pair has its machine (interwork/xmpp_watcher.h) and, while it runs, one subscription at the
+ * home. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,8 +39,11 @@ static void op_subscribe(void *arg, uint32_t expires)
 	judge(w);
 	if (w->allowed && g->ops->home(g->arg, w->home, &flow, &contact)) {
 		struct sip_subscriber_config c = {
-			.uri = slice_str(w->uri), .from = arena_printf(a, "<%s>", w->from_uri), .contact = arena_printf(a, "<%.*s>", SFMT(contact)),
-			.event = S("presence"), .accept = S("application/pidf+xml"),
+			.uri = slice_str(w->uri),
+			.from = arena_printf(a, "<%s>", w->from_uri),
+			.contact = arena_printf(a, "<%.*s>", SFMT(contact)),
+			.event = S("presence"),
+			.accept = S("application/pidf+xml"),
 		};
 		w->sub = sip_subscriber_new(g->cfg.stack, &c, &sub_ops, w);
 		rc = sip_subscriber_start(w->sub, &flow, expires);
@@ -108,8 +112,8 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 		if (here && it->priority != PRESENCE_NO_PRIORITY)
 			buf_printf(b, "<priority>%d</priority>", it->priority);
 		if (here)
-			buf_printf(b, "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='%.*s' ver='%s'/>", SFMT(g->cfg.service->url),
-				   g->cfg.service->caps);
+			buf_printf(b, "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='%.*s' ver='%s'/>",
+				   SFMT(g->cfg.service->url), g->cfg.service->caps);
 		if (it->stamp) {
 			char at[CLOCK_TEXT];
 			clock_text_at(it->stamp, at);
@@ -117,7 +121,8 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 		}
 		buf_puts(b, "</presence>");
 	}
-	gateway_trace_out(jid_domain(w->pair.remote), from_s, w->pair.remote, t ? (kind ? type[kind] : "presence/unavailable") : "presence", slice_str(detail));
+	gateway_trace_out(jid_domain(w->pair.remote), from_s, w->pair.remote,
+			  t ? (kind ? type[kind] : "presence/unavailable") : "presence", slice_str(detail));
 	gateway_send_out(g, jid_domain(w->pair.local), jid_domain(w->pair.remote), NULL);
 }
 
@@ -142,11 +147,16 @@ static void op_refresh(void *arg)
 static void op_ignored(void *arg, const char *why)
 {
 	struct watch *w = arg;
-	log_ev(LOG_WARNING, "presence/document-ignored", {"watcher", w->pair.remote}, {"presentity", w->pair.local}, {"text", slice_str(why)});
+	log_ev(LOG_WARNING, "presence/document-ignored", {"watcher", w->pair.remote}, {"presentity", w->pair.local},
+	       {"text", slice_str(why)});
 }
 
 static const struct xmpp_watcher_ops machine_ops = {
-	.subscribe = op_subscribe, .unsubscribe = op_unsubscribe, .stanza = op_stanza, .authorise = op_authorise, .refresh = op_refresh,
+	.subscribe = op_subscribe,
+	.unsubscribe = op_unsubscribe,
+	.stanza = op_stanza,
+	.authorise = op_authorise,
+	.refresh = op_refresh,
 	.ignored = op_ignored,
 };
 
@@ -162,7 +172,8 @@ static void sub_accepted(void *arg, uint32_t expires)
 static void sub_rejected(void *arg, int status, int64_t retry_after, struct slice reason, bool local)
 {
 	struct watch *w = arg;
-	log_ev(LOG_INFO, "presence/subscribe-refused", {"watcher", w->pair.remote}, {"presentity", w->pair.local}, {"text", reason});
+	log_ev(LOG_INFO, "presence/subscribe-refused", {"watcher", w->pair.remote}, {"presentity", w->pair.local},
+	       {"text", reason});
 	xmpp_watcher_rejected(w->machine, local ? 0 : status, retry_after > 0 ? (uint32_t)retry_after : 0);
 	collect(w);
 }
@@ -170,7 +181,9 @@ static void sub_rejected(void *arg, int status, int64_t retry_after, struct slic
 static int sub_notify(void *arg, const struct sip_notification *n)
 {
 	static const enum xmpp_watcher_substate state[] = {
-		[SIP_SUB_PENDING] = SUBSTATE_PENDING, [SIP_SUB_ACTIVE] = SUBSTATE_ACTIVE, [SIP_SUB_TERMINATED] = SUBSTATE_TERMINATED,
+		[SIP_SUB_PENDING] = SUBSTATE_PENDING,
+		[SIP_SUB_ACTIVE] = SUBSTATE_ACTIVE,
+		[SIP_SUB_TERMINATED] = SUBSTATE_TERMINATED,
 	};
 	struct watch *w = arg;
 	struct slice params;
@@ -189,7 +202,8 @@ static void sub_ended(void *arg, enum sip_ended why)
 	collect(w);
 }
 
-static const struct sip_subscriber_ops sub_ops = {.accepted = sub_accepted, .rejected = sub_rejected, .notify = sub_notify, .ended = sub_ended};
+static const struct sip_subscriber_ops sub_ops = {
+	.accepted = sub_accepted, .rejected = sub_rejected, .notify = sub_notify, .ended = sub_ended};
 
 /* ---- records */
 
@@ -262,7 +276,8 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		log_ev(LOG_WARNING, "presence/too-many-watchers", {"watcher", watcher}, {"presentity", presentity});
 	} else if (!xmpp_jid_parse(&local, a, presentity) && !xmpp_jid_parse(&remote, a, watcher) &&
 		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
-		struct xmpp_watcher_config c = {.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600};
+		struct xmpp_watcher_config c = {
+			.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600};
 		w = MEM_NEW(struct watch);
 		pair_init(&w->pair, presentity, watcher);
 		w->g = g;
@@ -382,8 +397,11 @@ void gateway_each_subscription(struct gateway *g, void (*fn)(void *, const struc
 		const struct presence_set *set = xmpp_watcher_presence(w->machine);
 		const struct presence_item *best = presence_set_best(set);
 		struct gateway_subscription_facts f = {
-			.to_sip = true, .watcher = w->pair.remote, .presentity = w->pair.local,
-			.state = xmpp_watcher_state_name(xmpp_watcher_state(w->machine)), .dialogs = w->sub && sip_subscriber_running(w->sub),
+			.to_sip = true,
+			.watcher = w->pair.remote,
+			.presentity = w->pair.local,
+			.state = xmpp_watcher_state_name(xmpp_watcher_state(w->machine)),
+			.dialogs = w->sub && sip_subscriber_running(w->sub),
 			.resources = (unsigned)set->count,
 		};
 		if (best)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIP users watching XMPP users: each pair has its machine (interwork/sip_watcher.h), shared by the dialogs of the watcher's devices. Dialogs are saved, so
- * that after a restart they go on without the watchers noticing. */
+/* SIP users watching XMPP users: each pair has its machine (interwork/sip_watcher.h), shared by the dialogs of the watcher's
+ * devices. Dialogs are saved, so that after a restart they go on without the watchers noticing. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -66,7 +66,8 @@ static void set_dialog(struct out_dialog *d)
 	bool active = sip_watcher_active(p->machine);
 	struct slice b = active ? buf_slice(&p->body) : SLICE_NONE;
 	if (d->n)
-		sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
+		sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE,
+				 b);
 }
 
 /* The record says what a restart needs, not the state: it changes with the dialog's life only. */
@@ -84,7 +85,8 @@ static void save(struct out_dialog *d)
 	buf_puts(&b, d->saved_active ? "active\n" : "pending\n");
 	sip_notifier_save(d->n, now, &b);
 	if (buf_ok(&b))
-		p->g->ops->dialog_put(p->g->arg, slice_str(d->id), p->pair.local, p->pair.remote, buf_slice(&b), now + sip_notifier_remaining(d->n));
+		p->g->ops->dialog_put(p->g->arg, slice_str(d->id), p->pair.local, p->pair.remote, buf_slice(&b),
+				      now + sip_notifier_remaining(d->n));
 	buf_free(&b);
 }
 
@@ -123,7 +125,8 @@ static void dialog_drop(struct out_dialog *d)
 static void op_terminate(void *arg, struct slice reason, uint32_t retry_after)
 {
 	struct out_pair *p = arg;
-	log_ev(LOG_INFO, "presence/subscription-ended", {"watcher", p->pair.local}, {"presentity", p->pair.remote}, {"text", reason});
+	log_ev(LOG_INFO, "presence/subscription-ended", {"watcher", p->pair.local}, {"presentity", p->pair.remote},
+	       {"text", reason});
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
 		if (d->poll)
@@ -149,7 +152,8 @@ static void op_polled(void *arg)
 	gateway_later(p->g, &p->gone); /* the machine is idle only after this */
 }
 
-static const struct sip_watcher_ops machine_ops = {.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled};
+static const struct sip_watcher_ops machine_ops = {
+	.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled};
 
 /* ---- pairs */
 
@@ -257,7 +261,8 @@ static void n_failed(void *arg, int status, bool local)
 	struct out_dialog *d = arg;
 	char z[32];
 	snprintf(z, sizeof z, "%d%s", status, local ? " (local)" : "");
-	log_ev(LOG_INFO, "presence/notify-refused", {"watcher", d->pair->pair.local}, {"presentity", d->pair->pair.remote}, {"status", slice_str(z)});
+	log_ev(LOG_INFO, "presence/notify-refused", {"watcher", d->pair->pair.local}, {"presentity", d->pair->pair.remote},
+	       {"status", slice_str(z)});
 	ended(d);
 }
 
@@ -283,8 +288,11 @@ static const struct sip_notifier_ops notifier_ops = {
 static void notifier_config(struct gateway *g, struct sip_notifier_config *c, struct slice contact, bool active)
 {
 	*c = (struct sip_notifier_config){
-		.contact = contact, .max_expires = g->cfg.subscription_expires, .default_expires = g->cfg.subscription_expires,
-		.interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX, .initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,
+		.contact = contact,
+		.max_expires = g->cfg.subscription_expires,
+		.default_expires = g->cfg.subscription_expires,
+		.interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX,
+		.initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,
 		.transport_tries = 5,
 	};
 }
@@ -303,7 +311,8 @@ static bool acceptable(const struct sip_msg *m)
 	return !any; /* the package's default is PIDF (RFC 3856 6.7) */
 }
 
-void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+		   const struct sip_flow *from)
 {
 	struct xmpp_jid f, t;
 	struct entente_err err;
@@ -386,7 +395,8 @@ void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason rea
 	struct out_pair *p = n ? CONTAINER_OF(n, struct out_pair, by_id) : NULL;
 	if (!p)
 		return;
-	/* The subscribe never reached the partner. What may be better in a while is tried again, by the watcher (interworking spec 3.2). */
+	/* The subscribe never reached the partner. What may be better in a while is tried again, by the watcher (interworking
+	 * spec 3.2). */
 	if (sip_watcher_active(p->machine))
 		return;
 	if (reason == REASON_XMPP_DNS)
@@ -410,8 +420,8 @@ void outs_link(struct gateway *g, struct slice local_domain, struct slice remote
 	}
 }
 
-bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local, struct slice *ret_remote,
-	      bool *ret_active)
+bool outs_any(struct gateway *g, struct slice local_domain, struct slice remote_domain, struct slice *ret_local,
+	      struct slice *ret_remote, bool *ret_active)
 {
 	bool found = false;
 	size_t i;
@@ -486,8 +496,11 @@ void outs_each(struct gateway *g, void (*fn)(void *, const struct gateway_subscr
 		const struct presence_set *set = sip_watcher_presence(p->machine);
 		const struct presence_item *best = presence_set_best(set);
 		struct gateway_subscription_facts f = {
-			.watcher = p->pair.local, .presentity = p->pair.remote, .state = sip_watcher_active(p->machine) ? "active" : "pending",
-			.dialogs = (unsigned)p->n_dialogs, .resources = (unsigned)set->count,
+			.watcher = p->pair.local,
+			.presentity = p->pair.remote,
+			.state = sip_watcher_active(p->machine) ? "active" : "pending",
+			.dialogs = (unsigned)p->n_dialogs,
+			.resources = (unsigned)set->count,
 		};
 		if (best)
 			f.show = best->show == PRESENCE_AVAILABLE ? S("available") : presence_show_text(best->show);

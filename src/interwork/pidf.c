@@ -77,8 +77,8 @@ static void read_lync(struct said *ret, const struct xml_node *n, struct arena *
 		return;
 	}
 	ret->show = true;
-	if (ret->value == PRESENCE_AWAY && v >= 15000 && act && presence_show_of_activity(slice_trim(xml_attr(act, S("token"))), &s) &&
-	    s == PRESENCE_XA)
+	if (ret->value == PRESENCE_AWAY && v >= 15000 && act &&
+	    presence_show_of_activity(slice_trim(xml_attr(act, S("token"))), &s) && s == PRESENCE_XA)
 		ret->value = PRESENCE_XA;
 }
 
@@ -101,8 +101,8 @@ static struct said read_said(const struct xml_node *n, const struct xml_node *st
 	return s;
 }
 
-static void read_notes(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, const struct xml_node *parent, struct slice lang,
-		       struct arena *a)
+static void read_notes(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, const struct xml_node *parent,
+		       struct slice lang, struct arena *a)
 {
 	for (const struct xml_node *c = parent->first; c; c = c->next)
 		if (named(c, "note")) {
@@ -210,8 +210,8 @@ int pidf_read(struct pidf *ret, struct arena *a, struct slice doc, struct slice 
 	if (rc)
 		return rc;
 	if (!named(root, "presence"))
-		return err_set(err, ENTENTE_ESYNTAX, REASON_CONTENT_MALFORMED, "the presence document's root is <%.*s>, not <presence>",
-			       SFMT(slice_first(root->name, 40)));
+		return err_set(err, ENTENTE_ESYNTAX, REASON_CONTENT_MALFORMED,
+			       "the presence document's root is <%.*s>, not <presence>", SFMT(slice_first(root->name, 40)));
 	struct pidf p = {.entity = slice_trim(xml_attr(root, S("entity"))),
 			 .items = arena_alloc(a, PRESENCE_MAX_ITEMS * sizeof *p.items)};
 	if (!p.items)
@@ -240,7 +240,8 @@ int pidf_read(struct pidf *ret, struct arena *a, struct slice doc, struct slice 
 			add_item(&p, &t.item);
 	}
 
-	/* Likewise the notes of the person or of the document; those of somebody who is nowhere open belong to the closed tuples. */
+	/* Likewise the notes of the person or of the document; those of somebody who is nowhere open belong to the closed
+	 * tuples. */
 	bool any_open = false;
 	for (size_t i = 0; i < p.count; i++)
 		any_open = any_open || p.items[i].show != PRESENCE_OFFLINE;
@@ -341,7 +342,8 @@ void pidf_write(struct buf *b, struct slice entity_uri, struct presence_set *set
 	presence_set_sort(set);
 	const struct presence_item *best = &s->items[0];
 	struct slice act = presence_activity(best->show);
-	/* A reader gives the person's note to all tuples that have none: only where none is open or closed like the best and silent. */
+	/* A reader gives the person's note to all tuples that have none: only where none is open or closed like the best and
+	 * silent. */
 	bool note = best->n_notes && !hide_notes;
 	for (size_t i = 1; note && i < s->count; i++)
 		note = s->items[i].n_notes || (s->items[i].show == PRESENCE_OFFLINE) != (best->show == PRESENCE_OFFLINE);

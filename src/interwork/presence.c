@@ -222,8 +222,8 @@ bool presence_set_put(struct presence_set *s, const struct presence_item *item)
 		return true;
 	}
 	struct presence_item *old = &s->items[i < s->count ? i : worst(s)];
-	bool same = slice_eq(old->resource, c.resource) && old->show == c.show && old->unsure == c.unsure && old->priority == c.priority &&
-		    presence_notes_equal(old, &c);
+	bool same = slice_eq(old->resource, c.resource) && old->show == c.show && old->unsure == c.unsure &&
+		    old->priority == c.priority && presence_notes_equal(old, &c);
 	item_free(old);
 	*old = c;
 	return !same;

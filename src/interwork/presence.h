@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Presence values that both networks share: availability, one item per resource (XMPP) or tuple (PIDF), and an owned set of items.
- * Sources: RFC 8048 6, RFC 4480, interworking spec 3.3-3.5; table: availability.def. Not thread-safe per set. */
+/* Presence values that both networks share: availability, one item per resource (XMPP) or tuple (PIDF), and an owned set of
+ * items. Sources: RFC 8048 6, RFC 4480, interworking spec 3.3-3.5; table: availability.def. Not thread-safe per set. */
 #pragma once
 #include "base/slice.h"
 
@@ -40,11 +40,12 @@ unsigned presence_lync(enum presence_show s);
 /* Lync availability number -> show; false for 0 (unknown: keep the last). */
 bool presence_show_of_lync(unsigned availability, enum presence_show *ret);
 
-/* Adds a note: trimmed, cut to PRESENCE_MAX_NOTE octets without cutting a character. Ignored when empty, when there is one in that
- * language (without case) already, and from PRESENCE_MAX_NOTES on. The texts stay the caller's. */
+/* Adds a note: trimmed, cut to PRESENCE_MAX_NOTE octets without cutting a character. Ignored when empty, when there is one in
+ * that language (without case) already, and from PRESENCE_MAX_NOTES on. The texts stay the caller's. */
 void presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct slice text, struct slice lang);
 bool presence_notes_equal(const struct presence_item *a, const struct presence_item *b);
-/* <0 when a speaks for the user before b: open before closed, then priority (none counts as 0), then show, then the resource's octets. */
+/* <0 when a speaks for the user before b: open before closed, then priority (none counts as 0), then show, then the resource's
+ * octets. */
 int presence_rank(const struct presence_item *a, const struct presence_item *b);
 
 /* An owned collection of items, one per resource, in the order in which they came. */
@@ -54,8 +55,8 @@ struct presence_set {
 };
 
 void presence_set_free(struct presence_set *s);
-/* Puts a copy in place of the item with the same resource. True when anything but the stamp differs from before. At PRESENCE_MAX_ITEMS a
- * new resource replaces the item with the lowest rank. */
+/* Puts a copy in place of the item with the same resource. True when anything but the stamp differs from before. At
+ * PRESENCE_MAX_ITEMS a new resource replaces the item with the lowest rank. */
 bool presence_set_put(struct presence_set *s, const struct presence_item *item);
 /* True when it was there. */
 bool presence_set_remove(struct presence_set *s, struct slice resource);

@@ -169,8 +169,8 @@ void sip_watcher_opened(struct sip_watcher *w)
 {
 	if (w->dialogs++)
 		return;
-	/* No probe yet: a server answers that of a stranger with "unsubscribed" (RFC 6121 4.3.2), and Prosody then forgets the request too.
-	 * One that has approved us before answers subscribe by itself, and "subscribed" brings the probe. */
+	/* No probe yet: a server answers that of a stranger with "unsubscribed" (RFC 6121 4.3.2), and Prosody then forgets the
+	 * request too. One that has approved us before answers subscribe by itself, and "subscribed" brings the probe. */
 	w->ops->stanza(w->arg, SIP_WATCHER_SUBSCRIBE);
 }
 
@@ -225,9 +225,11 @@ void sip_watcher_link(struct sip_watcher *w, bool up)
 	}
 }
 
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix, struct presence_item *ret)
+void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
+		      struct presence_item *ret)
 {
-	const struct xml_node *show = xml_child(stanza, S("show"), SLICE_NONE), *prio = xml_child(stanza, S("priority"), SLICE_NONE);
+	const struct xml_node *show = xml_child(stanza, S("show"), SLICE_NONE),
+			      *prio = xml_child(stanza, S("priority"), SLICE_NONE);
 	struct presence_note *notes = arena_alloc(a, PRESENCE_MAX_NOTES * sizeof *notes);
 	int64_t delayed;
 	*ret = (struct presence_item){.resource = resource, .show = PRESENCE_AVAILABLE, .stamp = now_unix, .notes = notes};
@@ -290,14 +292,16 @@ static void on_error(struct sip_watcher *w, const struct xml_node *stanza, struc
 	poll_done(w);
 }
 
-static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool gone, struct slice resource, struct arena *a, int64_t now_unix)
+static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool gone, struct slice resource, struct arena *a,
+		     int64_t now_unix)
 {
 	struct presence_item it;
 	bool was_stale = w->stale, was_active = w->active, was_known = w->known, change;
 	if (sip_watcher_idle(w))
 		return; /* nobody looks */
 	w->known = true;
-	/* Prosody answers a subscribe of ours with "unavailable" from the bare address before anybody approved it: no proof of approval */
+	/* Prosody answers a subscribe of ours with "unavailable" from the bare address before anybody approved it: no proof of
+	 * approval */
 	if (gone && !resource.len && !was_active) {
 		poll_done(w);
 		return;
@@ -329,7 +333,8 @@ static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool 
 		poll_soon(w);
 }
 
-void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix)
+void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a,
+			     int64_t now_unix)
 {
 	struct slice type = xml_attr(stanza, S("type"));
 	if (slice_eq(type, S("error"))) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A SIP user watches an XMPP contact (RFC 8048 5.3; interworking spec 3.2): one machine per (bare SIP watcher, bare contact), shared by all of the
- * watcher's dialogs. Presence stanzas and dialog events come in; stanzas and the state for the dialogs go out. The dialogs themselves
- * (sip/notifier.h: refresh, expiry, pacing of NOTIFY) are the owner's, so is policy. */
+/* A SIP user watches an XMPP contact (RFC 8048 5.3; interworking spec 3.2): one machine per (bare SIP watcher, bare contact),
+ * shared by all of the watcher's dialogs. Presence stanzas and dialog events come in; stanzas and the state for the dialogs go
+ * out. The dialogs themselves (sip/notifier.h: refresh, expiry, pacing of NOTIFY) are the owner's, so is policy. */
 #pragma once
 #include "base/timer.h"
 #include "interwork/pidf.h"
@@ -26,8 +26,10 @@ struct sip_watcher_config {
 	uint32_t poll_wait_ms;   /* 3000: how long a poll waits for the first presence */
 	uint32_t poll_more_ms;   /* 500: and then for that of further resources */
 	uint32_t link_grace_ms;  /* 60000: how long the contact's state is believed after the stream is lost */
-	uint32_t probe_wait_ms;  /* 30000: what a probe has not confirmed by then is gone; a restored or a lost state is shown closed */
-	uint32_t probe_again_ms; /* 5000: a probe that nobody answers is sent again after this, then at growing intervals; 0 = never */
+	uint32_t probe_wait_ms;	 /* 30000: what a probe has not confirmed by then is gone; a restored or a lost state is shown
+				    closed */
+	uint32_t probe_again_ms; /* 5000: a probe that nobody answers is sent again after this, then at growing intervals; 0 =
+				    never */
 	bool hide_notes;
 };
 
@@ -39,26 +41,31 @@ bool sip_watcher_active(const struct sip_watcher *w);
 bool sip_watcher_idle(const struct sip_watcher *w); /* no dialog and no poll: may be freed */
 const struct presence_set *sip_watcher_presence(const struct sip_watcher *w);
 
-/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe; the approval brings a
- * probe. Ending the last sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
+/* A dialog was opened (the owner has sent the 2xx) / ended for whatever reason. Opening the first sends subscribe; the approval
+ * brings a probe. Ending the last sends unavailable and keeps the authorisation (RFC 8048 5.3.3). */
 void sip_watcher_opened(struct sip_watcher *w);
 void sip_watcher_closed(struct sip_watcher *w);
 /* A dialog restored after a restart: asks again, changes nothing that the watcher sees until the answer. */
 void sip_watcher_restored(struct sip_watcher *w, bool was_active);
-/* Ends all dialogs with this reason (RFC 6665 4.1.3; retry_after 0: none), silently towards the contact: it cannot be asked, or policy does not
- * allow it any more. */
+/* Ends all dialogs with this reason (RFC 6665 4.1.3; retry_after 0: none), silently towards the contact: it cannot be asked, or
+ * policy does not allow it any more. */
 void sip_watcher_end(struct sip_watcher *w, struct slice reason, uint32_t retry_after);
-/* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known or the contact has not approved yet. */
+/* SUBSCRIBE with Expires 0 outside a dialog: `polled` follows, at once when the state is known or the contact has not approved
+ * yet. */
 void sip_watcher_poll(struct sip_watcher *w);
 
-/* A presence stanza from the contact (any type but probe, subscribe, unsubscribe), `resource` of its from; now_unix: seconds since 1970. */
-void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix);
+/* A presence stanza from the contact (any type but probe, subscribe, unsubscribe), `resource` of its from; now_unix: seconds
+ * since 1970. */
+void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanza, struct slice resource, struct arena *a,
+			     int64_t now_unix);
 /* The partner's stream was lost / is back. */
 void sip_watcher_link(struct sip_watcher *w, bool up);
 
-/* Appends the PIDF of the present state; nothing while pending or when nothing is known. What is too large for b loses its notes, then all
- * but the best resource. */
+/* Appends the PIDF of the present state; nothing while pending or when nothing is known. What is too large for b loses its notes,
+ * then all but the best resource. */
 void sip_watcher_body(struct sip_watcher *w, struct buf *b);
 
-/* Reads show, status (one note per language), priority, delay of an available or unavailable presence stanza. Text in the arena. */
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix, struct presence_item *ret);
+/* Reads show, status (one note per language), priority, delay of an available or unavailable presence stanza. Text in the
+ * arena. */
+void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
+		      struct presence_item *ret);

@@ -333,8 +333,9 @@ static void apply(struct xmpp_watcher *w, const struct pidf *doc, int64_t now_un
 	for (size_t i = 0; i < now.count; i++) {
 		const struct presence_item *it = &now.items[i], *was = presence_set_find(&old, it->resource);
 		bool here = it->show != PRESENCE_OFFLINE;
-		bool change = was ? was->show != it->show || (here && (was->priority != it->priority || !presence_notes_equal(was, it)))
-				  : here || first; /* the first time also who is not there: before a restart it may have been */
+		bool change =
+			was ? was->show != it->show || (here && (was->priority != it->priority || !presence_notes_equal(was, it)))
+			    : here || first; /* the first time also who is not there: before a restart it may have been */
 		if (change)
 			tell(w, it);
 		presence_set_remove(&old, it->resource);
@@ -366,8 +367,8 @@ static bool entity_jid(struct slice *ret, struct arena *a, struct slice uri)
 enum have { NO_BODY, DOCUMENT, NOT_OURS };
 
 /* 200 and what there is, or the status that refuses the body. */
-static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type, struct slice lang, struct slice body, struct pidf *doc,
-		     enum have *have)
+static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type, struct slice lang, struct slice body,
+		     struct pidf *doc, enum have *have)
 {
 	struct slice entity, ours;
 	*have = NO_BODY;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An XMPP user watches a SIP user (RFC 8048 5.2; interworking spec 3.1): one machine per (bare watcher, bare presentity). Stanzas and
- * subscription events come in, actions go out through the ops table; the SIP dialog itself is the owner's (sip/subscriber.h), so is policy.
+/* An XMPP user watches a SIP user (RFC 8048 5.2; interworking spec 3.1): one machine per (bare watcher, bare presentity). Stanzas
+ * and subscription events come in, actions go out through the ops table; the SIP dialog itself is the owner's (sip/subscriber.h),
+ * so is policy.
  *
- * Two things are remembered: `authorised` (durable: the watcher was told "subscribed") and the dialog's state (volatile). After a restart the
- * owner makes a machine with authorised = true and calls xmpp_watcher_resume: the watcher is not told anything twice. */
+ * Two things are remembered: `authorised` (durable: the watcher was told "subscribed") and the dialog's state (volatile). After a
+ * restart the owner makes a machine with authorised = true and calls xmpp_watcher_resume: the watcher is not told anything
+ * twice. */
 #pragma once
 #include "base/timer.h"
 #include "interwork/pidf.h"
@@ -28,8 +30,8 @@ struct xmpp_watcher_ops {
 	void (*subscribe)(void *arg, uint32_t expires);
 	/* End the dialog with SUBSCRIBE Expires: 0; its last NOTIFY is answered by the owner and reported no more. */
 	void (*unsubscribe)(void *arg);
-	/* A stanza to the watcher's bare address. For PRESENCE `item` says what (its show OFFLINE = type unavailable; a stamp only when it
-	 * is old) and from which resource; for the others it is NULL and the sender is the bare address. */
+	/* A stanza to the watcher's bare address. For PRESENCE `item` says what (its show OFFLINE = type unavailable; a stamp
+	 * only when it is old) and from which resource; for the others it is NULL and the sender is the bare address. */
 	void (*stanza)(void *arg, enum xmpp_watcher_stanza kind, const struct presence_item *item);
 	/* Make the authorisation durable, or forget it. */
 	void (*authorise)(void *arg, bool authorised);
@@ -73,7 +75,7 @@ void xmpp_watcher_rejected(struct xmpp_watcher *w, int status, uint32_t retry_af
 void xmpp_watcher_lost(struct xmpp_watcher *w);
 
 enum xmpp_watcher_substate { SUBSTATE_PENDING, SUBSTATE_ACTIVE, SUBSTATE_TERMINATED };
-/* A NOTIFY: returns the status to answer it with: 200, 400 (body not readable) or 415. content_type is the media type without parameters,
- * empty for no body. `reason` as in Subscription-State. now_unix: seconds since 1970, to see what is old. */
+/* A NOTIFY: returns the status to answer it with: 200, 400 (body not readable) or 415. content_type is the media type without
+ * parameters, empty for no body. `reason` as in Subscription-State. now_unix: seconds since 1970, to see what is old. */
 int xmpp_watcher_notify(struct xmpp_watcher *w, enum xmpp_watcher_substate state, struct slice reason, uint32_t retry_after,
 			struct slice content_type, struct slice content_language, struct slice body, int64_t now_unix);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Presence documents. What can be read is written and read again: it must be the same. The first octet chooses the Content-Language;
- * the rest is the document. */
+/* Presence documents. What can be read is written and read again: it must be the same. The first octet chooses the
+ * Content-Language; the rest is the document. */
 #include "interwork/pidf.h"
 #include "xmpp/xml.h"
 

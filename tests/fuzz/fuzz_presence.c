@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A SIP user watches an XMPP contact whose server sends what it likes. Input: pieces between octets 1 (which XML does not know). A piece that begins
- * with "<" is a stanza, else its first octet is an event: a dialog opens (o) or ends (c), is restored (r), a poll (p), the stream is lost (d) or
- * back (u), time passes (t). What the watcher sees must always be a document that we can read ourselves. */
+/* A SIP user watches an XMPP contact whose server sends what it likes. Input: pieces between octets 1 (which XML does not know).
+ * A piece that begins with "<" is a stanza, else its first octet is an event: a dialog opens (o) or ends (c), is restored (r), a
+ * poll (p), the stream is lost (d) or back (u), time passes (t). What the watcher sees must always be a document that we can read
+ * ourselves. */
 #include "interwork/sip_watcher.h"
 #include "xmpp/xml.h"
 
@@ -58,7 +59,8 @@ static void on_polled(void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled};
-	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
+	static const struct sip_watcher_config cfg = {
+		.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
 	struct slice rest = slice_of((const char *)data, size);
 	struct timers timers;
 	struct xml_node *n;

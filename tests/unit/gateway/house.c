@@ -34,9 +34,11 @@ static void show_document(struct house *h, struct slice doc)
 	} else {
 		assert_int_equal(xml_parse(&n, a, doc, &xml_limits_default, NULL), 0);
 		for (const struct xml_node *c = xml_child(n, S("tuple"), SLICE_NONE); c; c = xml_next_same(c)) {
-			const struct xml_node *status = xml_child(c, S("status"), SLICE_NONE), *show = xml_child(status, S("show"), SLICE_NONE),
+			const struct xml_node *status = xml_child(c, S("status"), SLICE_NONE),
+					      *show = xml_child(status, S("show"), SLICE_NONE),
 					      *note = xml_child(c, S("note"), SLICE_NONE);
-			buf_printf(&h->log, " %.*s:%.*s", SFMT(xml_attr(c, S("id"))), SFMT(xml_text(xml_child(status, S("basic"), SLICE_NONE), a)));
+			buf_printf(&h->log, " %.*s:%.*s", SFMT(xml_attr(c, S("id"))),
+				   SFMT(xml_text(xml_child(status, S("basic"), SLICE_NONE), a)));
 			if (show)
 				buf_printf(&h->log, ",%.*s", SFMT(xml_text(show, a)));
 			if (note)
@@ -287,7 +289,8 @@ static void on_watch_delete(void *arg, struct slice watcher, struct slice presen
 	buf_printf(&h->log, "store -watch %.*s", SFMT(pair_text(watcher, presentity)));
 }
 
-static void on_dialog_put(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob, int64_t expires_at)
+static void on_dialog_put(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob,
+			  int64_t expires_at)
 {
 	struct house *h = arg;
 	struct buf b;
@@ -306,8 +309,13 @@ static void on_dialog_delete(void *arg, struct slice id)
 }
 
 static const struct gateway_ops gateway_ops = {
-	.xmpp_send = on_xmpp_send, .home = on_home, .contact_put = on_contact_put, .watch_put = on_watch_put, .watch_delete = on_watch_delete,
-	.dialog_put = on_dialog_put, .dialog_delete = on_dialog_delete,
+	.xmpp_send = on_xmpp_send,
+	.home = on_home,
+	.contact_put = on_contact_put,
+	.watch_put = on_watch_put,
+	.watch_delete = on_watch_delete,
+	.dialog_put = on_dialog_put,
+	.dialog_delete = on_dialog_delete,
 };
 
 /* ---- life */
@@ -326,7 +334,10 @@ void house_policy(struct house *h, int fabrikam, bool enabled, bool xmpp_access)
 		{S("off.test"), POLICY_FEDERATED, false},
 	};
 	struct snapshot_builder *b = snapshot_builder_new();
-	struct policy_home home = {.name = S("contoso"), .next_hop = S("sip:192.0.2.1;transport=tcp"), .transport = POLICY_TCP, .domains = domains,
+	struct policy_home home = {.name = S("contoso"),
+				   .next_hop = S("sip:192.0.2.1;transport=tcp"),
+				   .transport = POLICY_TCP,
+				   .domains = domains,
 				   .n_domains = 1};
 	struct policy_gateway g;
 	assert_int_equal(snapshot_builder_home(b, &home, NULL), 0);
@@ -349,7 +360,8 @@ void house_policy(struct house *h, int fabrikam, bool enabled, bool xmpp_access)
 
 void house_start(struct house *h)
 {
-	struct sip_stack_config c = {.sent_by = {S("gw.contoso.test:5060"), S("gw.contoso.test:5060"), S("gw.contoso.test:5061")}, .pool = h->arenas};
+	struct sip_stack_config c = {.sent_by = {S("gw.contoso.test:5060"), S("gw.contoso.test:5060"), S("gw.contoso.test:5061")},
+				     .pool = h->arenas};
 	h->stack = sip_stack_new(&stack_ops, h, &h->timers, &c);
 	h->cfg.stack = h->stack;
 	h->gateway = gateway_new(&h->cfg, &gateway_ops, h);
@@ -365,7 +377,8 @@ void house_start(struct house *h)
 		}
 	for (size_t i = 0; i < HOUSE_RECORDS; i++)
 		if (h->dialogs[i].key) {
-			struct slice blob = slice_str(h->dialogs[i].value), local = slice_split(&blob, '\n'), remote = slice_split(&blob, '\n');
+			struct slice blob = slice_str(h->dialogs[i].value), local = slice_split(&blob, '\n'),
+				     remote = slice_split(&blob, '\n');
 			if (!gateway_load_dialog(h->gateway, slice_str(h->dialogs[i].key), local, remote, blob)) {
 				begin(h);
 				buf_puts(&h->log, "store refused dialog");
@@ -400,9 +413,19 @@ struct house *house_new(void)
 	xmpp_service_init(&h->service);
 	buf_init(&h->log, 4 << 20);
 	h->cfg = (struct gateway_config){
-		.timers = &h->timers, .arenas = h->arenas, .policy = &h->policy, .service = &h->service, .im = interwork_im_rules_default,
-		.errors = interwork_error_rules_default, .subscription_expires = 3600, .notify_interval_ms = 5000, .error_wait_ms = 500, .max_queue = 5,
-		.max_subscriptions = 100, .max_conversations = 100, .xmpp_retry_ms = 10000,
+		.timers = &h->timers,
+		.arenas = h->arenas,
+		.policy = &h->policy,
+		.service = &h->service,
+		.im = interwork_im_rules_default,
+		.errors = interwork_error_rules_default,
+		.subscription_expires = 3600,
+		.notify_interval_ms = 5000,
+		.error_wait_ms = 500,
+		.max_queue = 5,
+		.max_subscriptions = 100,
+		.max_conversations = 100,
+		.xmpp_retry_ms = 10000,
 	};
 	house_start(h);
 	return h;
@@ -467,7 +490,8 @@ static void says(struct house *h, struct slice text)
 {
 	struct buf b;
 	ptrdiff_t gap = slice_find(text, S("\n\n"));
-	struct slice head = gap < 0 ? text : slice_first(text, (size_t)gap + 1), body = gap < 0 ? SLICE_NONE : slice_skip(text, (size_t)gap + 2);
+	struct slice head = gap < 0 ? text : slice_first(text, (size_t)gap + 1),
+		     body = gap < 0 ? SLICE_NONE : slice_skip(text, (size_t)gap + 2);
 	buf_init(&b, 1 << 20);
 	for (size_t i = 0; i < head.len; i++) {
 		if (head.p[i] == '\n')
@@ -492,8 +516,11 @@ void home_says(struct house *h, const char *fmt, ...)
 void home_message(struct house *h, const char *from, const char *to, const char *text)
 {
 	h->branch++;
-	home_says(h, "MESSAGE sip:%s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKm%d\nMax-Forwards: 70\nFrom: <sip:%s>;tag=f%d\nTo: <sip:%s>\n"
-		     "Call-ID: m%d\nCSeq: 1 MESSAGE\nContent-Type: text/plain\n\n%s", to, h->branch, from, h->branch, to, h->branch, text);
+	home_says(h,
+		  "MESSAGE sip:%s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKm%d\nMax-Forwards: 70\nFrom: "
+		  "<sip:%s>;tag=f%d\nTo: <sip:%s>\n"
+		  "Call-ID: m%d\nCSeq: 1 MESSAGE\nContent-Type: text/plain\n\n%s",
+		  to, h->branch, from, h->branch, to, h->branch, text);
 }
 
 static struct house_sent *find_sent(struct house *h, const char *start, int back)
@@ -539,11 +566,15 @@ void home_answers(struct house *h, const char *method, int back, int status, con
 	buf_free(&b);
 }
 
-void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag, int expires)
+void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag,
+		     int expires)
 {
 	h->branch++;
-	home_says(h, "SUBSCRIBE sip:%s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKs%d\nMax-Forwards: 70\nFrom: <sip:%s>;tag=%s\nTo: <sip:%s>%s%s\n"
-		     "Call-ID: %s\nCSeq: %u SUBSCRIBE\nContact: <sip:%s;transport=tcp>\nEvent: presence\nAccept: application/pidf+xml\nExpires: %d\n",
+	home_says(h,
+		  "SUBSCRIBE sip:%s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKs%d\nMax-Forwards: 70\nFrom: "
+		  "<sip:%s>;tag=%s\nTo: <sip:%s>%s%s\n"
+		  "Call-ID: %s\nCSeq: %u SUBSCRIBE\nContact: <sip:%s;transport=tcp>\nEvent: presence\nAccept: "
+		  "application/pidf+xml\nExpires: %d\n",
 		  to, h->branch, from, call_id, to, to_tag ? ";tag=" : "", to_tag ? to_tag : "", call_id, cseq, from, expires);
 }
 
@@ -558,16 +589,21 @@ void home_notifies(struct house *h, const char *user, unsigned cseq, const char 
 		snprintf(from, sizeof from, "\r\nFrom: <sip:%s>", h->watcher);
 	for (int i = h->n_sent; i-- && !m;) {
 		struct slice bytes = slice_of(h->sent[i].bytes, h->sent[i].len);
-		if (slice_starts(bytes, S("SUBSCRIBE ")) && slice_find(bytes, slice_str(to)) >= 0 && slice_find(bytes, slice_str(from)) >= 0)
+		if (slice_starts(bytes, S("SUBSCRIBE ")) && slice_find(bytes, slice_str(to)) >= 0 &&
+		    slice_find(bytes, slice_str(from)) >= 0)
 			assert_int_equal(sip_msg_parse(&m, a, bytes, &sip_limits_default, &fault), 0);
 	}
 	if (!m)
 		fail_msg("no SUBSCRIBE to %s went out", user);
 	h->branch++;
-	home_says(h, "NOTIFY sip:gw.contoso.test:5060 SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKn%d\nMax-Forwards: 70\nFrom: <%.*s>;tag=hometag\n"
-		     "To: <%.*s>;tag=%.*s\nCall-ID: %.*s\nCSeq: %u NOTIFY\nContact: <sip:192.0.2.1:5060;transport=tcp>\nEvent: presence\n"
-		     "Subscription-State: %s\n%s\n%s", h->branch, SFMT(m->to.uri_text), SFMT(m->from.uri_text), SFMT(m->from.tag), SFMT(m->call_id), cseq,
-		  state, body ? "Content-Type: application/pidf+xml\n" : "", body ? body : "");
+	home_says(h,
+		  "NOTIFY sip:gw.contoso.test:5060 SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKn%d\nMax-Forwards: "
+		  "70\nFrom: <%.*s>;tag=hometag\n"
+		  "To: <%.*s>;tag=%.*s\nCall-ID: %.*s\nCSeq: %u NOTIFY\nContact: <sip:192.0.2.1:5060;transport=tcp>\nEvent: "
+		  "presence\n"
+		  "Subscription-State: %s\n%s\n%s",
+		  h->branch, SFMT(m->to.uri_text), SFMT(m->from.uri_text), SFMT(m->from.tag), SFMT(m->call_id), cseq, state,
+		  body ? "Content-Type: application/pidf+xml\n" : "", body ? body : "");
 	arena_release(NULL, a);
 }
 
@@ -675,14 +711,15 @@ static const char *domain_of(const char *jid, char dst[64])
 void partner_presence(struct house *h, const char *from, const char *to, const char *type, const char *inner)
 {
 	char domain[64];
-	partner_says(h, domain_of(from, domain), "<presence from='%s' to='%s'%s%s%s>%s</presence>", from, to, type ? " type='" : "", type ? type : "",
-		     type ? "'" : "", inner);
+	partner_says(h, domain_of(from, domain), "<presence from='%s' to='%s'%s%s%s>%s</presence>", from, to,
+		     type ? " type='" : "", type ? type : "", type ? "'" : "", inner);
 }
 
 void partner_message(struct house *h, const char *from, const char *to, const char *text)
 {
 	char domain[64];
-	partner_says(h, domain_of(from, domain), "<message from='%s' to='%s' type='chat' id='x%d'><body>%s</body></message>", from, to, ++h->branch, text);
+	partner_says(h, domain_of(from, domain), "<message from='%s' to='%s' type='chat' id='x%d'><body>%s</body></message>",
+		     from, to, ++h->branch, text);
 }
 
 void house_link(struct house *h, const char *partner, bool up)

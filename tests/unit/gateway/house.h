@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A gateway in a house of its own: a real SIP stack towards a home that the test plays, proven streams from partners that the test plays, a
- * store in memory, a virtual clock (also clock_unix). Everything that goes out is written into one log in short form, in order:
+/* A gateway in a house of its own: a real SIP stack towards a home that the test plays, proven streams from partners that the
+ * test plays, a store in memory, a virtual clock (also clock_unix). Everything that goes out is written into one log in short
+ * form, in order:
  *
  *   S 403 MESSAGE policy/contact-required                     a SIP response, with its Entente-Reason
  *   S MESSAGE sip:romeo@contoso.test 'text'                   a SIP request
@@ -9,8 +10,8 @@
  *   X presence/subscribe romeo@contoso.test>juliet@fabrikam.test
  *   X presence romeo@contoso.test/desk>juliet@fabrikam.test away 'note'
  *   X message juliet@...>romeo@... 'text'                     and errors: X message/error a>b not-allowed/cancel
- *   store +watch juliet@fabrikam.test romeo@contoso.test      what was made durable
- */
+ *   store +watch juliet@fabrikam.test romeo@contoso.test      what was made
+ * durable */
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,12 @@
 
 enum { HOUSE_SENT = 8192, HOUSE_RECORDS = 256, HOUSE_LINKS = 8, HOUSE_UNIX = 1600000000 };
 
-enum house_link { LINK_FINE, LINK_SILENT /* never reported */, LINK_BAD /* refused at once with `why` */, LINK_QUEUED /* by house_release */ };
+enum house_link {
+	LINK_FINE,
+	LINK_SILENT /* never reported */,
+	LINK_BAD /* refused at once with `why` */,
+	LINK_QUEUED /* by house_release */
+};
 
 struct house_sent { /* a SIP message that went out */
 	char *bytes;
@@ -91,8 +97,10 @@ void home_message(struct house *h, const char *from, const char *to, const char 
 /* Answers the last request with this method (or the one before it ...: back 1, 2). `extra` header lines with \n. */
 void home_answers(struct house *h, const char *method, int back, int status, const char *extra);
 /* SUBSCRIBE of a SIP user; call_id names the dialog; to_tag NULL opens it. */
-void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag, int expires);
-/* NOTIFY in the dialog of our last SUBSCRIBE to this address (and, when h->watcher is set, from that one). state: "active;expires=3600". */
+void home_subscribes(struct house *h, const char *call_id, unsigned cseq, const char *from, const char *to, const char *to_tag,
+		     int expires);
+/* NOTIFY in the dialog of our last SUBSCRIBE to this address (and, when h->watcher is set, from that one). state:
+ * "active;expires=3600". */
 void home_notifies(struct house *h, const char *user, unsigned cseq, const char *state, const char *body);
 #define PIDF(user, tuples) "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:" user "'>" tuples "</presence>"
 #define OPEN(id, more) "<tuple id='" id "'><status><basic>open</basic>" more "</status></tuple>"

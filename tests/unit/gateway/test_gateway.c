@@ -26,8 +26,11 @@ static int teardown(void **state)
 static void request(struct house *h, const char *method, const char *uri, const char *more)
 {
 	h->branch++;
-	home_says(h, "%s %s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKg%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=1\nTo: <%s>%s\nCall-ID: g%d\n"
-		     "CSeq: 1 %s\nContact: <sip:x@192.0.2.1>\n", method, uri, h->branch, uri, more, h->branch, method);
+	home_says(h,
+		  "%s %s SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKg%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO
+		  ">;tag=1\nTo: <%s>%s\nCall-ID: g%d\n"
+		  "CSeq: 1 %s\nContact: <sip:x@192.0.2.1>\n",
+		  method, uri, h->branch, uri, more, h->branch, method);
 }
 
 static void methods(void **state)
@@ -93,7 +96,8 @@ static void local_users(void **state)
 static void iqs(void **state)
 {
 	struct house *h = *state;
-#define IQ(to, type, payload) partner_says(h, "fabrikam.test", "<iq from='" JULIET "/b' to='" to "' type='" type "' id='i1'>" payload "</iq>")
+#define IQ(to, type, payload)                                                                                                    \
+	partner_says(h, "fabrikam.test", "<iq from='" JULIET "/b' to='" to "' type='" type "' id='i1'>" payload "</iq>")
 	IQ("contoso.test", "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>");
 	expect(h, "X iq/result contoso.test>" JULIET "/b");
 	assert_true(slice_find(slice_str(h->stanza), S("identity")) > 0);
@@ -110,7 +114,9 @@ static void iqs(void **state)
 	IQ("contoso.test", "result", "<query xmlns='http://jabber.org/protocol/disco#info'/>");
 	expect(h, "");
 	/* who may not know that romeo exists */
-	partner_says(h, "public.test", "<iq from='tybalt@public.test/x' to='" ROMEO "' type='get' id='i2'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+	partner_says(h, "public.test",
+		     "<iq from='tybalt@public.test/x' to='" ROMEO
+		     "' type='get' id='i2'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
 	expect(h, "X iq/error " ROMEO ">tybalt@public.test/x service-unavailable/cancel");
 }
 
@@ -132,10 +138,14 @@ static void small_arenas(void **state)
 		home_message(h, ROMEO, JULIET, text);
 		house_pass(h, 1000);
 		expect_count(h, "S ", 1);
-		partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' id='i'><body>%s</body><x xmlns='urn:x' a='%s'/></message>", text, text);
+		partner_says(h, "fabrikam.test",
+			     "<message from='" JULIET "' to='" ROMEO
+			     "' id='i'><body>%s</body><x xmlns='urn:x' a='%s'/></message>",
+			     text, text);
 		expect_count(h, "MESSAGE sip:", 1);
 		home_answers(h, "MESSAGE", 0, 200, "");
-		partner_says(h, "fabrikam.test", "<presence from='" JULIET "/%.900s' to='" ROMEO "'><status>%s</status></presence>", text, text);
+		partner_says(h, "fabrikam.test",
+			     "<presence from='" JULIET "/%.900s' to='" ROMEO "'><status>%s</status></presence>", text, text);
 	}
 	buf_clear(&h->log);
 }
@@ -165,16 +175,24 @@ static void step(struct house *h, int i)
 {
 	static const char *const partners[] = {JULIET, "nurse@fabrikam.test", "paris@verified.test", "tybalt@public.test"};
 	static const char *const users[] = {ROMEO, "mercutio@contoso.test", "benvolio@contoso.test"};
-	static const char *const types[] = {NULL, NULL, NULL, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error"};
-	static const char *const shows[] = {"", "<show>dnd</show>", "<show>away</show><status>note</status>", "<priority>-5</priority>",
-					    "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
-					    "<error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"};
+	static const char *const types[] = {NULL,	  NULL,		 NULL,		 "unavailable", "subscribe",
+					    "subscribed", "unsubscribe", "unsubscribed", "probe",	"error"};
+	static const char *const shows[] = {
+		"",
+		"<show>dnd</show>",
+		"<show>away</show><status>note</status>",
+		"<priority>-5</priority>",
+		"<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+		"<error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"};
 	static const int statuses[] = {200, 200, 200, 200, 202, 403, 404, 408, 423, 480, 481, 500, 503, 603};
-	static const char *const states[] = {"active;expires=3600", "active;expires=3600", "active;expires=3600", "pending;expires=600", "terminated;reason=deactivated",
-					     "terminated;reason=timeout", "terminated;reason=rejected", "terminated;reason=probation;retry-after=7",
-					     "terminated;reason=noresource", "terminated;reason=invariant"};
+	static const char *const states[] = {"active;expires=3600",	      "active;expires=3600",
+					     "active;expires=3600",	      "pending;expires=600",
+					     "terminated;reason=deactivated", "terminated;reason=timeout",
+					     "terminated;reason=rejected",    "terminated;reason=probation;retry-after=7",
+					     "terminated;reason=noresource",  "terminated;reason=invariant"};
 	static const char *const resources[] = {"", "/balcony", "/phone"};
-	static const enum reason reasons[] = {REASON_NONE, REASON_XMPP_DNS, REASON_XMPP_UNREACHABLE, REASON_LIMIT_QUEUE_FULL, REASON_SERVER_SHUTDOWN};
+	static const enum reason reasons[] = {REASON_NONE, REASON_XMPP_DNS, REASON_XMPP_UNREACHABLE, REASON_LIMIT_QUEUE_FULL,
+					      REASON_SERVER_SHUTDOWN};
 	const char *partner = partners[pick(4)], *user = users[pick(3)];
 	char who[64], id[16], body[512];
 	snprintf(who, sizeof who, "%s%s", partner, resources[pick(3)]);
@@ -199,7 +217,8 @@ static void step(struct house *h, int i)
 		for (int k = 0; k < h->n_sent; k++)
 			n += slice_starts(slice_of(h->sent[k].bytes, h->sent[k].len), slice_str(m));
 		if (back < n)
-			home_answers(h, m, back, statuses[pick(14)], pick(8) ? "Expires: 3600\n" : "Retry-After: 9\nMin-Expires: 7000\n");
+			home_answers(h, m, back, statuses[pick(14)],
+				     pick(8) ? "Expires: 3600\n" : "Retry-After: 9\nMin-Expires: 7000\n");
 		break;
 	}
 	case 11: case 12: case 13: {
@@ -221,7 +240,8 @@ static void step(struct house *h, int i)
 		snprintf(find, sizeof find, "Call-ID: %s\r\n", id);
 		for (int k = 0; k < h->n_sent; k++) {
 			struct slice b = slice_of(h->sent[k].bytes, h->sent[k].len);
-			if (slice_starts(b, S("SIP/2.0 200")) && slice_find(b, slice_str(find)) >= 0 && slice_find(b, S("SUBSCRIBE")) >= 0) {
+			if (slice_starts(b, S("SIP/2.0 200")) && slice_find(b, slice_str(find)) >= 0 &&
+			    slice_find(b, S("SUBSCRIBE")) >= 0) {
 				home_subscribes(h, id, 2 + (unsigned)i, user, partner, house_tag(h, id), pick(2) ? 3600 : 0);
 				break;
 			}
@@ -261,7 +281,8 @@ static void step(struct house *h, int i)
 static void count_one(void *arg, const struct gateway_subscription_facts *f)
 {
 	struct house *h = arg;
-	buf_printf(&h->log, "%s %.*s %.*s %s d%u; ", f->to_sip ? "to-sip" : "to-xmpp", SFMT(f->watcher), SFMT(f->presentity), f->state, f->dialogs);
+	buf_printf(&h->log, "%s %.*s %.*s %s d%u; ", f->to_sip ? "to-sip" : "to-xmpp", SFMT(f->watcher), SFMT(f->presentity),
+		   f->state, f->dialogs);
 }
 
 static void long_life(void **state)
@@ -276,7 +297,8 @@ static void long_life(void **state)
 		h->link = LINK_FINE;
 		house_policy(h, POLICY_FEDERATED, true, true);
 		gateway_recheck(h->gateway);
-		static const char *const partners[] = {JULIET, "nurse@fabrikam.test", "paris@verified.test", "tybalt@public.test"};
+		static const char *const partners[] = {JULIET, "nurse@fabrikam.test", "paris@verified.test",
+						       "tybalt@public.test"};
 		static const char *const users[] = {ROMEO, "mercutio@contoso.test", "benvolio@contoso.test"};
 		for (size_t p = 0; p < 4; p++)
 			for (size_t u = 0; u < 3; u++) {

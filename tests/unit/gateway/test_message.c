@@ -25,8 +25,11 @@ static void error(struct house *h, const char *from, const char *condition)
 	struct arena *a = arena_new(1 << 20);
 	struct xml_node *n;
 	assert_int_equal(xml_parse(&n, a, slice_str(h->stanza), &xml_limits_default, NULL), 0);
-	partner_says(h, "fabrikam.test", "<message from='%s' to='%.*s' type='error' id='%.*s'><error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-		     "</error></message>", from, SFMT(xml_attr(n, S("from"))), SFMT(xml_attr(n, S("id"))), condition);
+	partner_says(h, "fabrikam.test",
+		     "<message from='%s' to='%.*s' type='error' id='%.*s'><error type='cancel'><%s "
+		     "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+		     "</error></message>",
+		     from, SFMT(xml_attr(n, S("from"))), SFMT(xml_attr(n, S("id"))), condition);
 	arena_release(NULL, a);
 }
 
@@ -177,8 +180,9 @@ static void refused_by_policy(void **state)
 
 static void refused_addresses(void **state)
 {
-#define MESSAGE_TO(uri)                                                                                                                   \
-	"MESSAGE " uri " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKa%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=1\nTo: <" uri ">\n" \
+#define MESSAGE_TO(uri)                                                                                                          \
+	"MESSAGE " uri " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKa%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO             \
+	">;tag=1\nTo: <" uri ">\n"                                                                                               \
 	"Call-ID: a%d\nCSeq: 1 MESSAGE\nContent-Type: text/plain\n\nx"
 	struct house *h = *state;
 	int n = 0;
@@ -201,11 +205,15 @@ static void refused_content(void **state)
 {
 	struct house *h = *state;
 	int n = 0;
-#define CONTENT(type, more, body)                                                                                                             \
-	do {                                                                                                                                  \
-		n++;                                                                                                                          \
-		home_says(h, "MESSAGE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKc%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO   \
-			     ">;tag=1\nTo: <sip:" JULIET ">\nCall-ID: c%d\nCSeq: 1 MESSAGE\nContent-Type: " type "\n" more "\n" body, n, n);      \
+#define CONTENT(type, more, body)                                                                                                \
+	do {                                                                                                                     \
+		n++;                                                                                                             \
+		home_says(h,                                                                                                     \
+			  "MESSAGE sip:" JULIET                                                                                  \
+			  " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKc%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO          \
+			  ">;tag=1\nTo: <sip:" JULIET ">\nCall-ID: c%d\nCSeq: 1 MESSAGE\nContent-Type: " type "\n" more          \
+			  "\n" body,                                                                                             \
+			  n, n);                                                                                                 \
 	} while (0)
 	CONTENT("image/gif", "", "GIF89a");
 	expect(h, "S 415 MESSAGE content/unsupported-type");
@@ -242,7 +250,9 @@ static void large(void **state)
 static void instances(void **state)
 {
 	struct house *h = *state;
-	home_says(h, "MESSAGE sip:" JULIET ";gr=phone SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKi1\nMax-Forwards: 70\nFrom: <sip:" ROMEO ";gr=desk>;tag=1\n"
+	home_says(h, "MESSAGE sip:" JULIET
+		     ";gr=phone SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKi1\nMax-Forwards: 70\nFrom: <sip:" ROMEO
+		     ";gr=desk>;tag=1\n"
 		     "To: <sip:" JULIET ";gr=phone>\nCall-ID: i1\nCSeq: 1 MESSAGE\nContent-Type: text/plain\n\nhello");
 	expect_count(h, "X message " ROMEO "/desk>" JULIET "/phone 'hello'", 1);
 }
@@ -330,8 +340,14 @@ static void errors_from_home(void **state)
 		const char *error;
 	} rows[] = {
 		{404, "service-unavailable/cancel"}, /* who exists is not told */
-		{480, "recipient-unavailable/wait"}, {486, "recipient-unavailable/wait"}, {403, "forbidden/auth"}, {503, "internal-server-error/wait"},
-		{415, "not-acceptable/modify"}, {600, "recipient-unavailable/wait"}, {500, "internal-server-error/cancel"}, {302, "redirect/modify"},
+		{480, "recipient-unavailable/wait"},
+		{486, "recipient-unavailable/wait"},
+		{403, "forbidden/auth"},
+		{503, "internal-server-error/wait"},
+		{415, "not-acceptable/modify"},
+		{600, "recipient-unavailable/wait"},
+		{500, "internal-server-error/cancel"},
+		{302, "redirect/modify"},
 	};
 	struct house *h = *state;
 	char want[128];
@@ -341,7 +357,8 @@ static void errors_from_home(void **state)
 		home_answers(h, "MESSAGE", 0, rows[i].status, "");
 		snprintf(want, sizeof want, "X message/error " ROMEO ">" JULIET "/balcony %s", rows[i].error);
 		expect(h, want);
-		assert_true(slice_find(slice_str(h->stanza), S("id='x")) > 0 || slice_find(slice_str(h->stanza), S("id=\"x")) > 0);
+		assert_true(slice_find(slice_str(h->stanza), S("id='x")) > 0 ||
+			    slice_find(slice_str(h->stanza), S("id=\"x")) > 0);
 	}
 }
 
@@ -397,13 +414,15 @@ static void queue_limit(void **state)
 		snprintf(text, sizeof text, "%d", i);
 		partner_message(h, JULIET, ROMEO, text);
 	}
-	expect(h, "S MESSAGE sip:" ROMEO " '0'; X message/error " ROMEO ">" JULIET " resource-constraint/wait; X message/error " ROMEO ">" JULIET
+	expect(h, "S MESSAGE sip:" ROMEO " '0'; X message/error " ROMEO ">" JULIET
+		  " resource-constraint/wait; X message/error " ROMEO ">" JULIET
 		  " resource-constraint/wait; X message/error " ROMEO ">" JULIET " resource-constraint/wait");
 	partner_message(h, JULIET, "mercutio@contoso.test", "x");
 	expect_count(h, "S MESSAGE", 1);
 	for (int i = 0; i < 5; i++)
 		home_answers(h, "MESSAGE sip:" ROMEO, 0, 200, "");
-	expect(h, "S MESSAGE sip:" ROMEO " '1'; S MESSAGE sip:" ROMEO " '2'; S MESSAGE sip:" ROMEO " '3'; S MESSAGE sip:" ROMEO " '4'");
+	expect(h, "S MESSAGE sip:" ROMEO " '1'; S MESSAGE sip:" ROMEO " '2'; S MESSAGE sip:" ROMEO " '3'; S MESSAGE sip:" ROMEO
+		  " '4'");
 }
 
 static void refused_from_xmpp(void **state)
@@ -417,13 +436,17 @@ static void refused_from_xmpp(void **state)
 	expect(h, "S MESSAGE sip:" ROMEO " 'x'");
 	partner_message(h, "who@verified.test", "mercutio@contoso.test", "x");
 	expect(h, "S MESSAGE sip:mercutio@contoso.test 'x'");
-	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' type='groupchat' id='g'><body>x</body></message>");
+	partner_says(h, "fabrikam.test",
+		     "<message from='" JULIET "' to='" ROMEO "' type='groupchat' id='g'><body>x</body></message>");
 	expect(h, "X message/error " ROMEO ">" JULIET " service-unavailable/cancel");
 	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='contoso.test' id='d'><body>x</body></message>");
 	expect(h, "X message/error contoso.test>" JULIET " service-unavailable/cancel");
-	partner_says(h, "fabrikam.test", "<message from='a\\2fb\\41@fabrikam.test' to='" ROMEO "' id='e'><body>x</body></message>");
+	partner_says(h, "fabrikam.test",
+		     "<message from='a\\2fb\\41@fabrikam.test' to='" ROMEO "' id='e'><body>x</body></message>");
 	expect_count(h, "S MESSAGE", 0); /* waits behind the first for romeo */
-	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
+	partner_says(h, "fabrikam.test",
+		     "<message from='" JULIET "' to='" ROMEO
+		     "'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
 	expect(h, "");
 }
 
@@ -445,8 +468,8 @@ static void ends_in_the_middle(void **state)
 static void shown(void *arg, const struct gateway_conversation_facts *f)
 {
 	struct buf *b = arg;
-	buf_printf(b, "%.*s %.*s %llu %llu %llu q%zu;", SFMT(f->local), SFMT(f->remote), (unsigned long long)f->to_xmpp, (unsigned long long)f->to_sip,
-		   (unsigned long long)f->failed, f->queued);
+	buf_printf(b, "%.*s %.*s %llu %llu %llu q%zu;", SFMT(f->local), SFMT(f->remote), (unsigned long long)f->to_xmpp,
+		   (unsigned long long)f->to_sip, (unsigned long long)f->failed, f->queued);
 }
 
 static void facts(void **state)
@@ -469,10 +492,27 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(first_is_held), TEST(unknown_contact), TEST(late_error), TEST(known_by_writing), TEST(delivery), TEST(slow_stream),
-		TEST(refused_by_policy), TEST(refused_addresses), TEST(refused_content), TEST(large), TEST(instances), TEST(conversation_limit),
-		TEST(fifo), TEST(request_fields), TEST(errors_from_home), TEST(home_silent), TEST(home_down), TEST(queue_limit),
-		TEST(refused_from_xmpp), TEST(ends_in_the_middle), TEST(facts),
+		TEST(first_is_held),
+		TEST(unknown_contact),
+		TEST(late_error),
+		TEST(known_by_writing),
+		TEST(delivery),
+		TEST(slow_stream),
+		TEST(refused_by_policy),
+		TEST(refused_addresses),
+		TEST(refused_content),
+		TEST(large),
+		TEST(instances),
+		TEST(conversation_limit),
+		TEST(fifo),
+		TEST(request_fields),
+		TEST(errors_from_home),
+		TEST(home_silent),
+		TEST(home_down),
+		TEST(queue_limit),
+		TEST(refused_from_xmpp),
+		TEST(ends_in_the_middle),
+		TEST(facts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

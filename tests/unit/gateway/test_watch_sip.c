@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An XMPP user watches a SIP user: the whole life of the subscription (RFC 8048 5.2, RFC 6665 4.1; interworking spec 3.1, 3.6). */
+/* An XMPP user watches a SIP user: the whole life of the subscription (RFC 8048 5.2, RFC 6665 4.1; interworking spec 3.1,
+ * 3.6). */
 #include "house.h"
 
 #include <stdio.h>
@@ -96,7 +97,8 @@ static void whole_life(void **state)
 	expect(h, "S 200 NOTIFY");
 	/* the end */
 	partner_presence(h, JULIET, ROMEO, "unsubscribe", "");
-	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0; " ERASED "; " UNSUBSCRIBED "; X presence/unavailable " ROMEO "/phone>" JULIET);
+	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0; " ERASED "; " UNSUBSCRIBED "; X presence/unavailable " ROMEO
+		  "/phone>" JULIET);
 	home_answers(h, "SUBSCRIBE", 0, 200, "Expires: 0\n");
 	assert_int_equal(count_subscriptions(h), 1); /* the last NOTIFY is still to be answered */
 	home_notifies(h, ROMEO, 7, "terminated;reason=timeout", PIDF(ROMEO, OPEN("ID-phone", "")));
@@ -112,8 +114,10 @@ static void whole_life(void **state)
 static void notify_without_dialog(void **state)
 {
 	struct house *h = *state;
-	home_says(h, "NOTIFY sip:gw.contoso.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKq\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=1\n"
-		     "To: <sip:" JULIET ">\nCall-ID: q\nCSeq: 1 NOTIFY\nEvent: presence\nSubscription-State: active\nContact: <sip:x@y>\n");
+	home_says(h, "NOTIFY sip:gw.contoso.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKq\nMax-Forwards: 70\nFrom: "
+		     "<sip:" ROMEO ">;tag=1\n"
+		     "To: <sip:" JULIET
+		     ">\nCall-ID: q\nCSeq: 1 NOTIFY\nEvent: presence\nSubscription-State: active\nContact: <sip:x@y>\n");
 	expect(h, "S 481 NOTIFY sip/no-dialog");
 }
 
@@ -207,20 +211,26 @@ static void bodies(void **state)
 	expect(h, "S 400 NOTIFY");
 	home_notifies(h, ROMEO, 3, "active;expires=3600", PIDF("paris@contoso.test", OPEN("desk", SHOW("dnd"))));
 	expect(h, "S 200 NOTIFY"); /* of somebody else: not shown */
-	home_notifies(h, ROMEO, 4, "active;expires=3600", PIDF("ROMEO@contoso.test:5060;transport=tcp", OPEN("desk", SHOW("dnd"))));
+	home_notifies(h, ROMEO, 4, "active;expires=3600",
+		      PIDF("ROMEO@contoso.test:5060;transport=tcp", OPEN("desk", SHOW("dnd"))));
 	expect(h, AVAILABLE " dnd; S 200 NOTIFY");
 	/* the same dialog goes on */
-	home_says(h, "NOTIFY sip:gw.contoso.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKt1\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=other\n"
-		     "To: <sip:" JULIET ">;tag=unknown\nCall-ID: unknown\nCSeq: 1 NOTIFY\nEvent: presence\nSubscription-State: active\nContact: <sip:x@y>\n");
+	home_says(h, "NOTIFY sip:gw.contoso.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKt1\nMax-Forwards: 70\nFrom: "
+		     "<sip:" ROMEO ">;tag=other\n"
+		     "To: <sip:" JULIET ">;tag=unknown\nCall-ID: unknown\nCSeq: 1 NOTIFY\nEvent: presence\nSubscription-State: "
+					"active\nContact: <sip:x@y>\n");
 	expect(h, "S 481 NOTIFY sip/no-dialog");
 	/* notes and languages */
-	home_notifies(h, ROMEO, 5, "active;expires=3600",
-		      PIDF(ROMEO, OPEN("desk", "") "<note xml:lang='en'>a &lt;b&gt; &amp;amp;</note><note xml:lang='de'>zwei</note>"));
+	home_notifies(
+		h, ROMEO, 5, "active;expires=3600",
+		PIDF(ROMEO, OPEN("desk", "") "<note xml:lang='en'>a &lt;b&gt; &amp;amp;</note><note xml:lang='de'>zwei</note>"));
 	expect(h, AVAILABLE " 'a <b> &amp;' 'zwei'; S 200 NOTIFY");
-	assert_true(slice_find(slice_str(h->stanza), S("<status xml:lang='de'>")) > 0 || slice_find(slice_str(h->stanza), S("<status xml:lang=\"de\">")) > 0);
+	assert_true(slice_find(slice_str(h->stanza), S("<status xml:lang='de'>")) > 0 ||
+		    slice_find(slice_str(h->stanza), S("<status xml:lang=\"de\">")) > 0);
 	/* a resource that needs escaping in XML */
 	home_notifies(h, ROMEO, 6, "active;expires=3600",
-		      PIDF(ROMEO, "<tuple id='x'><status><basic>open</basic></status><contact priority='0.5'>sip:" ROMEO ";gr=%3Ca%26b%27%3E</contact></tuple>"));
+		      PIDF(ROMEO, "<tuple id='x'><status><basic>open</basic></status><contact priority='0.5'>sip:" ROMEO
+				  ";gr=%3Ca%26b%27%3E</contact></tuple>"));
 	expect(h, "X presence " ROMEO "/<a&b'>>" JULIET "; " GONE "; S 200 NOTIFY");
 }
 
@@ -229,7 +239,9 @@ static void old_state(void **state)
 	struct house *h = *state;
 	activate(h);
 	home_notifies(h, ROMEO, 2, "active;expires=3600",
-		      PIDF(ROMEO, "<tuple id='desk'><status><basic>open</basic></status><note>x</note><timestamp>2020-01-02T03:04:05Z</timestamp></tuple>"));
+		      PIDF(ROMEO, "<tuple "
+				  "id='desk'><status><basic>open</basic></status><note>x</note><timestamp>2020-01-02T03:04:05Z</"
+				  "timestamp></tuple>"));
 	expect(h, AVAILABLE " 'x'; S 200 NOTIFY");
 	assert_true(slice_find(slice_str(h->stanza), S("<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/>")) > 0);
 }
@@ -296,7 +308,8 @@ static void quick_change_of_mind(void **state)
 	/* before the home has answered at all */
 	partner_presence(h, "nurse@fabrikam.test", ROMEO, "subscribe", "");
 	partner_presence(h, "nurse@fabrikam.test", ROMEO, "unsubscribe", "");
-	expect(h, ASK "; X presence/unsubscribed " ROMEO ">nurse@fabrikam.test; X presence/unavailable " ROMEO ">nurse@fabrikam.test");
+	expect(h, ASK "; X presence/unsubscribed " ROMEO ">nurse@fabrikam.test; X presence/unavailable " ROMEO
+		      ">nurse@fabrikam.test");
 	home_answers(h, "SUBSCRIBE", 0, 200, "Expires: 3600\n");
 	home_notifies(h, ROMEO, 1, "active;expires=3600", PIDF(ROMEO, OPEN("desk", "")));
 	expect_count(h, "nurse", 0); /* nothing is told, and the dialog ended */
@@ -342,7 +355,8 @@ static void unverified(void **state)
 static void contact_learned_by_invite(void **state)
 {
 	struct house *h = *state;
-	home_says(h, "INVITE sip:tybalt@public.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKi1\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=1\n"
+	home_says(h, "INVITE sip:tybalt@public.test SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKi1\nMax-Forwards: "
+		     "70\nFrom: <sip:" ROMEO ">;tag=1\n"
 		     "To: <sip:tybalt@public.test>\nCall-ID: i1\nCSeq: 1 INVITE\nContact: <sip:x@192.0.2.1>\n");
 	expect(h, "store +contact " ROMEO " tybalt@public.test invite; S 488 INVITE sip/session-not-supported");
 	activate_as(h, "tybalt@public.test");
@@ -516,7 +530,8 @@ static void limits(void **state)
 static void show_one(void *arg, const struct gateway_subscription_facts *f)
 {
 	struct buf *b = arg;
-	buf_printf(b, "%.*s %.*s %s d%u r%u %.*s;", SFMT(f->watcher), SFMT(f->presentity), f->state, f->dialogs, f->resources, SFMT(f->show));
+	buf_printf(b, "%.*s %.*s %s d%u r%u %.*s;", SFMT(f->watcher), SFMT(f->presentity), f->state, f->dialogs, f->resources,
+		   SFMT(f->show));
 }
 
 static void facts(void **state)
@@ -525,7 +540,8 @@ static void facts(void **state)
 	struct buf b;
 	activate(h);
 	home_notifies(h, ROMEO, 2, "active;expires=3600",
-		      PIDF(ROMEO, OPEN("a", SHOW("xa")) "<tuple id='b'><status><basic>open</basic>" SHOW("dnd") "</status><contact priority='1'>sip:x@y</contact></tuple>"));
+		      PIDF(ROMEO, OPEN("a", SHOW("xa")) "<tuple id='b'><status><basic>open</basic>" SHOW(
+					  "dnd") "</status><contact priority='1'>sip:x@y</contact></tuple>"));
 	buf_init(&b, 4096);
 	gateway_each_subscription(h->gateway, show_one, &b);
 	assert_true(slice_eq(buf_slice(&b), S(JULIET " " ROMEO " active d1 r2 dnd;")));
@@ -536,10 +552,28 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(whole_life), TEST(notify_without_dialog), TEST(refused_by_home), TEST(home_in_trouble), TEST(accepted_but_silent), TEST(bodies),
-		TEST(old_state), TEST(asked_twice), TEST(probes), TEST(quick_change_of_mind), TEST(federated), TEST(verified), TEST(unverified),
-		TEST(contact_learned_by_invite), TEST(partner_removed), TEST(partner_disabled_silently), TEST(type_changed), TEST(access_switched_off),
-		TEST(restart), TEST(link_back), TEST(limits), TEST(facts),
+		TEST(whole_life),
+		TEST(notify_without_dialog),
+		TEST(refused_by_home),
+		TEST(home_in_trouble),
+		TEST(accepted_but_silent),
+		TEST(bodies),
+		TEST(old_state),
+		TEST(asked_twice),
+		TEST(probes),
+		TEST(quick_change_of_mind),
+		TEST(federated),
+		TEST(verified),
+		TEST(unverified),
+		TEST(contact_learned_by_invite),
+		TEST(partner_removed),
+		TEST(partner_disabled_silently),
+		TEST(type_changed),
+		TEST(access_switched_off),
+		TEST(restart),
+		TEST(link_back),
+		TEST(limits),
+		TEST(facts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,8 @@ static void whole_life(void **state)
 	partner_presence(h, JULIET, ROMEO, "subscribed", "");
 	expect(h, "S NOTIFY active ID-bare:closed; " PROBED);
 	yes(h);
-	partner_presence(h, JULIET "/balcony", ROMEO, NULL, "<show>away</show><status>at the window</status><priority>5</priority>");
+	partner_presence(h, JULIET "/balcony", ROMEO, NULL,
+			 "<show>away</show><status>at the window</status><priority>5</priority>");
 	expect(h, "");
 	house_pass(h, 4999);
 	expect(h, "");
@@ -146,7 +147,8 @@ static void contact_errors(void **state)
 		home_subscribes(h, id, 1, ROMEO, JULIET, NULL, 3600);
 		yes(h);
 		buf_clear(&h->log);
-		snprintf(inner, sizeof inner, "<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>", rows[i].condition);
+		snprintf(inner, sizeof inner, "<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+			 rows[i].condition);
 		partner_presence(h, JULIET, ROMEO, "error", inner);
 		expect(h, rows[i].notify);
 		yes(h);
@@ -387,9 +389,9 @@ static size_t count_subscriptions(struct house *h)
 static void refused(void **state)
 {
 	struct house *h = *state;
-#define SUBSCRIBE(more)                                                                                                                          \
-	"SUBSCRIBE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKr%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO ">;tag=1\nTo: <sip:" JULIET \
-	">\nCall-ID: r%d\nCSeq: 1 SUBSCRIBE\n" more
+#define SUBSCRIBE(more)                                                                                                          \
+	"SUBSCRIBE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKr%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO    \
+	">;tag=1\nTo: <sip:" JULIET ">\nCall-ID: r%d\nCSeq: 1 SUBSCRIBE\n" more
 	int n = 0;
 #define ASK(more, answer)                      \
 	do {                                   \
@@ -417,7 +419,8 @@ static void refused(void **state)
 	/* accepted: no Accept at all, ranges, no Expires, more than we grant, parameters */
 	ASK(CONTACT "Event: presence\n", "S 200 SUBSCRIBE; " LEARNED "; " ASKED "; S NOTIFY pending -");
 	assert_true(house_sip_has(h, "SIP/2.0 200", 0, "Expires: 3600"));
-	ASK(CONTACT "Event: presence;id=7\nExpires: 99999\nAccept: text/html, application/*;q=0.1\n", "S 200 SUBSCRIBE; S NOTIFY pending -");
+	ASK(CONTACT "Event: presence;id=7\nExpires: 99999\nAccept: text/html, application/*;q=0.1\n",
+	    "S 200 SUBSCRIBE; S NOTIFY pending -");
 	assert_true(house_sip_has(h, "SIP/2.0 200", 0, "Expires: 3600"));
 	assert_true(house_sip_has(h, "NOTIFY", 0, "Event: presence;id=7"));
 	ASK(CONTACT "Event: Presence\nAccept: */*\n", "S 200 SUBSCRIBE; S NOTIFY pending -");
@@ -658,7 +661,8 @@ static void strangers(void **state)
 	partner_presence(h, JULIET "/x", ROMEO, NULL, ""); /* directed presence of somebody whom nobody watches */
 	partner_presence(h, JULIET, ROMEO, "subscribed", "");
 	partner_presence(h, JULIET, ROMEO, "unsubscribed", "");
-	partner_presence(h, JULIET, ROMEO, "error", "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
+	partner_presence(h, JULIET, ROMEO, "error",
+			 "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
 	partner_presence(h, JULIET, "contoso.test", NULL, "");
 	partner_presence(h, JULIET, "contoso.test", "subscribe", "");
 	expect(h, "");
@@ -681,10 +685,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(whole_life), TEST(implied_approval), TEST(denied), TEST(contact_errors), TEST(not_deliverable), TEST(several_dialogs),
-		TEST(expiry), TEST(watcher_is_gone), TEST(polls), TEST(collected), TEST(refused), TEST(limits), TEST(link_lost),
-		TEST(link_selects), TEST(partner_removed), TEST(restart), TEST(restart_pending), TEST(restart_unanswered), TEST(restart_refused),
-		TEST(store_is_spared), TEST(strangers),
+		TEST(whole_life),      TEST(implied_approval),	 TEST(denied),		TEST(contact_errors),
+		TEST(not_deliverable), TEST(several_dialogs),	 TEST(expiry),		TEST(watcher_is_gone),
+		TEST(polls),	       TEST(collected),		 TEST(refused),		TEST(limits),
+		TEST(link_lost),       TEST(link_selects),	 TEST(partner_removed), TEST(restart),
+		TEST(restart_pending), TEST(restart_unanswered), TEST(restart_refused), TEST(store_is_spared),
+		TEST(strangers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

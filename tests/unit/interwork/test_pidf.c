@@ -36,12 +36,13 @@ static const char *shown(const struct pidf *p)
 	text[0] = 0;
 	for (size_t i = 0; i < p->count; i++) {
 		const struct presence_item *it = &p->items[i];
-		n += (size_t)snprintf(text + n, sizeof text - n, "%s[%.*s] %s%s", i ? "; " : "", SFMT(it->resource), names[it->show],
-				      it->unsure ? "?" : "");
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s[%.*s] %s%s", i ? "; " : "", SFMT(it->resource),
+				      names[it->show], it->unsure ? "?" : "");
 		if (it->priority != PRESENCE_NO_PRIORITY)
 			n += (size_t)snprintf(text + n, sizeof text - n, " prio=%d", it->priority);
 		for (size_t k = 0; k < it->n_notes; k++)
-			n += (size_t)snprintf(text + n, sizeof text - n, " note(%.*s)=%.*s", SFMT(it->notes[k].lang), SFMT(it->notes[k].text));
+			n += (size_t)snprintf(text + n, sizeof text - n, " note(%.*s)=%.*s", SFMT(it->notes[k].lang),
+					      SFMT(it->notes[k].text));
 		if (it->stamp)
 			n += (size_t)snprintf(text + n, sizeof text - n, " @%lld", (long long)it->stamp);
 	}
@@ -84,11 +85,17 @@ static void basic(void **state)
 	assert_body("<tuple id='a'/>", "");
 	assert_body("<tuple id='a'><status><basic>maybe</basic></status></tuple>", "");
 	assert_body("<tuple id='a'><status><show xmlns='jabber:client'>xa</show></status></tuple>", "[a] xa");
-	assert_body("<tuple id='a'><status/></tuple><dm:person id='p'><rpid:activities><rpid:busy/></rpid:activities></dm:person>", "[a] dnd");
-	assert_body("<tuple id='a'><ep:activities/></tuple><dm:person id='p'><rpid:activities><rpid:busy/></rpid:activities></dm:person>", "[a] dnd");
+	assert_body(
+		"<tuple id='a'><status/></tuple><dm:person id='p'><rpid:activities><rpid:busy/></rpid:activities></dm:person>",
+		"[a] dnd");
+	assert_body("<tuple id='a'><ep:activities/></tuple><dm:person "
+		    "id='p'><rpid:activities><rpid:busy/></rpid:activities></dm:person>",
+		    "[a] dnd");
 	/* closed is closed, whatever else is said */
-	assert_body("<tuple id='a'><status><basic>closed</basic><show xmlns='jabber:client'>chat</show></status></tuple>", "[a] offline");
-	assert_body("<tuple id='a'><status><basic>closed</basic></status></tuple><dm:person id='p'><rpid:activities><rpid:permanent-absence/>"
+	assert_body("<tuple id='a'><status><basic>closed</basic><show xmlns='jabber:client'>chat</show></status></tuple>",
+		    "[a] offline");
+	assert_body("<tuple id='a'><status><basic>closed</basic></status></tuple><dm:person "
+		    "id='p'><rpid:activities><rpid:permanent-absence/>"
 		    "</rpid:activities></dm:person>",
 		    "[a] offline");
 	assert_body("", "");
@@ -98,14 +105,19 @@ static void basic(void **state)
 static void several_tuples(void **state)
 {
 	(void)state;
-	assert_body("<tuple id='d'><status><basic>open</basic></status></tuple><tuple id='a'><status><basic>closed</basic></status></tuple>"
-		    "<tuple id='c'><status><basic>open</basic><ep:activities><ep:activity>away</ep:activity></ep:activities></status></tuple>",
+	assert_body("<tuple id='d'><status><basic>open</basic></status></tuple><tuple "
+		    "id='a'><status><basic>closed</basic></status></tuple>"
+		    "<tuple "
+		    "id='c'><status><basic>open</basic><ep:activities><ep:activity>away</ep:activity></ep:activities></status></"
+		    "tuple>",
 		    "[d] available; [a] offline; [c] away"); /* in the order of the document */
 	/* two that give one resource: the better one */
-	assert_body("<tuple id='a'><status><basic>closed</basic></status></tuple><tuple id='a'><status><basic>open</basic></status></tuple>"
+	assert_body("<tuple id='a'><status><basic>closed</basic></status></tuple><tuple "
+		    "id='a'><status><basic>open</basic></status></tuple>"
 		    "<tuple id='a'><status><basic>closed</basic></status></tuple>",
 		    "[a] available");
-	assert_body("<tuple><status><basic>open</basic></status></tuple><tuple><status><basic>closed</basic></status></tuple>", "[] available");
+	assert_body("<tuple><status><basic>open</basic></status></tuple><tuple><status><basic>closed</basic></status></tuple>",
+		    "[] available");
 }
 
 static void tuple_limit(void **state)
@@ -131,8 +143,10 @@ static void resources(void **state)
 	assert_body("<tuple id='ID-'>" OPEN "</tuple>", "[] available");
 	assert_body("<tuple id=' sg89ae '>" OPEN "</tuple>", "[sg89ae] available");
 	/* gr of the contact before the tuple's id */
-	assert_body("<tuple id='x1'>" OPEN "<contact>sip:romeo@example.net;gr=my%20phone%20%C3%A9</contact></tuple>", "[my phone \xc3\xa9] available");
-	assert_body("<tuple id='x1'>" OPEN "<contact> sip:romeo@example.net;gr=urn:uuid:f81d4fae-7dec ;</contact></tuple>", "[x1] available");
+	assert_body("<tuple id='x1'>" OPEN "<contact>sip:romeo@example.net;gr=my%20phone%20%C3%A9</contact></tuple>",
+		    "[my phone \xc3\xa9] available");
+	assert_body("<tuple id='x1'>" OPEN "<contact> sip:romeo@example.net;gr=urn:uuid:f81d4fae-7dec ;</contact></tuple>",
+		    "[x1] available");
 	assert_body("<tuple id='x1'>" OPEN "<contact>sip:romeo@example.net;gr=urn:uuid:f81d4fae-7dec</contact></tuple>",
 		    "[urn:uuid:f81d4fae-7dec] available");
 	/* what cannot be a resource falls back */
@@ -153,14 +167,32 @@ static void priorities(void **state)
 	static const struct {
 		const char *priority, *want;
 	} rows[] = {
-		{"0", " prio=0"}, {"1", " prio=127"}, {"1.0", " prio=127"}, {"0.8", " prio=102"}, {"0.008", " prio=1"}, {"0.992", " prio=126"},
-		{" 0.5 ", " prio=64"}, {"0.80000000000000004", " prio=102"}, {".25", " prio=32"},
-		{"1.001", ""}, {"-0.1", ""}, {"2", ""}, {"NaN", ""}, {"inf", ""}, {"", ""}, {"high", ""}, {"0,8", ""}, {"0x1", ""}, {"1e-1", ""}, {"0.8.1", ""},
+		{"0", " prio=0"},
+		{"1", " prio=127"},
+		{"1.0", " prio=127"},
+		{"0.8", " prio=102"},
+		{"0.008", " prio=1"},
+		{"0.992", " prio=126"},
+		{" 0.5 ", " prio=64"},
+		{"0.80000000000000004", " prio=102"},
+		{".25", " prio=32"},
+		{"1.001", ""},
+		{"-0.1", ""},
+		{"2", ""},
+		{"NaN", ""},
+		{"inf", ""},
+		{"", ""},
+		{"high", ""},
+		{"0,8", ""},
+		{"0x1", ""},
+		{"1e-1", ""},
+		{"0.8.1", ""},
 	};
 	char doc[512], want[64];
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		snprintf(doc, sizeof doc, "<tuple id='a'>" OPEN "<contact priority='%s'>sip:romeo@example.net</contact></tuple>", rows[i].priority);
+		snprintf(doc, sizeof doc, "<tuple id='a'>" OPEN "<contact priority='%s'>sip:romeo@example.net</contact></tuple>",
+			 rows[i].priority);
 		snprintf(want, sizeof want, "[a] available%s", rows[i].want);
 		assert_body(doc, want);
 	}
@@ -169,23 +201,28 @@ static void priorities(void **state)
 static void note_levels(void **state)
 {
 	(void)state;
-	assert_body("<note>document</note><tuple id='a'>" OPEN "<note>tuple</note></tuple><dm:person id='p'><dm:note>person</dm:note></dm:person>",
+	assert_body("<note>document</note><tuple id='a'>" OPEN
+		    "<note>tuple</note></tuple><dm:person id='p'><dm:note>person</dm:note></dm:person>",
 		    "[a] available note()=tuple");
-	assert_body("<note>document</note><tuple id='a'>" OPEN "<note> </note></tuple><dm:person id='p'><dm:note>person</dm:note></dm:person>",
+	assert_body("<note>document</note><tuple id='a'>" OPEN
+		    "<note> </note></tuple><dm:person id='p'><dm:note>person</dm:note></dm:person>",
 		    "[a] available note()=person");
 	assert_body("<note>document</note><tuple id='a'>" OPEN "</tuple><dm:person id='p'/>", "[a] available note()=document");
-	assert_body("<tuple id='a'>" OPEN "<note xml:lang='en'>out</note><note xml:lang='de'>weg</note><note xml:lang='en'>again</note></tuple>",
+	assert_body("<tuple id='a'>" OPEN
+		    "<note xml:lang='en'>out</note><note xml:lang='de'>weg</note><note xml:lang='en'>again</note></tuple>",
 		    "[a] available note(en)=out note(de)=weg");
 	/* who is there speaks for the person */
 	assert_body("<tuple id='a'>" OPEN "</tuple><tuple id='b'><status><basic>closed</basic></status></tuple><note>x</note>",
 		    "[a] available note()=x; [b] offline");
-	assert_body("<tuple id='b'><status><basic>closed</basic></status></tuple><note>back on Monday</note>", "[b] offline note()=back on Monday");
+	assert_body("<tuple id='b'><status><basic>closed</basic></status></tuple><note>back on Monday</note>",
+		    "[b] offline note()=back on Monday");
 }
 
 static void languages(void **state)
 {
 	static const char doc[] = HEAD "<tuple id='a'>" OPEN "<note>x</note><note xml:lang='fr'>y</note></tuple></presence>";
-	static const char inherited[] = "<presence xml:lang='nl' xmlns='" PIDF "' entity='sip:x@y'><tuple id='a'>" OPEN "<note>x</note></tuple></presence>";
+	static const char inherited[] = "<presence xml:lang='nl' xmlns='" PIDF "' entity='sip:x@y'><tuple id='a'>" OPEN
+					"<note>x</note></tuple></presence>";
 	(void)state;
 	struct pidf p = read_doc(slice_str(doc), "en-GB, de");
 	assert_string_equal(shown(&p), "[a] available note(en-GB)=x note(fr)=y");
@@ -224,16 +261,21 @@ static void activities(void **state)
 	assert_body(PERSON("<rpid:away/><rpid:vacation/>"), "[a] xa");
 	assert_body(PERSON("<rpid:working/><rpid:meeting/>"), "[a] dnd");
 	/* RFC 4480: several <activities>, several persons */
-	assert_body("<tuple id='a'>" OPEN "</tuple><dm:person id='p'><rpid:activities><rpid:working/></rpid:activities><rpid:activities><rpid:meal/>"
+	assert_body("<tuple id='a'>" OPEN
+		    "</tuple><dm:person id='p'><rpid:activities><rpid:working/></rpid:activities><rpid:activities><rpid:meal/>"
 		    "</rpid:activities></dm:person><dm:person id='q'><rpid:activities><rpid:busy/></rpid:activities></dm:person>",
 		    "[a] dnd");
 	/* all open tuples, but those that say their own */
-	assert_body("<tuple id='a'>" OPEN "</tuple><tuple id='b'><status><basic>open</basic><show xmlns='jabber:client'>chat</show></status></tuple>"
-		    "<tuple id='c'><status><basic>open</basic><ep:activities/></status></tuple><tuple id='d'><status><basic>closed</basic></status></tuple>"
+	assert_body("<tuple id='a'>" OPEN
+		    "</tuple><tuple id='b'><status><basic>open</basic><show xmlns='jabber:client'>chat</show></status></tuple>"
+		    "<tuple id='c'><status><basic>open</basic><ep:activities/></status></tuple><tuple "
+		    "id='d'><status><basic>closed</basic></status></tuple>"
 		    "<dm:person id='p'><rpid:activities><rpid:busy/></rpid:activities></dm:person>",
 		    "[a] dnd; [b] chat; [c] available; [d] offline");
 	/* the draft layout of older Lync, linphone, eXosip: in the status, as text */
-	assert_body("<tuple id='a'><status><basic>open</basic><ep:activities><ep:activity>on-the-phone</ep:activity></ep:activities></status></tuple>",
+	assert_body("<tuple "
+		    "id='a'><status><basic>open</basic><ep:activities><ep:activity>on-the-phone</ep:activity></ep:activities></"
+		    "status></tuple>",
 		    "[a] dnd");
 	assert_body("<tuple id='a'>" OPEN "<rpid:activities><rpid:away/></rpid:activities></tuple>", "[a] away");
 }
@@ -241,7 +283,8 @@ static void activities(void **state)
 static void precedence(void **state)
 {
 #define SHOW_AWAY "<show xmlns='jabber:client'>away</show>"
-#define LYNC(n, token) "<l:state xmlns:l='urn:lync'><l:availability>" n "</l:availability><l:activity token='" token "'/></l:state>"
+#define LYNC(n, token)                                                                                                           \
+	"<l:state xmlns:l='urn:lync'><l:availability>" n "</l:availability><l:activity token='" token "'/></l:state>"
 #define BUSY "<ep:activities><ep:activity>busy</ep:activity></ep:activities>"
 #define ST(x) "<tuple id='a'><status><basic>open</basic>" x "</status></tuple>"
 	(void)state;
@@ -263,7 +306,9 @@ static void precedence(void **state)
 	assert_body(ST("<availability aggregate='9500'/>"), "[a] dnd");
 	assert_body(ST("<availability>x</availability>"), "[a] available");
 	/* and for the person: Lync before RPID too */
-	assert_body("<tuple id='a'>" OPEN "</tuple><dm:person><rpid:activities><rpid:busy/></rpid:activities>" LYNC("15500", "") "</dm:person>", "[a] away");
+	assert_body("<tuple id='a'>" OPEN
+		    "</tuple><dm:person><rpid:activities><rpid:busy/></rpid:activities>" LYNC("15500", "") "</dm:person>",
+		    "[a] away");
 }
 
 static void entities(void **state)
@@ -285,22 +330,29 @@ static void flavours(void **state)
 	(void)state;
 	/* Asterisk (chan_sip): wrong namespaces, ISO-8859-1, the activity in a person's status */
 	assert_doc("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" \n"
-		   "xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\"\nxmlns:es=\"urn:ietf:params:xml:ns:pidf:rpid:status:rpid-status\"\n"
+		   "xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\"\nxmlns:es=\"urn:ietf:params:xml:ns:pidf:rpid:status:rpid-"
+		   "status\"\n"
 		   "xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\"\nentity=\"sip:200@pbx.example\">\n"
 		   "<pp:person><status>\n<ep:activities><ep:busy/></ep:activities>\n</status></pp:person>\n<note>im Gespr\xe4"
 		   "ch</note>\n"
-		   "<tuple id=\"200\">\n<contact priority=\"1\">sip:200@pbx.example</contact>\n<status><basic>open</basic></status>\n</tuple>\n</presence>\n",
+		   "<tuple id=\"200\">\n<contact "
+		   "priority=\"1\">sip:200@pbx.example</contact>\n<status><basic>open</basic></status>\n</tuple>\n</presence>\n",
 		   "[200] dnd prio=127 note()=im Gespr\xc3\xa4"
 		   "ch");
 	assert_doc("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><presence xmlns=\"urn:ietf:params:xml:ns:pidf\" "
-		   "xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\" xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\" entity=\"sip:200@pbx.example\">"
-		   "<pp:person><status>\n</status></pp:person>\n<note>Unavailable</note>\n<tuple id=\"200\">\n<contact priority=\"1\">sip:200@pbx.example</contact>\n"
+		   "xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\" xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\" "
+		   "entity=\"sip:200@pbx.example\">"
+		   "<pp:person><status>\n</status></pp:person>\n<note>Unavailable</note>\n<tuple id=\"200\">\n<contact "
+		   "priority=\"1\">sip:200@pbx.example</contact>\n"
 		   "<status><basic>closed</basic></status>\n</tuple>\n</presence>\n",
 		   "[200] offline prio=127 note()=Unavailable");
 	/* no namespace at all */
-	assert_doc("<presence entity='sip:a@b'><tuple id='t'><status><basic>open</basic></status><note>n</note></tuple></presence>", "[t] available note()=n");
+	assert_doc(
+		"<presence entity='sip:a@b'><tuple id='t'><status><basic>open</basic></status><note>n</note></tuple></presence>",
+		"[t] available note()=n");
 	/* the right namespace wins over the same local name */
-	assert_body("<tuple id='a'><x:status xmlns:x='urn:x'><x:basic>closed</x:basic></x:status>" OPEN "</tuple>", "[a] available");
+	assert_body("<tuple id='a'><x:status xmlns:x='urn:x'><x:basic>closed</x:basic></x:status>" OPEN "</tuple>",
+		    "[a] available");
 	/* UTF-16 as a device writes it */
 	struct pidf p = read_doc(S("\xff\xfe<\0p\0r\0e\0s\0e\0n\0c\0e\0 \0e\0n\0t\0i\0t\0y\0=\0'\0x\0'\0/\0>\0"), NULL);
 	assert_int_equal(p.count, 0);
@@ -309,10 +361,19 @@ static void flavours(void **state)
 static void malformed(void **state)
 {
 	static const struct slice bad[] = {
-		S(""), S("   "), S("open"), S("<presence"), S("<presence xmlns='" PIDF "'><tuple></presence>"), S("<pidf xmlns='" PIDF "'/>"),
-		S("<presence xmlns='" PIDF "'/><presence xmlns='" PIDF "'/>"), S("<presence>\xff</presence>"), S("<presence>&unknown;</presence>"),
-		S("<!DOCTYPE presence [<!ENTITY a 'b'>]><presence xmlns='" PIDF "'>&a;</presence>"), S("<presence a='1' a='2'/>"),
-		S("\0\0\0\0"), S("<?xml version='1.0' encoding='KLINGON'?><presence/>"),
+		S(""),
+		S("   "),
+		S("open"),
+		S("<presence"),
+		S("<presence xmlns='" PIDF "'><tuple></presence>"),
+		S("<pidf xmlns='" PIDF "'/>"),
+		S("<presence xmlns='" PIDF "'/><presence xmlns='" PIDF "'/>"),
+		S("<presence>\xff</presence>"),
+		S("<presence>&unknown;</presence>"),
+		S("<!DOCTYPE presence [<!ENTITY a 'b'>]><presence xmlns='" PIDF "'>&a;</presence>"),
+		S("<presence a='1' a='2'/>"),
+		S("\0\0\0\0"),
+		S("<?xml version='1.0' encoding='KLINGON'?><presence/>"),
 	};
 	struct pidf p = {.count = 77};
 	struct entente_err err;
@@ -331,7 +392,8 @@ static void small_arena(void **state)
 	buf_init(&b, 1 << 20);
 	buf_puts(&b, HEAD);
 	for (int i = 0; i < 200; i++)
-		buf_printf(&b, "<tuple id='t%d'>" OPEN "<contact>sip:x@y;gr=%%41%d</contact><note>%0200d</note></tuple>", i, i, i);
+		buf_printf(&b, "<tuple id='t%d'>" OPEN "<contact>sip:x@y;gr=%%41%d</contact><note>%0200d</note></tuple>", i, i,
+			   i);
 	buf_puts(&b, "</presence>");
 	for (size_t max = ARENA_BLOCK; max < 20 * ARENA_BLOCK; max += ARENA_BLOCK / 2) {
 		struct arena *small = arena_new(max);
@@ -399,10 +461,16 @@ static void assert_lacks(struct slice doc, const char *part)
 		fail_msg("%s in\n%.*s", part, SFMT(doc));
 }
 
-static void put(struct presence_set *s, const char *resource, enum presence_show show, int priority, const char *note, const char *lang, int64_t stamp)
+static void put(struct presence_set *s, const char *resource, enum presence_show show, int priority, const char *note,
+		const char *lang, int64_t stamp)
 {
 	struct presence_note n = {slice_str(note), slice_str(lang)};
-	struct presence_item it = {.resource = slice_str(resource), .show = show, .priority = priority, .notes = &n, .n_notes = note != NULL, .stamp = stamp};
+	struct presence_item it = {.resource = slice_str(resource),
+				   .show = show,
+				   .priority = priority,
+				   .notes = &n,
+				   .n_notes = note != NULL,
+				   .stamp = stamp};
 	presence_set_put(s, &it);
 }
 
@@ -416,11 +484,14 @@ static void written(void **state)
 	assert_has(doc, "<?xml version='1.0' encoding='UTF-8'?>");
 	assert_has(doc, "<presence xmlns='urn:ietf:params:xml:ns:pidf'");
 	assert_has(doc, "entity='sip:juliet@xmpp.example'");
-	assert_has(doc, "<tuple id='ID-balcony'><status><basic>open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities>"
-			"<show xmlns='jabber:client'>dnd</show></status>"
-			"<contact priority='0.102'>sip:juliet@xmpp.example;gr=balcony</contact><note xml:lang='en'>wooing</note>"
-			"<timestamp>2020-01-02T03:04:05Z</timestamp></tuple>"); /* the order of RFC 3863's schema */
-	assert_has(doc, "<dm:person id='person'><rpid:activities><rpid:busy/></rpid:activities><dm:note xml:lang='en'>wooing</dm:note></dm:person>");
+	assert_has(
+		doc,
+		"<tuple id='ID-balcony'><status><basic>open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities>"
+		"<show xmlns='jabber:client'>dnd</show></status>"
+		"<contact priority='0.102'>sip:juliet@xmpp.example;gr=balcony</contact><note xml:lang='en'>wooing</note>"
+		"<timestamp>2020-01-02T03:04:05Z</timestamp></tuple>"); /* the order of RFC 3863's schema */
+	assert_has(doc, "<dm:person id='person'><rpid:activities><rpid:busy/></rpid:activities><dm:note "
+			"xml:lang='en'>wooing</dm:note></dm:person>");
 	doc = write_set(&s, true);
 	assert_lacks(doc, "note");
 	assert_lacks(doc, "wooing");
@@ -452,7 +523,9 @@ static void written_rows(void **state)
 	presence_set_free(&s);
 	/* nobody: one closed tuple for the bare address */
 	struct slice doc = write_set(&s, false);
-	assert_has(doc, "<tuple id='ID-bare'><status><basic>closed</basic></status><contact>sip:juliet@xmpp.example</contact></tuple></presence>");
+	assert_has(doc, "<tuple "
+			"id='ID-bare'><status><basic>closed</basic></status><contact>sip:juliet@xmpp.example</contact></tuple></"
+			"presence>");
 	assert_int_equal(s.count, 0);
 }
 
@@ -496,7 +569,8 @@ static void person_is_the_best(void **state)
 	assert_has(doc, "<rpid:busy/>");
 	assert_lacks(doc, "dm:note>");
 	struct pidf p = read_doc(doc, NULL);
-	assert_string_equal(shown(&p), "[best] dnd prio=9 note()=note of the best; [idle] available prio=1; [gone] offline prio=0");
+	assert_string_equal(shown(&p),
+			    "[best] dnd prio=9 note()=note of the best; [idle] available prio=1; [gone] offline prio=0");
 	put(&s, "idle", PRESENCE_AVAILABLE, 1, "mine", NULL, 0);
 	assert_has(write_set(&s, false), "<dm:note>note of the best</dm:note>");
 	presence_set_free(&s);
@@ -506,14 +580,21 @@ static void person_is_the_best(void **state)
 static void round_trip(void **state)
 {
 	static const char *const strange[] = {
-		"r", "bare", "ID-bare", "my phone \xc3\xa9", "a/b@c;d=e", "<&>\"'", "%41", "\xf0\x9f\x98\x80", "5", "urn:uuid:1-2",
+		"r", "bare",	     "ID-bare", "my phone \xc3\xa9", "a/b@c;d=e", "<&>\"'", "%41", "\xf0\x9f\x98\x80",
+		"5", "urn:uuid:1-2",
 	};
 	struct presence_set s = {0};
 	(void)state;
 	for (enum presence_show show = PRESENCE_OFFLINE; show <= PRESENCE_CHAT; show++)
 		for (size_t i = 0; i < COUNT(strange); i++) {
-			struct presence_note notes[3] = {{S("caf\xc3\xa9 <&> ]]> \"x\" 'y'"), SLICE_NONE}, {S("zwei\nZeilen"), S("de-CH")}, {S("1"), S("x-klingon")}};
-			struct presence_item it = {.resource = slice_str(strange[i]), .show = show, .priority = (int)i * 12, .notes = notes, .n_notes = i % 4,
+			struct presence_note notes[3] = {{S("caf\xc3\xa9 <&> ]]> \"x\" 'y'"), SLICE_NONE},
+							 {S("zwei\nZeilen"), S("de-CH")},
+							 {S("1"), S("x-klingon")}};
+			struct presence_item it = {.resource = slice_str(strange[i]),
+						   .show = show,
+						   .priority = (int)i * 12,
+						   .notes = notes,
+						   .n_notes = i % 4,
 						   .stamp = i % 2 ? 1600000000 + (int64_t)i : 0};
 			presence_set_put(&s, &it);
 			struct slice doc = write_set(&s, false);
@@ -522,8 +603,8 @@ static void round_trip(void **state)
 			for (size_t k = 0; k < p.count; k++) {
 				const struct presence_item *want = presence_set_find(&s, p.items[k].resource), *got = &p.items[k];
 				assert_non_null(want);
-				if (got->show != want->show || got->priority != want->priority || got->stamp != want->stamp || got->unsure ||
-				    !presence_notes_equal(got, want))
+				if (got->show != want->show || got->priority != want->priority || got->stamp != want->stamp ||
+				    got->unsure || !presence_notes_equal(got, want))
 					fail_msg("[%.*s] came back as %s\n%.*s", SFMT(want->resource), shown(&p), SFMT(doc));
 			}
 			arena_reset(arena);
@@ -534,7 +615,8 @@ static void round_trip(void **state)
 static void hostile_text(void **state)
 {
 	struct presence_set s = {0};
-	struct presence_note n = {S("a\0b\x01\x1f</note><tuple id='x'>\xff\xed\xa0\x80]]>&amp;\xef\xbf\xbe\x7f"), S("en' onload='")};
+	struct presence_note n = {S("a\0b\x01\x1f</note><tuple id='x'>\xff\xed\xa0\x80]]>&amp;\xef\xbf\xbe\x7f"),
+				  S("en' onload='")};
 	struct presence_item it = {.resource = S("<r>&'\""), .show = PRESENCE_AWAY, .notes = &n, .n_notes = 1};
 	(void)state;
 	presence_set_put(&s, &it);
@@ -569,12 +651,28 @@ static void buffer_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(basic), cmocka_unit_test(several_tuples), cmocka_unit_test(tuple_limit), cmocka_unit_test(resources),
-		cmocka_unit_test(priorities), cmocka_unit_test(note_levels), cmocka_unit_test(languages), cmocka_unit_test(timestamps),
-		cmocka_unit_test(activities), cmocka_unit_test(precedence), cmocka_unit_test(entities), cmocka_unit_test(flavours),
-		cmocka_unit_test(malformed), cmocka_unit_test(small_arena), cmocka_unit_test(tuple_ids), cmocka_unit_test(written),
-		cmocka_unit_test(written_rows), cmocka_unit_test(written_priorities), cmocka_unit_test(person_is_the_best),
-		cmocka_unit_test(round_trip), cmocka_unit_test(hostile_text), cmocka_unit_test(buffer_limit),
+		cmocka_unit_test(basic),
+		cmocka_unit_test(several_tuples),
+		cmocka_unit_test(tuple_limit),
+		cmocka_unit_test(resources),
+		cmocka_unit_test(priorities),
+		cmocka_unit_test(note_levels),
+		cmocka_unit_test(languages),
+		cmocka_unit_test(timestamps),
+		cmocka_unit_test(activities),
+		cmocka_unit_test(precedence),
+		cmocka_unit_test(entities),
+		cmocka_unit_test(flavours),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(small_arena),
+		cmocka_unit_test(tuple_ids),
+		cmocka_unit_test(written),
+		cmocka_unit_test(written_rows),
+		cmocka_unit_test(written_priorities),
+		cmocka_unit_test(person_is_the_best),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(hostile_text),
+		cmocka_unit_test(buffer_limit),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -57,10 +57,12 @@ static void reads_activities(void **state)
 		const char *tokens;
 	} rows[] = {
 		{PRESENCE_AVAILABLE, "available working other unknown none"},
-		{PRESENCE_AWAY, "away breakfast lunch dinner meal in-transit steering shopping spectator tv playing worship be-right-back"},
+		{PRESENCE_AWAY,
+		 "away breakfast lunch dinner meal in-transit steering shopping spectator tv playing worship be-right-back"},
 		{PRESENCE_XA, "vacation holiday sleeping travel permanent-absence out-of-office off-work"},
-		{PRESENCE_DND, "busy on-the-phone meeting appointment presentation performance in-a-conference in-a-meeting in-presentation "
-			       "urgent-interruptions-only do-not-disturb"},
+		{PRESENCE_DND,
+		 "busy on-the-phone meeting appointment presentation performance in-a-conference in-a-meeting in-presentation "
+		 "urgent-interruptions-only do-not-disturb"},
 	};
 	enum presence_show s;
 	(void)state;
@@ -268,9 +270,9 @@ static void limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(writes), cmocka_unit_test(reads_show), cmocka_unit_test(reads_activities), cmocka_unit_test(reads_lync),
-		cmocka_unit_test(notes), cmocka_unit_test(set_changes), cmocka_unit_test(ranking), cmocka_unit_test(keeps_order),
-		cmocka_unit_test(limit),
+		cmocka_unit_test(writes),     cmocka_unit_test(reads_show),  cmocka_unit_test(reads_activities),
+		cmocka_unit_test(reads_lync), cmocka_unit_test(notes),	     cmocka_unit_test(set_changes),
+		cmocka_unit_test(ranking),    cmocka_unit_test(keeps_order), cmocka_unit_test(limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

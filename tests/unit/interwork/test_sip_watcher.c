@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine of a SIP user who watches an XMPP contact: the rows of interworking spec 3.2 that are the machine's (RFC 8048 5.3), under a
- * virtual clock. The dialogs are counted only. */
+/* The machine of a SIP user who watches an XMPP contact: the rows of interworking spec 3.2 that are the machine's (RFC 8048 5.3),
+ * under a virtual clock. The dialogs are counted only. */
 #include <stdio.h>
 #include "parse.h"
 #include "interwork/sip_watcher.h"
@@ -37,7 +37,8 @@ static void say_body(const char *what)
 		const struct xml_node *doc = parse_xml(t.arena, buf_slice(&b));
 		assert_true(slice_eq(xml_attr(doc, S("entity")), S("sip:juliet@xmpp.example")));
 		for (const struct xml_node *c = xml_child(doc, S("tuple"), SLICE_NONE); c; c = xml_next_same(c)) {
-			const struct xml_node *status = xml_child(c, S("status"), SLICE_NONE), *show = xml_child(status, S("show"), SLICE_NONE),
+			const struct xml_node *status = xml_child(c, S("status"), SLICE_NONE),
+					      *show = xml_child(status, S("show"), SLICE_NONE),
 					      *note = xml_child(c, S("note"), SLICE_NONE);
 			buf_printf(&t.log, " %.*s:%.*s", SFMT(xml_attr(c, S("id"))),
 				   SFMT(xml_text(xml_child(status, S("basic"), SLICE_NONE), t.arena)));
@@ -77,7 +78,8 @@ static void on_polled(void *arg)
 }
 
 static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled};
-static const struct sip_watcher_config config = {.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
+static const struct sip_watcher_config config = {
+	.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
 
 static void make(void)
 {
@@ -132,7 +134,8 @@ static void pass(uint64_t ms)
 static void presence(const char *resource, const char *type, const char *inner)
 {
 	char doc[4096];
-	snprintf(doc, sizeof doc, "<presence xmlns='jabber:server' from='juliet@xmpp.example%s%s' to='romeo@example.net'%s%s%s>%s</presence>",
+	snprintf(doc, sizeof doc,
+		 "<presence xmlns='jabber:server' from='juliet@xmpp.example%s%s' to='romeo@example.net'%s%s%s>%s</presence>",
 		 *resource ? "/" : "", resource, type ? " type='" : "", type ? type : "", type ? "'" : "", inner);
 	struct slice copy = arena_dup(t.arena, slice_str(doc));
 	sip_watcher_presence_in(t.w, parse_xml(t.arena, copy), arena_dup(t.arena, slice_str(resource)), t.arena, UNIX);
@@ -141,7 +144,8 @@ static void presence(const char *resource, const char *type, const char *inner)
 static void error(const char *resource, const char *condition)
 {
 	char inner[256];
-	snprintf(inner, sizeof inner, "<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>", condition);
+	snprintf(inner, sizeof inner, "<error type='cancel'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+		 condition);
 	presence(resource, "error", inner);
 }
 
@@ -329,14 +333,17 @@ static void reads(void **state)
 	char doc[512];
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		snprintf(doc, sizeof doc, "<presence xmlns='jabber:server'%s>%s</presence>", rows[i].type ? " type='unavailable'" : "", rows[i].inner);
+		snprintf(doc, sizeof doc, "<presence xmlns='jabber:server'%s>%s</presence>",
+			 rows[i].type ? " type='unavailable'" : "", rows[i].inner);
 		sip_watcher_read(parse_xml(t.arena, slice_str(doc)), S("r"), t.arena, UNIX, &it);
 		if (it.show != rows[i].show || it.priority != rows[i].priority || it.stamp != rows[i].stamp || it.n_notes)
 			fail_msg("%s: %d %d %lld", doc, it.show, it.priority, (long long)it.stamp);
 	}
-	sip_watcher_read(parse_xml(t.arena, S("<presence xmlns='jabber:server' xml:lang='en'><status>out</status><status xml:lang='de'>weg</status>"
-					      "<status xml:lang='en'>again</status><status xml:lang='fr'/></presence>")),
-			 S("r"), t.arena, UNIX, &it);
+	sip_watcher_read(
+		parse_xml(t.arena,
+			  S("<presence xmlns='jabber:server' xml:lang='en'><status>out</status><status xml:lang='de'>weg</status>"
+			    "<status xml:lang='en'>again</status><status xml:lang='fr'/></presence>")),
+		S("r"), t.arena, UNIX, &it);
 	assert_int_equal(it.n_notes, 2);
 	assert_true(slice_eq(it.notes[0].text, S("out")) && slice_eq(it.notes[0].lang, S("en")));
 	assert_true(slice_eq(it.notes[1].text, S("weg")) && slice_eq(it.notes[1].lang, S("de")));
@@ -669,9 +676,25 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(approved), TEST(presence_implies_approval), TEST(unavailable_is_no_approval), TEST(denied), TEST(errors), TEST(resources),
-		TEST(storm), TEST(reads), TEST(large_body), TEST(several_dialogs), TEST(poll), TEST(poll_beside_dialogs), TEST(link_lost),
-		TEST(link_back_in_time), TEST(heard_while_lost), TEST(link_pending), TEST(restored), TEST(restored_unanswered), TEST(asked_again),
+		TEST(approved),
+		TEST(presence_implies_approval),
+		TEST(unavailable_is_no_approval),
+		TEST(denied),
+		TEST(errors),
+		TEST(resources),
+		TEST(storm),
+		TEST(reads),
+		TEST(large_body),
+		TEST(several_dialogs),
+		TEST(poll),
+		TEST(poll_beside_dialogs),
+		TEST(link_lost),
+		TEST(link_back_in_time),
+		TEST(heard_while_lost),
+		TEST(link_pending),
+		TEST(restored),
+		TEST(restored_unanswered),
+		TEST(asked_again),
 		TEST(restored_pending),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

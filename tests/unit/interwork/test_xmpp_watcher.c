@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine of an XMPP user who watches a SIP user: every row of interworking spec 3.1 (RFC 8048 5.2, RFC 6665 4.1), under a virtual clock. */
+/* The machine of an XMPP user who watches a SIP user: every row of interworking spec 3.1 (RFC 8048 5.2, RFC 6665 4.1), under a
+ * virtual clock. */
 #include <stdio.h>
 #include "parse.h"
 #include "base/buf.h"
@@ -143,7 +144,8 @@ static void expect_retry(uint32_t from, uint32_t to)
 #define SHUT(id) "<tuple id='" id "'><status><basic>closed</basic></status></tuple>"
 #define SHOW(s) "<show xmlns='jabber:client'>" s "</show>"
 
-static int notify_full(enum xmpp_watcher_substate state, const char *reason, uint32_t retry_after, const char *type, const char *body)
+static int notify_full(enum xmpp_watcher_substate state, const char *reason, uint32_t retry_after, const char *type,
+		       const char *body)
 {
 	return xmpp_watcher_notify(t.w, state, slice_str(reason), retry_after, slice_str(type), S("en"), slice_str(body), UNIX);
 }
@@ -151,7 +153,8 @@ static int notify_full(enum xmpp_watcher_substate state, const char *reason, uin
 static int notify_as(enum xmpp_watcher_substate state, const char *entity, const char *tuples)
 {
 	char doc[8192];
-	assert_true(snprintf(doc, sizeof doc, "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='%s'>%s</presence>", entity, tuples) < (int)sizeof doc);
+	assert_true(snprintf(doc, sizeof doc, "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='%s'>%s</presence>", entity,
+			     tuples) < (int)sizeof doc);
 	return notify_full(state, NULL, 0, "application/pidf+xml", doc);
 }
 
@@ -463,7 +466,8 @@ static void invariant(void **state)
 	(void)state;
 	activate();
 	assert_int_equal(notify_full(SUBSTATE_TERMINATED, "invariant", 0, "application/pidf+xml",
-				     "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:romeo@example.net'>" OPEN("orchard", SHOW("xa")) "</presence>"),
+				     "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:romeo@example.net'>" OPEN(
+					     "orchard", SHOW("xa")) "</presence>"),
 			 200);
 	expect("xa/orchard");
 	expect_state("final");
@@ -674,7 +678,8 @@ static void differences(void **state)
 	expect("");
 	notify(OPEN("b", "") OPEN("a", "") OPEN("c", ""));
 	expect("available/b; available/a; available/c"); /* in the order of the document */
-	notify("<tuple id='b'><status><basic>open</basic></status><contact priority='0.5'>sip:x@y</contact></tuple>" OPEN("a", "") OPEN("c", ""));
+	notify("<tuple id='b'><status><basic>open</basic></status><contact priority='0.5'>sip:x@y</contact></tuple>" OPEN("a", "")
+		       OPEN("c", ""));
 	expect("available/b");
 	notify("");
 	expect("unavailable/b; unavailable/a; unavailable/c");
@@ -718,7 +723,9 @@ static void note_rules(void **state)
 
 static void stamps(void **state)
 {
-#define STAMPED(at) "<tuple id='orchard'><status><basic>open</basic></status><note>" at "</note><timestamp>2020-09-13T12:" at "Z</timestamp></tuple>"
+#define STAMPED(at)                                                                                                              \
+	"<tuple id='orchard'><status><basic>open</basic></status><note>" at "</note><timestamp>2020-09-13T12:" at                \
+	"Z</timestamp></tuple>"
 	(void)state;
 	activate(); /* UNIX is 2020-09-13T12:26:40Z */
 	notify(STAMPED("26:40"));
@@ -757,7 +764,9 @@ static void wrong_bodies(void **state)
 	assert_int_equal(notify_full(SUBSTATE_ACTIVE, NULL, 0, "application/pidf+xml", "<presence"), 400);
 	expect("ignored; ignored; ignored");
 	expect_state("neutral");
-	assert_int_equal(notify_full(SUBSTATE_ACTIVE, NULL, 0, "Application/PIDF+XML", "<presence>" OPEN("orchard", "") "</presence>"), 200);
+	assert_int_equal(
+		notify_full(SUBSTATE_ACTIVE, NULL, 0, "Application/PIDF+XML", "<presence>" OPEN("orchard", "") "</presence>"),
+		200);
 	expect("+auth; subscribed; available/orchard");
 	/* state and dialog stay */
 	assert_int_equal(notify_full(SUBSTATE_ACTIVE, NULL, 0, "application/pidf+xml", "<oops/>"), 400);
@@ -781,10 +790,18 @@ static void wrong_bodies(void **state)
 
 static void entities(void **state)
 {
-	static const char *const ours[] = {"sip:romeo@example.net", "pres:romeo@example.net", "romeo@example.net", "SIP:Romeo@EXAMPLE.net",
-					   "sips:romeo@example.net", "sip:romeo@example.net:5060;transport=tcp", "im:romeo@example.net", "sip:%72omeo@example.net", ""};
-	static const char *const others[] = {"sip:juliet@example.net", "sip:romeo@evil.example", "sip:romeo.example.net", "romeo", "sip:", "mailto:romeo@example.net",
-					     "sip:romeo@example.net@evil.example", "http://x/"};
+	static const char *const ours[] = {
+		"sip:romeo@example.net", "pres:romeo@example.net",  "romeo@example.net",
+		"SIP:Romeo@EXAMPLE.net", "sips:romeo@example.net",  "sip:romeo@example.net:5060;transport=tcp",
+		"im:romeo@example.net",	 "sip:%72omeo@example.net", ""};
+	static const char *const others[] = {"sip:juliet@example.net",
+					     "sip:romeo@evil.example",
+					     "sip:romeo.example.net",
+					     "romeo",
+					     "sip:",
+					     "mailto:romeo@example.net",
+					     "sip:romeo@example.net@evil.example",
+					     "http://x/"};
 	(void)state;
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
 		make(&config, false);
@@ -833,11 +850,36 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(subscribe), TEST(notify_first), TEST(active_without_body), TEST(subscribed_twice), TEST(refused), TEST(transient), TEST(back_off),
-		TEST(retry_after), TEST(dialog_unknown), TEST(no_home), TEST(deactivated), TEST(timeout_or_none), TEST(probation_giveup),
-		TEST(rejected_noresource), TEST(invariant), TEST(lost), TEST(pending_again), TEST(probe), TEST(probe_authorised), TEST(resume),
-		TEST(sleep_and_wake), TEST(unsubscribe), TEST(differences), TEST(storm), TEST(note_rules), TEST(stamps), TEST(lync_unknown),
-		TEST(wrong_bodies), TEST(entities), TEST(announce),
+		TEST(subscribe),
+		TEST(notify_first),
+		TEST(active_without_body),
+		TEST(subscribed_twice),
+		TEST(refused),
+		TEST(transient),
+		TEST(back_off),
+		TEST(retry_after),
+		TEST(dialog_unknown),
+		TEST(no_home),
+		TEST(deactivated),
+		TEST(timeout_or_none),
+		TEST(probation_giveup),
+		TEST(rejected_noresource),
+		TEST(invariant),
+		TEST(lost),
+		TEST(pending_again),
+		TEST(probe),
+		TEST(probe_authorised),
+		TEST(resume),
+		TEST(sleep_and_wake),
+		TEST(unsubscribe),
+		TEST(differences),
+		TEST(storm),
+		TEST(note_rules),
+		TEST(stamps),
+		TEST(lync_unknown),
+		TEST(wrong_bodies),
+		TEST(entities),
+		TEST(announce),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
