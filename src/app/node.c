@@ -401,7 +401,9 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.dialback_ms = (uint32_t)cfg->timers_dialback, .ping_ms = (uint32_t)cfg->timers_keepalive, .idle_ms = (uint32_t)cfg->timers_stream_idle,
 		.silence_ms = (uint32_t)cfg->timers_keepalive_timeout,
 		.queue_ms = (uint32_t)(cfg->timers_queue < QUEUE_MAX_MS ? cfg->timers_queue : QUEUE_MAX_MS), .queue_stanzas = cfg->limits_queue_messages,
-		.queue_octets = cfg->limits_queue_size, .retry_max_ms = 8000, .partner_rate = (uint32_t)cfg->limits_partner_rate,
+		.queue_octets = cfg->limits_queue_size, .acks = cfg->xmpp_acknowledgements,
+		.ack_wait_ms = 2000, /* proxies give up after five seconds without an answer */
+		.retry_max_ms = 8000, .partner_rate = (uint32_t)cfg->limits_partner_rate,
 		.sender_rate = (uint32_t)cfg->limits_sender_rate, .private_addresses = cfg->xmpp_private_addresses,
 	};
 }

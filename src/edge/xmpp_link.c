@@ -12,6 +12,8 @@ enum {
 	RETRY_MIN_MS = 1000,
 	STABLE_MS = 5000,        /* a stream that lived so long may be opened again at once */
 	TELL_AGAIN_MS = 600000,
+	RING_MIN = 16,
+	RING_MAX = 1024,         /* unacknowledged stanzas that are remembered; more count as sent */
 };
 
 static void start(struct xmpp_link *l);
@@ -88,6 +90,87 @@ static int enqueue(struct xmpp_link *l, struct slice stanza, const struct xmpp_t
 	return 0;
 }
 
+/* ---- handed over, not acknowledged */
+
+static void arm_trust(struct xmpp_link *l)
+{
+	struct timers *q = &l->proxy->loop->timers;
+	if (!l->ring_n) {
+		timer_cancel(q, &l->trust);
+	} else if (!timer_armed(&l->trust)) {
+		uint64_t due = l->ring[l->ring_head].since + l->proxy->cfg.set.ack_wait_ms;
+		timer_arm(q, &l->trust, due > q->now ? due - q->now : 0);
+	}
+}
+
+/* Takes the oldest out and reports it. */
+static void settle(struct xmpp_link *l, enum reason reason, struct slice why)
+{
+	struct xmpp_ticket t = l->ring[l->ring_head].ticket;
+	l->ring_head = (l->ring_head + 1) & (l->ring_size - 1);
+	if (!--l->ring_n)
+		timer_cancel(&l->proxy->loop->timers, &l->trust);
+	report(l->proxy, &t, reason, why);
+}
+
+/* The stream is gone. Of what was acknowledged we know that it arrived, of this we do not. */
+static void lose(struct xmpp_link *l, enum reason reason)
+{
+	for (size_t n = l->ring_n; n && l->ring_n; n--)
+		settle(l, reason, reason ? S("the stream ended before the partner's server acknowledged it") : SLICE_NONE);
+	l->ring = mem_free(l->ring);
+	l->ring_size = l->ring_head = 0;
+	l->ring_over = false;
+}
+
+static void trust_fired(struct timer *t, uint64_t now)
+{
+	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, trust);
+	if (l->ring_over) {
+		lose(l, REASON_XMPP_UNREACHABLE);
+		return;
+	}
+	while (l->ring_n && l->ring[l->ring_head].since + l->proxy->cfg.set.ack_wait_ms <= now)
+		settle(l, REASON_NONE, SLICE_NONE);
+	arm_trust(l);
+}
+
+void xmpp_link_acked(struct xmpp_link *l, uint64_t n)
+{
+	while (l->ring_n && l->ring[l->ring_head].number <= n)
+		settle(l, REASON_NONE, SLICE_NONE);
+}
+
+static void grow(struct xmpp_link *l)
+{
+	size_t size = l->ring_size ? l->ring_size * 2 : RING_MIN;
+	struct unacked *ring = mem_calloc(size, sizeof *ring);
+	for (size_t i = 0; i < l->ring_n; i++)
+		ring[i] = l->ring[(l->ring_head + i) & (l->ring_size - 1)];
+	mem_free(l->ring);
+	l->ring = ring;
+	l->ring_size = size;
+	l->ring_head = 0;
+}
+
+static void handed_over(struct xmpp_link *l, const struct xmpp_ticket *t)
+{
+	uint64_t number;
+	if (!t->id)
+		return;
+	if (!l->s2s || !xmpp_stream_acks(l->s2s->stream, &number)) {
+		report(l->proxy, t, REASON_NONE, SLICE_NONE);
+		return;
+	}
+	if (l->ring_n == l->ring_size)
+		grow(l);
+	l->ring[(l->ring_head + l->ring_n++) & (l->ring_size - 1)] =
+		(struct unacked){.number = number, .since = l->proxy->loop->timers.now, .ticket = *t};
+	if (l->ring_n == RING_MAX)
+		settle(l, REASON_NONE, SLICE_NONE);
+	arm_trust(l);
+}
+
 /* ---- sending */
 
 /* The stream is closing: it ends by itself, and the next one need not wait for that. */
@@ -99,6 +182,10 @@ static void part(struct xmpp_link *l)
 	l->state = LINK_IDLE;
 	if (s)
 		xmpp_s2s_let_go(s);
+	if (l->ring_n) { /* not from here: whoever hears of it may send, and must not overtake what is being sent */
+		l->ring_over = true;
+		timer_arm(&l->proxy->loop->timers, &l->trust, 0);
+	}
 }
 
 /* To the stream. ENTENTE_EAGAIN: not now; ENTENTE_ECLOSED: not on this stream. */
@@ -117,7 +204,7 @@ static int hand_over(struct xmpp_link *l, struct slice stanza)
 static void told(struct xmpp_link *l, const struct xmpp_ticket *t, int rc)
 {
 	if (!rc)
-		report(l->proxy, t, REASON_NONE, SLICE_NONE);
+		handed_over(l, t);
 	else if (rc == ENTENTE_ELIMIT)
 		report(l->proxy, t, REASON_LIMIT_SIZE, S("larger than the partner takes"));
 	else
@@ -152,6 +239,8 @@ void xmpp_link_up(struct xmpp_link *l)
 {
 	if (l->state == LINK_UP)
 		return;
+	if (l->ring_over)
+		lose(l, REASON_XMPP_UNREACHABLE);
 	l->state = LINK_UP;
 	l->since = l->proxy->loop->timers.now;
 	l->backoff_ms = 0;
@@ -237,6 +326,7 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 		if (l->state == LINK_IDLE && l->n_queue)
 			start(l);
 	}
+	lose(l, p->draining && !err ? REASON_NONE : REASON_XMPP_UNREACHABLE);
 }
 
 /* ---- coming up */
@@ -345,6 +435,7 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	l->flush.run = flush_run;
 	list_init(&l->queue);
 	timer_init(&l->patience, patience_fired);
+	timer_init(&l->trust, trust_fired);
 	list_append(&p->all_links, &l->all);
 	map_insert(&p->links, &l->node, slice_of(l->key, k.len));
 	return l;
@@ -354,6 +445,8 @@ void xmpp_link_free(struct xmpp_link *l)
 {
 	struct xmpp_proxy *p = l->proxy;
 	timer_cancel(&p->loop->timers, &l->patience);
+	timer_cancel(&p->loop->timers, &l->trust);
+	mem_free(l->ring);
 	loop_undefer(&l->flush);
 	LIST_EACH(n, &l->queue)
 		mem_free(CONTAINER_OF(n, struct queued, node));

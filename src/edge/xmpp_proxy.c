@@ -178,6 +178,8 @@ static void settings(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set
 	c->dialback_ms = set->dialback_ms;
 	c->ping_ms = set->ping_ms;
 	c->idle_ms = set->idle_ms;
+	c->acks = set->acks;
+	c->ack_ms = set->silence_ms;
 	c->max_stanza = c->max_out = set->max_stanza;
 	c->max_early = set->max_early;
 	c->max_depth = set->max_depth;

@@ -29,7 +29,9 @@ struct xmpp_ticket {
 struct xmpp_proxy_ops {
 	/* A stanza of a proven pair; the arena is the callee's. */
 	void (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* The stanza was handed to the stream (reason NONE), or could not be (why has one line, empty for NONE). */
+	/* The partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016); where it does not do that, or not soon, the stanza was
+	 * handed to the stream: reason NONE. Or it could not be handed over, or the stream broke before it was acknowledged: why has one line
+	 * (empty for NONE). */
 	void (*sent)(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
 	/* The link to a partner came up, or went down and was not closed by us for idleness. */
 	void (*link)(void *arg, struct slice local, struct slice remote, bool up);
@@ -47,9 +49,11 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed when it was silent for so long; 0: never */
 	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
+	bool acks;                          /* acknowledgements (XEP-0198) are offered and used */
+	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
-	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0005) */
+	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0016) */
 };
 
 struct xmpp_proxy_config {

@@ -37,6 +37,12 @@ struct queued {
 	char bytes[];
 };
 
+struct unacked { /* handed over, but not acknowledged by the partner's server */
+	uint64_t number; /* of the stanza on the stream, 1 is the first */
+	uint64_t since;
+	struct xmpp_ticket ticket;
+};
+
 struct xmpp_link {
 	struct map_node node;  /* key: local NUL remote */
 	struct list all;       /* proxy->all_links */
@@ -50,6 +56,10 @@ struct xmpp_link {
 	struct list queue;     /* of struct queued */
 	size_t n_queue, queue_octets;
 	struct loop_hook flush;
+	struct unacked *ring;  /* of 2^n places, oldest at head */
+	size_t ring_size, ring_head, ring_n;
+	bool ring_over;        /* their stream is gone */
+	struct timer trust;    /* the oldest of them counts as sent */
 	struct timer patience; /* the oldest queued stanza's time is over */
 	uint64_t retry_at;     /* monotonic ms; sends fail at once before it */
 	uint32_t backoff_ms;
@@ -110,6 +120,8 @@ void xmpp_s2s_let_go(struct s2s *s);
 void xmpp_link_up(struct xmpp_link *l);
 /* The send queue of the connection has room again. */
 void xmpp_link_drained(struct xmpp_link *l);
+/* The partner's server has taken the first n stanzas of the stream. */
+void xmpp_link_acked(struct xmpp_link *l, uint64_t n);
 /* The stream is gone; err NULL when it ended cleanly. */
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err);
 /* The connection could not be made. */

@@ -97,6 +97,13 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 		xmpp_link_up(s->link);
 }
 
+static void on_acked(void *arg, uint64_t n)
+{
+	struct s2s *s = arg;
+	if (s->link)
+		xmpp_link_acked(s->link, n);
+}
+
 static void on_pair_failed(void *arg, struct slice local, struct slice remote, const struct entente_err *err)
 {
 	struct s2s *s = arg;
@@ -234,7 +241,7 @@ static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
 static const struct xmpp_stream_ops stream_ops = {
 	.policy = on_policy, .write = on_write, .start_tls = on_start_tls, .close = on_close, .established = on_established,
 	.pair_failed = on_pair_failed, .stanza = on_stanza, .misaddressed = on_misaddressed, .verify = on_verify, .verified = on_verified,
-	.failed = on_failed, .trace = on_trace,
+	.acked = on_acked, .failed = on_failed, .trace = on_trace,
 };
 
 /* ---- what the network says */

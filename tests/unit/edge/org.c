@@ -120,7 +120,7 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	o->set = (struct xmpp_proxy_settings){
 		.max_stanza = 65536, .max_early = 10000, .connect_ms = 1500, .auth_ms = 3000, .setup_ms = 3000, .dialback_ms = 2000, .ping_ms = 60000,
 		.idle_ms = 600000, .silence_ms = 0, .queue_ms = 4000, .queue_stanzas = 20, .queue_octets = 200000, .retry_max_ms = 8000,
-		.private_addresses = true,
+		.private_addresses = true, .acks = true, .ack_wait_ms = 3000,
 	};
 	buf_init(&o->seen, 1 << 20);
 	buf_init(&o->sent, 1 << 20);

@@ -84,8 +84,9 @@ static void test_external(void **state)
 	assert_true(buf_has(&o->a.links, "up a.test b.test\n"));
 	assert_true(buf_has(&journal, "proof=external"));
 	assert_int_equal(org_streams(&o->b, "open", true), 1);
-	org_send(&o->a, "b.test", "2"); /* up: at once */
-	assert_true(buf_has(&o->a.sent, "2 none \n"));
+	org_send(&o->a, "b.test", "2"); /* up: at once, but not acknowledged yet */
+	assert_false(buf_has(&o->a.sent, "2 "));
+	UNTIL(o->loop, buf_has(&o->a.sent, "2 none \n"));
 	org_send(&o->b, "a.test", "3"); /* the other direction has a stream of its own */
 	UNTIL(o->loop, buf_has(&o->a.seen, "u@b.test>v@a.test message 3\n"));
 	assert_int_equal(org_streams(&o->a, "open", true), 1);
@@ -146,6 +147,83 @@ static void test_direct_mixed_up(void **state)
 	ssize_t n = recv(fd, octets, sizeof octets, MSG_DONTWAIT);
 	assert_true(n <= 0 || octets[0] == 0x15); /* at most a TLS alert */
 	close(fd);
+}
+
+/* ---- acknowledgements */
+
+static void up(struct orgs *o)
+{
+	org_send(&o->a, "b.test", "1");
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 none \n"));
+}
+
+/* The partner's server dies with what it was sent: the sender hears of it. */
+static void test_lost(void **state)
+{
+	struct orgs *o = *state;
+	up(o);
+	org_send(&o->a, "b.test", "2");
+	org_send(&o->a, "b.test", "3");
+	assert_false(buf_has(&o->a.sent, "2 "));
+	o->b.hold = true;
+	o->b.proxy = xmpp_proxy_free(o->b.proxy);
+	UNTIL(o->loop, buf_lines(&o->a.sent) == 3);
+	assert_true(buf_has(&o->a.sent, "1 none \n2 xmpp/unreachable the stream ended before the partner's server acknowledged it\n3 xmpp/unreachable "));
+}
+
+/* A server that takes its time: what was handed over counts as sent after a while, and is not taken back. */
+static void test_slow_acknowledgement(void **state)
+{
+	struct orgs *o = *state;
+	o->a.set.ack_wait_ms = 200;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	o->b.set.partner_rate = 1;
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	up(o);
+	for (int i = 2; i <= 9; i++)
+		org_send(&o->a, "b.test", (const char[]){(char)('0' + i), 0});
+	assert_int_equal(buf_lines(&o->a.sent), 1);
+	UNTIL(o->loop, buf_has(&o->a.sent, "9 none \n"));
+	assert_int_equal(buf_lines(&o->a.sent), 9);
+	o->b.hold = true;
+	o->b.proxy = xmpp_proxy_free(o->b.proxy);
+	turn(o->loop, 300);
+	assert_int_equal(buf_lines(&o->a.sent), 9);
+}
+
+/* Neither when the partner does not offer them nor when we do not want them. */
+static void test_without_acknowledgements(void **state)
+{
+	struct orgs *o = *state;
+	o->b.set.acks = false;
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	up(o);
+	org_send(&o->a, "b.test", "2");
+	assert_true(buf_has(&o->a.sent, "2 none \n"));
+	org_send(&o->b, "a.test", "3"); /* a offers, b does not want */
+	UNTIL(o->loop, buf_has(&o->b.sent, "3 none \n"));
+	org_send(&o->b, "a.test", "4");
+	assert_true(buf_has(&o->b.sent, "4 none \n"));
+}
+
+/* More than are remembered, faster than they are acknowledged: each is reported once, in order. */
+static void test_many_unacknowledged(void **state)
+{
+	enum { MANY = 1500 };
+	struct orgs *o = *state;
+	char id[16];
+	up(o);
+	for (int i = 2; i <= MANY; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		org_send(&o->a, "b.test", id);
+	}
+	assert_true(buf_lines(&o->a.sent) < MANY);
+	UNTIL(o->loop, buf_lines(&o->a.sent) == MANY);
+	struct slice rest = buf_slice(&o->a.sent);
+	for (int i = 1; i <= MANY; i++) {
+		snprintf(id, sizeof id, "%d none ", i);
+		assert_true(slice_eq(slice_split(&rest, '\n'), slice_str(id)));
+	}
 }
 
 static void test_order(void **state)
@@ -541,6 +619,7 @@ static void test_slow_reader(void **state)
 	struct orgs *o = *state;
 	char id[8];
 	o->a.set.queue_ms = 500;
+	o->a.set.acks = false; /* to see what is handed over */
 	xmpp_proxy_set(o->a.proxy, &o->a.set);
 	org_send(&o->a, "b.test", "1");
 	UNTIL(o->loop, buf_has(&o->b.seen, "message 1\n"));
@@ -763,7 +842,8 @@ static void test_free_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_external), T(test_direct), T(test_direct_switched_off), T(test_direct_mixed_up), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
+		T(test_external), T(test_direct), T(test_direct_switched_off), T(test_direct_mixed_up), T(test_lost), T(test_slow_acknowledgement),
+		T(test_without_acknowledgements), T(test_many_unacknowledged), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
 		T(test_dialback_forged), T(test_refused), T(test_timeout), T(test_certificate), T(test_no_tls_here), T(test_stranger),
 		T(test_backoff_ends), T(test_logged_once), T(test_queue_full), T(test_queue_octets), T(test_stanza_too_large), T(test_partner_limit),
 		T(test_sender_rate), T(test_partner_rate), T(test_slow_reader), T(test_partner_removed), T(test_removed_while_coming_up),
