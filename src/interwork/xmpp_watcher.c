@@ -267,7 +267,7 @@ void xmpp_watcher_sleep(struct xmpp_watcher *w, bool show_gone)
 	w->state = w->authorised ? XMPP_WATCHER_DORMANT : XMPP_WATCHER_NONE;
 	if (dialog)
 		w->ops->unsubscribe(w->arg);
-	if (show_gone && w->authorised)
+	if (show_gone && w->authorised && (w->shown.count || !w->told))
 		tell_offline(w);
 	presence_set_free(&w->shown);
 	w->told = false;

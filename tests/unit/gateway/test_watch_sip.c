@@ -375,7 +375,7 @@ static void partner_removed(void **state)
 	house_policy(h, -1, true, true);
 	gateway_recheck(h->gateway);
 	house_pass(h, 0);
-	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0"); /* nothing is told to who is no partner */
+	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0; " GONE); /* taking back is always allowed */
 	home_answers(h, "SUBSCRIBE", 0, 200, "Expires: 0\n");
 	house_pass(h, 86400000);
 	expect_count(h, "fabrikam", 0);
@@ -396,7 +396,7 @@ static void partner_disabled_silently(void **state)
 	activate(h);
 	house_policy(h, POLICY_FEDERATED, false, true);
 	home_notifies(h, ROMEO, 2, "active;expires=3600", PIDF(ROMEO, OPEN("desk", SHOW("dnd"))));
-	expect(h, "S 200 NOTIFY; S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0");
+	expect(h, "S 200 NOTIFY; S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0; " GONE);
 	/* one that waits for its home is stopped as well */
 	house_policy(h, POLICY_FEDERATED, true, true);
 	gateway_recheck(h->gateway);
@@ -449,7 +449,7 @@ static void access_switched_off(void **state)
 	house_policy(h, POLICY_FEDERATED, true, false);
 	gateway_recheck(h->gateway);
 	house_pass(h, 0);
-	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0");
+	expect(h, "S SUBSCRIBE sip:192.0.2.1:5060;transport=tcp 0; " GONE);
 	partner_presence(h, JULIET, ROMEO, "probe", "");
 	expect(h, "");
 	partner_presence(h, "nurse@fabrikam.test", ROMEO, "subscribe", "");
