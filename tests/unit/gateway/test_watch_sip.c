@@ -405,7 +405,7 @@ static void partner_disabled_silently(void **state)
 	house_policy(h, POLICY_FEDERATED, false, true);
 	buf_clear(&h->log);
 	house_pass(h, 86400000);
-	expect(h, "");
+	expect(h, "X presence/unavailable " ROMEO ">" JULIET); /* and no SUBSCRIBE any more */
 }
 
 static void type_changed(void **state)
