@@ -401,6 +401,8 @@ void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason rea
 		return;
 	if (reason == REASON_XMPP_DNS)
 		sip_watcher_end(p->machine, S("noresource"), 0);
+	else if (reason >= REASON_POLICY_PARTNER_UNKNOWN && reason <= REASON_POLICY_LOOP)
+		sip_watcher_end(p->machine, S("rejected"), 0);
 	else
 		sip_watcher_end(p->machine, S("probation"), RETRY_S);
 }

@@ -163,6 +163,7 @@ static void not_deliverable(void **state)
 		const char *notify;
 	} rows[] = {
 		{REASON_XMPP_DNS, "S NOTIFY terminated;noresource -"},
+		{REASON_POLICY_PARTNER_UNKNOWN, "S NOTIFY terminated;rejected -"},
 		{REASON_XMPP_UNREACHABLE, "S NOTIFY terminated;probation;retry-after=300 -"},
 		{REASON_XMPP_TLS_REQUIRED, "S NOTIFY terminated;probation;retry-after=300 -"},
 		{REASON_LIMIT_QUEUE_FULL, "S NOTIFY terminated;probation;retry-after=300 -"},
