@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include "base/enc.h"
 
 const char *entente_strerror(int code)
 {
@@ -34,8 +35,10 @@ int err_set(struct entente_err *err, int code, enum reason reason, const char *f
 		va_start(ap, fmt);
 		err->code = code;
 		err->reason = reason;
-		vsnprintf(err->text, sizeof err->text, fmt, ap);
+		int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
 		va_end(ap);
+		if (n >= (int)sizeof err->text) /* no half character at the cut */
+			err->text[utf8_first(slice_of(err->text, sizeof err->text - 1), sizeof err->text - 2).len] = '\0';
 	}
 	return code;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/enc.h"
 #include "base/map.h"
 
 enum { LINE_MAX_LEN = 4096 };
@@ -43,11 +44,18 @@ void log_set_sink(void (*sink)(void *, struct slice), void *arg)
 	sink_arg = arg;
 }
 
+/* C1 controls, line separators, direction overrides: what could act on the terminal of whoever reads the journal. */
+static bool misleads(uint32_t cp)
+{
+	return (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
+	       cp == 0x200e || cp == 0x200f || cp == 0xfeff;
+}
+
 static bool plain(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c == 0x7f)
+		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=')
 			return false;
 	}
 	return s.len > 0;
@@ -60,14 +68,21 @@ static void put_value(struct buf *b, struct slice v)
 		return;
 	}
 	buf_putc(b, '"');
-	for (size_t i = 0; i < v.len; i++) {
-		unsigned char c = (unsigned char)v.p[i];
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
+	while (v.len) {
+		uint32_t cp;
+		size_t n = utf8_decode(v, &cp);
+		unsigned char c = (unsigned char)v.p[0];
+		if (!n) /* not UTF-8: shown octet by octet */
 			buf_printf(b, "\\x%02x", c);
+		else if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (cp < 0x20 || cp == 0x7f)
+			buf_printf(b, "\\x%02x", c);
+		else if (misleads(cp))
+			buf_printf(b, "\\u%04x", (unsigned)cp);
 		else
-			buf_putc(b, (char)c);
+			buf_put(b, slice_first(v, n));
+		v = slice_skip(v, n ? n : 1);
 	}
 	buf_putc(b, '"');
 }
@@ -90,7 +105,7 @@ static void emit(enum log_level level, const char *id, const struct log_kv *kv, 
 		if (!kv[i].value.len)
 			continue;
 		buf_printf(&b, " %s=", kv[i].key);
-		put_value(&b, slice_first(kv[i].value, 512));
+		put_value(&b, utf8_first(kv[i].value, 512));
 	}
 	if (hidden)
 		buf_printf(&b, " hidden=%llu", (unsigned long long)hidden);

@@ -83,7 +83,11 @@ void sip_addr_without_tag(const struct sip_addr *a, struct buf *b)
 		sip_unfold(a->raw, b);
 		return;
 	}
-	sip_unfold(slice_of(a->raw.p, (size_t)(rest.p - a->raw.p) - 1), b);
+	/* white space may stand on either side of the semicolon */
+	struct slice head = slice_trim(slice_of(a->raw.p, (size_t)(rest.p - a->raw.p)));
+	if (slice_ends(head, S(";")))
+		head = slice_trim(slice_first(head, head.len - 1));
+	sip_unfold(head, b);
 	while (sip_next_param(&rest, &name, &value) > 0) {
 		if (SIP_WORD(name, "tag"))
 			continue;

@@ -2,6 +2,7 @@
 #include "sip/notifier.h"
 
 #include <arpa/inet.h>
+#include "base/enc.h"
 #include "base/mem.h"
 #include "sip/trans_int.h"
 
@@ -332,6 +333,10 @@ int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct s
 	n->flow = *sip_server_flow(st);
 	if (!event || slice_empty(event->value)) {
 		sip_server_reply(st, 489);
+		goto out;
+	}
+	if (utf8_has_control(event->value)) { /* a quoted control that no NOTIFY of ours could carry back */
+		sip_server_reply(st, 400);
 		goto out;
 	}
 	if (!grant(&n->config, m, &expires)) {

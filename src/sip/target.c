@@ -315,7 +315,7 @@ static bool name_copy(struct slice name, char dst[SIP_TARGET_NAME_MAX])
 static void take_srv(struct set *s, const struct sip_target_record *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (slice_eq(r[i].name, S("."))) {
+		if (slice_empty(r[i].name) || slice_eq(r[i].name, S("."))) { /* the root: no such service (RFC 2782) */
 			s->declined = true;
 			continue;
 		}

@@ -114,8 +114,12 @@ static void pair_refused(struct pair *p, const char *condition, const struct ent
 		stream_fail(s, NULL, why.code, why.reason, s->initiator ? XMPP_SIDE_NONE : XMPP_SIDE_REMOTE, "%s", why.text);
 		return;
 	}
-	TELL(s, pair_failed, local, remote, &why);
+	/* the owner may close from its callback, which ends all pairs: this one must be gone by then */
+	char l[1024], r[1024];
+	slice_cstr(local, l, sizeof l);
+	slice_cstr(remote, r, sizeof r);
 	pair_remove(p);
+	TELL(s, pair_failed, slice_str(l), slice_str(r), &why);
 }
 
 /* ---- the elements */

@@ -204,6 +204,8 @@ static void logs(void **state)
 	log_set_sink(line, got);
 	log_ev(LOG_INFO, "test/event", {"plain", S("a.b")}, {"empty", S("")}, {"quoted", S("a \"b\"\n=")});
 	assert_non_null(strstr(got, " info test/event plain=a.b quoted=\"a \\\"b\\\"\\x0a=\"\n"));
+	log_ev(LOG_INFO, "test/hostile", {"k", S("\xc2\x9b" "31m\xe2\x80\xae\xff\xc3\xbc")});
+	assert_non_null(strstr(got, " k=\"\\u009b31m\\u202e\\xff\xc3\xbc\"\n"));
 	got[0] = '\0';
 	log_ev(LOG_DEBUG, "test/quiet", {"k", S("v")});
 	assert_string_equal(got, "");

@@ -262,10 +262,26 @@ static void test_limits(void **state)
 	arena_release(NULL, a);
 }
 
+/* White space on either side of the semicolon before the tag leaves no empty parameter behind. */
+static void tag_cut_off(void **state)
+{
+	static const char *const value[] = {"<sip:a@b>;tag=x", "<sip:a@b>; tag=x", "<sip:a@b> ;tag=x", "<sip:a@b> ; tag=x"};
+	(void)state;
+	for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
+		struct sip_addr a;
+		struct buf b;
+		buf_init(&b, 256);
+		assert_int_equal(sip_addr_parse(slice_str(value[i]), &a), 0);
+		sip_addr_without_tag(&a, &b);
+		assert_true(slice_eq(buf_slice(&b), S("<sip:a@b>")));
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uas),      cmocka_unit_test(test_uac),          cmocka_unit_test(test_strict_route),
+		cmocka_unit_test(tag_cut_off), cmocka_unit_test(test_uas),      cmocka_unit_test(test_uac),          cmocka_unit_test(test_strict_route),
 		cmocka_unit_test(test_notified), cmocka_unit_test(test_save_restore), cmocka_unit_test(test_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
