@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
+import contextlib
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 
 import peers
@@ -39,7 +41,7 @@ class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
 
     def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra=""):
-        state = f"{run}/entente"
+        state = self.state = f"{run}/entente"
         os.makedirs(state, exist_ok=True)
         os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
         certificate = "contoso" if auth == "external" else "contoso-self"
@@ -70,6 +72,11 @@ class Entented(Process):
             if parsed and (event is None or parsed[2] == event) and all(parsed[3].get(k) == v for k, v in fields.items()):
                 found.append(parsed)
         return found
+
+    def stored(self, question, *values):
+        """Rows of its database, as they are on the disk now."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state}/entente.db?mode=ro", uri=True, timeout=5)) as db:
+            return db.execute(question, values).fetchall()
 
     def complaints(self):
         """Lines that a sanitizer or a failed assertion printed, in all runs of this lab."""
