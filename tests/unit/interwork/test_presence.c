@@ -122,7 +122,7 @@ static void notes(void **state)
 	assert_text(n[0].text, "out");
 	assert_text(n[1].lang, "de");
 	for (int i = 0; i < 20; i++) {
-		presence_note_add(n, &count, S("x"), slice_of("abcdefghijklmnopqrst" + i, 1));
+		presence_note_add(n, &count, S("x"), slice_of(&"abcdefghijklmnopqrst"[i], 1));
 	}
 	assert_int_equal(count, PRESENCE_MAX_NOTES);
 
