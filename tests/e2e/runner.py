@@ -30,6 +30,7 @@ class Run:
         self.number = self.passed = self.failed = 0
         self.lock = threading.Lock()
         self.units = set()      # running
+        self.stopped = False
 
     def line(self, name, peer, seconds, trouble, logs):
         with self.lock:
@@ -47,8 +48,9 @@ class Run:
 
     def unit(self, peer, options, scenarios):
         task = {"peer": peer, "workers": self.workers, "options": options, "scenarios": [s.number for s in scenarios]}
-        program = subprocess.Popen([NS, "/usr/bin/python3", f"{HERE}/unit.py", json.dumps(task)], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # however we end, the namespace and everything in it ends with us
+        program = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", NS, "/usr/bin/python3", f"{HERE}/unit.py", json.dumps(task)],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.units.add(program)
         said = []
         reader = threading.Thread(target=lambda: said.extend(program.stderr), daemon=True)
@@ -61,7 +63,7 @@ class Run:
         program.wait()
         reader.join(1)
         self.units.discard(program)
-        for s in open_ones.values():
+        for s in open_ones.values() if not self.stopped else ():
             self.line(str(s), peer, 0, "\n".join(["it was not run:", *map(str.rstrip, said[-12:])]), None)
 
 
@@ -116,6 +118,7 @@ def main():
             for done in [pool.submit(run.unit, *unit) for unit in units]:
                 done.result()
         except BaseException:
+            run.stopped = True
             pool.shutdown(wait=False, cancel_futures=True)
             for program in list(run.units):
                 program.kill()      # and with it everything in its namespaces
