@@ -26,6 +26,7 @@ void gateway_load_contact(struct gateway *g, struct slice local, struct slice re
 	struct pair *p = MEM_NEW(struct pair);
 	pair_init(p, local, remote);
 	map_insert(&g->contacts, &p->node, slice_of(p->key, local.len + 1 + remote.len));
+	tally_add(g, TALLY_CONTACTS, local);
 }
 
 void contact_learn(struct gateway *g, struct slice local, struct slice remote, enum gateway_how how)
@@ -36,6 +37,8 @@ void contact_learn(struct gateway *g, struct slice local, struct slice remote, e
 		metric_add(METRIC_LIMIT_HITS, 1);
 		return;
 	}
+	if (tally_full(g, TALLY_CONTACTS, local, g->cfg.max_contacts_per_user))
+		return;
 	gateway_load_contact(g, local, remote);
 	g->ops->contact_put(g->arg, local, remote, how);
 }

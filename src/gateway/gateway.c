@@ -388,6 +388,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	g->ops = ops;
 	g->arg = arg;
 	snapshot_reader_init(&g->policy, cfg->policy);
+	map_init(&g->tallies);
 	map_init(&g->contacts);
 	map_init(&g->conversations);
 	list_init(&g->recent);
@@ -421,6 +422,7 @@ struct gateway *gateway_free(struct gateway *g)
 	}
 	messages_free(g);
 	contacts_free(g);
+	tallies_free(g);
 	snapshot_reader_destroy(&g->policy);
 	buf_free(&g->out);
 	return mem_free(g);

@@ -52,7 +52,9 @@ struct gateway_config {
 	uint32_t notify_interval_ms;
 	uint32_t error_wait_ms;                  /* how long the answer to a first MESSAGE waits for an XMPP error */
 	size_t max_queue;                        /* messages waiting for one SIP target */
+	uint32_t subscription_minimum;           /* seconds; shorter ones get 423; 0: 60 */
 	size_t max_subscriptions, max_conversations; /* of this worker */
+	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
 };
 

@@ -36,6 +36,7 @@ struct gateway {
 	const struct gateway_ops *ops;
 	void *arg;
 	struct snapshot_reader policy;
+	struct map tallies;       /* records per user and kind */
 	struct map contacts;      /* of struct pair */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
@@ -83,6 +84,14 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 		    const struct interwork_response *more, struct slice from, struct slice to);
 void gateway_trace_xmpp(bool out, const struct xml_node *n);
 void gateway_trace_out(struct slice partner, struct slice from, struct slice to, const char *what, struct slice detail);
+
+/* ---- tally.c */
+enum tally_kind { TALLY_CONTACTS, TALLY_WATCHER, TALLY_PRESENTITY, TALLY_SIP_WATCHER };
+/* True (and counted as a hit) when the user has `max` records of this kind already; max 0: no limit. */
+bool tally_full(struct gateway *g, enum tally_kind kind, struct slice user, size_t max);
+void tally_add(struct gateway *g, enum tally_kind kind, struct slice user);
+void tally_drop(struct gateway *g, enum tally_kind kind, struct slice user);
+void tallies_free(struct gateway *g);
 
 /* ---- contacts.c */
 bool contact_known(const struct gateway *g, struct slice local, struct slice remote);

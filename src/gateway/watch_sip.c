@@ -219,6 +219,8 @@ static void watch_free(struct watch *w)
 {
 	later_cancel(&w->gone);
 	map_remove(&w->g->watches, &w->pair.node);
+	tally_drop(w->g, TALLY_WATCHER, w->pair.remote);
+	tally_drop(w->g, TALLY_PRESENTITY, w->pair.local);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, -1);
 	sip_subscriber_free(w->sub);
 	xmpp_watcher_free(w->machine);
@@ -270,7 +272,8 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 	struct xmpp_jid local, remote;
 	struct slice uri, from;
 	struct watch *w = NULL;
-	if (g->watches.count >= g->cfg.max_subscriptions) {
+	if (g->watches.count >= g->cfg.max_subscriptions || tally_full(g, TALLY_WATCHER, watcher, g->cfg.max_subscriptions_per_user) ||
+	    tally_full(g, TALLY_PRESENTITY, presentity, g->cfg.max_subscriptions_per_user)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		metric_refused(REASON_LIMIT_SUBSCRIPTIONS);
 		log_ev(LOG_WARNING, "presence/too-many-watchers", {"watcher", watcher}, {"presentity", presentity});
@@ -288,6 +291,8 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		c.hide_notes = w->hide_notes;
 		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, uri, authorised);
 		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
+		tally_add(g, TALLY_WATCHER, watcher);
+		tally_add(g, TALLY_PRESENTITY, presentity);
 		metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, 1);
 	}
 	arena_release(g->cfg.arenas, a);

@@ -171,6 +171,7 @@ static void pair_free(struct out_pair *p)
 	later_cancel(&p->gone);
 	map_remove(&g->outs, &p->pair.node);
 	map_remove(&g->out_ids, &p->by_id);
+	tally_drop(g, TALLY_SIP_WATCHER, p->pair.local);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_XMPP, -1);
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
@@ -208,7 +209,7 @@ static struct out_pair *pair_get(struct gateway *g, struct slice local, struct s
 	struct out_pair *p = pair_find(g, local, remote);
 	if (p)
 		return p;
-	if (g->outs.count >= g->cfg.max_subscriptions) {
+	if (g->outs.count >= g->cfg.max_subscriptions || tally_full(g, TALLY_SIP_WATCHER, local, g->cfg.max_subscriptions_per_user)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		return NULL;
 	}
@@ -222,6 +223,7 @@ static struct out_pair *pair_get(struct gateway *g, struct slice local, struct s
 	p->machine = sip_watcher_new(&machine_ops, p, g->cfg.timers, &cfg, uri);
 	map_insert(&g->outs, &p->pair.node, slice_of(p->pair.key, local.len + 1 + remote.len));
 	map_insert(&g->out_ids, &p->by_id, slice_of((const char *)&p->id, sizeof p->id));
+	tally_add(g, TALLY_SIP_WATCHER, local);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_XMPP, 1);
 	return p;
 }
@@ -289,7 +291,7 @@ static void notifier_config(struct gateway *g, struct sip_notifier_config *c, st
 {
 	*c = (struct sip_notifier_config){
 		.contact = contact,
-		.max_expires = g->cfg.subscription_expires,
+		.min_expires = g->cfg.subscription_minimum, .max_expires = g->cfg.subscription_expires,
 		.default_expires = g->cfg.subscription_expires,
 		.interval_ms = g->cfg.notify_interval_ms ? g->cfg.notify_interval_ms : UINT32_MAX,
 		.initial = active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING,

@@ -520,8 +520,18 @@ static void limits(void **state)
 	}
 	expect_count(h, "X presence/unsubscribed", 2);
 	assert_int_equal(count_subscriptions(h), 3);
-	/* addresses that SIP cannot say */
+	/* one user's share: to one SIP user here, then of one XMPP user */
 	h->cfg.max_subscriptions = 100;
+	h->cfg.max_subscriptions_per_user = 2;
+	house_restart(h, 0);
+	int before = count_subscriptions(h);
+	for (int i = 0; i < 4; i++) {
+		snprintf(who, sizeof who, "v%d@fabrikam.test", i);
+		partner_presence(h, who, "mercutio@contoso.test", "subscribe", "");
+	}
+	assert_int_equal(count_subscriptions(h) - before, 2);
+	h->cfg.max_subscriptions_per_user = 0;
+	/* addresses that SIP cannot say */
 	house_restart(h, 0);
 	partner_presence(h, "a\\2Gb\\5c\\41@fabrikam.test", ROMEO, "subscribe", "");
 	assert_true(count_subscriptions(h) <= 1);
