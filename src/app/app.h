@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon's parts. `struct app` belongs to the control thread; workers read what is marked shared. */
 #pragma once
+#include <stdatomic.h>
 #include "config/config.h"
 #include "edge/sip_edge.h"
 #include "edge/xmpp_proxy.h"
@@ -15,6 +16,8 @@
 struct app;
 struct control;
 
+enum { APP_NAME_MAX = 272 }; /* a host name or address with a port */
+
 struct node { /* one worker's roles; its thread's alone */
 	struct app *app;
 	struct worker *worker;
@@ -23,6 +26,9 @@ struct node { /* one worker's roles; its thread's alone */
 	struct xmpp_proxy *xmpp;
 	struct gateway *gateway;
 	struct snapshot_reader policy;
+	struct timer drain;
+	uint64_t drain_until;
+	_Atomic size_t waiting; /* shared: SIP transactions without an answer, while draining */
 };
 
 struct app {
@@ -41,8 +47,10 @@ struct app {
 	struct control *control;
 	struct xmpp_service service;  /* shared, immutable */
 	char service_url[320];
-	char sent_by[3][96];          /* shared, immutable: by enum sip_transport; empty where we do not listen */
-	char contact[3][128];         /* shared, immutable: URI under which homes reach us, by transport of the home */
+	char sent_by[3][APP_NAME_MAX]; /* shared, immutable: by enum sip_transport; empty where we do not listen */
+	char contact[3][2][APP_NAME_MAX + 24]; /* shared, immutable: URI under which homes reach us, by transport of the home, by IPv4 or IPv6 */
+	uint64_t drain_ms;            /* shared, set before the workers are stopped */
+	struct timer certificate;     /* looks at ours now and then */
 	uint64_t generation, started_ms;
 	int64_t started_at;
 	bool stopping;
@@ -50,8 +58,10 @@ struct app {
 
 /* node.c */
 extern const struct pool_ops node_ops;
-/* Gives the TLS material to every worker, the homes of `homes` too unless NULL, and lets streams be judged again by policy. Control thread. */
-void nodes_reload(struct app *app, const struct config *homes);
+/* Gives the TLS material to every worker, what is live in `cfg` too unless NULL, and lets everything be judged again by policy. Control thread. */
+void nodes_reload(struct app *app, const struct config *cfg);
+/* Is there something in the configuration that only the roles can see to be wrong? Pure. */
+int nodes_check(const struct config *cfg, struct entente_err *err);
 /* A listener's callback; arg is the app. */
 void node_accept_xmpp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 void node_accept_xmpp_direct(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
@@ -68,5 +78,20 @@ int app_publish(struct app *app, const struct config *cfg, struct entente_err *e
 int control_open(struct control **ret, struct app *app, struct entente_err *err);
 struct control *control_close(struct control *c);
 
-/* main.c */
+/* listen.c */
+/* Opens all TCP listeners, and finds out what the homes shall call us. */
+int app_listen(struct app *app, const struct config *cfg, struct entente_err *err);
+void app_set_gates(struct app *app, const struct config *cfg);
+/* Any thread. `what`: "xmpp", "sip/tcp" ... */
+void app_tell_listener(const char *what, const struct addr *at);
+
+/* reload.c */
+/* Is there something wrong that the parser cannot see? ENTENTE_EINVAL, ENTENTE_ESYNTAX. Pure. */
+int app_check(const struct config *cfg, struct entente_err *err);
+/* *ret is NULL when no certificate is configured. */
+int app_load_tls(struct tls_material **ret, const struct config *cfg, struct entente_err *err);
+/* Warns when it is bad or will soon be. */
+void app_look_at_certificate(const struct app *app);
 int app_reload(struct app *app, struct config_errors *errs);
+/* Tells systemd that we are ready, and what for. */
+void app_status(const struct app *app);

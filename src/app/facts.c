@@ -104,15 +104,21 @@ static const char *home_word(const char *state)
 	return !strcmp(state, "down") ? "unreachable" : "unknown";
 }
 
+static json_t *home_find(json_t *array, struct slice name)
+{
+	json_t *row;
+	size_t i;
+	json_array_foreach(array, i, row)
+		if (slice_eq(slice_str(json_string_value(json_object_get(row, "name"))), name))
+			return row;
+	return NULL;
+}
+
 static void home_row(void *arg, const struct sip_edge_facts *f)
 {
 	struct collect *c = arg;
 	const char *word = home_word(f->state);
-	json_t *o = NULL, *row;
-	size_t i;
-	json_array_foreach(c->array, i, row)
-		if (slice_eq(slice_str(json_string_value(json_object_get(row, "name"))), f->name))
-			o = row;
+	json_t *o = home_find(c->array, f->name);
 	if (!o) {
 		o = json_object();
 		put(o, "name", f->name);
@@ -142,9 +148,11 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 	struct collect c = {.array = array};
 	if (!nodes_call(app, fn[what], &c))
 		return err_set(err, ENTENTE_ETIMEOUT, REASON_NONE, "a worker did not answer within 5 s");
-	for (size_t i = 0; what == ADMIN_HOMES && i < json_array_size(array) && i < app->config->n_homes; i++)
-		for (size_t k = 0; k < app->config->homes[i].domains.n; k++)
-			json_array_append_new(json_object_get(json_array_get(array, i), "domains"), json_string(app->config->homes[i].domains.items[k]));
+	for (size_t i = 0; what == ADMIN_HOMES && i < app->config->n_homes; i++) {
+		json_t *row = home_find(array, slice_str(app->config->homes[i].name));
+		for (size_t k = 0; row && k < app->config->homes[i].domains.n; k++)
+			json_array_append_new(json_object_get(row, "domains"), json_string(app->config->homes[i].domains.items[k]));
+	}
 	return 0;
 }
 

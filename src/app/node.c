@@ -240,20 +240,21 @@ static void sip_request(void *arg, struct sip_server_trans *st, struct sip_msg *
 	gateway_request(n->gateway, st, m, a, from);
 }
 
-static struct sip_edge *sip_other(void *arg, unsigned worker)
+static struct sip_edge *sip_edge_of(struct worker *w)
 {
-	struct node *n = arg;
-	return n->app->nodes[worker].sip;
+	struct node *n = w->state;
+	return n->sip;
 }
 
-static const struct sip_edge_ops sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .edge = sip_other};
+static const struct sip_edge_ops sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .edge = sip_edge_of};
 
 static bool gw_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
 {
 	struct node *n = arg;
-	if (!sip_edge_home_flow(n->sip, home, ret_flow))
+	bool ipv6;
+	if (!sip_edge_home_flow(n->sip, home, ret_flow, &ipv6))
 		return false;
-	*ret_contact = slice_str(n->app->contact[ret_flow->transport]);
+	*ret_contact = slice_str(n->app->contact[ret_flow->transport][ipv6]);
 	return true;
 }
 
@@ -357,50 +358,85 @@ static int load(struct node *n, struct entente_err *err)
 
 /* ---- life of a node */
 
-static int set_homes(struct node *n, const struct config *cfg, struct entente_err *err)
+static struct slice *slices(const struct config_strings *in)
+{
+	struct slice *out = mem_calloc(in->n ? in->n : 1, sizeof *out);
+	for (size_t i = 0; i < in->n; i++)
+		out[i] = slice_str(in->items[i]);
+	return out;
+}
+
+static int each_home(struct node *n, const struct config *cfg, struct entente_err *err)
 {
 	struct sip_edge_home *h = mem_calloc(cfg->n_homes, sizeof *h);
+	int rc = 0;
 	for (size_t i = 0; i < cfg->n_homes; i++)
-		h[i] = (struct sip_edge_home){slice_str(cfg->homes[i].name), slice_str(cfg->homes[i].next_hop)};
-	int rc = sip_edge_set_homes(n->sip, h, cfg->n_homes, err);
+		h[i] = (struct sip_edge_home){slice_str(cfg->homes[i].name), slice_str(cfg->homes[i].next_hop), slices(&cfg->homes[i].senders),
+					      cfg->homes[i].senders.n};
+	if (n)
+		rc = sip_edge_set_homes(n->sip, h, cfg->n_homes, err);
+	for (size_t i = 0; i < cfg->n_homes; i++) {
+		if (!n && !rc)
+			rc = sip_edge_home_check(&h[i], err);
+		mem_free((void *)(uintptr_t)h[i].senders);
+	}
 	mem_free(h);
 	return rc;
 }
 
+int nodes_check(const struct config *cfg, struct entente_err *err)
+{
+	return each_home(NULL, cfg, err);
+}
+
+enum { QUEUE_MAX_MS = 25000 }; /* below the 32 s of a SIP transaction: its sender must still hear of it */
+
+static uint32_t queue_ms(const struct config *cfg)
+{
+	return (uint32_t)(cfg->timers_queue < QUEUE_MAX_MS ? cfg->timers_queue : QUEUE_MAX_MS);
+}
+
+static void sip_settings(struct sip_edge_settings *ret, const struct config *cfg)
+{
+	*ret = (struct sip_edge_settings){
+		.limits = sip_limits_default, .keepalive_ms = (uint32_t)cfg->timers_keepalive, .connect_ms = (uint32_t)cfg->timers_connect,
+		.queue_messages = cfg->limits_queue_messages, .queue_octets = cfg->limits_queue_size, .queue_ms = queue_ms(cfg),
+		.sender_rate = (uint32_t)cfg->limits_sender_rate,
+	};
+	ret->limits.max_message = cfg->limits_max_sip_message;
+	ret->limits.max_headers = cfg->limits_max_headers;
+}
+
 static int make_sip(struct node *n, const struct config *cfg, struct entente_err *err)
 {
-	struct sip_edge_config c = {
-		.worker = n->worker, .dns = n->app->dns, .limits = sip_limits_default, .keepalive_ms = (uint32_t)cfg->timers_keepalive,
-		.connect_ms = (uint32_t)cfg->timers_connect, .queue_octets = cfg->limits_queue_size,
-	};
-	c.limits.max_message = cfg->limits_max_sip_message;
-	c.limits.max_headers = cfg->limits_max_headers;
+	struct sip_edge_config c = {.worker = n->worker, .dns = n->app->dns};
+	sip_settings(&c.set, cfg);
 	for (unsigned i = 0; i < 3; i++)
 		c.sent_by[i] = slice_str(n->app->sent_by[i]);
 	n->sip = sip_edge_new(&c, &sip_ops, n);
 	sip_edge_set_tls(n->sip, n->tls);
 	for (size_t i = 0; n->worker->id == 0 && i < cfg->n_sip_listen; i++) {
-		struct addr at;
+		struct addr at, bound;
 		if (cfg->sip_listen[i].transport != CONFIG_UDP)
 			continue;
 		addr_parse(slice_str(cfg->sip_listen[i].address), (uint16_t)cfg->sip_listen[i].port, &at);
-		int rc = sip_edge_udp(n->sip, &at, err);
+		int rc = sip_edge_udp(n->sip, &at, &bound, err);
 		if (rc)
 			return rc;
+		app_tell_listener("sip/udp", &bound);
 	}
-	return set_homes(n, cfg, err);
+	return each_home(n, cfg, err);
 }
 
 static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *cfg)
 {
-	enum { QUEUE_MAX_MS = 25000 }; /* below the 32 s of a SIP transaction: its sender must still hear of it */
 	*ret = (struct xmpp_proxy_settings){
 		.max_stanza = cfg->limits_max_stanza, .max_early = cfg->limits_max_stanza_before_auth, .max_depth = (unsigned)cfg->limits_max_depth,
 		.max_attributes = (unsigned)cfg->limits_max_attributes, .connect_ms = (uint32_t)cfg->timers_connect,
 		.auth_ms = (uint32_t)(cfg->timers_stream_setup < 30000 ? cfg->timers_stream_setup : 30000), .setup_ms = (uint32_t)cfg->timers_stream_setup,
 		.dialback_ms = (uint32_t)cfg->timers_dialback, .ping_ms = (uint32_t)cfg->timers_keepalive, .idle_ms = (uint32_t)cfg->timers_stream_idle,
 		.silence_ms = (uint32_t)cfg->timers_keepalive_timeout,
-		.queue_ms = (uint32_t)(cfg->timers_queue < QUEUE_MAX_MS ? cfg->timers_queue : QUEUE_MAX_MS), .queue_stanzas = cfg->limits_queue_messages,
+		.queue_ms = queue_ms(cfg), .queue_stanzas = cfg->limits_queue_messages,
 		.queue_octets = cfg->limits_queue_size, .acks = cfg->xmpp_acknowledgements,
 		.ack_wait_ms = 2000, /* proxies give up after five seconds without an answer */
 		.retry_max_ms = 8000, .partner_rate = (uint32_t)cfg->limits_partner_rate,
@@ -430,12 +466,64 @@ static void make_gateway(struct node *n, const struct config *cfg)
 		.service = &n->app->service, .im = interwork_im_rules_default, .errors = interwork_error_rules_default,
 		.subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000), .notify_interval_ms = (uint32_t)cfg->timers_notify_interval,
 		.error_wait_ms = 500, .max_queue = 200, .max_subscriptions = cfg->limits_max_subscriptions / w + 1, .max_conversations = 20000,
+		.max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user, .max_contacts_per_user = cfg->limits_max_contacts_per_user,
+		.subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000),
 		.xmpp_retry_ms = 10000,
 	};
 	c.im.type_normal = cfg->im_type == CONFIG_IM_NORMAL;
 	c.im.max_stanza = cfg->limits_max_stanza;
 	c.errors.bare_6xx = cfg->im_bare_jid_errors == CONFIG_BARE_JID_6XX;
 	n->gateway = gateway_new(&c, &gw_ops, n);
+}
+
+static void node_end(struct worker *w)
+{
+	struct node *n = w->state;
+	if (!n)
+		return;
+	timer_cancel(&w->loop->timers, &n->drain);
+	n->gateway = gateway_free(n->gateway);
+	n->xmpp = xmpp_proxy_free(n->xmpp);
+	n->sip = sip_edge_free(n->sip);
+	snapshot_reader_destroy(&n->policy);
+	n->tls = tls_ctx_unref(n->tls);
+	w->state = NULL;
+}
+
+/* ---- the end of service: first what is under way finishes, while nothing new begins; then the streams are closed */
+
+enum { DRAIN_POLL_MS = 20 };
+
+static void drained(void *arg)
+{
+	struct node *n = arg;
+	worker_stopped(n->worker);
+}
+
+static void drain_fired(struct timer *t, uint64_t now)
+{
+	struct node *n = CONTAINER_OF(t, struct node, drain);
+	struct app *app = n->app;
+	size_t waiting = 0;
+	atomic_store(&n->waiting, sip_stack_waiting(sip_edge_stack(n->sip)));
+	for (unsigned i = 0; i < pool_workers(app->pool); i++) /* what waits there may need a link that lives here */
+		waiting += atomic_load(&app->nodes[i].waiting);
+	if (waiting && now < n->drain_until) {
+		timer_arm(&n->worker->loop->timers, t, DRAIN_POLL_MS);
+		return;
+	}
+	if (waiting && n->worker->id == 0)
+		log_ev(LOG_WARNING, "server/drain-refused", {"text", S("some requests have had no answer in time: what waits for a stream is refused")});
+	xmpp_proxy_drain(n->xmpp, drained, n);
+}
+
+static void node_stop(struct worker *w)
+{
+	struct node *n = w->state;
+	sip_edge_quiesce(n->sip);
+	xmpp_proxy_quiesce(n->xmpp);
+	n->drain_until = w->loop->timers.now + n->app->drain_ms / 2; /* the other half is for the streams */
+	timer_arm(&w->loop->timers, &n->drain, 0);
 }
 
 static int node_start(struct worker *w, struct entente_err *err)
@@ -446,38 +534,20 @@ static int node_start(struct worker *w, struct entente_err *err)
 	n->app = app;
 	n->worker = w;
 	w->state = n;
+	atomic_store(&n->waiting, 1);
+	timer_init(&n->drain, drain_fired);
 	snapshot_reader_init(&n->policy, &app->policy);
 	if (app->tls && (rc = tls_ctx_new(&n->tls, app->tls, err)))
-		return rc;
+		goto out;
 	if ((rc = make_sip(n, app->config, err)))
-		return rc;
+		goto out;
 	make_xmpp(n, app->config);
 	make_gateway(n, app->config);
-	return load(n, err);
-}
-
-static void drained(void *arg)
-{
-	struct node *n = arg;
-	worker_stopped(n->worker);
-}
-
-static void node_stop(struct worker *w)
-{
-	struct node *n = w->state;
-	xmpp_proxy_drain(n->xmpp, drained, n);
-}
-
-static void node_end(struct worker *w)
-{
-	struct node *n = w->state;
-	if (!n)
-		return;
-	n->gateway = gateway_free(n->gateway);
-	n->xmpp = xmpp_proxy_free(n->xmpp);
-	n->sip = sip_edge_free(n->sip);
-	snapshot_reader_destroy(&n->policy);
-	n->tls = tls_ctx_unref(n->tls);
+	rc = load(n, err);
+out:
+	if (rc)
+		node_end(w);
+	return rc;
 }
 
 const struct pool_ops node_ops = {.start = node_start, .stop = node_stop, .end = node_end};
@@ -563,13 +633,17 @@ bool nodes_call(struct app *app, void (*fn)(struct node *, void *), void *arg)
 	unsigned n = pool_workers(app->pool);
 	struct call *c = mem_calloc(1, sizeof *c + n * sizeof *c->msgs);
 	struct timespec until;
+	pthread_condattr_t steady;
+	pthread_condattr_init(&steady);
+	pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->cond, NULL);
+	pthread_cond_init(&c->cond, &steady);
+	pthread_condattr_destroy(&steady);
 	c->left = n;
 	c->refs = n + 1;
 	c->fn = fn;
 	c->arg = arg;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += 5;
 	for (unsigned i = 0; i < n; i++) {
 		c->msgs[i] = (struct call_msg){.bus = {.run = call_run, .drop = call_drop}, .call = c, .node = &app->nodes[i]};
@@ -587,7 +661,7 @@ bool nodes_call(struct app *app, void (*fn)(struct node *, void *), void *arg)
 
 struct reload {
 	struct tls_material *tls;
-	struct config *cfg;
+	const struct config *cfg; /* NULL: only the policy changed */
 };
 
 static void reload_node(struct node *n, void *arg)
@@ -595,7 +669,7 @@ static void reload_node(struct node *n, void *arg)
 	struct reload *r = arg;
 	struct entente_err err;
 	struct tls_ctx *ctx = NULL;
-	if (r->tls && tls_ctx_new(&ctx, r->tls, &err))
+	if (r->tls && (!n->tls || tls_ctx_material(n->tls) != r->tls) && tls_ctx_new(&ctx, r->tls, &err))
 		log_ev(LOG_ERROR, "server/reload-tls", {"text", slice_str(err.text)});
 	if (ctx) {
 		sip_edge_set_tls(n->sip, ctx);
@@ -603,15 +677,23 @@ static void reload_node(struct node *n, void *arg)
 		tls_ctx_unref(n->tls);
 		n->tls = ctx;
 	}
-	if (r->cfg && set_homes(n, r->cfg, &err))
-		log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
+	if (r->cfg) {
+		struct sip_edge_settings sip;
+		struct xmpp_proxy_settings xmpp;
+		sip_settings(&sip, r->cfg);
+		xmpp_settings(&xmpp, r->cfg);
+		sip_edge_set(n->sip, &sip);
+		xmpp_proxy_set(n->xmpp, &xmpp);
+		if (each_home(n, r->cfg, &err))
+			log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
+	}
 	gateway_recheck(n->gateway); /* says goodbye while the streams are still there */
 	xmpp_proxy_recheck(n->xmpp);
 }
 
-void nodes_reload(struct app *app, const struct config *homes)
+void nodes_reload(struct app *app, const struct config *cfg)
 {
-	struct reload r = {app->tls, (struct config *)(uintptr_t)homes};
+	struct reload r = {app->tls, cfg};
 	if (!nodes_call(app, reload_node, &r))
 		log_ev(LOG_ERROR, "server/reload-slow", {"text", S("a worker did not take the new configuration within 5 s")});
 }

@@ -1,298 +1,515 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A home and the way to it: which of its addresses, the connection, what waits for it, how it is found out that it is gone. */
+#include <stdio.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "edge/sip_edge_int.h"
 
-enum { BACKOFF_MIN_MS = 500, BACKOFF_MAX_MS = 10000, RESOLVE_AGAIN_MS = 60000 };
+enum {
+	BACKOFF_MIN_MS = 500,
+	BACKOFF_MAX_MS = 10000,
+	STABLE_MS = 5000,        /* a connection that lived so long may be opened again at once */
+	FAILED_MS = 60000,       /* an address that failed is tried last for so long */
+	PROBE_PATIENCE_MS = 5000,
+	PROBE_DOWN_MS = 10000,
+};
 
-static void proceed(struct sip_home *h);
+static void connect_next(struct sip_home *h);
 
-static void failed(struct sip_home *h)
+static struct timers *timers_of(const struct sip_home *h)
 {
-	struct sip_flow flow = {.transport = h->transport, .target = h->index};
-	uint64_t ms = h->backoff_ms = h->backoff_ms ? (h->backoff_ms * 2 < BACKOFF_MAX_MS ? h->backoff_ms * 2 : BACKOFF_MAX_MS) : BACKOFF_MIN_MS;
-	h->state = HOME_DOWN;
-	h->entry = 0;
-	buf_shrink(&h->queue, 0);
-	log_ev(LOG_WARNING, "sip/home-down", {"home", slice_str(h->name)}, {"next-hop", slice_str(h->next_hop)},
-	       {"reason", slice_str(reason_info(REASON_SIP_HOME_UNREACHABLE)->id)}, {"text", slice_str(h->err.text)});
-	timer_arm(&h->edge->loop->timers, &h->retry, ms);
-	sip_stack_transport_failed(h->edge->stack, &flow);
+	return &h->edge->loop->timers;
 }
 
-static void connect_next(struct sip_home *h)
+/* ---- what waits */
+
+static void drop_first(struct sip_home *h)
 {
-	struct sip_edge *e = h->edge;
-	while (h->entry < h->n_entries) {
-		const struct sip_target_entry *t = &h->entries[h->entry++];
-		struct addr to;
-		struct conn_limits lim = sip_conn_limits;
-		struct conn_tls tls = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = t->host, .session_key = slice_str(h->name)};
-		struct conn_opts o = {.ops = &sip_conn_ops, .limits = &lim, .tls = t->transport == SIP_TLS ? &tls : NULL};
-		lim.connect_ms = e->cfg.connect_ms;
-		if (!addr_from_sockaddr((const struct sockaddr *)&t->addr, &to))
-			continue;
-		addr_text(&to, h->address);
-		if (t->transport == SIP_TLS && !e->tls) {
-			err_set(&h->err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "no certificate is configured, TLS is not possible");
-			continue;
-		}
-		struct sip_conn *c = sip_conn_new(e, t->transport, h);
-		o.owner = c;
-		if (conn_connect(&c->conn, e->loop, &to, &o, &h->err)) {
-			sip_conn_free(c);
-			continue;
-		}
-		h->conn = c;
-		h->state = HOME_CONNECTING;
-		return;
+	struct waiting *w = CONTAINER_OF(list_head(&h->queue), struct waiting, node);
+	list_remove(&w->node);
+	h->n_queue--;
+	h->queue_octets -= w->len;
+	mem_free(w);
+}
+
+static void drop_all(struct sip_home *h)
+{
+	while (h->n_queue)
+		drop_first(h);
+	timer_cancel(timers_of(h), &h->patience);
+}
+
+static void arm_patience(struct sip_home *h)
+{
+	struct list *n = list_head(&h->queue);
+	uint64_t due = n ? CONTAINER_OF(n, struct waiting, node)->since + h->edge->cfg.set.queue_ms : 0, now = timers_of(h)->now;
+	if (n)
+		timer_arm(timers_of(h), &h->patience, due > now ? due - now : 0);
+	else
+		timer_cancel(timers_of(h), &h->patience);
+}
+
+/* Their transactions have given them up, or will: to send them late would only deliver what was reported as lost. */
+static void patience_fired(struct timer *t, uint64_t now)
+{
+	struct sip_home *h = CONTAINER_OF(t, struct sip_home, patience);
+	while (h->n_queue && CONTAINER_OF(list_head(&h->queue), struct waiting, node)->since + h->edge->cfg.set.queue_ms <= now)
+		drop_first(h);
+	arm_patience(h);
+}
+
+static int enqueue(struct sip_home *h, struct slice bytes)
+{
+	const struct sip_edge_settings *c = &h->edge->cfg.set;
+	if (h->n_queue >= c->queue_messages || h->queue_octets + bytes.len > c->queue_octets) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		return ENTENTE_ELIMIT;
 	}
-	failed(h);
+	struct waiting *w = mem_realloc(NULL, sizeof *w + bytes.len);
+	*w = (struct waiting){.since = timers_of(h)->now, .len = bytes.len};
+	memcpy(w->bytes, bytes.p, bytes.len);
+	list_append(&h->queue, &w->node);
+	h->n_queue++;
+	h->queue_octets += bytes.len;
+	arm_patience(h);
+	return 0;
+}
+
+/* ---- transports */
+
+static int send_datagram(struct sip_home *h, struct slice bytes)
+{
+	struct sip_flow flow = {.transport = SIP_UDP, .target = h->index};
+	const struct addr *to = &h->addrs[h->at].addr;
+	memcpy(&flow.remote, to, addr_len(to));
+	return sip_edge_output(h->edge, &flow, bytes);
+}
+
+static int send_now(struct sip_home *h, struct slice bytes)
+{
+	if (h->transport == SIP_UDP)
+		return send_datagram(h, bytes);
+	int rc = conn_write(h->conn->conn, bytes);
+	if (rc == ENTENTE_ELIMIT)
+		metric_add(METRIC_LIMIT_HITS, 1);
+	return rc;
 }
 
 static void flush(struct sip_home *h)
 {
-	struct slice q = buf_slice(&h->queue);
-	if (h->transport == SIP_UDP) {
-		/* datagrams keep their borders: each is preceded by its length */
-		while (q.len) {
-			uint32_t n;
-			struct addr to;
-			struct sip_flow flow = {.transport = SIP_UDP, .target = h->index};
-			memcpy(&n, q.p, sizeof n);
-			addr_from_sockaddr((const struct sockaddr *)&h->entries[0].addr, &to);
-			memcpy(&flow.remote, &to, addr_len(&to));
-			sip_edge_output(h->edge, &flow, slice_of(q.p + sizeof n, n));
-			q = slice_skip(q, sizeof n + n);
-		}
-	} else if (q.len) {
-		conn_write(h->conn->conn, q);
+	while (h->n_queue) {
+		struct waiting *w = CONTAINER_OF(list_head(&h->queue), struct waiting, node);
+		send_now(h, slice_of(w->bytes, w->len));
+		drop_first(h);
 	}
-	buf_shrink(&h->queue, 0);
+	timer_cancel(timers_of(h), &h->patience);
+}
+
+/* ---- up and down */
+
+static void tell_failed(struct sip_home *h, uint64_t conn)
+{
+	struct sip_flow flow = {.transport = h->transport, .target = h->index, .conn = conn};
+	sip_stack_transport_failed(h->edge->stack, &flow);
+}
+
+void sip_home_fail(struct sip_home *h)
+{
+	drop_all(h);
+	tell_failed(h, 0);
+	if (h->conn)
+		tell_failed(h, h->conn->id);
+	for (uint64_t i = 1; h->transport == SIP_UDP && i <= SIP_EDGE_UDP_MAX; i++)
+		tell_failed(h, i);
+}
+
+static void down(struct sip_home *h)
+{
+	h->backoff_ms = h->backoff_ms ? h->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (h->backoff_ms > BACKOFF_MAX_MS)
+		h->backoff_ms = BACKOFF_MAX_MS;
+	h->state = HOME_DOWN;
+	log_ev(h->told ? LOG_DEBUG : LOG_WARNING, "sip/home-down", {"home", slice_str(h->name)}, {"next-hop", slice_str(h->next_hop)},
+	       {"address", slice_str(h->address)}, {"reason", slice_str(reason_info(REASON_SIP_HOME_UNREACHABLE)->id)}, {"text", slice_str(h->err.text)});
+	h->told = true;
+	if (h->transport != SIP_UDP || !h->n_addrs)
+		timer_arm(timers_of(h), &h->retry, h->backoff_ms);
+	sip_home_fail(h);
+}
+
+static void up(struct sip_home *h)
+{
+	h->state = HOME_UP;
+	h->up_since = timers_of(h)->now;
+	h->backoff_ms = 0;
+	if (h->at < h->n_addrs)
+		h->addrs[h->at].failed_at = 0;
+	h->told = false;
+	h->err = (struct entente_err){0};
+	timer_cancel(timers_of(h), &h->retry);
+	log_ev(LOG_INFO, "sip/home-up", {"home", slice_str(h->name)}, {"address", slice_str(h->address)},
+	       {"transport", slice_str(sip_transport_name(h->transport))});
+	flush(h);
+}
+
+/* Begins a round over all addresses. */
+static void begin(struct sip_home *h)
+{
+	if (!h->n_addrs) {
+		h->state = HOME_RESOLVING;
+		sip_home_locate(h);
+		return;
+	}
+	for (size_t i = 0; i < h->n_addrs; i++)
+		h->addrs[i].tried = false;
+	connect_next(h);
+}
+
+/* The next address of this round: in the order of DNS, but those that failed lately last. False: all were tried. */
+static bool next_address(struct sip_home *h)
+{
+	size_t best = h->n_addrs;
+	for (size_t i = 0; i < h->n_addrs; i++) {
+		const struct home_address *x = &h->addrs[i];
+		bool lately = x->failed_at && timers_of(h)->now - x->failed_at < FAILED_MS;
+		if (!x->tried && !lately) {
+			best = i;
+			break;
+		}
+		if (!x->tried && best == h->n_addrs)
+			best = i;
+	}
+	if (best == h->n_addrs)
+		return false;
+	h->at = best;
+	h->addrs[best].tried = true;
+	addr_text(&h->addrs[best].addr, h->address);
+	return true;
+}
+
+static int connect_one(struct sip_home *h)
+{
+	struct sip_edge *e = h->edge;
+	bool tls = h->transport == SIP_TLS;
+	struct conn_limits lim;
+	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = h->uri.host, .session_key = slice_str(h->next_hop)};
+	struct conn_opts o = {.ops = &sip_conn_ops, .limits = &lim, .tls = tls ? &t : NULL};
+	if (tls && !e->tls)
+		return err_set(&h->err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "TLS needs tls.certificate, which is not configured");
+	sip_edge_conn_limits(e, &lim);
+	struct sip_conn *c = sip_conn_new(e, h->transport, h);
+	o.owner = c;
+	int rc = conn_connect(&c->conn, e->loop, &h->addrs[h->at].addr, &o, &h->err);
+	if (rc) {
+		c->home = NULL;
+		sip_conn_free(c);
+		return rc;
+	}
+	h->conn = c;
+	h->state = HOME_CONNECTING;
+	return 0;
+}
+
+static void connect_next(struct sip_home *h)
+{
+	while (next_address(h)) {
+		if (!connect_one(h))
+			return;
+		h->addrs[h->at].failed_at = timers_of(h)->now;
+	}
+	down(h);
 }
 
 void sip_home_connected(struct sip_home *h)
 {
-	h->state = HOME_UP;
-	h->backoff_ms = 0;
-	h->entry = 0;
-	log_ev(LOG_INFO, "sip/home-up", {"home", slice_str(h->name)}, {"address", slice_str(h->address)},
-	       {"transport", slice_str(sip_transport_name(h->transport))});
-	if (h->edge->cfg.keepalive_ms)
-		timer_arm(&h->edge->loop->timers, &h->ping, h->edge->cfg.keepalive_ms);
-	flush(h);
+	up(h);
+	if (h->edge->cfg.set.keepalive_ms)
+		timer_arm(timers_of(h), &h->ping, h->edge->cfg.set.keepalive_ms);
 }
 
 void sip_home_lost(struct sip_home *h, const struct entente_err *why)
 {
-	bool was_up = h->state == HOME_UP;
-	struct sip_flow flow = {.transport = h->transport, .target = h->index, .conn = h->conn ? h->conn->id : 0};
+	uint64_t conn = h->conn ? h->conn->id : 0;
+	bool was_up = h->state == HOME_UP, stable = was_up && timers_of(h)->now - h->up_since >= STABLE_MS;
 	h->conn = NULL;
-	timer_cancel(&h->edge->loop->timers, &h->ping);
-	if (!was_up) {
-		h->err = *why;
-		connect_next(h);
-		return;
+	timer_cancel(timers_of(h), &h->ping);
+	h->err = *why;
+	h->err.reason = REASON_SIP_HOME_UNREACHABLE;
+	if (!h->err.text[0])
+		slice_cstr(S("the home closed the connection"), h->err.text, sizeof h->err.text);
+	if (!stable && h->at < h->n_addrs)
+		h->addrs[h->at].failed_at = timers_of(h)->now;
+	if (was_up) {
+		log_ev(stable ? LOG_INFO : LOG_DEBUG, "sip/home-closed", {"home", slice_str(h->name)}, {"address", slice_str(h->address)},
+		       {"text", slice_str(h->err.text)});
+		h->state = HOME_IDLE;
+		tell_failed(h, conn);
+		tell_failed(h, 0);
+		if (stable && (h->wanted || h->n_queue))
+			begin(h);
+		if (stable)
+			return; /* else: one that closes at once is as good as one that does not open */
 	}
-	h->state = HOME_IDLE;
-	log_ev(LOG_INFO, "sip/home-closed", {"home", slice_str(h->name)}, {"text", slice_str(why->text)});
-	sip_stack_transport_failed(h->edge->stack, &flow);
-	flow.conn = 0;
-	sip_stack_transport_failed(h->edge->stack, &flow);
-}
-
-/* ---- resolving */
-
-static void resolved(struct sip_home *h)
-{
-	bool unsure;
-	h->entries = sip_target_entries(h->resolver, &h->n_entries, &unsure);
-	h->resolved_at = h->edge->loop->timers.now;
-	h->entry = 0;
-	if (!h->n_entries) {
-		err_set(&h->err, ENTENTE_ENOTFOUND, REASON_SIP_HOME_UNREACHABLE, "DNS has no address for %s", h->next_hop);
-		failed(h);
-		return;
-	}
-	if (h->transport == SIP_UDP) {
-		struct addr to;
-		addr_from_sockaddr((const struct sockaddr *)&h->entries[0].addr, &to);
-		addr_text(&to, h->address);
-		h->state = HOME_UP;
-		flush(h);
-	} else if (h->queue.len) {
-		connect_next(h);
-	} else {
-		h->state = HOME_IDLE; /* only the addresses were wanted */
-	}
-}
-
-static void dns_done(void *arg, const struct dns_answer *a)
-{
-	struct question *q = arg;
-	struct sip_home *h = q->home;
-	struct sip_target_record recs[DNS_RECORDS_MAX];
-	bool bad = a->status != DNS_OK && a->status != DNS_NODATA && a->status != DNS_NXDOMAIN;
-	memset(recs, 0, sizeof recs);
-	for (size_t i = 0; i < a->n; i++) {
-		const struct dns_record *r = &a->records[i];
-		if (r->type == DNS_SRV) {
-			recs[i].name = r->srv.target;
-			recs[i].priority = r->srv.priority;
-			recs[i].weight = r->srv.weight;
-			recs[i].port = r->srv.port;
-		} else if (r->type == DNS_A) {
-			recs[i].a = r->addr.v4.sin_addr;
-		} else if (r->type == DNS_AAAA) {
-			recs[i].aaaa = r->addr.v6.sin6_addr;
-		}
-	}
-	q->q = NULL;
-	sip_target_answer(h->resolver, q->id, bad, recs, a->n);
-	proceed(h);
-}
-
-/* Asks all open questions; ends in resolved(). */
-static void proceed(struct sip_home *h)
-{
-	static const enum dns_type type[] = {[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
-	struct sip_target_question ask;
-	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++) {
-		struct question *q = &h->questions[i];
-		if (q->q)
-			continue;
-		if (!sip_target_ask(h->resolver, &ask))
-			break;
-		q->home = h;
-		q->id = ask.id;
-		q->q = dns_ask(h->edge->cfg.dns, h->edge->worker, ask.name, type[ask.type], dns_done, q);
-	}
-	if (sip_target_done(h->resolver))
-		resolved(h);
-}
-
-static void resolve(struct sip_home *h)
-{
-	struct sip_target_config c = {.transports = {h->transport}, .n_transports = 1, .fallback = h->transport, .ipv4 = true, .ipv6 = true};
-	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++)
-		h->questions[i].q = dns_cancel(h->questions[i].q);
-	h->resolver = sip_target_free(h->resolver);
-	h->entries = NULL;
-	h->n_entries = 0;
-	h->state = HOME_RESOLVING;
-	if (sip_target_new(&h->resolver, &h->uri, &c)) {
-		err_set(&h->err, ENTENTE_EINVAL, REASON_SIP_HOME_UNREACHABLE, "the next hop %s cannot be used", h->next_hop);
-		failed(h);
-		return;
-	}
-	proceed(h);
-}
-
-void sip_home_prepare(struct sip_home *h)
-{
-	if (h->state == HOME_IDLE && !h->n_entries)
-		resolve(h);
+	connect_next(h);
 }
 
 static void retry_fired(struct timer *t, uint64_t now)
 {
 	struct sip_home *h = CONTAINER_OF(t, struct sip_home, retry);
 	(void)now;
-	h->state = HOME_IDLE; /* the next message tries again */
-	if (!h->n_entries)
-		resolve(h);
+	h->state = HOME_IDLE;
+	begin(h);
 }
 
 static void ping_fired(struct timer *t, uint64_t now)
 {
 	struct sip_home *h = CONTAINER_OF(t, struct sip_home, ping);
+	struct sip_conn *c = h->conn;
 	(void)now;
-	if (!h->conn)
+	if (!c)
 		return;
-	h->conn->framer.expect_pong = true;
-	conn_write(h->conn->conn, S("\r\n\r\n"));
-	timer_arm(&h->edge->loop->timers, &h->ping, h->edge->cfg.keepalive_ms);
+	if (c->waiting && c->ponged) { /* it used to answer (RFC 5626 4.4.1); one that never does is left to TCP */
+		struct entente_err err;
+		err_set(&err, ENTENTE_ETIMEOUT, REASON_SIP_HOME_UNREACHABLE, "no answer to a keep-alive");
+		c->home = NULL;
+		sip_home_lost(h, &err);
+		sip_conn_free(c);
+		return;
+	}
+	c->waiting = c->framer.expect_pong = true;
+	conn_write(c->conn, S("\r\n\r\n"));
+	timer_arm(timers_of(h), t, h->edge->cfg.set.keepalive_ms);
+}
+
+/* ---- UDP: OPTIONS tells whether somebody is there */
+
+static void probe_start(struct sip_home *h, uint32_t interval_ms);
+
+static void on_probe(void *arg, bool alive, int status, uint32_t rtt_ms)
+{
+	struct sip_home *h = arg;
+	uint64_t now = timers_of(h)->now;
+	(void)status, (void)rtt_ms;
+	if (alive || (h->heard && now - h->heard < h->probe_ms)) {
+		if (h->state == HOME_DOWN) {
+			up(h);
+			probe_start(h, h->edge->cfg.set.keepalive_ms);
+		}
+		return;
+	}
+	err_set(&h->err, ENTENTE_ETIMEOUT, REASON_SIP_HOME_UNREACHABLE, "no answer to OPTIONS from %s", h->address);
+	h->addrs[h->at].failed_at = now;
+	h->addrs[h->at].tried = true;
+	if (next_address(h)) { /* at once to the next one */
+		probe_start(h, h->edge->cfg.set.keepalive_ms);
+		return;
+	}
+	for (size_t i = 0; i < h->n_addrs; i++)
+		h->addrs[i].tried = false;
+	if (h->state == HOME_UP)
+		down(h);
+	next_address(h);
+	if (h->probe_ms > PROBE_DOWN_MS)
+		probe_start(h, PROBE_DOWN_MS);
+}
+
+static const struct sip_probe_ops probe_ops = {on_probe};
+
+static void probe_start(struct sip_home *h, uint32_t interval_ms)
+{
+	struct sip_edge *e = h->edge;
+	const struct addr *to = &h->addrs[h->at].addr;
+	char from[160];
+	struct sip_probe_config c = {.flow = {.transport = SIP_UDP, .target = h->index}, .uri = slice_str(h->next_hop), .interval_ms = interval_ms,
+				     .timeout_ms = PROBE_PATIENCE_MS};
+	h->probe = sip_probe_free(h->probe);
+	if (!interval_ms)
+		return;
+	if (c.timeout_ms > interval_ms)
+		c.timeout_ms = interval_ms;
+	memcpy(&c.flow.remote, to, addr_len(to));
+	snprintf(from, sizeof from, "<sip:%.*s>", SFMT(e->cfg.sent_by[SIP_UDP].len ? e->cfg.sent_by[SIP_UDP] : S("entente.invalid")));
+	c.from = slice_str(from);
+	h->probe_ms = interval_ms;
+	h->probe = sip_probe_new(e->stack, &c, &probe_ops, h);
+}
+
+/* ---- addresses */
+
+static void located_udp(struct sip_home *h)
+{
+	struct addr old;
+	bool had = addr_parse(slice_str(h->address), 0, &old);
+	if (had && (h->probe || h->state == HOME_UP) && addr_eq(&old, &h->addrs[h->at].addr))
+		return; /* nothing new */
+	for (size_t i = 0; i < h->n_addrs; i++)
+		h->addrs[i].tried = false;
+	next_address(h);
+	if (h->state != HOME_DOWN)
+		up(h);
+	probe_start(h, h->edge->cfg.set.keepalive_ms);
+}
+
+void sip_home_located(struct sip_home *h, bool found)
+{
+	if (found && h->transport == SIP_UDP) {
+		if (h->state == HOME_DOWN && !h->probe) /* it was only its name that failed */
+			h->state = HOME_IDLE;
+		located_udp(h);
+	} else if (h->state == HOME_RESOLVING && found) {
+		h->state = HOME_IDLE;
+		if (h->n_queue || h->wanted)
+			begin(h);
+	} else if (!found && (h->state == HOME_RESOLVING || h->transport == SIP_UDP)) {
+		h->probe = sip_probe_free(h->probe);
+		down(h);
+	}
+}
+
+static void again_fired(struct timer *t, uint64_t now)
+{
+	(void)now;
+	sip_home_locate(CONTAINER_OF(t, struct sip_home, again));
 }
 
 /* ---- sending */
 
 int sip_home_send(struct sip_home *h, struct slice bytes)
 {
+	h->wanted = true;
 	if (h->state == HOME_DOWN)
 		return ENTENTE_ENET;
-	if (h->transport != SIP_UDP && h->state == HOME_UP)
-		return conn_write(h->conn->conn, bytes);
-	if (h->transport == SIP_UDP) {
-		uint32_t n = (uint32_t)bytes.len;
-		buf_put(&h->queue, slice_of((const char *)&n, sizeof n));
-	}
-	buf_put(&h->queue, bytes);
-	if (!buf_ok(&h->queue)) {
-		metric_add(METRIC_LIMIT_HITS, 1);
-		h->queue.failed = false;
+	if (h->state == HOME_UP)
+		return send_now(h, bytes);
+	if (enqueue(h, bytes))
 		return ENTENTE_ELIMIT;
-	}
-	if (h->transport == SIP_UDP && h->state == HOME_UP) {
-		flush(h);
-		return 0;
-	}
-	if (h->state == HOME_IDLE) {
-		if (!h->n_entries || h->edge->loop->timers.now - h->resolved_at > RESOLVE_AGAIN_MS)
-			resolve(h);
-		else
-			connect_next(h);
-	}
+	if (h->state == HOME_IDLE)
+		begin(h);
 	return h->state == HOME_DOWN ? ENTENTE_ENET : 0;
-}
-
-bool sip_home_is(const struct sip_home *h, const struct addr *a)
-{
-	for (size_t i = 0; i < h->n_entries; i++) {
-		struct addr x;
-		if (addr_from_sockaddr((const struct sockaddr *)&h->entries[i].addr, &x) && addr_host_eq(&x, a))
-			return true;
-	}
-	return false;
 }
 
 /* ---- life */
 
-struct sip_home *sip_home_new(struct sip_edge *e, uint32_t index, const struct sip_edge_home *cfg, struct entente_err *err)
+static bool sender_parse(struct slice text, struct home_sender *ret)
+{
+	struct slice rest = text, ip = slice_split(&rest, '/');
+	uint64_t bits;
+	if (!addr_parse(ip, 0, &ret->addr) || addr_port(&ret->addr))
+		return false;
+	ret->bits = addr_is_v6(&ret->addr) ? 128 : 32;
+	if (!rest.p)
+		return true;
+	if (!slice_u64(rest, ret->bits, &bits))
+		return false;
+	ret->bits = (unsigned)bits;
+	return true;
+}
+
+static int parse(const struct sip_edge_home *cfg, struct sip_uri *uri, enum sip_transport *transport, struct home_sender *senders, struct entente_err *err)
 {
 	struct slice t = SLICE_NONE;
+	if (sip_uri_parse(cfg->next_hop, uri) || (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS))
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %.*s is no SIP URI: %.*s", SFMT(cfg->name),
+			       SFMT(cfg->next_hop));
+	bool named = sip_uri_param(uri, S("transport"), &t);
+	if (uri->scheme == SIP_SCHEME_SIPS || (named && slice_ieq(t, S("tls"))))
+		*transport = SIP_TLS;
+	else if (named && slice_ieq(t, S("tcp")))
+		*transport = SIP_TCP;
+	else if (!named || slice_ieq(t, S("udp")))
+		*transport = SIP_UDP;
+	else
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %.*s has an unknown transport: %.*s", SFMT(cfg->name),
+			       SFMT(t));
+	for (size_t i = 0; i < cfg->n_senders; i++) {
+		struct home_sender one;
+		if (!sender_parse(cfg->senders[i], senders ? &senders[i] : &one))
+			return err_set(err, ENTENTE_ESYNTAX, REASON_NONE, "home %.*s: %.*s is no address or network, e.g. 192.0.2.1 or 192.0.2.0/24",
+				       SFMT(cfg->name), SFMT(cfg->senders[i]));
+	}
+	return 0;
+}
+
+int sip_edge_home_check(const struct sip_edge_home *h, struct entente_err *err)
+{
+	struct sip_uri uri;
+	enum sip_transport t;
+	return h->name.len ? parse(h, &uri, &t, NULL, err) : 0;
+}
+
+struct sip_home *sip_home_new(struct sip_edge *e, uint32_t index, const struct sip_edge_home *cfg, struct entente_err *err)
+{
 	struct sip_home *h = MEM_NEW(struct sip_home);
 	h->edge = e;
 	h->index = index;
 	h->name = mem_strndup(cfg->name.p, cfg->name.len);
 	h->next_hop = mem_strndup(cfg->next_hop.p, cfg->next_hop.len);
-	buf_init(&h->queue, e->cfg.queue_octets);
+	h->senders = mem_calloc(cfg->n_senders ? cfg->n_senders : 1, sizeof *h->senders);
+	h->n_senders = cfg->n_senders;
+	h->wanted = e->worker->id == 0;
+	list_init(&h->queue);
 	timer_init(&h->ping, ping_fired);
 	timer_init(&h->retry, retry_fired);
-	if (sip_uri_parse(slice_str(h->next_hop), &h->uri)) {
-		err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %s is no SIP URI: %s", h->name, h->next_hop);
-		return sip_home_free(h);
+	timer_init(&h->patience, patience_fired);
+	timer_init(&h->again, again_fired);
+	struct sip_edge_home own = *cfg;
+	own.next_hop = slice_str(h->next_hop);
+	return parse(&own, &h->uri, &h->transport, h->senders, err) ? sip_home_free(h) : h;
+}
+
+void sip_home_ready(struct sip_home *h)
+{
+	if (h->state != HOME_IDLE)
+		return;
+	if (h->wanted && h->transport != SIP_UDP)
+		begin(h);
+	else if (!h->known)
+		sip_home_locate(h); /* whoever sends is judged by the homes' addresses */
+}
+
+bool sip_home_same(const struct sip_home *h, const struct sip_edge_home *cfg)
+{
+	if (!slice_eq(slice_str(h->name), cfg->name) || !slice_eq(slice_str(h->next_hop), cfg->next_hop) || h->n_senders != cfg->n_senders)
+		return false;
+	for (size_t i = 0; i < cfg->n_senders; i++) {
+		struct home_sender s;
+		if (!sender_parse(cfg->senders[i], &s) || s.bits != h->senders[i].bits || !addr_host_eq(&s.addr, &h->senders[i].addr))
+			return false;
 	}
-	h->transport = h->uri.scheme == SIP_SCHEME_SIPS ? SIP_TLS : SIP_UDP;
-	if (sip_uri_param(&h->uri, S("transport"), &t))
-		h->transport = slice_ieq(t, S("tls")) || h->uri.scheme == SIP_SCHEME_SIPS ? SIP_TLS : slice_ieq(t, S("tcp")) ? SIP_TCP : SIP_UDP;
-	return h;
+	return true;
+}
+
+void sip_home_adjust(struct sip_home *h)
+{
+	uint32_t ms = h->edge->cfg.set.keepalive_ms;
+	struct conn_limits lim;
+	sip_edge_conn_limits(h->edge, &lim);
+	if (h->conn)
+		conn_set_limits(h->conn->conn, &lim);
+	if (h->conn && h->state == HOME_UP && ms)
+		timer_arm(timers_of(h), &h->ping, ms);
+	if (h->probe && h->state == HOME_UP && h->probe_ms != ms)
+		probe_start(h, ms);
 }
 
 struct sip_home *sip_home_free(struct sip_home *h)
 {
 	if (!h)
 		return NULL;
+	struct timers *q = timers_of(h);
 	if (h->conn) {
 		h->conn->home = NULL;
 		sip_conn_free(h->conn);
 	}
-	timer_cancel(&h->edge->loop->timers, &h->ping);
-	timer_cancel(&h->edge->loop->timers, &h->retry);
-	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++)
-		dns_cancel(h->questions[i].q);
-	sip_target_free(h->resolver);
-	buf_free(&h->queue);
+	drop_all(h);
+	timer_cancel(q, &h->ping);
+	timer_cancel(q, &h->retry);
+	timer_cancel(q, &h->again);
+	sip_probe_free(h->probe);
+	sip_home_locate_end(h);
+	mem_free(h->addrs);
+	mem_free(h->senders);
 	mem_free(h->name);
 	mem_free(h->next_hop);
 	return mem_free(h);

@@ -53,7 +53,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
-	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0016) */
+	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0017) */
 };
 
 struct xmpp_proxy_config {

@@ -128,16 +128,17 @@ static bool copy(struct snapshot *s, struct slice *text)
 int snapshot_builder_home(struct snapshot_builder *b, const struct policy_home *h, struct entente_err *err)
 {
 	struct snapshot *s = b->s;
-	if (slice_empty(h->name) || !h->n_domains || slice_empty(h->next_hop))
+	bool gap = slice_empty(h->name) && !h->n_domains && slice_empty(h->next_hop);
+	if (!gap && (slice_empty(h->name) || !h->n_domains || slice_empty(h->next_hop)))
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "a home needs a name, a domain and a next hop");
 	for (size_t i = 0; i < s->n_homes; i++)
-		if (slice_eq(s->homes[i].name, h->name))
+		if (!gap && slice_eq(s->homes[i].name, h->name))
 			return err_set(err, ENTENTE_EEXIST, REASON_NONE, "there are two homes named %.*s", SFMT(h->name));
 	if (s->n_homes >= SNAPSHOT_HOMES_MAX || h->n_domains > ARENA_MAX / sizeof(struct owner) / 2)
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "too many homes or domains");
 	struct policy_home home = *h;
-	struct owner *o = arena_alloc(s->arena, h->n_domains * sizeof *o);
-	struct slice *domains = arena_alloc(s->arena, h->n_domains * sizeof *domains);
+	struct owner *o = arena_alloc(s->arena, (h->n_domains + 1) * sizeof *o);
+	struct slice *domains = arena_alloc(s->arena, (h->n_domains + 1) * sizeof *domains);
 	if (!o || !domains || !copy(s, &home.name) || !copy(s, &home.next_hop))
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the policy data is too large");
 	int rc = owners_make(s, o, h->domains, h->n_domains, err);

@@ -16,7 +16,7 @@ struct snapshot_builder;
 enum policy_transport { POLICY_UDP, POLICY_TCP, POLICY_TLS };
 const char *policy_transport_name(enum policy_transport t); /* "udp" "tcp" "tls" */
 
-/* A SIP server of ours. */
+/* A SIP server of ours. All empty: a gap, the place of one that was removed, so that the others keep their index. */
 struct policy_home {
 	struct slice name;
 	struct slice next_hop;           /* a SIP URI, e.g. "sip:10.0.0.5:5060;transport=tcp" */

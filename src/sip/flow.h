@@ -9,7 +9,7 @@ enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS };
 
 struct sip_flow {
 	enum sip_transport transport;
-	uint64_t conn;                 /* identity of an open connection at its owner, 0 for none yet and for UDP */
+	uint64_t conn;                 /* identity of an open connection (UDP: of the socket) at its owner, 0 for none yet */
 	struct sockaddr_storage remote; /* ss_family AF_UNSPEC when only conn is known */
 	uint32_t target;               /* index of the configured home (or partner) that it belongs to; UINT32_MAX unknown */
 };

@@ -118,6 +118,16 @@ const struct sip_stats *sip_stack_stats(const struct sip_stack *s)
 	return &s->stats;
 }
 
+size_t sip_stack_waiting(const struct sip_stack *s)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < s->n_slots; i++)
+		n += s->slots[i]->stack && s->slots[i]->state == TRANS_TRYING;
+	for (const struct list *l = s->client_list.next; l != &s->client_list; l = l->next)
+		n += CONTAINER_OF(l, struct sip_client_trans, all)->state <= TRANS_PROCEEDING;
+	return n;
+}
+
 struct timers *sip_stack_timers(struct sip_stack *s)
 {
 	return s->timers;

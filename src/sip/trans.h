@@ -83,6 +83,8 @@ void sip_stack_refuse(struct sip_stack *s, const struct sip_flow *from, const st
 void sip_stack_transport_failed(struct sip_stack *s, const struct sip_flow *flow);
 
 const struct sip_stats *sip_stack_stats(const struct sip_stack *s);
+/* Transactions whose final answer is still due, of either side: what a shutdown waits for. Looks at each of them. */
+size_t sip_stack_waiting(const struct sip_stack *s);
 struct timers *sip_stack_timers(struct sip_stack *s);
 const struct sip_stack_config *sip_stack_config(const struct sip_stack *s);
 /* Gives a consumed message's arena back to the pool of the configuration. */

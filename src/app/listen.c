@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The listening sockets, and what the homes are told to call us. */
+#include <stdio.h>
+#include "app/app.h"
+#include "base/log.h"
+
+enum { CONNECTIONS_PER_MINUTE = 600, CONNECTIONS_AT_ONCE = 200 }; /* from one address */
+
+void app_tell_listener(const char *what, const struct addr *at)
+{
+	char z[ADDR_TEXT];
+	addr_text(at, z);
+	log_ev(LOG_INFO, "net/listening", {"service", slice_str(what)}, {"address", slice_str(z)});
+}
+
+static void refused(void *arg, const struct addr *from, const char *why)
+{
+	char z[ADDR_TEXT];
+	(void)arg;
+	addr_host_text(from, z);
+	log_ev_limited(LOG_WARNING, "net/connection-refused", slice_str(z), {"address", slice_str(z)}, {"limit", slice_str(why)},
+		       {"reason", slice_str(reason_info(REASON_LIMIT_CONNECTIONS)->id)});
+}
+
+void app_set_gates(struct app *app, const struct config *cfg)
+{
+	struct gate_limits x = {.total = cfg->limits_max_connections, .per_source = cfg->limits_max_connections_per_address,
+				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE};
+	struct gate_limits s = {.total = cfg->limits_max_connections}; /* homes are exempt, strangers are held down by the edge */
+	if (!app->xmpp_gate) {
+		app->xmpp_gate = gate_new(&x);
+		app->sip_gate = gate_new(&s);
+	}
+	gate_set_limits(app->xmpp_gate, &x);
+	gate_set_limits(app->sip_gate, &s);
+}
+
+static int listen_on(struct app *app, const char *what, const char *address, uint64_t port, struct gate *gate,
+		     void (*accepted)(void *, struct worker *, int, const struct addr *, struct gate_pass *), struct addr *ret_bound, struct entente_err *err)
+{
+	struct listener_opts o = {.gate = gate, .pool = app->pool, .accepted = accepted, .refused = refused, .arg = app};
+	if (app->n_listeners == sizeof app->listeners / sizeof *app->listeners)
+		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "more than %zu listeners are configured", app->n_listeners);
+	addr_parse(slice_str(address), (uint16_t)port, &o.addr);
+	int rc = listener_new(&app->listeners[app->n_listeners], pool_control(app->pool)->loop, &o, err);
+	if (rc)
+		return rc;
+	*ret_bound = *listener_addr(app->listeners[app->n_listeners++]);
+	app_tell_listener(what, ret_bound);
+	return 0;
+}
+
+/* ---- names: in Via and Contact */
+
+struct own { /* a SIP listener */
+	unsigned transport;
+	struct addr addr;
+};
+
+static void name_of(const struct own *o, const char *server_name, char *dst, size_t size)
+{
+	char z[ADDR_TEXT];
+	addr_text(&o->addr, z);
+	if (!addr_port(&o->addr)) /* UDP, port 0 */
+		addr_host_text(&o->addr, z);
+	if (!addr_is_any(&o->addr))
+		snprintf(dst, size, "%s", z);
+	else if (addr_port(&o->addr))
+		snprintf(dst, size, "%.250s:%u", server_name, addr_port(&o->addr));
+	else
+		snprintf(dst, size, "%.250s", server_name);
+}
+
+/* The listener for homes of a transport and a family: the transport counts for more, and a home's request needs some way in at all. */
+static const struct own *best(const struct own *own, size_t n, unsigned transport, bool ipv6)
+{
+	const struct own *found = NULL;
+	unsigned score = 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned s = 1 + (own[i].transport == transport) * 4 + (addr_is_v6(&own[i].addr) == ipv6) * 2;
+		if (s > score) {
+			score = s;
+			found = &own[i];
+		}
+	}
+	return found;
+}
+
+static void name_ourselves(struct app *app, const struct config *cfg, const struct own *own, size_t n)
+{
+	static const char *const param[] = {"", ";transport=tcp", ";transport=tls"};
+	for (size_t i = 0; i < n; i++)
+		if (!app->sent_by[own[i].transport][0])
+			name_of(&own[i], cfg->server_name, app->sent_by[own[i].transport], sizeof app->sent_by[0]);
+	for (unsigned t = 0; t < 3; t++) {
+		for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+			const struct own *o = best(own, n, t, ipv6);
+			char name[APP_NAME_MAX];
+			if (o)
+				name_of(o, cfg->server_name, name, sizeof name);
+			else
+				snprintf(name, sizeof name, "%.250s", cfg->server_name);
+			snprintf(app->contact[t][ipv6], sizeof app->contact[t][ipv6], "sip:%s%s", name, o ? param[o->transport] : "");
+		}
+	}
+}
+
+int app_listen(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	struct own own[32];
+	struct addr bound;
+	size_t n = 0;
+	int rc;
+	app_set_gates(app, cfg);
+	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
+		const struct config_xmpp_listen *l = &cfg->xmpp_listen[i];
+		bool direct = l->tls == CONFIG_DIRECT;
+		if ((rc = listen_on(app, direct ? "xmpp/direct-tls" : "xmpp", l->address, l->port, app->xmpp_gate,
+				    direct ? node_accept_xmpp_direct : node_accept_xmpp, &bound, err)))
+			return rc;
+	}
+	for (size_t i = 0; i < cfg->n_sip_listen; i++) {
+		const struct config_sip_listen *l = &cfg->sip_listen[i];
+		bool tls = l->transport == CONFIG_TLS;
+		if (n == sizeof own / sizeof *own)
+			return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "more than %zu SIP listeners are configured", n);
+		if (l->transport == CONFIG_UDP) /* worker 0 opens these */
+			addr_parse(slice_str(l->address), (uint16_t)l->port, &bound);
+		else if ((rc = listen_on(app, tls ? "sip/tls" : "sip/tcp", l->address, l->port, app->sip_gate,
+					 tls ? node_accept_sip_tls : node_accept_sip_tcp, &bound, err)))
+			return rc;
+		own[n++] = (struct own){l->transport, bound};
+	}
+	name_ourselves(app, cfg, own, n);
+	return 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates, checks of a configuration that need more than the file, and the change from one configuration to the next. */
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+#include "app/app.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* ---- certificates */
+
+void app_look_at_certificate(const struct app *app)
+{
+	enum { SOON_S = 14 * 86400 };
+	const struct tls_peer *f = app->tls ? tls_material_facts(app->tls, TLS_SLOT_SERVER) : NULL;
+	struct slice path = slice_str(app->config->tls_certificate);
+	if (!f)
+		return;
+	if (f->not_after && f->not_after < clock_unix())
+		log_ev(LOG_ERROR, "tls/expired", {"certificate", path}, {"text", S("our certificate has expired: renew it, then reload")});
+	else if (f->not_after && f->not_after < clock_unix() + SOON_S)
+		log_ev(LOG_WARNING, "tls/expires-soon", {"certificate", path}, {"text", S("our certificate expires within 14 days: renew it, then reload")});
+	if (f->n_xmpp)
+		log_ev(LOG_WARNING, "tls/xmpp-addr", {"certificate", path},
+		       {"text", S("the certificate holds an id-on-xmppAddr name: ejabberd before 24 ends streams because of it; use dNSName only")});
+}
+
+int app_load_tls(struct tls_material **ret, const struct config *cfg, struct entente_err *err)
+{
+	struct tls_settings s = {.server_chain = cfg->tls_certificate, .server_key = cfg->tls_key, .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL,
+				 .alpn = {"xmpp-server"}};
+	*ret = NULL;
+	return cfg->tls_certificate[0] ? tls_material_load(ret, &s, err) : 0;
+}
+
+/* ---- what the parser cannot know */
+
+int app_check(const struct config *cfg, struct entente_err *err)
+{
+	bool udp = false, tls = *cfg->tls_certificate;
+	for (size_t i = 0; i < cfg->n_sip_listen; i++) {
+		udp |= cfg->sip_listen[i].transport == CONFIG_UDP;
+		if (cfg->sip_listen[i].transport == CONFIG_TLS && !tls)
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.listen has a TLS listener but tls.certificate is not set");
+	}
+	for (size_t i = 0; i < cfg->n_homes; i++) {
+		struct sip_uri uri;
+		struct slice t = SLICE_NONE;
+		const struct config_homes *h = &cfg->homes[i];
+		if (sip_uri_parse(slice_str(h->next_hop), &uri))
+			continue;
+		bool named = sip_uri_param(&uri, S("transport"), &t), sips = uri.scheme == SIP_SCHEME_SIPS;
+		if (!sips && (!named || slice_ieq(t, S("udp"))) && !udp)
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
+				       "home %s is reached by UDP, but sip.listen has no listener with transport udp: nothing can be sent from there", h->name);
+		if ((sips || slice_ieq(t, S("tls"))) && !tls)
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "home %s is reached by TLS, but tls.certificate is not set", h->name);
+	}
+	return nodes_check(cfg, err);
+}
+
+/* ---- places of homes */
+
+static const struct config_homes *home_named(const struct config *c, const char *name)
+{
+	for (size_t i = 0; *name && i < c->n_homes; i++)
+		if (!strcmp(c->homes[i].name, name))
+			return &c->homes[i];
+	return NULL;
+}
+
+/* A home keeps its place from one configuration to the next, and a place that becomes free stays so: flows, subscriptions and messages that wait name their
+ * home by its place, and must never find another one there. */
+static void keep_places(struct config *new, const struct config *old)
+{
+	static const struct config_homes gap = {.name = "", .next_hop = ""};
+	size_t n = 0, cap = old->n_homes + new->n_homes;
+	struct config_homes *list = arena_alloc(new->arena, cap * sizeof *list);
+	if (!list || cap > SIP_EDGE_HOMES_MAX)
+		return; /* after hundreds of changes: begin anew */
+	for (; n < old->n_homes; n++) {
+		const struct config_homes *h = home_named(new, old->homes[n].name);
+		list[n] = h ? *h : gap;
+	}
+	for (size_t i = 0; i < new->n_homes; i++)
+		if (!home_named(old, new->homes[i].name))
+			list[n++] = new->homes[i];
+	new->homes = list;
+	new->n_homes = n;
+}
+
+/* ---- reload */
+
+static void tell_restart(void *arg, const char *key, bool live)
+{
+	(void)arg;
+	if (!live)
+		log_ev(LOG_WARNING, "server/needs-restart", {"setting", slice_str(key)}, {"text", S("changed in the file, but only a restart applies it")});
+}
+
+void app_status(const struct app *app)
+{
+	size_t homes = 0, partners = 0;
+	struct snapshot *s = snapshot_slot_acquire((struct snapshot_slot *)(uintptr_t)&app->policy);
+	for (size_t i = 0; i < app->config->n_homes; i++)
+		homes += *app->config->homes[i].name != 0;
+	partners = s ? snapshot_partner_count(s) : 0;
+	snapshot_unref(s);
+	sd_notifyf(0, "READY=1\nSTATUS=%zu %s, %zu %s", homes, homes == 1 ? "home" : "homes", partners, partners == 1 ? "partner" : "partners");
+}
+
+int app_reload(struct app *app, struct config_errors *errs)
+{
+	struct config *cfg = NULL;
+	struct tls_material *tls = NULL;
+	struct entente_err err;
+	struct buf text;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_ms() * 1000);
+	int rc = config_load(&cfg, app->config_path, errs);
+	if (rc) {
+		buf_init(&text, 16384);
+		config_errors_print(&text, app->config_path, errs);
+		for (struct slice rest = buf_slice(&text), line; rest.len && (line = slice_split(&rest, '\n')).p;)
+			if (slice_starts(line, slice_str(app->config_path))) /* not the source lines and carets */
+				log_ev(LOG_ERROR, "server/reload-refused", {"text", line});
+		buf_free(&text);
+		goto out;
+	}
+	if (!(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err))) {
+		keep_places(cfg, app->config);
+		rc = app_publish(app, cfg, &err);
+	}
+	if (rc) {
+		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)}, {"text", slice_str(err.text)});
+		errs->n_errors = errs->n = 1;
+		errs->list[0] = (struct config_error){0};
+		slice_cstr(slice_str(err.text), errs->list[0].text, sizeof errs->list[0].text);
+		tls_material_unref(tls);
+		config_free(cfg);
+		goto out;
+	}
+	log_set_level((enum log_level)cfg->log_level);
+	log_set_trace(cfg->log_trace);
+	app_set_gates(app, cfg);
+	tls_material_unref(app->tls);
+	app->tls = tls;
+	config_diff(app->config, cfg, tell_restart, NULL);
+	nodes_reload(app, cfg);
+	config_free(app->config);
+	app->config = cfg;
+	app_look_at_certificate(app);
+	log_ev(LOG_INFO, "server/reloaded", {"config", slice_str(app->config_path)});
+out:
+	app_status(app);
+	return rc;
+}
