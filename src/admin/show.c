@@ -13,7 +13,10 @@ int admin_status(struct admin_call *c)
 	json_object_set_new(d, "version", json_string(ENTENTE_VERSION));
 	json_object_set_new(d, "generation", s ? json_integer((json_int_t)snapshot_generation(s)) : json_null());
 	json_object_set_new(d, "partners", json_integer(s ? (json_int_t)snapshot_partner_count(s) : 0));
-	json_object_set_new(d, "homes", json_integer(s ? (json_int_t)snapshot_home_count(s) : 0));
+	json_int_t homes = 0; /* without gaps, the places of removed ones */
+	for (size_t i = 0; s && i < snapshot_home_count(s); i++)
+		homes += !slice_empty(snapshot_home(s, i)->name);
+	json_object_set_new(d, "homes", json_integer(homes));
 	for (size_t i = 0; s && i < snapshot_home_count(s); i++)
 		for (size_t k = 0; k < snapshot_home(s, i)->n_domains; k++)
 			json_array_append_new(domains, admin_json_text(snapshot_home(s, i)->domains[k]));

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { MAX_SESSIONS = 64 };
+enum { MAX_SESSIONS = 64, REST_MS = 200 };
 
 struct peer { /* one connection */
 	struct list node;
@@ -31,6 +31,7 @@ struct control {
 	char *path;
 	int fd;
 	struct event *acceptable;
+	struct timer rest; /* after the process ran out of descriptors */
 	struct list peers;
 	size_t n_peers;
 	struct snapshot_reader policy;
@@ -54,6 +55,7 @@ static void flush(struct peer *p)
 		struct slice s = buf_slice(&p->out);
 		ssize_t n = send(p->fd, s.p, s.len, MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			event_del(p->readable); /* who does not read is not listened to */
 			event_add(p->writable, NULL);
 			return;
 		}
@@ -66,6 +68,8 @@ static void flush(struct peer *p)
 	buf_shrink(&p->out, 65536);
 	if (p->closing)
 		peer_free(p);
+	else
+		event_add(p->readable, NULL);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -100,7 +104,13 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	struct ucred cred;
 	socklen_t len = sizeof cred;
 	(void)what;
+	struct loop *loop = pool_control(c->app->pool)->loop;
 	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		loop_touch(loop);
+		event_del(c->acceptable);
+		timer_arm(&loop->timers, &c->rest, REST_MS);
+	}
 	if (s < 0)
 		return;
 	if (c->n_peers >= MAX_SESSIONS) {
@@ -108,7 +118,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	struct peer *p = MEM_NEW(struct peer);
-	struct event_base *base = pool_control(c->app->pool)->loop->base;
+	struct event_base *base = loop->base;
 	p->control = c;
 	p->fd = s;
 	buf_init(&p->out, ADMIN_RESPONSE_MAX + 1024);
@@ -118,6 +128,12 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	list_append(&c->peers, &p->node);
 	c->n_peers++;
 	event_add(p->readable, NULL);
+}
+
+static void rest_fired(struct timer *t, uint64_t now)
+{
+	(void)now;
+	event_add(CONTAINER_OF(t, struct control, rest)->acceptable, NULL);
 }
 
 /* ---- what admin asks */
@@ -208,6 +224,7 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	c->fd = fd;
 	c->path = mem_strndup(app->config->server_control_socket, strlen(app->config->server_control_socket));
 	list_init(&c->peers);
+	timer_init(&c->rest, rest_fired);
 	snapshot_reader_init(&c->policy, &app->policy);
 	c->admin = admin_new(app->store, &admin_callbacks, c);
 	c->acceptable = event_new(pool_control(app->pool)->loop->base, fd, EV_READ | EV_PERSIST, on_accept, c);
@@ -222,6 +239,7 @@ struct control *control_close(struct control *c)
 		return NULL;
 	LIST_EACH(n, &c->peers)
 		peer_free(CONTAINER_OF(n, struct peer, node));
+	timer_cancel(&pool_control(c->app->pool)->loop->timers, &c->rest);
 	event_free(c->acceptable);
 	close(c->fd);
 	unlink(c->path);

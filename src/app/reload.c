@@ -91,6 +91,21 @@ static void keep_places(struct config *new, const struct config *old)
 
 /* ---- reload */
 
+static void tell_findings(const struct app *app, const struct config_errors *errs, int rc)
+{
+	for (size_t i = 0; i < errs->n; i++) {
+		const struct config_error *e = &errs->list[i];
+		char where[300];
+		snprintf(where, sizeof where, e->line ? "%.255s:%u:%u" : "%.255s", app->config_path, e->line, e->column);
+		if (e->warning)
+			log_ev(LOG_WARNING, "server/config-warning", {"where", slice_str(where)}, {"text", slice_str(e->text)});
+		else
+			log_ev(LOG_ERROR, "server/config-error", {"where", slice_str(where)}, {"text", slice_str(e->text)});
+	}
+	if (rc)
+		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)}, {"text", S("the configuration has errors: nothing was changed")});
+}
+
 static void tell_restart(void *arg, const char *key, bool live)
 {
 	(void)arg;
@@ -114,18 +129,11 @@ int app_reload(struct app *app, struct config_errors *errs)
 	struct config *cfg = NULL;
 	struct tls_material *tls = NULL;
 	struct entente_err err;
-	struct buf text;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_ms() * 1000);
 	int rc = config_load(&cfg, app->config_path, errs);
-	if (rc) {
-		buf_init(&text, 16384);
-		config_errors_print(&text, app->config_path, errs);
-		for (struct slice rest = buf_slice(&text), line; rest.len && (line = slice_split(&rest, '\n')).p;)
-			if (slice_starts(line, slice_str(app->config_path))) /* not the source lines and carets */
-				log_ev(LOG_ERROR, "server/reload-refused", {"text", line});
-		buf_free(&text);
+	tell_findings(app, errs, rc);
+	if (rc)
 		goto out;
-	}
 	if (!(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err))) {
 		keep_places(cfg, app->config);
 		rc = app_publish(app, cfg, &err);

@@ -441,6 +441,15 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	return l;
 }
 
+void xmpp_link_remove(struct xmpp_link *l, enum reason reason)
+{
+	xmpp_link_bounce(l, reason, slice_str(reason_info(reason)->text));
+	lose(l, reason);
+	if (l->s2s)
+		xmpp_s2s_let_go(l->s2s);
+	xmpp_link_free(l);
+}
+
 void xmpp_link_free(struct xmpp_link *l)
 {
 	struct xmpp_proxy *p = l->proxy;

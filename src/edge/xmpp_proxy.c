@@ -134,12 +134,8 @@ void xmpp_proxy_recheck(struct xmpp_proxy *p)
 		enum reason reason = xmpp_proxy_judge(p, slice_str(l->local), slice_str(l->remote), &partner);
 		if (l->state == LINK_BACKOFF)
 			l->retry_at = l->backoff_ms = 0; /* what was wrong may have been set right */
-		if (!reason)
-			continue;
-		xmpp_link_bounce(l, reason, slice_str(reason_info(reason)->text));
-		if (l->s2s)
-			xmpp_s2s_let_go(l->s2s);
-		xmpp_link_free(l);
+		if (reason)
+			xmpp_link_remove(l, reason);
 	}
 }
 

@@ -129,6 +129,9 @@ void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why);
 void xmpp_link_bounce(struct xmpp_link *l, enum reason reason, struct slice why);
 /* Stops coming up, if it does. */
 void xmpp_link_halt(struct xmpp_link *l);
+/* Its partner is none any more: everything that waits is told, the stream is closed. */
+void xmpp_link_remove(struct xmpp_link *l, enum reason reason);
+/* Silent. */
 void xmpp_link_free(struct xmpp_link *l);
 /* Has this reason been logged lately? Then a failure is not worth more than a debug line. */
 bool xmpp_link_told(const struct xmpp_link *l, enum reason reason);

@@ -312,14 +312,14 @@ static int configure(struct dns *d, const struct dns_opts *o, struct entente_err
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if ((rc = ub_ctx_set_option(d->ctx, options[i][0], options[i][1])))
 			return fail(err, "option", options[i][0], rc);
+	/* Without effect but one: libunbound reads its configuration now and not at the first query. */
+	if ((rc = ub_ctx_data_remove(d->ctx, "configuration-check.invalid.")))
+		return fail(err, o->trust_anchor_file ? "trust anchors" : "configuration", o->trust_anchor_file ?: "", rc);
 	/* libunbound answers the special names of RFC 6761 by itself; a private server may well hold them. */
 	static const char *const zones[] = {"test.", "home.arpa."};
 	for (size_t i = 0; s.private && i < sizeof zones / sizeof *zones; i++)
 		if ((rc = ub_ctx_zone_add(d->ctx, zones[i], "transparent")))
 			return fail(err, "zone", zones[i], rc);
-	/* Without effect but one: libunbound reads its configuration now and not at the first query. */
-	if ((rc = ub_ctx_data_remove(d->ctx, "configuration-check.invalid.")))
-		return fail(err, o->trust_anchor_file ? "trust anchors" : "configuration", o->trust_anchor_file ?: "", rc);
 	return 0;
 }
 

@@ -662,6 +662,38 @@ static void test_partner_removed(void **state)
 	assert_int_equal(xmpp_quota_open(o->a.quota, S("b.test")), 0);
 }
 
+/* Every ticket is answered, also of stanzas that nobody has acknowledged when the partner goes. */
+static void test_removed_unacknowledged(void **state)
+{
+	struct orgs *o = *state;
+	char id[8], want[64];
+	o->a.set.acks = true;
+	o->a.set.ack_wait_ms = 60000;
+	o->a.set.queue_stanzas = 1000;
+	o->a.set.queue_octets = 1 << 20;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	o->b.set.acks = true;
+	o->b.set.partner_rate = 1; /* ten at once, then b hardly reads */
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	for (int i = 1; i <= 60; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		org_send_octets(&o->a, "b.test", id, 10000);
+		loop_once(o->loop, 0);
+	}
+	UNTIL(o->loop, buf_has(&journal, "xmpp/partner-slowed"));
+	turn(o->loop, 50);
+	assert_true(buf_lines(&o->a.sent) < 60);
+	o->a.partner.enabled = false;
+	org_publish(&o->a);
+	turn(o->loop, 50);
+	for (int i = 1; i <= 60; i++) {
+		snprintf(want, sizeof want, "%d ", i);
+		assert_true(buf_has(&o->a.sent, want));
+	}
+	assert_int_equal(buf_lines(&o->a.sent), 60);
+	assert_true(buf_has(&o->a.sent, "60 policy/partner-disabled "));
+}
+
 static void test_removed_while_coming_up(void **state)
 {
 	struct orgs *o = *state;
@@ -846,7 +878,7 @@ int main(void)
 		T(test_without_acknowledgements), T(test_many_unacknowledged), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
 		T(test_dialback_forged), T(test_refused), T(test_timeout), T(test_certificate), T(test_no_tls_here), T(test_stranger),
 		T(test_backoff_ends), T(test_logged_once), T(test_queue_full), T(test_queue_octets), T(test_stanza_too_large), T(test_partner_limit),
-		T(test_sender_rate), T(test_partner_rate), T(test_slow_reader), T(test_partner_removed), T(test_removed_while_coming_up),
+		T(test_sender_rate), T(test_partner_rate), T(test_slow_reader), T(test_partner_removed), T(test_removed_while_coming_up), T(test_removed_unacknowledged),
 		T(test_rules_changed), T(test_silent_partner), T(test_idle), T(test_partner_restart), T(test_new_certificate), T(test_drain),
 		T(test_drain_while_coming_up), T(test_drain_nothing), cmocka_unit_test(test_free_anywhere),
 	};
