@@ -137,6 +137,8 @@ static void stop(struct app *app)
 			log_ev(LOG_WARNING, "server/drain-cut", {"text", S("some partners did not close their streams within timers.drain: cut off")});
 		app->control = control_close(app->control);
 		app->dns = dns_free(app->dns);
+		if (app->store)
+			store_flush(app->store); /* what it completes is told to workers */
 		app->pool = pool_free(app->pool);
 	}
 	mem_free(app->nodes);

@@ -268,11 +268,47 @@ static void gw_contact_put(void *arg, struct slice local, struct slice remote, e
 	store_contact_put(n->app->store, &c, NULL, NULL);
 }
 
-static void gw_watch_put(void *arg, struct slice watcher, struct slice presentity)
+struct stored_msg {
+	struct bus_msg bus;
+	struct node *to;
+	char *watcher, *presentity; /* owned */
+};
+
+static void stored_drop(struct bus_msg *b)
+{
+	struct stored_msg *m = CONTAINER_OF(b, struct stored_msg, bus);
+	mem_free(m->watcher);
+	mem_free(m->presentity);
+	mem_free(m);
+}
+
+static void stored_run(struct worker *w, struct bus_msg *b)
+{
+	struct stored_msg *m = CONTAINER_OF(b, struct stored_msg, bus);
+	(void)w;
+	gateway_stored(m->to->gateway, slice_str(m->watcher), slice_str(m->presentity));
+	stored_drop(b);
+}
+
+/* On the store thread. A record that could not be written keeps nobody from watching now; store/failing tells the administrator. */
+static void on_stored(void *arg, int code, const struct entente_err *err)
+{
+	struct stored_msg *m = arg;
+	(void)code, (void)err;
+	worker_post_always(m->to->worker, &m->bus);
+}
+
+static bool gw_watch_put(void *arg, struct slice watcher, struct slice presentity)
 {
 	struct node *n = arg;
 	struct store_watch w = {.watcher = watcher, .presentity = presentity, .state = STORE_WATCH_ACTIVE, .since = clock_unix()};
-	store_watch_put(n->app->store, &w, NULL, NULL);
+	struct stored_msg *m = MEM_NEW(struct stored_msg);
+	*m = (struct stored_msg){.bus = {.run = stored_run, .drop = stored_drop}, .to = n, .watcher = mem_strndup(watcher.p, watcher.len),
+				 .presentity = mem_strndup(presentity.p, presentity.len)};
+	if (!store_watch_put(n->app->store, &w, on_stored, m))
+		return true;
+	stored_drop(&m->bus);
+	return false;
 }
 
 static void gw_watch_delete(void *arg, struct slice watcher, struct slice presentity)

@@ -33,7 +33,8 @@ struct gateway_ops {
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact);
 	/* Durable records, carried out later in order; never block. */
 	void (*contact_put)(void *arg, struct slice local, struct slice remote, enum gateway_how how);
-	void (*watch_put)(void *arg, struct slice watcher, struct slice presentity);
+	/* True: gateway_stored follows, never from inside; until then the watcher is not told that it may watch. */
+	bool (*watch_put)(void *arg, struct slice watcher, struct slice presentity);
 	void (*watch_delete)(void *arg, struct slice watcher, struct slice presentity);
 	void (*dialog_put)(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob,
 			   int64_t expires_at);
@@ -71,6 +72,8 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 void gateway_stanza(struct gateway *g, struct xmpp_stanza *st);
 /* What became of a stanza. */
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
+/* A watch is on the disk, or cannot be brought there. */
+void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity);
 /* The stream to a partner came up or failed. */
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
 

@@ -17,6 +17,8 @@ struct watch {
 	uint32_t home;
 	uint64_t judged;             /* generation of the policy that said the following */
 	bool allowed, hide_notes;
+	unsigned storing;            /* records on their way to the disk: the watcher is told nothing that a crash could take back */
+	bool owed;                   /* "subscribed", when they are there */
 	struct later gone;
 };
 
@@ -82,6 +84,10 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 	judge(w); /* the policy may have changed since the home was asked; taking back is always allowed */
 	if (!w->allowed && (here || kind == XMPP_WATCHER_SUBSCRIBED))
 		return;
+	if (w->storing && xmpp_watcher_authorised(w->machine)) {
+		w->owed = w->owed || kind == XMPP_WATCHER_SUBSCRIBED;
+		return;
+	}
 	const char *t = kind == XMPP_WATCHER_PRESENCE ? (it->show == PRESENCE_OFFLINE ? "unavailable" : NULL) : type[kind];
 	size_t n = (size_t)snprintf(from, sizeof from, "%.*s%s%.*s", SFMT(w->pair.local), it && it->resource.len ? "/" : "",
 				    it ? (int)it->resource.len : 0, it && it->resource.len ? it->resource.p : "");
@@ -129,8 +135,9 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 static void op_authorise(void *arg, bool authorised)
 {
 	struct watch *w = arg;
+	w->owed = false;
 	if (authorised)
-		w->g->ops->watch_put(w->g->arg, w->pair.remote, w->pair.local);
+		w->storing += w->g->ops->watch_put(w->g->arg, w->pair.remote, w->pair.local);
 	else
 		w->g->ops->watch_delete(w->g->arg, w->pair.remote, w->pair.local);
 	log_ev(LOG_INFO, authorised ? "presence/watcher-authorised" : "presence/watcher-removed", {"watcher", w->pair.remote},
@@ -342,6 +349,17 @@ void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct
 	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
 	xmpp_watcher_probe(w->machine);
 	collect(w);
+}
+
+void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity)
+{
+	struct watch *w = watch_find(g, presentity, watcher);
+	if (!w || !w->storing || --w->storing || !xmpp_watcher_authorised(w->machine))
+		return;
+	if (w->owed)
+		op_stanza(w, XMPP_WATCHER_SUBSCRIBED, NULL);
+	w->owed = false;
+	xmpp_watcher_announce(w->machine); /* what was held back: only the last of it counts */
 }
 
 void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)

@@ -273,12 +273,13 @@ static void on_contact_put(void *arg, struct slice local, struct slice remote, e
 	buf_printf(&h->log, "store +contact %.*s %s", SFMT(pair_text(local, remote)), names[how]);
 }
 
-static void on_watch_put(void *arg, struct slice watcher, struct slice presentity)
+static bool on_watch_put(void *arg, struct slice watcher, struct slice presentity)
 {
 	struct house *h = arg;
 	record_put(h->watches, pair_text(watcher, presentity), SLICE_NONE);
 	begin(h);
 	buf_printf(&h->log, "store +watch %.*s", SFMT(pair_text(watcher, presentity)));
+	return h->slow_disk;
 }
 
 static void on_watch_delete(void *arg, struct slice watcher, struct slice presentity)

@@ -58,6 +58,7 @@ struct house {
 	int n_sent;
 	char *stanza;      /* the last one that went out */
 	bool no_home;      /* ops->home says no */
+	bool slow_disk;    /* the test says gateway_stored */
 	bool home_unreachable; /* nothing can be sent */
 	enum house_link link;
 	enum reason why;

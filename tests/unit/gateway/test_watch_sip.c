@@ -111,6 +111,37 @@ static void whole_life(void **state)
 	expect(h, "");
 }
 
+/* Nobody is told what a crash could take back. */
+static void stored_first(void **state)
+{
+	struct house *h = *state;
+	h->slow_disk = true;
+	partner_presence(h, JULIET, ROMEO, "subscribe", "");
+	home_answers(h, "SUBSCRIBE", 0, 200, "Expires: 3600\n");
+	buf_clear(&h->log);
+	home_notifies(h, ROMEO, 1, "active;expires=3600", PIDF(ROMEO, OPEN("desk", "")));
+	expect(h, STORED "; S 200 NOTIFY");
+	home_notifies(h, ROMEO, 2, "active;expires=3600", PIDF(ROMEO, OPEN("desk", "") "<note>hi</note>"));
+	partner_presence(h, JULIET, ROMEO, "subscribe", ""); /* asked again meanwhile */
+	expect(h, "S 200 NOTIFY");
+	gateway_stored(h->gateway, S(JULIET), S(ROMEO));
+	expect(h, SUBSCRIBED "; " AVAILABLE " 'hi'");
+	gateway_stored(h->gateway, S(JULIET), S(ROMEO)); /* of nothing */
+	gateway_stored(h->gateway, S("nurse@fabrikam.test"), S(ROMEO));
+	expect(h, "");
+	/* gone again before it was on the disk, and asked once more */
+	partner_presence(h, JULIET, ROMEO, "unsubscribe", "");
+	house_pass(h, 100);
+	buf_clear(&h->log);
+	activate(h);
+	partner_presence(h, JULIET, ROMEO, "unsubscribe", "");
+	assert_true(slice_find(buf_slice(&h->log), S(UNSUBSCRIBED)) >= 0);
+	gateway_stored(h->gateway, S(JULIET), S(ROMEO));
+	buf_clear(&h->log);
+	house_pass(h, 100000);
+	expect(h, "");
+}
+
 static void notify_without_dialog(void **state)
 {
 	struct house *h = *state;
@@ -562,7 +593,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(whole_life),
+		TEST(whole_life), TEST(stored_first),
 		TEST(notify_without_dialog),
 		TEST(refused_by_home),
 		TEST(home_in_trouble),
