@@ -292,6 +292,14 @@ static void on_error(struct sip_watcher *w, const struct xml_node *stanza, struc
 	poll_done(w);
 }
 
+static bool has_resource(const struct presence_set *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->items[i].resource.len)
+			return true;
+	return false;
+}
+
 static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool gone, struct slice resource, struct arena *a,
 		     int64_t now_unix)
 {
@@ -304,6 +312,12 @@ static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool 
 	 * approval */
 	if (gone && !resource.len && !was_active) {
 		poll_done(w);
+		return;
+	}
+	/* "Nobody is here" is an answer to a probe or a subscribe; a resource that leaves says so itself. Prosody may send an early
+	 * answer after a later presence, when it had to connect first. */
+	if (gone && !resource.len && w->dialogs && has_resource(w->doubt == ASKED ? &w->fresh : &w->set)) {
+		ask(w);
 		return;
 	}
 	timer_cancel(w->timers, &w->again);

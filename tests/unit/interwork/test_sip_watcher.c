@@ -282,13 +282,41 @@ static void resources(void **state)
 	presence("a", NULL, "");
 	presence("b", NULL, "");
 	buf_clear(&t.log);
-	presence("", "unavailable", ""); /* of the bare address: all */
+	presence("", "unavailable", ""); /* of the bare address: all; but nobody said good-bye */
+	expect("probe");
+	presence("", "unavailable", "");
 	expect("NOTIFY ID-bare:closed");
 	presence("", "unavailable", "");
 	expect("");
 	presence("a", "invisible", "");
 	presence("a", "subscribe", "");
 	expect("");
+}
+
+/* Prosody sends what it queued while it connected after what came later: here its answer to the request, after the approval. */
+static void early_answer_late(void **state)
+{
+	(void)state;
+	sip_watcher_opened(t.w);
+	presence("", "subscribed", "");
+	presence("balcony", NULL, "");
+	buf_clear(&t.log);
+	presence("", "unavailable", "");
+	expect("probe"); /* still shown */
+	presence("balcony", NULL, "");
+	presence("", "unavailable", ""); /* and once more, against what the probe has found */
+	expect("probe");
+	presence("balcony", NULL, "");
+	pass(3600000);
+	expect("");
+	/* a contact without resources, a gateway for example, may well say so */
+	make();
+	sip_watcher_opened(t.w);
+	presence("", "subscribed", "");
+	presence("", NULL, "");
+	buf_clear(&t.log);
+	presence("", "unavailable", "");
+	expect("NOTIFY ID-bare:closed");
 }
 
 static void storm(void **state)
@@ -681,7 +709,7 @@ int main(void)
 		TEST(unavailable_is_no_approval),
 		TEST(denied),
 		TEST(errors),
-		TEST(resources),
+		TEST(resources), TEST(early_answer_late),
 		TEST(storm),
 		TEST(reads),
 		TEST(large_body),
