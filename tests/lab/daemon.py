@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
-import contextlib
 import os
 import re
 import shlex
-import sqlite3
 import subprocess
 
 import peers
@@ -72,11 +70,6 @@ class Entented(Process):
             if parsed and (event is None or parsed[2] == event) and all(parsed[3].get(k) == v for k, v in fields.items()):
                 found.append(parsed)
         return found
-
-    def stored(self, question, *values):
-        """Rows of its database, as they are on the disk now."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.state}/entente.db?mode=ro", uri=True, timeout=5)) as db:
-            return db.execute(question, values).fetchall()
 
     def complaints(self):
         """Lines that a sanitizer or a failed assertion printed, in all runs of this lab."""

@@ -51,6 +51,7 @@ class Lab:
         self.accounts = set()
         self.users = []
         self.partner_now = None
+        self.refused = False    # the partner once was none: it may be sulking
         self._addresses = (f"127.0.1.{n}" for n in itertools.cycle(range(1, 255)))
         self._couples = itertools.count(1)
         self._ports = itertools.count(4444)
@@ -173,6 +174,7 @@ class Lab:
     def partner(self, type="federated", domain=PARTNER):
         """Have the XMPP partner in the wished state: a type, or None for no partner. Idempotent."""
         wanted = type and (domain, type)
+        self.refused = self.refused or not type
         if wanted == self.partner_now:
             return
         if self.partner_now:
@@ -183,6 +185,8 @@ class Lab:
         elif type:
             options = ["--dialback", "--no-sasl"] if self.auth == "dialback" else []
             self.entente("partner", "xmpp", "add", domain, "--type", type, *options)
+            if self.refused:
+                self.xmpp.forgive()
         self.partner_now = wanted
 
     # --- logs -------------------------------------------------------------------------------------------------------

@@ -112,6 +112,9 @@ class Prosody(Process):
     def settle(self):
         """Wait until what it was told would survive kill -9."""
 
+    def forgive(self):
+        """Wait until it connects again to who refused it."""
+
     def __init__(self, run, certs, auth):
         certificate = "fabrikam" if auth == "external" else "fabrikam-self"
         self.data = f"{run}/prosody-data"
@@ -155,6 +158,9 @@ class Ejabberd(Process):
 
     def settle(self):
         time.sleep(2.2)     # Erlang keeps what it appends to a log in memory for two seconds
+
+    def forgive(self):
+        time.sleep(1.2)     # s2s_max_retry_delay: until then it answers for a domain that refused it
 
     def add_account(self, jid):
         user, domain = jid.split("@")
