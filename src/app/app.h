@@ -16,7 +16,10 @@
 struct app;
 struct control;
 
-enum { APP_NAME_MAX = 272 }; /* a host name or address with a port */
+enum {
+	APP_NAME_MAX = 272, /* a host name or address with a port */
+	APP_BUS_QUEUE = 8192, /* messages waiting for one worker */
+};
 
 struct node { /* one worker's roles; its thread's alone */
 	struct app *app;
@@ -48,7 +51,8 @@ struct app {
 	struct xmpp_service service;  /* shared, immutable */
 	char service_url[320];
 	char sent_by[3][APP_NAME_MAX]; /* shared, immutable: by enum sip_transport; empty where we do not listen */
-	char contact[3][2][APP_NAME_MAX + 24]; /* shared, immutable: URI under which homes reach us, by transport of the home, by IPv4 or IPv6 */
+	char contact[3][2][APP_NAME_MAX +
+			   24]; /* shared, immutable: URI under which homes reach us, by transport of the home, by IPv4 or IPv6 */
 	uint64_t drain_ms;            /* shared, set before the workers are stopped */
 	struct timer certificate;     /* looks at ours now and then */
 	uint64_t generation, started_ms;
@@ -58,7 +62,8 @@ struct app {
 
 /* node.c */
 extern const struct pool_ops node_ops;
-/* Gives the TLS material to every worker, what is live in `cfg` too unless NULL, and lets everything be judged again by policy. Control thread. */
+/* Gives the TLS material to every worker, what is live in `cfg` too unless NULL, and lets everything be judged again by policy.
+ * Control thread. */
 void nodes_reload(struct app *app, const struct config *cfg);
 /* Is there something in the configuration that only the roles can see to be wrong? Pure. */
 int nodes_check(const struct config *cfg, struct entente_err *err);

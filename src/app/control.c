@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control socket: bytes between a unix socket and the admin room, and what the admin room asks of the daemon. Everything on the control thread. */
+/* The control socket: bytes between a unix socket and the admin room, and what the admin room asks of the daemon. Everything on
+ * the control thread. */
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -194,7 +195,8 @@ static int bind_socket(const char *path, struct entente_err *err)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	if (!slice_cstr(slice_str(path), a.sun_path, sizeof a.sun_path))
-		return err_set(err, ENTENTE_EIO, REASON_NONE, "server.control-socket is longer than %zu octets", sizeof a.sun_path - 1);
+		return err_set(err, ENTENTE_EIO, REASON_NONE, "server.control-socket is longer than %zu octets",
+			       sizeof a.sun_path - 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(err, ENTENTE_EIO, REASON_NONE, "no unix socket: %s", strerror(errno));
@@ -207,7 +209,9 @@ static int bind_socket(const char *path, struct entente_err *err)
 	int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
 	umask(old);
 	if (rc || listen(fd, 16)) {
-		rc = err_set(err, ENTENTE_EIO, REASON_NONE, "cannot listen on %s: %s; does its directory exist, may this user write there?", path, strerror(errno));
+		rc = err_set(err, ENTENTE_EIO, REASON_NONE,
+			     "cannot listen on %s: %s; does its directory exist, may this user write there?", path,
+			     strerror(errno));
 		close(fd);
 		return rc;
 	}

@@ -127,7 +127,8 @@ static void home_row(void *arg, const struct sip_edge_facts *f)
 		json_object_set_new(o, "addresses", json_array());
 		put(o, "state", slice_str(word));
 		json_array_append_new(c->array, o);
-	} else if (!strcmp(word, "unreachable") || (!strcmp(word, "reachable") && !strcmp(json_string_value(json_object_get(o, "state")), "unknown"))) {
+	} else if (!strcmp(word, "unreachable") ||
+		   (!strcmp(word, "reachable") && !strcmp(json_string_value(json_object_get(o, "state")), "unknown"))) {
 		put(o, "state", slice_str(word));
 	}
 	if (f->address.len && !json_array_size(json_object_get(o, "addresses")))
@@ -143,7 +144,10 @@ static void homes(struct node *n, void *arg)
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err)
 {
 	static void (*const fn[])(struct node *, void *) = {
-		[ADMIN_STREAMS] = streams, [ADMIN_SUBSCRIPTIONS] = subscriptions, [ADMIN_CONVERSATIONS] = conversations, [ADMIN_HOMES] = homes,
+		[ADMIN_STREAMS] = streams,
+		[ADMIN_SUBSCRIPTIONS] = subscriptions,
+		[ADMIN_CONVERSATIONS] = conversations,
+		[ADMIN_HOMES] = homes,
 	};
 	struct collect c = {.array = array};
 	if (!nodes_call(app, fn[what], &c))
@@ -151,7 +155,8 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 	for (size_t i = 0; what == ADMIN_HOMES && i < app->config->n_homes; i++) {
 		json_t *row = home_find(array, slice_str(app->config->homes[i].name));
 		for (size_t k = 0; row && k < app->config->homes[i].domains.n; k++)
-			json_array_append_new(json_object_get(row, "domains"), json_string(app->config->homes[i].domains.items[k]));
+			json_array_append_new(json_object_get(row, "domains"),
+					      json_string(app->config->homes[i].domains.items[k]));
 	}
 	return 0;
 }
@@ -173,7 +178,8 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	if (f->not_after && f->not_after < clock_unix())
 		json_array_append_new(problems, json_string("our certificate has expired: renew it, then `entente reload`"));
 	else if (f->not_after && f->not_after < clock_unix() + 14 * 86400)
-		json_array_append_new(problems, json_string("our certificate expires within 14 days: renew it, then `entente reload`"));
+		json_array_append_new(problems,
+				      json_string("our certificate expires within 14 days: renew it, then `entente reload`"));
 }
 
 static void listeners(struct app *app, json_t *object)
@@ -182,11 +188,11 @@ static void listeners(struct app *app, json_t *object)
 	json_t *a = json_array();
 	const struct config *c = app->config;
 	for (size_t i = 0; i < c->n_xmpp_listen; i++)
-		json_array_append_new(a, json_sprintf("xmpp%s %s:%u", c->xmpp_listen[i].tls == CONFIG_DIRECT ? "/direct" : "", c->xmpp_listen[i].address,
-						      (unsigned)c->xmpp_listen[i].port));
+		json_array_append_new(a, json_sprintf("xmpp%s %s:%u", c->xmpp_listen[i].tls == CONFIG_DIRECT ? "/direct" : "",
+						      c->xmpp_listen[i].address, (unsigned)c->xmpp_listen[i].port));
 	for (size_t i = 0; i < c->n_sip_listen; i++)
-		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport], c->sip_listen[i].address,
-						      (unsigned)c->sip_listen[i].port));
+		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport],
+						      c->sip_listen[i].address, (unsigned)c->sip_listen[i].port));
 	json_object_set_new(object, "listeners", a);
 }
 
@@ -200,16 +206,19 @@ void facts_status(struct app *app, json_t *object)
 	put_int(object, "uptime", (clock_ms() - app->started_ms) / 1000);
 	put_int(object, "workers", pool_workers(app->pool));
 	listeners(app, object);
-	json_object_set_new(object, "store", json_string(store_flush(app->store) ? "failing: the database cannot be written" : "ok"));
+	json_object_set_new(object, "store",
+			    json_string(store_flush(app->store) ? "failing: the database cannot be written" : "ok"));
 	if (strcmp(json_string_value(json_object_get(object, "store")), "ok"))
 		json_array_append_new(problems, json_string("the database cannot be written: is the disk full?"));
 	certificate(app, object, problems);
 	if (facts_show(app, ADMIN_HOMES, rows, &err))
 		json_array_append_new(problems, json_string(err.text));
-	json_array_foreach(rows, i, row)
-		if (!strcmp(json_string_value(json_object_get(row, "state")), "unreachable"))
-			json_array_append_new(problems, json_sprintf("home %s cannot be reached: %s", json_string_value(json_object_get(row, "name")),
-								     json_string_value(json_object_get(row, "error")) ? json_string_value(json_object_get(row, "error")) : ""));
+	json_array_foreach(rows, i, row) if (!strcmp(json_string_value(json_object_get(row, "state")), "unreachable"))
+		json_array_append_new(problems, json_sprintf("home %s cannot be reached: %s",
+							     json_string_value(json_object_get(row, "name")),
+							     json_string_value(json_object_get(row, "error"))
+								     ? json_string_value(json_object_get(row, "error"))
+								     : ""));
 	json_decref(rows);
 	json_object_set_new(object, "problems", problems);
 }
@@ -238,7 +247,8 @@ int facts_address(struct slice text, bool *ret_is_sip, char *ret_jid, size_t siz
 	struct arena *a = arena_new(1 << 18);
 	struct xmpp_jid j;
 	struct slice bare = text;
-	bool sip = slice_istarts(text, S("sip:")) || slice_istarts(text, S("sips:")) || slice_istarts(text, S("im:")) || slice_istarts(text, S("pres:"));
+	bool sip = slice_istarts(text, S("sip:")) || slice_istarts(text, S("sips:")) || slice_istarts(text, S("im:")) ||
+		   slice_istarts(text, S("pres:"));
 	int rc;
 	if (slice_istarts(text, S("xmpp:")))
 		bare = slice_skip(text, 5);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts about the running daemon as JSON, collected from all workers. Control thread; each call waits for the workers, 5 s at most. Fields: admin/admin.h. */
+/* Facts about the running daemon as JSON, collected from all workers. Control thread; each call waits for the workers, 5 s at
+ * most. Fields: admin/admin.h. */
 #pragma once
 #include <jansson.h>
 #include "admin/admin.h"

@@ -36,7 +36,8 @@ void app_set_gates(struct app *app, const struct config *cfg)
 }
 
 static int listen_on(struct app *app, const char *what, const char *address, uint64_t port, struct gate *gate,
-		     void (*accepted)(void *, struct worker *, int, const struct addr *, struct gate_pass *), struct addr *ret_bound, struct entente_err *err)
+		     void (*accepted)(void *, struct worker *, int, const struct addr *, struct gate_pass *),
+		     struct addr *ret_bound, struct entente_err *err)
 {
 	struct listener_opts o = {.gate = gate, .pool = app->pool, .accepted = accepted, .refused = refused, .arg = app};
 	if (app->n_listeners == sizeof app->listeners / sizeof *app->listeners)
@@ -71,7 +72,8 @@ static void name_of(const struct own *o, const char *server_name, char *dst, siz
 		snprintf(dst, size, "%.250s", server_name);
 }
 
-/* The listener for homes of a transport and a family: the transport counts for more, and a home's request needs some way in at all. */
+/* The listener for homes of a transport and a family: the transport counts for more, and a home's request needs some way in at
+ * all. */
 static const struct own *best(const struct own *own, size_t n, unsigned transport, bool ipv6)
 {
 	const struct own *found = NULL;
@@ -100,7 +102,8 @@ static void name_ourselves(struct app *app, const struct config *cfg, const stru
 				name_of(o, cfg->server_name, name, sizeof name);
 			else
 				snprintf(name, sizeof name, "%.250s", cfg->server_name);
-			snprintf(app->contact[t][ipv6], sizeof app->contact[t][ipv6], "sip:%s%s", name, o ? param[o->transport] : "");
+			snprintf(app->contact[t][ipv6], sizeof app->contact[t][ipv6], "sip:%s%s", name,
+				 o ? param[o->transport] : "");
 		}
 	}
 }

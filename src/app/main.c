@@ -39,14 +39,16 @@ static int open_store(struct app *app, const struct config *cfg, struct entente_
 {
 	struct store_options o = {.directory = cfg->server_state_directory, .health = store_health, .arg = app};
 	if (mkdir(o.directory, 0700) && access(o.directory, W_OK))
-		return err_set(err, ENTENTE_EIO, REASON_SERVER_STORE, "the state directory %s cannot be written: create it for the daemon's user",
-			       o.directory);
+		return err_set(err, ENTENTE_EIO, REASON_SERVER_STORE,
+			       "the state directory %s cannot be written: create it for the daemon's user", o.directory);
 	return store_open(&app->store, &o, err);
 }
 
 static int open_dns(struct app *app, const struct config *cfg, struct entente_err *err)
 {
-	struct dns_opts o = {.servers = cfg->dns_servers.items, .n_servers = cfg->dns_servers.n, .timeout_ms = (unsigned)cfg->timers_dns,
+	struct dns_opts o = {.servers = cfg->dns_servers.items,
+			     .n_servers = cfg->dns_servers.n,
+			     .timeout_ms = (unsigned)cfg->timers_dns,
 			     .trust_anchor_file = cfg->dns_trust_anchor[0] ? cfg->dns_trust_anchor : NULL};
 	if (!o.n_servers)
 		o.servers = NULL;
@@ -86,16 +88,18 @@ static void certificate_fired(struct timer *t, uint64_t now)
 static size_t arena_max(const struct config *cfg)
 {
 	enum { LEAST = 1 << 20, TIMES = 4 };
-	uint64_t most = cfg->limits_max_stanza > cfg->limits_max_sip_message ? cfg->limits_max_stanza : cfg->limits_max_sip_message;
+	uint64_t most =
+		cfg->limits_max_stanza > cfg->limits_max_sip_message ? cfg->limits_max_stanza : cfg->limits_max_sip_message;
 	return TIMES * most > LEAST ? (size_t)(TIMES * most) : LEAST;
 }
 
-/* Everything that can be refused because of the configuration, the disk or the machine comes before anything is sent to anybody. *ret_exit: what the exit
- * status will be when the present step fails. */
+/* Everything that can be refused because of the configuration, the disk or the machine comes before anything is sent to anybody.
+ * *ret_exit: what the exit status will be when the present step fails. */
 static int start(struct app *app, int *ret_exit, struct entente_err *err)
 {
 	const struct config *cfg = app->config;
-	struct pool_opts po = {.workers = (unsigned)cfg->server_workers, .ops = &node_ops, .arg = app, .loop = {.arena_max = arena_max(cfg)}};
+	struct pool_opts po = {.workers = (unsigned)cfg->server_workers, .queue = APP_BUS_QUEUE, .ops = &node_ops, .arg = app,
+			       .loop = {.arena_max = arena_max(cfg)}};
 	int rc;
 	snprintf(app->service_url, sizeof app->service_url, "https://%.255s/entente", cfg->server_name);
 	app->service = (struct xmpp_service){.name = S("Entente"), .url = slice_str(app->service_url)};
@@ -134,7 +138,8 @@ static void stop(struct app *app)
 	if (app->pool) {
 		app->drain_ms = app->config->timers_drain;
 		if (!pool_stop(app->pool, app->drain_ms ? app->drain_ms : 1))
-			log_ev(LOG_WARNING, "server/drain-cut", {"text", S("some partners did not close their streams within timers.drain: cut off")});
+			log_ev(LOG_WARNING, "server/drain-cut",
+			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
 		app->control = control_close(app->control);
 		app->dns = dns_free(app->dns);
 		if (app->store)
@@ -208,13 +213,16 @@ int main(int argc, char **argv)
 	int code = EXIT_UNAVAILABLE;
 	rc = start(&app, &code, &err);
 	if (rc) {
-		log_ev(LOG_ERROR, "server/start-failed", {"reason", err.reason ? slice_str(reason_info(err.reason)->id) : SLICE_NONE}, {"text", slice_str(err.text)});
+		log_ev(LOG_ERROR, "server/start-failed",
+		       {"reason", err.reason ? slice_str(reason_info(err.reason)->id) : SLICE_NONE},
+		       {"text", slice_str(err.text)});
 		stop(&app);
 		return rc == ENTENTE_EEXIST ? EXIT_UNAVAILABLE : code;
 	}
 	char workers[16];
 	snprintf(workers, sizeof workers, "%u", pool_workers(app.pool));
-	log_ev(LOG_INFO, "server/ready", {"version", S(ENTENTE_VERSION)}, {"workers", slice_str(workers)}, {"name", slice_str(app.config->server_name)});
+	log_ev(LOG_INFO, "server/ready", {"version", S(ENTENTE_VERSION)}, {"workers", slice_str(workers)},
+	       {"name", slice_str(app.config->server_name)});
 	app_status(&app);
 	pool_run(app.pool);
 	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", ((unsigned long long)app.config->timers_drain + STOP_MS) * 1000);

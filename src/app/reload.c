@@ -17,17 +17,22 @@ void app_look_at_certificate(const struct app *app)
 	if (!f)
 		return;
 	if (f->not_after && f->not_after < clock_unix())
-		log_ev(LOG_ERROR, "tls/expired", {"certificate", path}, {"text", S("our certificate has expired: renew it, then reload")});
+		log_ev(LOG_ERROR, "tls/expired", {"certificate", path},
+		       {"text", S("our certificate has expired: renew it, then reload")});
 	else if (f->not_after && f->not_after < clock_unix() + SOON_S)
-		log_ev(LOG_WARNING, "tls/expires-soon", {"certificate", path}, {"text", S("our certificate expires within 14 days: renew it, then reload")});
+		log_ev(LOG_WARNING, "tls/expires-soon", {"certificate", path},
+		       {"text", S("our certificate expires within 14 days: renew it, then reload")});
 	if (f->n_xmpp)
 		log_ev(LOG_WARNING, "tls/xmpp-addr", {"certificate", path},
-		       {"text", S("the certificate holds an id-on-xmppAddr name: ejabberd before 24 ends streams because of it; use dNSName only")});
+		       {"text", S("the certificate holds an id-on-xmppAddr name: ejabberd before 24 ends streams because of it; "
+				  "use dNSName only")});
 }
 
 int app_load_tls(struct tls_material **ret, const struct config *cfg, struct entente_err *err)
 {
-	struct tls_settings s = {.server_chain = cfg->tls_certificate, .server_key = cfg->tls_key, .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL,
+	struct tls_settings s = {.server_chain = cfg->tls_certificate,
+				 .server_key = cfg->tls_key,
+				 .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL,
 				 .alpn = {"xmpp-server"}};
 	*ret = NULL;
 	return cfg->tls_certificate[0] ? tls_material_load(ret, &s, err) : 0;
@@ -41,7 +46,8 @@ int app_check(const struct config *cfg, struct entente_err *err)
 	for (size_t i = 0; i < cfg->n_sip_listen; i++) {
 		udp |= cfg->sip_listen[i].transport == CONFIG_UDP;
 		if (cfg->sip_listen[i].transport == CONFIG_TLS && !tls)
-			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.listen has a TLS listener but tls.certificate is not set");
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
+				       "sip.listen has a TLS listener but tls.certificate is not set");
 	}
 	for (size_t i = 0; i < cfg->n_homes; i++) {
 		struct sip_uri uri;
@@ -52,9 +58,12 @@ int app_check(const struct config *cfg, struct entente_err *err)
 		bool named = sip_uri_param(&uri, S("transport"), &t), sips = uri.scheme == SIP_SCHEME_SIPS;
 		if (!sips && (!named || slice_ieq(t, S("udp"))) && !udp)
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
-				       "home %s is reached by UDP, but sip.listen has no listener with transport udp: nothing can be sent from there", h->name);
+				       "home %s is reached by UDP, but sip.listen has no listener with transport udp: nothing "
+				       "can be sent from there",
+				       h->name);
 		if ((sips || slice_ieq(t, S("tls"))) && !tls)
-			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "home %s is reached by TLS, but tls.certificate is not set", h->name);
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
+				       "home %s is reached by TLS, but tls.certificate is not set", h->name);
 	}
 	return nodes_check(cfg, err);
 }
@@ -69,8 +78,8 @@ static const struct config_homes *home_named(const struct config *c, const char 
 	return NULL;
 }
 
-/* A home keeps its place from one configuration to the next, and a place that becomes free stays so: flows, subscriptions and messages that wait name their
- * home by its place, and must never find another one there. */
+/* A home keeps its place from one configuration to the next, and a place that becomes free stays so: flows, subscriptions and
+ * messages that wait name their home by its place, and must never find another one there. */
 static void keep_places(struct config *new, const struct config *old)
 {
 	static const struct config_homes gap = {.name = "", .next_hop = ""};
@@ -103,14 +112,16 @@ static void tell_findings(const struct app *app, const struct config_errors *err
 			log_ev(LOG_ERROR, "server/config-error", {"where", slice_str(where)}, {"text", slice_str(e->text)});
 	}
 	if (rc)
-		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)}, {"text", S("the configuration has errors: nothing was changed")});
+		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)},
+		       {"text", S("the configuration has errors: nothing was changed")});
 }
 
 static void tell_restart(void *arg, const char *key, bool live)
 {
 	(void)arg;
 	if (!live)
-		log_ev(LOG_WARNING, "server/needs-restart", {"setting", slice_str(key)}, {"text", S("changed in the file, but only a restart applies it")});
+		log_ev(LOG_WARNING, "server/needs-restart", {"setting", slice_str(key)},
+		       {"text", S("changed in the file, but only a restart applies it")});
 }
 
 void app_status(const struct app *app)
@@ -121,7 +132,8 @@ void app_status(const struct app *app)
 		homes += *app->config->homes[i].name != 0;
 	partners = s ? snapshot_partner_count(s) : 0;
 	snapshot_unref(s);
-	sd_notifyf(0, "READY=1\nSTATUS=%zu %s, %zu %s", homes, homes == 1 ? "home" : "homes", partners, partners == 1 ? "partner" : "partners");
+	sd_notifyf(0, "READY=1\nSTATUS=%zu %s, %zu %s", homes, homes == 1 ? "home" : "homes", partners,
+		   partners == 1 ? "partner" : "partners");
 }
 
 int app_reload(struct app *app, struct config_errors *errs)
@@ -139,7 +151,8 @@ int app_reload(struct app *app, struct config_errors *errs)
 		rc = app_publish(app, cfg, &err);
 	}
 	if (rc) {
-		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)}, {"text", slice_str(err.text)});
+		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)},
+		       {"text", slice_str(err.text)});
 		errs->n_errors = errs->n = 1;
 		errs->list[0] = (struct config_error){0};
 		slice_cstr(slice_str(err.text), errs->list[0].text, sizeof errs->list[0].text);

@@ -47,8 +47,8 @@ void log_set_sink(void (*sink)(void *, struct slice), void *arg)
 /* C1 controls, line separators, direction overrides: what could act on the terminal of whoever reads the journal. */
 static bool misleads(uint32_t cp)
 {
-	return (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
-	       cp == 0x200e || cp == 0x200f || cp == 0xfeff;
+	return (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || (cp >= 0x202a && cp <= 0x202e) ||
+	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f || cp == 0xfeff;
 }
 
 static bool plain(struct slice s)

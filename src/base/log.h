@@ -40,8 +40,9 @@ void log_trace(const char *id, const struct log_kv *kv, size_t n);
 		}                                                                                  \
 	} while (0)
 
-/* For what others can cause as often as they like. At most LOG_PER_KEY lines a minute for one event and one `key` (the address or the domain that
- * causes it), LOG_PER_EVENT for one event in all; what is hidden meanwhile is counted, and told as hidden=N by the next line that is written. */
+/* For what others can cause as often as they like. At most LOG_PER_KEY lines a minute for one event and one `key` (the address or
+ * the domain that causes it), LOG_PER_EVENT for one event in all; what is hidden meanwhile is counted, and told as hidden=N by
+ * the next line that is written. */
 enum { LOG_PER_KEY = 5, LOG_PER_EVENT = 60, LOG_WINDOW_MS = 60000 };
 /* False: hide it. *ret_hidden: lines of this event hidden since the last one that was not. `now` in ms, monotonic. Any thread. */
 bool log_admit(const char *id, struct slice key, uint64_t now, uint64_t *ret_hidden);

@@ -39,7 +39,8 @@ struct dialer {
 	struct entente_err failed; /* and the first that an address gave: the better explanation */
 };
 
-struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *to, const struct dialer_ops *ops, void *arg)
+struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *to, const struct dialer_ops *ops,
+			  void *arg)
 {
 	struct dialer *d = MEM_NEW(struct dialer);
 	d->w = w;
@@ -122,7 +123,8 @@ static void add(struct dialer *d, const struct target *t, const struct addr *a)
 	if (never(&to))
 		cause(d, ENTENTE_EREFUSED, REASON_XMPP_UNREACHABLE, "the address", t->host, slice_str(z));
 	else if (!d->private_addresses && addr_is_private(&to))
-		cause(d, ENTENTE_EREFUSED, REASON_XMPP_UNREACHABLE, "xmpp.private-addresses forbids the address", t->host, slice_str(z));
+		cause(d, ENTENTE_EREFUSED, REASON_XMPP_UNREACHABLE, "xmpp.private-addresses forbids the address", t->host,
+		      slice_str(z));
 	else if (d->n_addrs < MAX_ADDRESSES)
 		d->addrs[d->n_addrs++] = to;
 }
@@ -131,8 +133,8 @@ static void addresses(struct dialer *d, const struct dns_answer *ans)
 {
 	struct target *t = &d->targets[d->target - 1];
 	if (ans->status != DNS_OK && ans->status != DNS_NODATA)
-		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up", t->host,
-		      ans->why);
+		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up",
+		      t->host, ans->why);
 	for (size_t i = 0; i < ans->n && i < MAX_ADDRESSES / 2; i++) /* neither family takes all the room */
 		add(d, t, &ans->records[i].addr);
 }
@@ -140,7 +142,8 @@ static void addresses(struct dialer *d, const struct dns_answer *ans)
 static void both_done(struct dialer *d)
 {
 	if (!d->n_addrs)
-		cause(d, ENTENTE_ENOTFOUND, REASON_XMPP_DNS, "address look-up", d->targets[d->target - 1].host, S("it has no address"));
+		cause(d, ENTENTE_ENOTFOUND, REASON_XMPP_DNS, "address look-up", d->targets[d->target - 1].host,
+		      S("it has no address"));
 	step(d);
 }
 
@@ -166,7 +169,8 @@ static void aaaa_done(void *arg, const struct dns_answer *ans)
 static void services_done(struct dialer *d)
 {
 	struct xmpp_targets out;
-	int rc = xmpp_srv_targets(&out, slice_str(d->domain), &d->srv[0].answer, d->direct ? &d->srv[1].answer : NULL, rand_below, &d->err);
+	int rc = xmpp_srv_targets(&out, slice_str(d->domain), &d->srv[0].answer, d->direct ? &d->srv[1].answer : NULL, rand_below,
+				  &d->err);
 	for (size_t i = 0; !rc && i < out.n; i++) {
 		struct target *t = &d->targets[d->n_targets++];
 		slice_cstr(out.t[i].host, t->host, sizeof t->host);
@@ -175,8 +179,9 @@ static void services_done(struct dialer *d)
 		if (out.t[i].fallback)
 			snprintf(t->how, sizeof t->how, "fallback %.*s:%u", SFMT(out.t[i].host), out.t[i].port);
 		else
-			snprintf(t->how, sizeof t->how, "srv %u %u %.*s:%u%s%s", out.t[i].priority, out.t[i].weight, SFMT(out.t[i].host),
-				 out.t[i].port, out.t[i].direct ? " direct" : "", d->srv[out.t[i].direct].secure ? " dnssec" : "");
+			snprintf(t->how, sizeof t->how, "srv %u %u %.*s:%u%s%s", out.t[i].priority, out.t[i].weight,
+				 SFMT(out.t[i].host), out.t[i].port, out.t[i].direct ? " direct" : "",
+				 d->srv[out.t[i].direct].secure ? " dnssec" : "");
 	}
 	d->found = arena_release(d->w->loop->arenas, d->found);
 	if (rc)
@@ -202,8 +207,10 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 	else
 		cause(d, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "SRV look-up", d->domain, ans->why);
 	for (size_t i = 0; recs && i < ans->n; i++)
-		recs[v->answer.n++] = (struct xmpp_srv){.priority = ans->records[i].srv.priority, .weight = ans->records[i].srv.weight,
-							.port = ans->records[i].srv.port, .target = arena_dup(d->found, ans->records[i].srv.target)};
+		recs[v->answer.n++] = (struct xmpp_srv){.priority = ans->records[i].srv.priority,
+							.weight = ans->records[i].srv.weight,
+							.port = ans->records[i].srv.port,
+							.target = arena_dup(d->found, ans->records[i].srv.target)};
 	v->answer.records = recs;
 	if (!d->srv[0].query && !d->srv[1].query)
 		services_done(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From an XMPP domain to addresses, one after the other: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782 order), then AAAA and A of each target. The owner asks for the
- * next address when the last one failed. Worker's thread only. */
+/* From an XMPP domain to addresses, one after the other: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782
+ * order), then AAAA and A of each target. The owner asks for the next address when the last one failed. Worker's thread only. */
 #pragma once
 #include "base/err.h"
 #include "net/dns.h"
@@ -21,12 +21,14 @@ struct dialer_target {
 	struct slice host;        /* not empty: no SRV, this name or address at port (0: 5269) */
 	uint16_t port;            /* 5270 means direct TLS there, if `direct` allows it */
 	bool direct;              /* direct TLS may be used */
-	/* May DNS lead to addresses that the Internet does not reach (RFC 1918, loopback ...)? `host` may always: it is the administrator's word. */
+	/* May DNS lead to addresses that the Internet does not reach (RFC 1918, loopback ...)? `host` may always: it is the
+	 * administrator's word. */
 	bool private_addresses;
 };
 
 /* Copies the target. */
-struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *t, const struct dialer_ops *ops, void *arg);
+struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer_target *t, const struct dialer_ops *ops,
+			  void *arg);
 /* Accepts NULL; returns NULL; from inside a callback too, as its last act. */
 struct dialer *dialer_free(struct dialer *d);
 /* Asks for the first or the next address; exactly one callback follows, maybe before this returns. */

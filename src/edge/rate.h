@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How fast each of many senders goes (a generic cell rate algorithm): `per_second` on average; who was quiet may send what RATE_SLACK_MS
- * allow at once. Names are kept as hashes, 64 octets each. One thread. */
+/* How fast each of many senders goes (a generic cell rate algorithm): `per_second` on average; who was quiet may send what
+ * RATE_SLACK_MS allow at once. Names are kept as hashes, 64 octets each. One thread. */
 #pragma once
 #include "base/slice.h"
 

@@ -93,11 +93,11 @@ static bool home_proven(const struct sip_home *h, const struct tls_peer *p, stru
 	if (p->has_cert && p->chain_ok && (literal || names(p, h->uri.host)))
 		return true;
 	if (!p->has_cert || !p->chain_ok)
-		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "the certificate of home %s is not trusted: %.*s", h->name,
-			SFMT(p->has_cert ? p->why_not : S("it has none")));
+		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "the certificate of home %s is not trusted: %.*s",
+			h->name, SFMT(p->has_cert ? p->why_not : S("it has none")));
 	else
-		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "the certificate of home %s does not name %.*s, the host of its next-hop", h->name,
-			SFMT(h->uri.host));
+		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE,
+			"the certificate of home %s does not name %.*s, the host of its next-hop", h->name, SFMT(h->uri.host));
 	return false;
 }
 
@@ -132,7 +132,8 @@ static void conn_closed(struct conn *k, const struct entente_err *why)
 	sip_conn_free(c);
 }
 
-const struct conn_ops sip_conn_ops = {.connected = conn_connected, .secured = conn_secured, .data = conn_data, .closed = conn_closed};
+const struct conn_ops sip_conn_ops = {
+	.connected = conn_connected, .secured = conn_secured, .data = conn_data, .closed = conn_closed};
 
 struct sip_conn *sip_conn_new(struct sip_edge *e, enum sip_transport t, struct sip_home *home)
 {

@@ -31,8 +31,13 @@ void sip_edge_conn_limits(const struct sip_edge *e, struct conn_limits *ret)
 {
 	const struct sip_edge_settings *s = &e->cfg.set;
 	*ret = (struct conn_limits){
-		.in_max = s->limits.max_message + 65536, .out_max = s->queue_octets + s->limits.max_message + OUT_SLACK, .out_high = s->queue_octets,
-		.out_low = s->queue_octets / 4, .connect_ms = s->connect_ms, .handshake_ms = s->connect_ms, .linger_ms = 2000,
+		.in_max = s->limits.max_message + 65536,
+		.out_max = s->queue_octets + s->limits.max_message + OUT_SLACK,
+		.out_high = s->queue_octets,
+		.out_low = s->queue_octets / 4,
+		.connect_ms = s->connect_ms,
+		.handshake_ms = s->connect_ms,
+		.linger_ms = 2000,
 	};
 }
 

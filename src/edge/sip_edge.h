@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The internal SIP side: listeners and connections to the homes, one instance per worker. Received messages are framed, parsed and given to the SIP stack of
- * the worker that owns the local user (ops->shard); what a stack sends finds its way back over the connection of whichever worker. Each worker
- * has its own connection to each home, opened on demand by RFC 3263 and kept alive; worker 0 keeps its one up, so that a home that is down is known
- * before somebody needs it. Requests are accepted only from addresses of a home (docs/adr/0004).
+/* The internal SIP side: listeners and connections to the homes, one instance per worker. Received messages are framed, parsed
+ * and given to the SIP stack of the worker that owns the local user (ops->shard); what a stack sends finds its way back over the
+ * connection of whichever worker. Each worker has its own connection to each home, opened on demand by RFC 3263 and kept alive;
+ * worker 0 keeps its one up, so that a home that is down is known before somebody needs it. Requests are accepted only from
+ * addresses of a home (docs/adr/0004).
  *
  * Thread: its worker's, except where said. */
 #pragma once
@@ -55,8 +56,8 @@ struct sip_edge *sip_edge_free(struct sip_edge *e); /* accepts NULL; users of th
 struct sip_stack *sip_edge_stack(struct sip_edge *e);
 void sip_edge_set_tls(struct sip_edge *e, struct tls_ctx *tls);
 void sip_edge_set(struct sip_edge *e, const struct sip_edge_settings *set);
-/* The list of homes; a place in it is what sip_flow.target says. A home that stays as it was in its place keeps its connections; what waits for the others
- * fails. ENTENTE_ESYNTAX: a next hop is no SIP URI; nothing changes. */
+/* The list of homes; a place in it is what sip_flow.target says. A home that stays as it was in its place keeps its connections;
+ * what waits for the others fails. ENTENTE_ESYNTAX: a next hop is no SIP URI; nothing changes. */
 int sip_edge_set_homes(struct sip_edge *e, const struct sip_edge_home *homes, size_t n, struct entente_err *err);
 
 /* Opens a UDP socket here (worker 0 only: every worker sends through it). ret_bound (may be NULL): the address with its port. */
@@ -64,7 +65,8 @@ int sip_edge_udp(struct sip_edge *e, const struct addr *at, struct addr *ret_bou
 /* Takes an accepted connection. */
 void sip_edge_accept(struct sip_edge *e, int fd, bool tls, struct gate_pass *pass);
 
-/* A flow to a home: transport by its next hop, connection found when sent. *ret_ipv6 (may be NULL): it is reached by IPv6. False: no such home. */
+/* A flow to a home: transport by its next hop, connection found when sent. *ret_ipv6 (may be NULL): it is reached by IPv6. False:
+ * no such home. */
 bool sip_edge_home_flow(struct sip_edge *e, uint32_t home, struct sip_flow *ret, bool *ret_ipv6);
 
 /* Shutting down: new requests are answered 503. */

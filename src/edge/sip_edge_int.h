@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the internal SIP side: sip_edge.c (the whole, its settings), sip_input.c and sip_output.c (messages, between workers too), sip_conn.c
- * (connections), sip_home.c (a home and the way to it), sip_locate.c (its addresses). */
+/* Private to the internal SIP side: sip_edge.c (the whole, its settings), sip_input.c and sip_output.c (messages, between workers
+ * too), sip_conn.c (connections), sip_home.c (a home and the way to it), sip_locate.c (its addresses). */
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
@@ -72,12 +72,14 @@ struct sip_home {
 	/* the way to it */
 	enum home_state state;
 	struct sip_conn *conn;
-	uint64_t up_since, heard;    /* heard: UDP: something came from it */
+	uint64_t began, up_since, down_since; /* began: the round of attempts */
+	uint64_t heard;              /* UDP: something came from it */
 	struct list queue;           /* of struct waiting */
 	size_t n_queue, queue_octets;
 	struct timer ping, retry, patience;
 	uint32_t backoff_ms;
 	bool wanted;                 /* somebody sends to it here: its connection is kept up */
+	bool hurt;                   /* the last failure to reach it cost somebody a message */
 	bool told;                   /* that it is down has been logged */
 	struct entente_err err;
 	char address[ADDR_TEXT];
@@ -108,8 +110,8 @@ struct sip_edge {
 
 /* sip_edge.c */
 struct sip_home *sip_edge_home(const struct sip_edge *e, uint32_t index); /* NULL: none */
-/* Whose address is it: a home's index; UINT32_MAX - 1: nobody's so far, but DNS has not answered for all homes; UINT32_MAX: nobody's. `m` (may be NULL)
- * helps when several homes share an address. */
+/* Whose address is it: a home's index; UINT32_MAX - 1: nobody's so far, but DNS has not answered for all homes; UINT32_MAX:
+ * nobody's. `m` (may be NULL) helps when several homes share an address. */
 enum { HOME_NONE = UINT32_MAX, HOME_UNSURE = UINT32_MAX - 1 };
 uint32_t sip_edge_whose(struct sip_edge *e, const struct sip_msg *m, const struct addr *from);
 void sip_edge_conn_limits(const struct sip_edge *e, struct conn_limits *ret);
@@ -124,7 +126,8 @@ void sip_edge_trace(const struct sip_edge *e, bool out, const struct sip_flow *f
 /* Over the connection of the flow, or to its home; also for other workers. 0 or negative. */
 int sip_edge_output(struct sip_edge *e, const struct sip_flow *flow, struct slice bytes);
 int sip_edge_stack_send(void *arg, const struct sip_flow *to, struct slice bytes);
-/* Gives a parsed message with its arena to another worker's stack. ENTENTE_EAGAIN: it has too much to do; the arena stays the caller's. */
+/* Gives a parsed message with its arena to another worker's stack. ENTENTE_EAGAIN: it has too much to do; the arena stays the
+ * caller's. */
 int sip_edge_hand_over(struct sip_edge *e, unsigned worker, const struct sip_flow *flow, struct sip_msg *m, struct arena *a);
 unsigned sip_edge_workers(const struct sip_edge *e);
 

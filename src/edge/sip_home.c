@@ -9,6 +9,8 @@
 enum {
 	BACKOFF_MIN_MS = 500,
 	BACKOFF_MAX_MS = 10000,
+	QUICK_MS = 1000,         /* a round that failed so fast may be tried again on demand ... */
+	DEMAND_MS = 200,         /* ... after so long, and at once if nobody's message was lost by it */
 	STABLE_MS = 5000,        /* a connection that lived so long may be opened again at once */
 	FAILED_MS = 60000,       /* an address that failed is tried last for so long */
 	PROBE_PATIENCE_MS = 5000,
@@ -130,8 +132,11 @@ static void down(struct sip_home *h)
 	if (h->backoff_ms > BACKOFF_MAX_MS)
 		h->backoff_ms = BACKOFF_MAX_MS;
 	h->state = HOME_DOWN;
-	log_ev(h->told ? LOG_DEBUG : LOG_WARNING, "sip/home-down", {"home", slice_str(h->name)}, {"next-hop", slice_str(h->next_hop)},
-	       {"address", slice_str(h->address)}, {"reason", slice_str(reason_info(REASON_SIP_HOME_UNREACHABLE)->id)}, {"text", slice_str(h->err.text)});
+	h->down_since = timers_of(h)->now;
+	h->hurt = h->n_queue > 0;
+	log_ev(h->told ? LOG_DEBUG : LOG_WARNING, "sip/home-down", {"home", slice_str(h->name)},
+	       {"next-hop", slice_str(h->next_hop)}, {"address", slice_str(h->address)},
+	       {"reason", slice_str(reason_info(REASON_SIP_HOME_UNREACHABLE)->id)}, {"text", slice_str(h->err.text)});
 	h->told = true;
 	if (h->transport != SIP_UDP || !h->n_addrs)
 		timer_arm(timers_of(h), &h->retry, h->backoff_ms);
@@ -163,6 +168,7 @@ static void begin(struct sip_home *h)
 	}
 	for (size_t i = 0; i < h->n_addrs; i++)
 		h->addrs[i].tried = false;
+	h->began = timers_of(h)->now;
 	connect_next(h);
 }
 
@@ -196,7 +202,8 @@ static int connect_one(struct sip_home *h)
 	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = h->uri.host, .session_key = slice_str(h->next_hop)};
 	struct conn_opts o = {.ops = &sip_conn_ops, .limits = &lim, .tls = tls ? &t : NULL};
 	if (tls && !e->tls)
-		return err_set(&h->err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "TLS needs tls.certificate, which is not configured");
+		return err_set(&h->err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE,
+			       "TLS needs tls.certificate, which is not configured");
 	sip_edge_conn_limits(e, &lim);
 	struct sip_conn *c = sip_conn_new(e, h->transport, h);
 	o.owner = c;
@@ -236,14 +243,15 @@ void sip_home_lost(struct sip_home *h, const struct entente_err *why)
 	timer_cancel(timers_of(h), &h->ping);
 	h->err = *why;
 	h->err.reason = REASON_SIP_HOME_UNREACHABLE;
-	if (!h->err.text[0])
+	if (why->code == ENTENTE_OK)
 		slice_cstr(S("the home closed the connection"), h->err.text, sizeof h->err.text);
 	if (!stable && h->at < h->n_addrs)
 		h->addrs[h->at].failed_at = timers_of(h)->now;
 	if (was_up) {
-		log_ev(stable ? LOG_INFO : LOG_DEBUG, "sip/home-closed", {"home", slice_str(h->name)}, {"address", slice_str(h->address)},
-		       {"text", slice_str(h->err.text)});
+		log_ev(stable ? LOG_INFO : LOG_DEBUG, "sip/home-closed", {"home", slice_str(h->name)},
+		       {"address", slice_str(h->address)}, {"text", slice_str(h->err.text)});
 		h->state = HOME_IDLE;
+		h->began = timers_of(h)->now;
 		tell_failed(h, conn);
 		tell_failed(h, 0);
 		if (stable && (h->wanted || h->n_queue))
@@ -321,7 +329,9 @@ static void probe_start(struct sip_home *h, uint32_t interval_ms)
 	struct sip_edge *e = h->edge;
 	const struct addr *to = &h->addrs[h->at].addr;
 	char from[160];
-	struct sip_probe_config c = {.flow = {.transport = SIP_UDP, .target = h->index}, .uri = slice_str(h->next_hop), .interval_ms = interval_ms,
+	struct sip_probe_config c = {.flow = {.transport = SIP_UDP, .target = h->index},
+				     .uri = slice_str(h->next_hop),
+				     .interval_ms = interval_ms,
 				     .timeout_ms = PROBE_PATIENCE_MS};
 	h->probe = sip_probe_free(h->probe);
 	if (!interval_ms)
@@ -329,7 +339,8 @@ static void probe_start(struct sip_home *h, uint32_t interval_ms)
 	if (c.timeout_ms > interval_ms)
 		c.timeout_ms = interval_ms;
 	memcpy(&c.flow.remote, to, addr_len(to));
-	snprintf(from, sizeof from, "<sip:%.*s>", SFMT(e->cfg.sent_by[SIP_UDP].len ? e->cfg.sent_by[SIP_UDP] : S("entente.invalid")));
+	snprintf(from, sizeof from, "<sip:%.*s>",
+		 SFMT(e->cfg.sent_by[SIP_UDP].len ? e->cfg.sent_by[SIP_UDP] : S("entente.invalid")));
 	c.from = slice_str(from);
 	h->probe_ms = interval_ms;
 	h->probe = sip_probe_new(e->stack, &c, &probe_ops, h);
@@ -375,9 +386,21 @@ static void again_fired(struct timer *t, uint64_t now)
 
 /* ---- sending */
 
+/* A home that refuses costs nothing to ask again, and may just have come back; one that does not even refuse would make every
+ * sender wait in vain. */
+static bool may_be_back(const struct sip_home *h)
+{
+	return h->transport != SIP_UDP && h->n_addrs && h->down_since - h->began < QUICK_MS &&
+	       (!h->hurt || timers_of(h)->now - h->down_since >= DEMAND_MS);
+}
+
 int sip_home_send(struct sip_home *h, struct slice bytes)
 {
 	h->wanted = true;
+	if (h->state == HOME_DOWN && may_be_back(h)) {
+		timer_cancel(timers_of(h), &h->retry);
+		h->state = HOME_IDLE;
+	}
 	if (h->state == HOME_DOWN)
 		return ENTENTE_ENET;
 	if (h->state == HOME_UP)
@@ -406,12 +429,13 @@ static bool sender_parse(struct slice text, struct home_sender *ret)
 	return true;
 }
 
-static int parse(const struct sip_edge_home *cfg, struct sip_uri *uri, enum sip_transport *transport, struct home_sender *senders, struct entente_err *err)
+static int parse(const struct sip_edge_home *cfg, struct sip_uri *uri, enum sip_transport *transport, struct home_sender *senders,
+		 struct entente_err *err)
 {
 	struct slice t = SLICE_NONE;
 	if (sip_uri_parse(cfg->next_hop, uri) || (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS))
-		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %.*s is no SIP URI: %.*s", SFMT(cfg->name),
-			       SFMT(cfg->next_hop));
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %.*s is no SIP URI: %.*s",
+			       SFMT(cfg->name), SFMT(cfg->next_hop));
 	bool named = sip_uri_param(uri, S("transport"), &t);
 	if (uri->scheme == SIP_SCHEME_SIPS || (named && slice_ieq(t, S("tls"))))
 		*transport = SIP_TLS;
@@ -420,12 +444,13 @@ static int parse(const struct sip_edge_home *cfg, struct sip_uri *uri, enum sip_
 	else if (!named || slice_ieq(t, S("udp")))
 		*transport = SIP_UDP;
 	else
-		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED, "the next hop of home %.*s has an unknown transport: %.*s", SFMT(cfg->name),
-			       SFMT(t));
+		return err_set(err, ENTENTE_ESYNTAX, REASON_ADDRESS_MALFORMED,
+			       "the next hop of home %.*s has an unknown transport: %.*s", SFMT(cfg->name), SFMT(t));
 	for (size_t i = 0; i < cfg->n_senders; i++) {
 		struct home_sender one;
 		if (!sender_parse(cfg->senders[i], senders ? &senders[i] : &one))
-			return err_set(err, ENTENTE_ESYNTAX, REASON_NONE, "home %.*s: %.*s is no address or network, e.g. 192.0.2.1 or 192.0.2.0/24",
+			return err_set(err, ENTENTE_ESYNTAX, REASON_NONE,
+				       "home %.*s: %.*s is no address or network, e.g. 192.0.2.1 or 192.0.2.0/24",
 				       SFMT(cfg->name), SFMT(cfg->senders[i]));
 	}
 	return 0;
@@ -470,11 +495,13 @@ void sip_home_ready(struct sip_home *h)
 
 bool sip_home_same(const struct sip_home *h, const struct sip_edge_home *cfg)
 {
-	if (!slice_eq(slice_str(h->name), cfg->name) || !slice_eq(slice_str(h->next_hop), cfg->next_hop) || h->n_senders != cfg->n_senders)
+	if (!slice_eq(slice_str(h->name), cfg->name) || !slice_eq(slice_str(h->next_hop), cfg->next_hop) ||
+	    h->n_senders != cfg->n_senders)
 		return false;
 	for (size_t i = 0; i < cfg->n_senders; i++) {
 		struct home_sender s;
-		if (!sender_parse(cfg->senders[i], &s) || s.bits != h->senders[i].bits || !addr_host_eq(&s.addr, &h->senders[i].addr))
+		if (!sender_parse(cfg->senders[i], &s) || s.bits != h->senders[i].bits ||
+		    !addr_host_eq(&s.addr, &h->senders[i].addr))
 			return false;
 	}
 	return true;

@@ -23,8 +23,8 @@ void sip_edge_trace(const struct sip_edge *e, bool out, const struct sip_flow *f
 		snprintf(detail, sizeof detail, "expires=%.*s", SFMT(slice_first(ex->value, 20)));
 	else if (!m->is_request)
 		snprintf(detail, sizeof detail, "%.*s", SFMT(slice_first(m->cseq_method_text, 30)));
-	log_tr(out ? "trace/sip-out" : "trace/sip-in", {"peer", h ? slice_str(h->name) : SLICE_NONE}, {"from", m->from.uri_text}, {"to", m->to.uri_text},
-	       {"what", slice_str(what)}, {"detail", slice_str(detail)});
+	log_tr(out ? "trace/sip-out" : "trace/sip-in", {"peer", h ? slice_str(h->name) : SLICE_NONE}, {"from", m->from.uri_text},
+	       {"to", m->to.uri_text}, {"what", slice_str(what)}, {"detail", slice_str(detail)});
 }
 
 /* ---- on the worker of the user */
@@ -40,7 +40,8 @@ static void refuse(struct sip_server_trans *st, enum reason reason, unsigned ret
 	sip_server_respond(st, &ans);
 }
 
-/* One user behind a home must not take the place of all others. Answers to what we asked, and what belongs to a dialog, never come here. */
+/* One user behind a home must not take the place of all others. Answers to what we asked, and what belongs to a dialog, never
+ * come here. */
 static bool too_fast(struct sip_edge *e, const struct sip_msg *m)
 {
 	char key[512];
@@ -60,13 +61,15 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 {
 	static const struct slice any[] = {S("*/*")};
 	static const struct sip_uas_caps caps = {
-		.schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS | 1u << SIP_SCHEME_IM | 1u << SIP_SCHEME_PRES, .types = {any, 1},
+		.schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS | 1u << SIP_SCHEME_IM | 1u << SIP_SCHEME_PRES,
+		.types = {any, 1},
 	};
 	struct sip_edge *e = arg;
 	struct sip_uas_verdict v;
 	if (st && sip_uas_check(m, &caps, a, &v)) {
 		struct sip_extra x = {v.header, v.value};
-		struct sip_answer ans = {.status = v.status, .reason = v.reason, .headers = &x, .n_headers = v.header.len ? 1 : 0};
+		struct sip_answer ans = {
+			.status = v.status, .reason = v.reason, .headers = &x, .n_headers = v.header.len ? 1 : 0};
 		sip_server_respond(st, &ans);
 	} else if (st && e->quiet) {
 		refuse(st, REASON_SERVER_SHUTDOWN, UNSURE_S);
@@ -106,22 +109,26 @@ static bool stranger(struct sip_edge *e, struct sip_flow *flow, const struct add
 		return false;
 	}
 	metric_refused(REASON_POLICY_PEER_UNKNOWN);
-	log_ev_limited(LOG_WARNING, "sip/stranger", slice_str(z), {"address", slice_str(z)}, {"transport", slice_str(sip_transport_name(flow->transport))},
-		       {"method", m->method_text}, {"from", m->from.uri_text}, {"reason", slice_str(r->id)},
-		       {"text", unsure ? S("not known as a home's address, but DNS has not answered for all homes yet") : slice_str(r->text)});
+	log_ev_limited(LOG_WARNING, "sip/stranger", slice_str(z), {"address", slice_str(z)},
+		       {"transport", slice_str(sip_transport_name(flow->transport))}, {"method", m->method_text},
+		       {"from", m->from.uri_text}, {"reason", slice_str(r->id)},
+		       {"text", unsure ? S("not known as a home's address, but DNS has not answered for all homes yet")
+				       : slice_str(r->text)});
 	if (may_answer(e, flow))
 		sip_stack_refuse(e->stack, flow, m, unsure ? 503 : 403, SLICE_NONE);
 	return unsure;
 }
 
-static bool malformed(struct sip_edge *e, const struct sip_flow *flow, const struct addr *from, const struct sip_msg *m, const struct sip_fault *fault)
+static bool malformed(struct sip_edge *e, const struct sip_flow *flow, const struct addr *from, const struct sip_msg *m,
+		      const struct sip_fault *fault)
 {
 	bool known = sip_edge_whose(e, NULL, from) < HOME_UNSURE;
 	char z[ADDR_TEXT];
 	addr_host_text(from, z);
 	metric_add(METRIC_SIP_MALFORMED, 1);
-	log_ev_limited(LOG_WARNING, "sip/malformed", slice_str(z), {"address", slice_str(z)}, {"transport", slice_str(sip_transport_name(flow->transport))},
-		       {"reason", S("sip/malformed")}, {"text", slice_str(fault->text)});
+	log_ev_limited(LOG_WARNING, "sip/malformed", slice_str(z), {"address", slice_str(z)},
+		       {"transport", slice_str(sip_transport_name(flow->transport))}, {"reason", S("sip/malformed")},
+		       {"text", slice_str(fault->text)});
 	if (known && m && fault->status)
 		sip_stack_refuse(e->stack, flow, m, fault->status, slice_str(fault->text));
 	return known;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a home is (RFC 3263), asked again now and then: its addresses also say whose requests are accepted. What was known is kept as long as DNS gives
- * nothing better: a failing name server must neither cut a home off nor lock it out. */
+/* Where a home is (RFC 3263), asked again now and then: its addresses also say whose requests are accepted. What was known is
+ * kept as long as DNS gives nothing better: a failing name server must neither cut a home off nor lock it out. */
 #include "base/mem.h"
 #include "edge/sip_edge_int.h"
 
@@ -100,7 +100,8 @@ static void dns_done(void *arg, const struct dns_answer *a)
 /* Asks all open questions; ends in done(). */
 static void proceed(struct sip_home *h)
 {
-	static const enum dns_type type[] = {[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
+	static const enum dns_type type[] = {
+		[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
 	struct sip_target_question ask;
 	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++) {
 		struct question *q = &h->questions[i];
@@ -118,7 +119,8 @@ static void proceed(struct sip_home *h)
 
 void sip_home_locate(struct sip_home *h)
 {
-	struct sip_target_config c = {.transports = {h->transport}, .n_transports = 1, .fallback = h->transport, .ipv4 = true, .ipv6 = true};
+	struct sip_target_config c = {
+		.transports = {h->transport}, .n_transports = 1, .fallback = h->transport, .ipv4 = true, .ipv6 = true};
 	if (h->resolver)
 		return;
 	if (sip_target_new(&h->resolver, &h->uri, &c)) {

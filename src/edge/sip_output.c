@@ -33,7 +33,8 @@ static struct handover *handover_new(struct sip_edge *e, struct arena *a, const 
 {
 	struct handover *h = ARENA_NEW(a, struct handover);
 	if (h)
-		*h = (struct handover){.bus = {.run = handover_run, .drop = handover_drop}, .ops = e->ops, .flow = *flow, .arena = a};
+		*h = (struct handover){
+			.bus = {.run = handover_run, .drop = handover_drop}, .ops = e->ops, .flow = *flow, .arena = a};
 	return h;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An outbound link: the stream of one pair of domains, and the stanzas that wait for it. In order, always: while something waits, everything waits. */
+/* An outbound link: the stream of one pair of domains, and the stanzas that wait for it. In order, always: while something waits,
+ * everything waits. */
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
@@ -69,7 +70,8 @@ static void patience_fired(struct timer *t, uint64_t now)
 			break;
 		struct queued *q = dequeue(l);
 		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE,
-		       slow ? S("the partner's server reads too slowly") : S("the stream to the partner did not come up in time"));
+		       slow ? S("the partner's server reads too slowly")
+			    : S("the stream to the partner did not come up in time"));
 		mem_free(q);
 	}
 	arm_patience(l);
@@ -294,10 +296,12 @@ static void fail(struct xmpp_link *l, const struct entente_err *err)
 	p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
 }
 
-/* Where another address may do better. A server that proves nothing, or that does not want us, is not asked elsewhere for another opinion. */
+/* Where another address may do better. A server that proves nothing, or that does not want us, is not asked elsewhere for another
+ * opinion. */
 static bool worth_another_address(const struct entente_err *err)
 {
-	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS || err->reason == REASON_XMPP_STREAM_ERROR;
+	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS ||
+	       err->reason == REASON_XMPP_STREAM_ERROR;
 }
 
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
@@ -340,7 +344,8 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct s2s *s = xmpp_s2s_new(p, false);
 	if (!xmpp_proxy_admit(p, s, slice_str(l->local), slice_str(l->remote))) {
 		metric_add(METRIC_LIMIT_HITS, 1);
-		err_set(&err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS, "the partner has as many connections as its limit allows, or all partners together have");
+		err_set(&err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS,
+			"the partner has as many connections as its limit allows, or all partners together have");
 		xmpp_s2s_free(s);
 		fail(l, &err);
 		return;
@@ -466,7 +471,8 @@ void xmpp_link_free(struct xmpp_link *l)
 	mem_free(l);
 }
 
-void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t)
+void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza,
+		     const struct xmpp_ticket *t)
 {
 	enum reason reason = REASON_SERVER_SHUTDOWN;
 	struct xmpp_link *l = p->draining ? NULL : link_of(p, local, remote, &reason);

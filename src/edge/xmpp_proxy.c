@@ -22,11 +22,13 @@ static struct slice ascii(struct arena *a, struct slice domain)
 /* local and remote in A-labels. */
 static void decide(struct snapshot *s, struct slice local, struct slice remote, struct policy_verdict *ret)
 {
-	struct policy_question q = {.kind = POLICY_STREAM, .direction = POLICY_TO_LOCAL, .from = {.domain = remote}, .to = {.domain = local}};
+	struct policy_question q = {
+		.kind = POLICY_STREAM, .direction = POLICY_TO_LOCAL, .from = {.domain = remote}, .to = {.domain = local}};
 	policy_decide(s, &q, ret);
 }
 
-enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote, const struct policy_partner **ret_partner)
+enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote,
+			     const struct policy_partner **ret_partner)
 {
 	struct snapshot *s = snapshot_reader_get(&p->policy);
 	struct policy_verdict v = {.reason = REASON_POLICY_PARTNER_UNKNOWN};
@@ -74,13 +76,16 @@ struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice l
 	return out;
 }
 
-bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret, enum reason *ret_reason)
+bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret,
+		       enum reason *ret_reason)
 {
 	const struct policy_partner *partner;
 	if ((*ret_reason = xmpp_proxy_judge(p, local, remote, &partner)))
 		return false;
 	*ret_reason = REASON_XMPP_DNS;
-	*ret = (struct dialer_target){.host = partner->server_host, .port = partner->server_port, .direct = partner->tls != POLICY_NOT_SUPPORTED,
+	*ret = (struct dialer_target){.host = partner->server_host,
+				      .port = partner->server_port,
+				      .direct = partner->tls != POLICY_NOT_SUPPORTED,
 				      .private_addresses = p->cfg.set.private_addresses};
 	return xmpp_domain_ascii(a, remote, &ret->domain) == 0;
 }
@@ -157,7 +162,8 @@ static void sweep_fired(struct timer *t, uint64_t now)
 		}
 		xmpp_stream_info(s->stream, &i);
 		log_ev(LOG_INFO, "xmpp/stream-silent", {"partner", i.remote}, {"address", slice_str(s->address)},
-		       {"text", S("nothing came for timers.keepalive-timeout: the stream is closed; the partner opens another when it has something to say")});
+		       {"text", S("nothing came for timers.keepalive-timeout: the stream is closed; the partner opens another "
+				  "when it has something to say")});
 		xmpp_stream_close(s->stream);
 	}
 	timer_arm(&p->loop->timers, t, next ? next : 1);
@@ -306,13 +312,23 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		if (!s->stream)
 			continue;
 		xmpp_stream_info(s->stream, &i);
-		const struct xmpp_peer *peer = i.local.len && i.remote.len ? xmpp_stream_peer(s->stream, i.local, i.remote) : NULL;
+		const struct xmpp_peer *peer =
+			i.local.len && i.remote.len ? xmpp_stream_peer(s->stream, i.local, i.remote) : NULL;
 		struct xmpp_proxy_facts f = {
-			.id = s->id, .inbound = s->inbound, .state = xmpp_stream_state_text(i.state), .local = i.local, .remote = i.remote,
-			.address = slice_str(s->address), .tls = i.tls_protocol, .cipher = i.tls_cipher, .stanzas_in = i.stanzas_in,
-			.stanzas_out = i.stanzas_out, .age_ms = p->loop->timers.now - s->since,
+			.id = s->id,
+			.inbound = s->inbound,
+			.state = xmpp_stream_state_text(i.state),
+			.local = i.local,
+			.remote = i.remote,
+			.address = slice_str(s->address),
+			.tls = i.tls_protocol,
+			.cipher = i.tls_cipher,
+			.stanzas_in = i.stanzas_in,
+			.stanzas_out = i.stanzas_out,
+			.age_ms = p->loop->timers.now - s->since,
 			.how = xmpp_s2s_how(s),
-			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE, .queued = s->link ? s->link->n_queue : 0,
+			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE,
+			.queued = s->link ? s->link->n_queue : 0,
 		};
 		if (!s->inbound && !s->started)
 			f.state = "connecting";
@@ -323,8 +339,12 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		if (l->s2s || l->state == LINK_IDLE)
 			continue;
 		struct xmpp_proxy_facts f = {
-			.state = l->state == LINK_RESOLVING ? "resolving" : "backoff", .local = slice_str(l->local), .remote = slice_str(l->remote),
-			.queued = l->n_queue, .last_error = slice_str(l->err.text), .age_ms = p->loop->timers.now - l->since,
+			.state = l->state == LINK_RESOLVING ? "resolving" : "backoff",
+			.local = slice_str(l->local),
+			.remote = slice_str(l->remote),
+			.queued = l->n_queue,
+			.last_error = slice_str(l->err.text),
+			.age_ms = p->loop->timers.now - l->since,
 		};
 		fn(arg, &f);
 	}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The XMPP proxy: streams with partners' servers. One instance per worker, used only on its thread.
  *
- * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks goes up through ops->stanza. Outbound: a link
- * per (local domain, remote domain), living on the worker that owns the remote domain, opened by the first stanza, closed when idle. Only servers of
- * configured partners are ever called, for a link or for a dialback question. Stanzas wait in the link's bounded queue while it comes up or reads
- * slowly; what cannot be sent is reported with its ticket. A link that failed refuses at once until its back-off is over; an inbound stream from that
- * domain ends the back-off (xmpp_proxy_alive). */
+ * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks goes up through
+ * ops->stanza. Outbound: a link per (local domain, remote domain), living on the worker that owns the remote domain, opened by
+ * the first stanza, closed when idle. Only servers of configured partners are ever called, for a link or for a dialback question.
+ * Stanzas wait in the link's bounded queue while it comes up or reads slowly; what cannot be sent is reported with its ticket. A
+ * link that failed refuses at once until its back-off is over; an inbound stream from that domain ends the back-off
+ * (xmpp_proxy_alive). */
 #pragma once
 #include "base/err.h"
 #include "edge/rate.h"
@@ -27,11 +28,12 @@ struct xmpp_ticket {
 };
 
 struct xmpp_proxy_ops {
-	/* A stanza of a proven pair; the arena is the callee's. */
-	void (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* The partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016); where it does not do that, or not soon, the stanza was
-	 * handed to the stream: reason NONE. Or it could not be handed over, or the stream broke before it was acknowledged: why has one line
-	 * (empty for NONE). */
+	/* A stanza of a proven pair; the arena is the callee's. Returns for how many ms this stream should not be read, as
+	 * whoever takes the stanzas falls behind; 0: go on. */
+	unsigned (*stanza)(void *arg, struct xmpp_stanza *st);
+	/* The partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016); where it does not do that, or not soon, the
+	 * stanza was handed to the stream: reason NONE. Or it could not be handed over, or the stream broke before it was
+	 * acknowledged: why has one line (empty for NONE). */
 	void (*sent)(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
 	/* The link to a partner came up, or went down and was not closed by us for idleness. */
 	void (*link)(void *arg, struct slice local, struct slice remote, bool up);
@@ -46,7 +48,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	unsigned max_depth, max_attributes; /* of XML; 0: the defaults of the xmpp room */
 	uint32_t connect_ms;                /* TCP, and TLS */
 	uint32_t auth_ms, setup_ms, dialback_ms, ping_ms, idle_ms;
-	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed when it was silent for so long; 0: never */
+	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed after so long a silence; 0: never */
 	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
 	bool acks;                          /* acknowledgements (XEP-0198) are offered and used */
@@ -77,13 +79,16 @@ void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set)
 /* Takes an accepted socket. `direct`: TLS begins at once (XEP-0368). */
 void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, bool direct, struct gate_pass *pass);
 /* One stanza, ready as bytes in the jabber:server namespace; copied. Domains prepared. ops->sent may come before this returns. */
-void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
+void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza,
+		     const struct xmpp_ticket *t);
 /* The partner is there: links in back-off may try again at once. */
 void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote);
 
-/* Shutting down, first step: no new streams come in, and those that did are told system-shutdown, so that partners stop sending. Links go on. */
+/* Shutting down, first step: no new streams come in, and those that did are told system-shutdown, so that partners stop sending.
+ * Links go on. */
 void xmpp_proxy_quiesce(struct xmpp_proxy *p);
-/* Second step: what waits is reported as server/shutdown, all streams are closed with system-shutdown; `done` once all have ended. */
+/* Second step: what waits is reported as server/shutdown, all streams are closed with system-shutdown; `done` once all have
+ * ended. */
 void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *arg), void *arg);
 /* The policy changed: streams that it does not allow any more are closed, back-offs forgotten. */
 void xmpp_proxy_recheck(struct xmpp_proxy *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_link.c outbound links, xmpp_verify.c
- * dialback questions). */
+/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_link.c outbound
+ * links, xmpp_verify.c dialback questions). */
 #pragma once
 #include "base/map.h"
 #include "edge/dialer.h"
@@ -92,11 +92,15 @@ struct xmpp_proxy {
 };
 
 /* xmpp_proxy.c */
-/* May there be a stream with this partner? *ret_partner (until the snapshot is next asked for) is set even when not, if there is such a partner. */
-enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote, const struct policy_partner **ret_partner);
+/* May there be a stream with this partner? *ret_partner (until the snapshot is next asked for) is set even when not, if there is
+ * such a partner. */
+enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote,
+			     const struct policy_partner **ret_partner);
 struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice local, struct slice remote);
-/* Where the partner's server is to be looked for. False: not a partner (*ret_reason), or no domain. Slices live in `a` or in the snapshot. */
-bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret, enum reason *ret_reason);
+/* Where the partner's server is to be looked for. False: not a partner (*ret_reason), or no domain. Slices live in `a` or in the
+ * snapshot. */
+bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret,
+		       enum reason *ret_reason);
 /* A place among the partner's streams; false when all are taken. */
 bool xmpp_proxy_admit(struct xmpp_proxy *p, struct s2s *s, struct slice local, struct slice remote);
 /* A stream ended: perhaps the last. */

@@ -87,11 +87,13 @@ struct xmpp_quota_pass *xmpp_quota_leave(struct xmpp_quota_pass *pass)
 
 uint64_t xmpp_quota_stanza(struct xmpp_quota_pass *pass, uint64_t now, uint32_t per_second)
 {
-	uint64_t now_us = now * 1000, slack = (uint64_t)XMPP_QUOTA_SLACK_MS * 1000, step = 1000000 / (per_second ? per_second : 1);
+	uint64_t now_us = now * 1000, slack = (uint64_t)XMPP_QUOTA_SLACK_MS * 1000,
+		 step = 1000000 / (per_second ? per_second : 1);
 	uint64_t due = atomic_load_explicit(&pass->partner->due, memory_order_relaxed), next;
 	do
 		next = (due > now_us ? due : now_us) + step;
-	while (!atomic_compare_exchange_weak_explicit(&pass->partner->due, &due, next, memory_order_relaxed, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&pass->partner->due, &due, next, memory_order_relaxed,
+						      memory_order_relaxed));
 	return next - now_us > slack ? (next - now_us - slack + 999) / 1000 : 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection with a partner's server and the stream on it: what the stream engine asks for is done here, what the network says is told to it. */
+/* One connection with a partner's server and the stream on it: what the stream engine asks for is done here, what the network
+ * says is told to it. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -88,9 +89,9 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	struct s2s *s = arg;
 	struct xmpp_stream_info i;
 	xmpp_stream_info(s->stream, &i);
-	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)}, {"local", xmpp_peer_local(peer)}, {"partner", xmpp_peer_remote(peer)},
-	       {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))}, {"tls", i.tls_protocol}, {"cipher", i.tls_cipher},
-	       {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
+	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)}, {"local", xmpp_peer_local(peer)},
+	       {"partner", xmpp_peer_remote(peer)}, {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))},
+	       {"tls", i.tls_protocol}, {"cipher", i.tls_cipher}, {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
 	if (s->inbound)
 		admit(s, peer);
 	else if (s->link)
@@ -107,25 +108,35 @@ static void on_acked(void *arg, uint64_t n)
 static void on_pair_failed(void *arg, struct slice local, struct slice remote, const struct entente_err *err)
 {
 	struct s2s *s = arg;
-	log_ev_limited(LOG_WARNING, "xmpp/pair-refused", slice_str(s->address), {"local", local}, {"partner", remote}, {"address", slice_str(s->address)},
-		       {"reason", slice_str(reason_info(err->reason)->id)}, {"text", slice_str(err->text)});
+	log_ev_limited(LOG_WARNING, "xmpp/pair-refused", slice_str(s->address), {"local", local}, {"partner", remote},
+		       {"address", slice_str(s->address)}, {"reason", slice_str(reason_info(err->reason)->id)},
+		       {"text", slice_str(err->text)});
 }
 
 /* ---- stanzas */
+
+/* Reads on later. What was read already is still handled. */
+static void rest(struct s2s *s, uint64_t ms)
+{
+	if (timer_armed(&s->resume) || !s->conn)
+		return;
+	conn_pause(s->conn);
+	timer_arm(&s->proxy->loop->timers, &s->resume, ms);
+}
 
 /* A partner that sends faster than it may is read more slowly: its own queue grows, nothing is lost. */
 static void pace(struct s2s *s)
 {
 	struct xmpp_proxy *p = s->proxy;
-	uint64_t wait = s->pass && p->cfg.set.partner_rate ? xmpp_quota_stanza(s->pass, p->loop->timers.now, p->cfg.set.partner_rate) : 0;
+	uint64_t wait =
+		s->pass && p->cfg.set.partner_rate ? xmpp_quota_stanza(s->pass, p->loop->timers.now, p->cfg.set.partner_rate) : 0;
 	if (!wait || timer_armed(&s->resume) || !s->conn)
 		return;
 	metric_add(METRIC_LIMIT_HITS, 1);
 	log_ev_limited(LOG_WARNING, "xmpp/partner-slowed", slice_str(s->address), {"address", slice_str(s->address)},
 		       {"reason", slice_str(reason_info(REASON_LIMIT_RATE)->id)},
 		       {"text", S("more stanzas a second than limits.partner-rate: the stream is read more slowly")});
-	conn_pause(s->conn);
-	timer_arm(&p->loop->timers, &s->resume, wait);
+	rest(s, wait);
 }
 
 static void resume_fired(struct timer *t, uint64_t now)
@@ -136,8 +147,8 @@ static void resume_fired(struct timer *t, uint64_t now)
 		conn_resume(s->conn);
 }
 
-static void answer(struct s2s *s, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, struct slice type, struct slice condition,
-		   struct slice text)
+static void answer(struct s2s *s, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, struct slice type,
+		   struct slice condition, struct slice text)
 {
 	struct xmpp_proxy *p = s->proxy;
 	struct xml_node *err = xmpp_error_reply(a, node, type, condition, text, SLICE_NONE);
@@ -175,22 +186,27 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 		return;
 	}
 	pace(s);
-	if (p->cfg.set.sender_rate && counts(st->node) && !rate_admit(p->senders, st->from.bare, p->loop->timers.now, p->cfg.set.sender_rate)) {
+	if (p->cfg.set.sender_rate && counts(st->node) &&
+	    !rate_admit(p->senders, st->from.bare, p->loop->timers.now, p->cfg.set.sender_rate)) {
 		const struct reason_info *r = reason_info(REASON_LIMIT_RATE);
 		metric_add(METRIC_LIMIT_HITS, 1);
 		metric_refused(REASON_LIMIT_RATE);
-		log_ev_limited(LOG_WARNING, "xmpp/sender-too-fast", st->from.bare, {"from", st->from.bare}, {"to", st->to.bare}, {"reason", slice_str(r->id)});
+		log_ev_limited(LOG_WARNING, "xmpp/sender-too-fast", st->from.bare, {"from", st->from.bare}, {"to", st->to.bare},
+			       {"reason", slice_str(r->id)});
 		answer(s, st->peer, st->node, st->arena, slice_str(r->xmpp_type), slice_str(r->xmpp_condition), slice_str(r->id));
 		arena_release(p->loop->arenas, st->arena);
 		return;
 	}
-	p->ops->stanza(p->arg, st);
+	unsigned ms = p->ops->stanza(p->arg, st);
+	if (ms)
+		rest(s, ms);
 }
 
 static void on_misaddressed(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which)
 {
 	struct s2s *s = arg;
-	log_ev_limited(LOG_INFO, "xmpp/address-malformed", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)}, {"which", slice_str(which)});
+	log_ev_limited(LOG_INFO, "xmpp/address-malformed", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)},
+		       {"which", slice_str(which)});
 	if (slice_eq(slice_str(which), S("to")) && !s->refused) /* only a usable sender can be answered */
 		answer(s, peer, node, a, S("modify"), S("jid-malformed"), SLICE_NONE);
 	arena_release(s->proxy->loop->arenas, a);
@@ -209,14 +225,24 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
 	metric_refused((int)f->err.reason);
 	const struct log_kv kv[] = {
-		{"direction", direction(s)}, {"local", i.local}, {"partner", i.remote}, {"address", slice_str(s->address)}, {"stage", slice_str(f->stage)},
-		{"reason", slice_str(reason_info(f->err.reason)->id)}, {"text", slice_str(f->err.text)}, {"condition", f->condition},
-		{"from", f->received ? S("partner") : S("us")}, {"said", f->received ? f->text : SLICE_NONE}, {"fault", slice_str(side[f->fault])},
+		{"direction", direction(s)},
+		{"local", i.local},
+		{"partner", i.remote},
+		{"address", slice_str(s->address)},
+		{"stage", slice_str(f->stage)},
+		{"reason", slice_str(reason_info(f->err.reason)->id)},
+		{"text", slice_str(f->err.text)},
+		{"condition", f->condition},
+		{"from", f->received ? S("partner") : S("us")},
+		{"said", f->received ? f->text : SLICE_NONE},
+		{"fault", slice_str(side[f->fault])},
 	};
 	if (s->link) /* limited by its own memory of what was said */
-		log_event(xmpp_link_told(s->link, f->err.reason) ? LOG_DEBUG : LOG_WARNING, "xmpp/stream-failed", kv, sizeof kv / sizeof *kv);
+		log_event(xmpp_link_told(s->link, f->err.reason) ? LOG_DEBUG : LOG_WARNING, "xmpp/stream-failed", kv,
+			  sizeof kv / sizeof *kv);
 	else
-		log_limited(LOG_WARNING, "xmpp/stream-failed", s->inbound ? slice_str(s->address) : i.remote, kv, sizeof kv / sizeof *kv);
+		log_limited(LOG_WARNING, "xmpp/stream-failed", s->inbound ? slice_str(s->address) : i.remote, kv,
+			    sizeof kv / sizeof *kv);
 }
 
 static void on_verify(void *arg, const struct xmpp_verify *v)
@@ -233,15 +259,26 @@ static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
 {
 	struct s2s *s = arg;
 	if (what == XMPP_TRACE_ODD)
-		log_ev_limited(LOG_INFO, "xmpp/odd", slice_str(s->address), {"direction", direction(s)}, {"address", slice_str(s->address)}, {"text", text});
+		log_ev_limited(LOG_INFO, "xmpp/odd", slice_str(s->address), {"direction", direction(s)},
+			       {"address", slice_str(s->address)}, {"text", text});
 	else if (what == XMPP_TRACE_STEP)
 		log_ev(LOG_DEBUG, "xmpp/step", {"direction", direction(s)}, {"address", slice_str(s->address)}, {"text", text});
 }
 
 static const struct xmpp_stream_ops stream_ops = {
-	.policy = on_policy, .write = on_write, .start_tls = on_start_tls, .close = on_close, .established = on_established,
-	.pair_failed = on_pair_failed, .stanza = on_stanza, .misaddressed = on_misaddressed, .verify = on_verify, .verified = on_verified,
-	.acked = on_acked, .failed = on_failed, .trace = on_trace,
+	.policy = on_policy,
+	.write = on_write,
+	.start_tls = on_start_tls,
+	.close = on_close,
+	.established = on_established,
+	.pair_failed = on_pair_failed,
+	.stanza = on_stanza,
+	.misaddressed = on_misaddressed,
+	.verify = on_verify,
+	.verified = on_verified,
+	.acked = on_acked,
+	.failed = on_failed,
+	.trace = on_trace,
 };
 
 /* ---- what the network says */
@@ -267,8 +304,17 @@ static void conn_secured(struct conn *c, const struct tls_peer *t)
 {
 	struct s2s *s = conn_owner(c);
 	struct xmpp_tls_info i = {
-		.protocol = t->protocol, .cipher = t->cipher, .certificate = t->has_cert, .trusted = t->has_cert && t->chain_ok, .why = t->why_not,
-		.names = {.dns = t->dns, .n_dns = t->n_dns, .srv = t->srv, .n_srv = t->n_srv, .xmpp = t->xmpp, .n_xmpp = t->n_xmpp},
+		.protocol = t->protocol,
+		.cipher = t->cipher,
+		.certificate = t->has_cert,
+		.trusted = t->has_cert && t->chain_ok,
+		.why = t->why_not,
+		.names = {.dns = t->dns,
+			  .n_dns = t->n_dns,
+			  .srv = t->srv,
+			  .n_srv = t->n_srv,
+			  .xmpp = t->xmpp,
+			  .n_xmpp = t->n_xmpp},
 	};
 	xmpp_stream_tls_up(s->stream, &i);
 }
@@ -344,8 +390,9 @@ void xmpp_s2s_free(struct s2s *s)
 	if (s->stream) {
 		xmpp_stream_info(s->stream, &i);
 		if (i.pairs)
-			log_ev(LOG_INFO, "xmpp/stream-down", {"direction", direction(s)}, {"local", i.local}, {"partner", i.remote},
-			       {"address", slice_str(s->address)}, {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE});
+			log_ev(LOG_INFO, "xmpp/stream-down", {"direction", direction(s)}, {"local", i.local},
+			       {"partner", i.remote}, {"address", slice_str(s->address)},
+			       {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE});
 	}
 	loop_undefer(&s->kill);
 	timer_cancel(&p->loop->timers, &s->resume);
@@ -378,7 +425,8 @@ void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text)
 		xmpp_stream_close_error(s->stream, condition, text);
 	else
 		xmpp_stream_close(s->stream);
-	if (i.state < XMPP_STREAM_VERIFY) { /* nothing was proven, nothing can be lost: no waiting for the other side's good-bye */
+	if (i.state <
+	    XMPP_STREAM_VERIFY) { /* nothing was proven, nothing can be lost: no waiting for the other side's good-bye */
 		s->stream_over = true;
 		loop_reap(s->proxy->loop, &s->kill);
 	}

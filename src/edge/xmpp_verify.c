@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dialback questions (XEP-0220 2.2): a stranger's db:result makes us ask the authoritative server of the domain it claims. Only for domains that
- * policy allows (the stream engine has asked), never on the stream the request came in on. One connection per pair of domains carries all questions
- * that are open: whoever claims a partner's name a hundred times makes us call that partner once. */
+/* Dialback questions (XEP-0220 2.2): a stranger's db:result makes us ask the authoritative server of the domain it claims. Only
+ * for domains that policy allows (the stream engine has asked), never on the stream the request came in on. One connection per
+ * pair of domains carries all questions that are open: whoever claims a partner's name a hundred times makes us call that partner
+ * once. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -79,8 +80,8 @@ static void exhausted(void *arg, const struct entente_err *err)
 {
 	struct xmpp_asker *x = arg;
 	bool dns = err->reason == REASON_XMPP_DNS;
-	log_ev_limited(LOG_WARNING, "xmpp/dialback-unreachable", x->remote, {"partner", x->remote}, {"reason", slice_str(reason_info(err->reason)->id)},
-		       {"text", slice_str(err->text)});
+	log_ev_limited(LOG_WARNING, "xmpp/dialback-unreachable", x->remote, {"partner", x->remote},
+		       {"reason", slice_str(reason_info(err->reason)->id)}, {"text", slice_str(err->text)});
 	give_up(x, dns ? "remote-server-not-found" : "remote-connection-failed");
 }
 
@@ -89,7 +90,8 @@ static void patience_fired(struct timer *t, uint64_t now)
 	struct xmpp_asker *x = CONTAINER_OF(t, struct xmpp_asker, patience);
 	(void)now;
 	log_ev_limited(LOG_WARNING, "xmpp/dialback-unreachable", x->remote, {"partner", x->remote},
-		       {"reason", slice_str(reason_info(REASON_XMPP_UNREACHABLE)->id)}, {"text", S("no connection to the authoritative server in time")});
+		       {"reason", slice_str(reason_info(REASON_XMPP_UNREACHABLE)->id)},
+		       {"text", S("no connection to the authoritative server in time")});
 	give_up(x, "remote-server-timeout");
 }
 
@@ -180,8 +182,9 @@ static struct xmpp_asker *asker_of(struct xmpp_proxy *p, const struct xmpp_verif
 static void refuse(struct s2s *receiver, const struct xmpp_verify *v, enum reason reason)
 {
 	metric_add(METRIC_LIMIT_HITS, 1);
-	log_ev_limited(LOG_WARNING, "xmpp/dialback-refused", slice_str(receiver->address), {"partner", v->remote}, {"address", slice_str(receiver->address)},
-		       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
+	log_ev_limited(LOG_WARNING, "xmpp/dialback-refused", slice_str(receiver->address), {"partner", v->remote},
+		       {"address", slice_str(receiver->address)}, {"reason", slice_str(reason_info(reason)->id)},
+		       {"text", slice_str(reason_info(reason)->text)});
 	tell(receiver, v, XMPP_UNDECIDED, S("resource-constraint"));
 }
 

@@ -85,6 +85,7 @@ static void test_line(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_per_key), cmocka_unit_test(test_per_event), cmocka_unit_test(test_line)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_per_key), cmocka_unit_test(test_per_event),
+					   cmocka_unit_test(test_line)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

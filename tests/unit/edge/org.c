@@ -27,11 +27,13 @@ void turn(struct loop *l, uint64_t ms)
 
 /* ---- what the proxy says */
 
-static void on_stanza(void *arg, struct xmpp_stanza *st)
+static unsigned on_stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct org *o = arg;
-	buf_printf(&o->seen, "%.*s>%.*s %.*s %.*s\n", SFMT(st->from.full), SFMT(st->to.full), SFMT(st->node->name), SFMT(stanza_id(st->node)));
+	buf_printf(&o->seen, "%.*s>%.*s %.*s %.*s\n", SFMT(st->from.full), SFMT(st->to.full), SFMT(st->node->name),
+		   SFMT(stanza_id(st->node)));
 	arena_release(o->worker.loop->arenas, st->arena);
+	return o->busy_ms;
 }
 
 static void on_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
@@ -62,7 +64,8 @@ static void on_alive(void *arg, struct slice remote)
 		xmpp_proxy_alive(o->proxy, remote);
 }
 
-static const struct xmpp_proxy_ops ops = {.stanza = on_stanza, .sent = on_sent, .link = on_link, .reply = on_reply, .alive = on_alive};
+static const struct xmpp_proxy_ops ops = {
+	.stanza = on_stanza, .sent = on_sent, .link = on_link, .reply = on_reply, .alive = on_alive};
 
 static void on_accepted(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
 {
@@ -94,7 +97,11 @@ void org_publish(struct org *o)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
 	struct slice domain = slice_str(o->domain);
-	struct policy_home h = {.name = S("home"), .next_hop = S("sip:192.0.2.1;transport=tcp"), .transport = POLICY_TCP, .domains = &domain, .n_domains = 1};
+	struct policy_home h = {.name = S("home"),
+				.next_hop = S("sip:192.0.2.1;transport=tcp"),
+				.transport = POLICY_TCP,
+				.domains = &domain,
+				.n_domains = 1};
 	struct entente_err err;
 	struct policy_gateway g;
 	if (snapshot_builder_home(b, &h, &err))
@@ -118,9 +125,22 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	struct listener_opts lo = {.accepted = on_accepted, .arg = o};
 	*o = (struct org){.domain = domain, .worker = {.loop = loop}, .forward_alive = true};
 	o->set = (struct xmpp_proxy_settings){
-		.max_stanza = 65536, .max_early = 10000, .connect_ms = 1500, .auth_ms = 3000, .setup_ms = 3000, .dialback_ms = 2000, .ping_ms = 60000,
-		.idle_ms = 600000, .silence_ms = 0, .queue_ms = 4000, .queue_stanzas = 20, .queue_octets = 200000, .retry_max_ms = 8000,
-		.private_addresses = true, .acks = true, .ack_wait_ms = 3000,
+		.max_stanza = 65536,
+		.max_early = 10000,
+		.connect_ms = 1500,
+		.auth_ms = 3000,
+		.setup_ms = 3000,
+		.dialback_ms = 2000,
+		.ping_ms = 60000,
+		.idle_ms = 600000,
+		.silence_ms = 0,
+		.queue_ms = 4000,
+		.queue_stanzas = 20,
+		.queue_octets = 200000,
+		.retry_max_ms = 8000,
+		.private_addresses = true,
+		.acks = true,
+		.ack_wait_ms = 3000,
 	};
 	buf_init(&o->seen, 1 << 20);
 	buf_init(&o->sent, 1 << 20);
@@ -133,7 +153,11 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 
 static void org_start(struct org *o, const struct org *other)
 {
-	struct xmpp_proxy_config c = {.worker = &o->worker, .policy = &o->policy, .quota = o->quota, .dialback_secret = slice_str(o->domain), .set = o->set};
+	struct xmpp_proxy_config c = {.worker = &o->worker,
+				      .policy = &o->policy,
+				      .quota = o->quota,
+				      .dialback_secret = slice_str(o->domain),
+				      .set = o->set};
 	policy_partner_defaults(&o->partner);
 	o->partner.domain = slice_str(other->domain);
 	o->partner.type = POLICY_FEDERATED;

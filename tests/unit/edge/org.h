@@ -23,6 +23,7 @@ struct org {
 	struct buf seen;             /* stanzas: "from>to name id\n" */
 	struct buf sent;             /* "id reason text\n" */
 	struct buf links;            /* "up local remote\n" */
+	unsigned busy_ms;            /* what the taker of stanzas asks for */
 	bool hold;                   /* accept connections, say nothing */
 	int held[64];
 	size_t n_held;

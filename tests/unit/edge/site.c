@@ -13,8 +13,10 @@ const char *request(const char *method, const char *from, const char *id)
 	static unsigned next;
 	char *p = ring[next++ % 8];
 	snprintf(p, sizeof ring[0],
-		 "%s sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;rport;branch=z9hG4bK%s\r\nMax-Forwards: 70\r\nFrom: <sip:%s>;tag=t\r\n"
-		 "To: <sip:juliet@fabrikam.test>\r\nCall-ID: %s@x\r\nCSeq: 1 %s\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+		 "%s sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;rport;branch=z9hG4bK%s\r\nMax-Forwards: "
+		 "70\r\nFrom: <sip:%s>;tag=t\r\n"
+		 "To: <sip:juliet@fabrikam.test>\r\nCall-ID: %s@x\r\nCSeq: 1 %s\r\nContent-Type: text/plain\r\nContent-Length: "
+		 "5\r\n\r\nhello",
 		 method, id, from, id, method);
 	return p;
 }
@@ -36,7 +38,8 @@ static uint32_t on_home_of(void *arg, const struct sip_msg *m)
 static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
 	struct site *s = arg;
-	buf_printf(&s->seen, "%.*s %.*s %.*s %u\n", SFMT(m->method_text), SFMT(m->from.uri_text), SFMT(m->uri_text), from->target);
+	buf_printf(&s->seen, "%.*s %.*s %.*s %u\n", SFMT(m->method_text), SFMT(m->from.uri_text), SFMT(m->uri_text),
+		   from->target);
 	if (st && s->hold)
 		s->held[s->n_held++ % 8] = sip_server_id(st);
 	else if (st)
@@ -57,10 +60,16 @@ void site_setup(struct site *s)
 	assert_int_equal(loop_new(&s->loop, NULL, NULL), 0);
 	s->worker.loop = s->loop;
 	s->set = (struct sip_edge_settings){
-		.limits = sip_limits_default, .keepalive_ms = 60000, .connect_ms = 1500, .queue_messages = 10, .queue_octets = 65536, .queue_ms = 2000,
+		.limits = sip_limits_default,
+		.keepalive_ms = 60000,
+		.connect_ms = 1500,
+		.queue_messages = 10,
+		.queue_octets = 65536,
+		.queue_ms = 2000,
 	};
 	s->set.limits.max_message = 16384;
-	struct sip_edge_config c = {.worker = &s->worker, .sent_by = {S("127.0.0.1:5060"), S("127.0.0.1:5060"), S("127.0.0.1:5061")}, .set = s->set};
+	struct sip_edge_config c = {
+		.worker = &s->worker, .sent_by = {S("127.0.0.1:5060"), S("127.0.0.1:5060"), S("127.0.0.1:5061")}, .set = s->set};
 	s->edge = sip_edge_new(&c, &ops, s);
 	buf_init(&s->seen, 1 << 20);
 	buf_init(&s->done, 1 << 20);
@@ -138,8 +147,10 @@ void site_ask(struct site *s, const char *id)
 	loop_touch(s->loop);
 	assert_true(sip_edge_home_flow(s->edge, 0, &flow, NULL));
 	snprintf(text, sizeof text,
-		 "MESSAGE sip:romeo@contoso.test SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:juliet@fabrikam.test>;tag=x\r\nTo: <sip:romeo@contoso.test>\r\n"
-		 "Call-ID: %s@us\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n", id);
+		 "MESSAGE sip:romeo@contoso.test SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:juliet@fabrikam.test>;tag=x\r\nTo: "
+		 "<sip:romeo@contoso.test>\r\n"
+		 "Call-ID: %s@us\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n",
+		 id);
 	assert_int_equal(sip_client_start(NULL, sip_edge_stack(s->edge), &flow, slice_str(text), &handler, q, NULL), 0);
 }
 
@@ -197,11 +208,13 @@ static void answer(struct peer *p, struct slice in)
 	struct sip_framer f;
 	struct sip_frame frame;
 	sip_framer_init(&f, &sip_limits_default);
-	for (; sip_framer_next(&f, in, &frame), frame.kind == SIP_FRAME_MESSAGE || frame.kind == SIP_FRAME_PING; in = slice_skip(in, frame.consume)) {
+	for (; sip_framer_next(&f, in, &frame), frame.kind == SIP_FRAME_MESSAGE || frame.kind == SIP_FRAME_PING;
+	     in = slice_skip(in, frame.consume)) {
 		struct sip_msg *m;
 		struct sip_fault fault;
 		struct buf b;
-		if (frame.kind == SIP_FRAME_PING || sip_msg_parse(&m, a, frame.message, &sip_limits_default, &fault) || !m->is_request)
+		if (frame.kind == SIP_FRAME_PING || sip_msg_parse(&m, a, frame.message, &sip_limits_default, &fault) ||
+		    !m->is_request)
 			continue;
 		buf_init(&b, 65536);
 		sip_build_response(&b, m, 200, SLICE_NONE, S("home"), false, SLICE_NONE, 0);
@@ -229,7 +242,8 @@ static void peer_closed(struct conn *c, const struct entente_err *why)
 	((struct peer *)conn_owner(c))->closed = true;
 }
 
-static const struct conn_ops peer_ops = {.connected = peer_connected, .secured = peer_secured, .data = peer_data, .closed = peer_closed};
+static const struct conn_ops peer_ops = {
+	.connected = peer_connected, .secured = peer_secured, .data = peer_data, .closed = peer_closed};
 
 void peer_connect(struct peer *p, struct site *s, struct listener *to, struct tls_ctx *tls)
 {

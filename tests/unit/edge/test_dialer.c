@@ -43,7 +43,10 @@ static const struct dialer_ops ops = {on_address, on_exhausted};
 static struct seen dial(const char *domain, const char *host, unsigned port, bool private_addresses)
 {
 	static struct seen s;
-	struct dialer_target t = {.domain = slice_str(domain), .host = slice_str(host), .port = (uint16_t)port, .private_addresses = private_addresses};
+	struct dialer_target t = {.domain = slice_str(domain),
+				  .host = slice_str(host),
+				  .port = (uint16_t)port,
+				  .private_addresses = private_addresses};
 	s = (struct seen){0};
 	s.d = dialer_new(self, dns, &t, &ops, &s);
 	dialer_next(s.d);
@@ -118,10 +121,12 @@ static void test_not_there(void **state)
 	assert_non_null(strstr(s.err.text, "bare.test"));
 }
 
-/* A partner's DNS must not make us knock at our own network's doors, if so configured; a server that the administrator named may be anywhere. */
+/* A partner's DNS must not make us knock at our own network's doors, if so configured; a server that the administrator named may
+ * be anywhere. */
 static void test_private(void **state)
 {
-	static const char *const ours[] = {"10.0.0.1", "127.0.0.1", "192.168.7.7", "169.254.0.1", "fe80::1", "fd00::1", "::1", "100.64.0.1"};
+	static const char *const ours[] = {"10.0.0.1", "127.0.0.1", "192.168.7.7", "169.254.0.1",
+					   "fe80::1",  "fd00::1",   "::1",	   "100.64.0.1"};
 	(void)state;
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		names_a("inside.test", ours[i]);
@@ -185,7 +190,8 @@ static void test_silent_dns(void **state)
 
 static void test_first_cause(void **state)
 {
-	struct entente_err a = {.code = ENTENTE_ENET, .reason = REASON_XMPP_UNREACHABLE, .text = "first"}, b = {.code = ENTENTE_ENET, .text = "second"};
+	struct entente_err a = {.code = ENTENTE_ENET, .reason = REASON_XMPP_UNREACHABLE, .text = "first"},
+			   b = {.code = ENTENTE_ENET, .text = "second"};
 	struct seen s = {0};
 	struct dialer_target t = {.domain = S("x.test"), .host = S("192.0.2.1")};
 	(void)state;
@@ -217,9 +223,9 @@ static void test_freed_early(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_srv), cmocka_unit_test(test_fallback), cmocka_unit_test(test_not_there), cmocka_unit_test(test_private),
-		cmocka_unit_test(test_nobody), cmocka_unit_test(test_many), cmocka_unit_test(test_silent_dns), cmocka_unit_test(test_first_cause),
-		cmocka_unit_test(test_freed_early),
+		cmocka_unit_test(test_srv),	   cmocka_unit_test(test_fallback),    cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_private),	   cmocka_unit_test(test_nobody),      cmocka_unit_test(test_many),
+		cmocka_unit_test(test_silent_dns), cmocka_unit_test(test_first_cause), cmocka_unit_test(test_freed_early),
 	};
 	return cmocka_run_group_tests_name("dialer", tests, setup, teardown);
 }

@@ -123,8 +123,8 @@ static void test_quota_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rate), cmocka_unit_test(test_rate_bounded), cmocka_unit_test(test_quota), cmocka_unit_test(test_quota_pace),
-		cmocka_unit_test(test_quota_threads),
+		cmocka_unit_test(test_rate),	   cmocka_unit_test(test_rate_bounded),	 cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_quota_pace), cmocka_unit_test(test_quota_threads),
 	};
 	return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }

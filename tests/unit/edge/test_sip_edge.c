@@ -28,9 +28,13 @@ static int group_setup(void **state)
 	pki_write("ca", &ca, NULL);
 	static const struct {
 		const char *name, *san;
-	} leaf[] = {{"us", "DNS:gw.contoso.test"}, {"home", "DNS:localhost"}, {"uri", "URI:sip:localhost"}, {"wrong", "DNS:other.test"}};
+	} leaf[] = {{"us", "DNS:gw.contoso.test"},
+		    {"home", "DNS:localhost"},
+		    {"uri", "URI:sip:localhost"},
+		    {"wrong", "DNS:other.test"}};
 	for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
-		struct pki p = pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
+		struct pki p =
+			pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
 		pki_write(leaf[i].name, &p, NULL);
 		pki_free(&p);
 	}
@@ -100,7 +104,8 @@ static void test_in(void **state)
 	UNTIL(s->loop, times(&p.got, "SIP/2.0 200") == 1);
 	assert_true(buf_has(&s->seen, "MESSAGE sip:romeo@contoso.test sip:juliet@fabrikam.test 0\n"));
 	/* two in one piece, then one in many */
-	snprintf(text, sizeof text, "%s%s", request("MESSAGE", "romeo@contoso.test", "b"), request("MESSAGE", "romeo@contoso.test", "c"));
+	snprintf(text, sizeof text, "%s%s", request("MESSAGE", "romeo@contoso.test", "b"),
+		 request("MESSAGE", "romeo@contoso.test", "c"));
 	peer_say(&p, text);
 	UNTIL(s->loop, times(&p.got, "SIP/2.0 200") == 3);
 	snprintf(text, sizeof text, "%s", request("MESSAGE", "romeo@contoso.test", "d"));
@@ -137,14 +142,19 @@ static void test_framing(void **state)
 	peer_connect(&good, s, s->tcp, NULL);
 	peer_connect(&bad, s, s->tcp, NULL);
 	peer_connect(&garbage, s, s->tcp, NULL);
-	peer_say(&good, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKgood\r\n"); /* half of it */
-	peer_say(&bad, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKx\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\n"
-		       "To: <sip:juliet@fabrikam.test>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n\r\n"); /* no Content-Length: the stream is lost */
+	peer_say(&good,
+		 "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKgood\r\n"); /* half of it
+														      */
+	peer_say(&bad, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKx\r\nFrom: "
+		       "<sip:romeo@contoso.test>;tag=t\r\n"
+		       "To: <sip:juliet@fabrikam.test>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n\r\n"); /* no Content-Length: the
+												      stream is lost */
 	peer_say(&garbage, "\x16\x03\x01 this is no SIP\r\n\r\n");
 	UNTIL(s->loop, bad.closed && garbage.closed);
 	assert_true(buf_has(&bad.got, "SIP/2.0 400"));
 	assert_int_equal(garbage.got.len, 0);
-	peer_say(&good, "Max-Forwards: 70\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>\r\nCall-ID: y\r\nCSeq: 1 MESSAGE\r\n"
+	peer_say(&good, "Max-Forwards: 70\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>\r\nCall-ID: "
+			"y\r\nCSeq: 1 MESSAGE\r\n"
 			"Content-Length: 0\r\n\r\n");
 	UNTIL(s->loop, buf_has(&good.got, "SIP/2.0 200"));
 	assert_false(good.closed);
@@ -162,14 +172,17 @@ static void test_malformed(void **state)
 	site_listen(s);
 	peer_connect(&p, s, s->tcp, NULL);
 	/* well framed, but wrong: answered, and the connection goes on */
-	peer_say(&p, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKm\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\n"
+	peer_say(&p, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKm\r\nFrom: "
+		     "<sip:romeo@contoso.test>;tag=t\r\n"
 		     "To: <sip:juliet@fabrikam.test>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n");
 	UNTIL(s->loop, buf_has(&p.got, "SIP/2.0 400"));
 	peer_say(&p, request("MESSAGE", "romeo@contoso.test", "a"));
 	UNTIL(s->loop, buf_has(&p.got, "SIP/2.0 200"));
 	/* too large: answered by its head alone, closed */
-	int n = snprintf(large, sizeof large, "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKl\r\n"
-			 "Max-Forwards: 70\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>\r\nCall-ID: l\r\nCSeq: 1 MESSAGE\r\n"
+	int n = snprintf(large, sizeof large,
+			 "MESSAGE sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKl\r\n"
+			 "Max-Forwards: 70\r\nFrom: <sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>\r\nCall-ID: "
+			 "l\r\nCSeq: 1 MESSAGE\r\n"
 			 "Content-Length: 1000000\r\n\r\n");
 	memset(large + n, 'x', 10000);
 	large[n + 10000] = 0;
@@ -210,7 +223,8 @@ static void test_senders(void **state)
 	struct peer p;
 	struct entente_err err;
 	struct slice nets[] = {S("192.0.2.7"), S("127.0.0.0/9")}, bad[] = {S("127.0.0.0/33")}, worse[] = {S("localhost")};
-	struct sip_edge_home h = {.name = S("first"), .next_hop = S("sip:192.0.2.1:9;transport=tcp"), .senders = nets, .n_senders = 2};
+	struct sip_edge_home h = {
+		.name = S("first"), .next_hop = S("sip:192.0.2.1:9;transport=tcp"), .senders = nets, .n_senders = 2};
 	assert_int_equal(sip_edge_set_homes(s->edge, &h, 1, &err), 0);
 	site_listen(s);
 	peer_connect(&p, s, s->tcp, NULL);
@@ -516,6 +530,29 @@ static void test_home_restart(void **state)
 	base_close(&b);
 }
 
+/* Down for long, so asked seldom: but who sends finds out at once that it is back. */
+static void test_home_back(void **state)
+{
+	struct site *s = *state;
+	struct base b = {.answer = true};
+	base_open(&b, s, 0);
+	unsigned port = base_port(&b);
+	site_home(s, hop(&b, "tcp"));
+	base_close(&b);
+	site_ask(s, "0");
+	UNTIL(s->loop, !strcmp(site_state(s), "down"));
+	turn(s->loop, 1600); /* 0.5 s, 1 s, then 2 s */
+	UNTIL(s->loop, !strcmp(site_state(s), "down"));
+	base_open(&b, s, port);
+	turn(s->loop, 550);
+	assert_string_equal(site_state(s), "down");
+	site_ask(s, "1");
+	uint64_t before = clock_ms();
+	UNTIL(s->loop, buf_has(&s->done, "1 200\n"));
+	assert_true(clock_ms() - before < 300);
+	base_close(&b);
+}
+
 /* A home that closes at once is not called in a circle. */
 static void test_home_closes(void **state)
 {
@@ -654,7 +691,8 @@ static void test_set_homes(void **state)
 	snprintf(hops[0], sizeof hops[0], "%s", hop(&a, "tcp"));
 	snprintf(hops[1], sizeof hops[1], "%s", hop(&b, "tcp"));
 	snprintf(hops[2], sizeof hops[2], "%s", hop(&c, "tcp"));
-	struct sip_edge_home h[3] = {{.name = S("one"), .next_hop = slice_str(hops[0])}, {.name = S("two"), .next_hop = slice_str(hops[1])}};
+	struct sip_edge_home h[3] = {{.name = S("one"), .next_hop = slice_str(hops[0])},
+				     {.name = S("two"), .next_hop = slice_str(hops[1])}};
 	assert_int_equal(sip_edge_set_homes(s->edge, h, 2, &err), 0);
 	UNTIL(s->loop, a.n == 1 && b.n == 1);
 	a.peers[0].answer = false;
@@ -732,10 +770,32 @@ static void test_free_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_in), T(test_in_tls), T(test_framing), T(test_malformed), T(test_stranger), T(test_senders), T(test_keepalive_in),
-		T(test_answer_elsewhere), T(test_quiesce), T(test_sender_rate), T(test_udp), T(test_udp_stranger), T(test_udp_down), T(test_udp_ipv6),
-		T(test_out), T(test_home_restart), T(test_home_closes), T(test_keepalive_out), T(test_keepalive_unanswered), T(test_queue_limit),
-		T(test_queue_time), T(test_tls), T(test_set_homes), T(test_same_address), cmocka_unit_test(test_free_anywhere),
+		T(test_in),
+		T(test_in_tls),
+		T(test_framing),
+		T(test_malformed),
+		T(test_stranger),
+		T(test_senders),
+		T(test_keepalive_in),
+		T(test_answer_elsewhere),
+		T(test_quiesce),
+		T(test_sender_rate),
+		T(test_udp),
+		T(test_udp_stranger),
+		T(test_udp_down),
+		T(test_udp_ipv6),
+		T(test_out),
+		T(test_home_restart),
+		T(test_home_back),
+		T(test_home_closes),
+		T(test_keepalive_out),
+		T(test_keepalive_unanswered),
+		T(test_queue_limit),
+		T(test_queue_time),
+		T(test_tls),
+		T(test_set_homes),
+		T(test_same_address),
+		cmocka_unit_test(test_free_anywhere),
 	};
 	return cmocka_run_group_tests_name("sip_edge", tests, group_setup, group_teardown);
 }

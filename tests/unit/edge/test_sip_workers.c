@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two workers with their threads: messages change hands, answers find their way back, homes are found by DNS. The test's own thread plays homes and
- * devices with blocking sockets. */
+/* Two workers with their threads: messages change hands, answers find their way back, homes are found by DNS. The test's own
+ * thread plays homes and devices with blocking sockets. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -79,7 +79,8 @@ static const struct sip_edge_ops ops = {on_shard, on_home_of, on_request, on_edg
 
 static int node_start(struct worker *w, struct entente_err *err)
 {
-	struct sip_edge_config c = {.worker = w, .dns = dns, .sent_by = {S("127.0.0.1"), S("127.0.0.1"), S("127.0.0.1")}, .set = set};
+	struct sip_edge_config c = {
+		.worker = w, .dns = dns, .sent_by = {S("127.0.0.1"), S("127.0.0.1"), S("127.0.0.1")}, .set = set};
 	struct addr at;
 	edges[w->id] = w->state = sip_edge_new(&c, &ops, w);
 	if (material) {
@@ -121,8 +122,12 @@ static void start(const char *hop)
 	const char *servers[] = {names_spec()};
 	struct dns_opts d = {.servers = servers, .n_servers = 1, .hosts = "", .timeout_ms = 1500};
 	struct listener_opts lo = {.accepted = on_tcp};
-	set = (struct sip_edge_settings){.limits = sip_limits_default, .keepalive_ms = 60000, .connect_ms = 1500, .queue_messages = 100,
-					 .queue_octets = 1 << 20, .queue_ms = 5000};
+	set = (struct sip_edge_settings){.limits = sip_limits_default,
+					 .keepalive_ms = 60000,
+					 .connect_ms = 1500,
+					 .queue_messages = 100,
+					 .queue_octets = 1 << 20,
+					 .queue_ms = 5000};
 	homes[0] = (struct sip_edge_home){.name = S("first"), .next_hop = slice_str(hop)};
 	n_homes = 1;
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -153,9 +158,13 @@ static int group_setup(void **state)
 	pki_write("ca", &ca, NULL);
 	static const struct {
 		const char *name, *san;
-	} leaf[] = {{"us", "DNS:gw.contoso.test"}, {"home", "DNS:tls.test"}, {"uri", "URI:sip:tls.test"}, {"wrong", "DNS:node.tls.test"}};
+	} leaf[] = {{"us", "DNS:gw.contoso.test"},
+		    {"home", "DNS:tls.test"},
+		    {"uri", "URI:sip:tls.test"},
+		    {"wrong", "DNS:node.tls.test"}};
 	for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
-		struct pki p = pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
+		struct pki p =
+			pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
 		pki_write(leaf[i].name, &p, NULL);
 		pki_free(&p);
 	}
@@ -230,7 +239,8 @@ static void test_handover(void **state)
 		for (int i = 0; i < 4; i++) {
 			char id[32], from[32];
 			snprintf(id, sizeof id, "h%d-%d", i, k);
-			snprintf(from, sizeof from, "%c@contoso.test", 'a' + (i + k) % 2); /* from one connection to users of both workers */
+			snprintf(from, sizeof from, "%c@contoso.test",
+				 'a' + (i + k) % 2); /* from one connection to users of both workers */
 			say(fd[i], request("MESSAGE", from, id));
 		}
 	}
@@ -321,8 +331,10 @@ static void ask_run(struct worker *w, struct bus_msg *b)
 	char text[512];
 	assert_true(sip_edge_home_flow(e, 0, &flow, NULL));
 	snprintf(text, sizeof text,
-		 "MESSAGE sip:%c@contoso.test SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:juliet@fabrikam.test>;tag=x\r\nTo: <sip:%c@contoso.test>\r\n"
-		 "Call-ID: %u-%u@us\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n", 'b' - (char)(w->id == 1), 'b' - (char)(w->id == 1), w->id, q->n);
+		 "MESSAGE sip:%c@contoso.test SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:juliet@fabrikam.test>;tag=x\r\nTo: "
+		 "<sip:%c@contoso.test>\r\n"
+		 "Call-ID: %u-%u@us\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n",
+		 'b' - (char)(w->id == 1), 'b' - (char)(w->id == 1), w->id, q->n);
 	if (sip_client_start(NULL, sip_edge_stack(e), &flow, slice_str(text), &handler, NULL, NULL))
 		atomic_fetch_add(&done_failed, 1);
 	mem_free(q);
@@ -514,7 +526,8 @@ static void test_tls_names(void **state)
 		const char *certificate, *error;
 	} cases[] = {{"home", NULL}, {"uri", NULL}, {"wrong", "does not name tls.test"}};
 	struct entente_err err;
-	struct tls_settings us = {.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("ca.pem")};
+	struct tls_settings us = {
+		.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("ca.pem")};
 	(void)state;
 	if (tls_material_load(&material, &us, &err))
 		fail_msg("%s", err.text);
@@ -548,8 +561,9 @@ static void test_tls_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_handover), cmocka_unit_test(test_udp_by_worker_0), cmocka_unit_test(test_stop_under_load), cmocka_unit_test(test_failover),
-		cmocka_unit_test(test_udp_out), cmocka_unit_test(test_unsure), cmocka_unit_test(test_tls_names),
+		cmocka_unit_test(test_handover),  cmocka_unit_test(test_udp_by_worker_0), cmocka_unit_test(test_stop_under_load),
+		cmocka_unit_test(test_failover),  cmocka_unit_test(test_udp_out),	  cmocka_unit_test(test_unsure),
+		cmocka_unit_test(test_tls_names),
 	};
 	return cmocka_run_group_tests_name("sip_workers", tests, group_setup, group_teardown);
 }

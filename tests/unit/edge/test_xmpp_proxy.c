@@ -168,7 +168,9 @@ static void test_lost(void **state)
 	o->b.hold = true;
 	o->b.proxy = xmpp_proxy_free(o->b.proxy);
 	UNTIL(o->loop, buf_lines(&o->a.sent) == 3);
-	assert_true(buf_has(&o->a.sent, "1 none \n2 xmpp/unreachable the stream ended before the partner's server acknowledged it\n3 xmpp/unreachable "));
+	assert_true(buf_has(
+		&o->a.sent,
+		"1 none \n2 xmpp/unreachable the stream ended before the partner's server acknowledged it\n3 xmpp/unreachable "));
 }
 
 /* A server that takes its time: what was handed over counts as sent after a while, and is not taken back. */
@@ -278,7 +280,8 @@ static void raw_send(int fd, const char *text)
 
 static int raw_connect(const struct org *to)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(org_port(to)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(org_port(to)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
 	return fd;
@@ -305,7 +308,8 @@ static void test_one_question_per_name(void **state)
 	o->b.hold = true; /* b accepts, and says nothing */
 	for (size_t i = 0; i < 8; i++) {
 		fd[i] = raw_connect(&o->a);
-		raw_send(fd[i], "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
+		raw_send(fd[i], "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+				"xmlns:db='jabber:server:dialback' "
 				"from='b.test' to='a.test' version='1.0'><db:result from='b.test' to='a.test'>k</db:result>");
 	}
 	UNTIL(o->loop, o->b.n_held);
@@ -334,7 +338,8 @@ static void test_receiver_gone(void **state)
 	org_publish(&o->a);
 	o->b.hold = true;
 	int fd = raw_connect(&o->a);
-	raw_send(fd, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
+	raw_send(fd, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+		     "xmlns:db='jabber:server:dialback' "
 		     "from='b.test' to='a.test' version='1.0'><db:result from='b.test' to='a.test'>k</db:result>");
 	UNTIL(o->loop, o->b.n_held);
 	close(fd);
@@ -351,7 +356,8 @@ static void test_dialback_forged(void **state)
 	o->a.partner.tls = POLICY_OPTIONAL;
 	org_publish(&o->a);
 	int fd = raw_connect(&o->a);
-	raw_send(fd, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
+	raw_send(fd, "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+		     "xmlns:db='jabber:server:dialback' "
 		     "from='b.test' to='a.test' version='1.0'><db:result from='b.test' to='a.test'>0123456789abcdef</db:result>"
 		     "<message from='u@b.test' to='v@a.test' id='1'><body>let me in</body></message>");
 	for (int i = 0; i < 200 && !buf_has(&got, "</stream:stream>"); i++)
@@ -611,6 +617,24 @@ static void test_partner_rate(void **state)
 	UNTIL(o->loop, buf_has(&o->a.seen, "message 92\n"));
 	assert_in_range(clock_ms() - before, 300, 3000);
 	assert_int_equal(o->b.sent.len && buf_has(&o->b.sent, "limit"), 0);
+}
+
+/* Whoever takes the stanzas falls behind: the stream waits, and nothing is lost. */
+static void test_busy(void **state)
+{
+	struct orgs *o = *state;
+	org_send(&o->b, "a.test", "1");
+	UNTIL(o->loop, buf_has(&o->a.seen, "message 1\n"));
+	o->a.busy_ms = 100;
+	uint64_t before = clock_ms();
+	for (int i = 2; i <= 5; i++) {
+		char id[16];
+		snprintf(id, sizeof id, "%d", i);
+		org_send(&o->b, "a.test", id);
+		snprintf(id, sizeof id, "message %d\n", i);
+		UNTIL(o->loop, buf_has(&o->a.seen, id));
+	}
+	assert_in_range(clock_ms() - before, 280, 2000);
 }
 
 /* The partner's server stops reading: our memory does not grow, the senders hear of it. */
@@ -874,13 +898,47 @@ static void test_free_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_external), T(test_direct), T(test_direct_switched_off), T(test_direct_mixed_up), T(test_lost), T(test_slow_acknowledgement),
-		T(test_without_acknowledgements), T(test_many_unacknowledged), T(test_order), T(test_order_from_inside), T(test_dialback), T(test_one_question_per_name), T(test_receiver_gone),
-		T(test_dialback_forged), T(test_refused), T(test_timeout), T(test_certificate), T(test_no_tls_here), T(test_stranger),
-		T(test_backoff_ends), T(test_logged_once), T(test_queue_full), T(test_queue_octets), T(test_stanza_too_large), T(test_partner_limit),
-		T(test_sender_rate), T(test_partner_rate), T(test_slow_reader), T(test_partner_removed), T(test_removed_while_coming_up), T(test_removed_unacknowledged),
-		T(test_rules_changed), T(test_silent_partner), T(test_idle), T(test_partner_restart), T(test_new_certificate), T(test_drain),
-		T(test_drain_while_coming_up), T(test_drain_nothing), cmocka_unit_test(test_free_anywhere),
+		T(test_external),
+		T(test_direct),
+		T(test_direct_switched_off),
+		T(test_direct_mixed_up),
+		T(test_lost),
+		T(test_slow_acknowledgement),
+		T(test_without_acknowledgements),
+		T(test_many_unacknowledged),
+		T(test_order),
+		T(test_order_from_inside),
+		T(test_dialback),
+		T(test_one_question_per_name),
+		T(test_receiver_gone),
+		T(test_dialback_forged),
+		T(test_refused),
+		T(test_timeout),
+		T(test_certificate),
+		T(test_no_tls_here),
+		T(test_stranger),
+		T(test_backoff_ends),
+		T(test_logged_once),
+		T(test_queue_full),
+		T(test_queue_octets),
+		T(test_stanza_too_large),
+		T(test_partner_limit),
+		T(test_sender_rate),
+		T(test_partner_rate),
+		T(test_busy),
+		T(test_slow_reader),
+		T(test_partner_removed),
+		T(test_removed_while_coming_up),
+		T(test_removed_unacknowledged),
+		T(test_rules_changed),
+		T(test_silent_partner),
+		T(test_idle),
+		T(test_partner_restart),
+		T(test_new_certificate),
+		T(test_drain),
+		T(test_drain_while_coming_up),
+		T(test_drain_nothing),
+		cmocka_unit_test(test_free_anywhere),
 	};
 	return cmocka_run_group_tests_name("xmpp_proxy", tests, group_setup, group_teardown);
 }

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What passes between the roles of one worker, and between workers. State of a local user lives on the worker that its bare
+ * address hashes to, a link to a partner on the worker of the partner's domain; with one worker everything is a direct call. */
+#include "app/node_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "policy/decide.h"
+
+/* ---- stanzas from partners */
+
+enum { REST_MS = 5 }; /* a worker takes thousands of messages in it */
+
+struct stanza_msg { /* lies in the stanza's arena */
+	struct bus_msg bus;
+	struct node *to;
+	struct xmpp_stanza st;
+};
+
+static void stanza_run(struct worker *w, struct bus_msg *b)
+{
+	struct stanza_msg *m = CONTAINER_OF(b, struct stanza_msg, bus);
+	(void)w;
+	gateway_stanza(m->to->gateway, &m->st);
+}
+
+static void stanza_drop(struct bus_msg *b)
+{
+	arena_release(NULL, CONTAINER_OF(b, struct stanza_msg, bus)->st.arena);
+}
+
+static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza);
+
+static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
+{
+	struct node *n = arg;
+	struct worker *w = st->to.local.len ? pool_pick(n->app->pool, st->to.bare) : n->worker;
+	if (w == n->worker) {
+		gateway_stanza(n->gateway, st);
+		return 0;
+	}
+	struct stanza_msg *m = ARENA_NEW(st->arena, struct stanza_msg);
+	const struct xmpp_peer *peer = xmpp_peer_copy(st->arena, st->peer);
+	if (!m || !peer) {
+		arena_release(n->worker->loop->arenas, st->arena);
+		return 0;
+	}
+	*m = (struct stanza_msg){.bus = {.run = stanza_run, .drop = stanza_drop}, .to = node_of(n->app, w), .st = *st};
+	m->st.peer = peer;
+	/* the stream rests while the worker has much to do; should its queue fill all the same, the stanza is refused, not lost silently */
+	if (worker_post(w, &m->bus)) {
+		struct xml_node *err = interwork_error_from_reason(st->arena, st->node, REASON_LIMIT_QUEUE_FULL, SLICE_NONE, &interwork_error_rules_default);
+		if (err) {
+			struct buf b;
+			buf_init(&b, 65536);
+			xml_write(&b, err, S("jabber:server"));
+			if (buf_ok(&b))
+				proxy_reply(n, st->to.domain, st->from.domain, buf_slice(&b));
+			buf_free(&b);
+		}
+		arena_release(n->worker->loop->arenas, st->arena);
+	}
+	return worker_depth(w) > APP_BUS_QUEUE / 2 ? REST_MS : 0;
+}
+
+/* ---- stanzas to partners */
+
+struct send_msg { /* lies in its arena */
+	struct bus_msg bus;
+	struct node *to;
+	struct arena *arena;
+	struct slice local, remote, stanza;
+	struct xmpp_ticket ticket;
+};
+
+static void send_run(struct worker *w, struct bus_msg *b)
+{
+	struct send_msg *m = CONTAINER_OF(b, struct send_msg, bus);
+	xmpp_proxy_send(m->to->xmpp, m->local, m->remote, m->stanza, &m->ticket);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void send_drop(struct bus_msg *b)
+{
+	arena_release(NULL, CONTAINER_OF(b, struct send_msg, bus)->arena);
+}
+
+static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, struct slice stanza, const struct gateway_ticket *t)
+{
+	struct node *n = arg;
+	struct worker *w = pool_pick(n->app->pool, remote);
+	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	if (w == n->worker) {
+		xmpp_proxy_send(n->xmpp, local, remote, stanza, &ticket);
+		return;
+	}
+	struct arena *a = arena_acquire(n->worker->loop->arenas);
+	struct send_msg *m = ARENA_NEW(a, struct send_msg);
+	bool full = !m;
+	if (m) {
+		*m = (struct send_msg){.bus = {.run = send_run, .drop = send_drop}, .to = node_of(n->app, w), .arena = a, .local = arena_dup(a, local),
+				       .remote = arena_dup(a, remote), .stanza = arena_dup(a, stanza), .ticket = ticket};
+		full = !m->local.p || !m->remote.p || !m->stanza.p || worker_post(w, &m->bus);
+	}
+	if (full) {
+		arena_release(n->worker->loop->arenas, a);
+		if (t->id)
+			gateway_sent(n->gateway, t, REASON_LIMIT_QUEUE_FULL, S("the worker of the partner is overloaded"));
+	}
+}
+
+static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza)
+{
+	static const struct gateway_ticket none;
+	gw_xmpp_send(arg, local, remote, stanza, &none);
+}
+
+struct sent_msg {
+	struct bus_msg bus;
+	struct node *to;
+	struct arena *arena;
+	struct gateway_ticket ticket;
+	enum reason reason;
+	struct slice why;
+};
+
+static void sent_run(struct worker *w, struct bus_msg *b)
+{
+	struct sent_msg *m = CONTAINER_OF(b, struct sent_msg, bus);
+	gateway_sent(m->to->gateway, &m->ticket, m->reason, m->why);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void sent_drop(struct bus_msg *b)
+{
+	arena_release(NULL, CONTAINER_OF(b, struct sent_msg, bus)->arena);
+}
+
+static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+{
+	struct node *n = arg;
+	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	if (t->worker == n->worker->id) {
+		gateway_sent(n->gateway, &ticket, reason, why);
+		return;
+	}
+	struct arena *a = arena_acquire(n->worker->loop->arenas);
+	struct sent_msg *m = ARENA_NEW(a, struct sent_msg);
+	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = ticket, .reason = reason,
+			       .why = arena_dup(a, why)};
+	worker_post_always(pool_worker(n->app->pool, t->worker), &m->bus);
+}
+
+/* ---- links */
+
+struct link_msg {
+	struct bus_msg bus;
+	struct node *to;
+	struct arena *arena;
+	struct slice local, remote;
+	bool up;
+};
+
+static void link_run(struct worker *w, struct bus_msg *b)
+{
+	struct link_msg *m = CONTAINER_OF(b, struct link_msg, bus);
+	gateway_link(m->to->gateway, m->local, m->remote, m->up);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void link_drop(struct bus_msg *b)
+{
+	arena_release(NULL, CONTAINER_OF(b, struct link_msg, bus)->arena);
+}
+
+static void proxy_link(void *arg, struct slice local, struct slice remote, bool up)
+{
+	struct node *n = arg;
+	/* never from inside: the gateway may be in the middle of sending on this very link */
+	for (unsigned i = 0; i < pool_workers(n->app->pool); i++) {
+		struct arena *a = arena_acquire(n->worker->loop->arenas);
+		struct link_msg *m = ARENA_NEW(a, struct link_msg);
+		*m = (struct link_msg){.bus = {.run = link_run, .drop = link_drop}, .to = &n->app->nodes[i], .arena = a, .local = arena_dup(a, local),
+				       .remote = arena_dup(a, remote), .up = up};
+		worker_post_always(pool_worker(n->app->pool, i), &m->bus);
+	}
+}
+
+static void alive_run(struct worker *w, struct bus_msg *b)
+{
+	struct link_msg *m = CONTAINER_OF(b, struct link_msg, bus);
+	xmpp_proxy_alive(m->to->xmpp, m->remote);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void proxy_alive(void *arg, struct slice remote)
+{
+	struct node *n = arg;
+	struct worker *w = pool_pick(n->app->pool, remote);
+	if (w == n->worker) {
+		xmpp_proxy_alive(n->xmpp, remote);
+		return;
+	}
+	struct arena *a = arena_acquire(n->worker->loop->arenas);
+	struct link_msg *m = ARENA_NEW(a, struct link_msg);
+	*m = (struct link_msg){.bus = {.run = alive_run, .drop = link_drop}, .to = node_of(n->app, w), .arena = a, .remote = arena_dup(a, remote)};
+	worker_post_always(w, &m->bus);
+}
+
+const struct xmpp_proxy_ops node_xmpp_ops = {
+	.stanza = proxy_stanza, .sent = proxy_sent, .link = proxy_link, .reply = proxy_reply, .alive = proxy_alive,
+};
+
+/* ---- SIP */
+
+static unsigned sip_shard(void *arg, const struct sip_msg *m, struct arena *a)
+{
+	struct node *n = arg;
+	struct slice user;
+	if (pool_workers(n->app->pool) == 1)
+		return 0;
+	/* requests of a home come from the local user; answers go to requests of ours, addressed to the local user */
+	return gateway_local_user(&user, a, m, m->is_request) ? pool_pick(n->app->pool, user)->id : n->worker->id;
+}
+
+static uint32_t sip_home_of(void *arg, const struct sip_msg *m)
+{
+	struct node *n = arg;
+	uint32_t home;
+	struct snapshot *s = snapshot_reader_get(&n->policy);
+	return s && snapshot_local(s, m->from.uri.host, &home) ? home : UINT32_MAX;
+}
+
+static void sip_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct node *n = arg;
+	gateway_request(n->gateway, st, m, a, from);
+}
+
+static struct sip_edge *sip_edge_of(struct worker *w)
+{
+	struct node *n = w->state;
+	return n->sip;
+}
+
+const struct sip_edge_ops node_sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .edge = sip_edge_of};
+
+static bool gw_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
+{
+	struct node *n = arg;
+	bool ipv6;
+	if (!sip_edge_home_flow(n->sip, home, ret_flow, &ipv6))
+		return false;
+	*ret_contact = slice_str(n->app->contact[ret_flow->transport][ipv6]);
+	return true;
+}
+
+/* ---- durable records */
+
+static void gw_contact_put(void *arg, struct slice local, struct slice remote, enum gateway_how how)
+{
+	static const enum store_how map[] = {STORE_BY_MESSAGE, STORE_BY_SUBSCRIBE, STORE_BY_INVITE};
+	struct node *n = arg;
+	struct store_contact c = {.local_user = local, .remote_user = remote, .learned_at = clock_unix(), .how = map[how]};
+	store_contact_put(n->app->store, &c, NULL, NULL);
+}
+
+struct stored_msg {
+	struct bus_msg bus;
+	struct node *to;
+	char *watcher, *presentity; /* owned */
+};
+
+static void stored_drop(struct bus_msg *b)
+{
+	struct stored_msg *m = CONTAINER_OF(b, struct stored_msg, bus);
+	mem_free(m->watcher);
+	mem_free(m->presentity);
+	mem_free(m);
+}
+
+static void stored_run(struct worker *w, struct bus_msg *b)
+{
+	struct stored_msg *m = CONTAINER_OF(b, struct stored_msg, bus);
+	(void)w;
+	gateway_stored(m->to->gateway, slice_str(m->watcher), slice_str(m->presentity));
+	stored_drop(b);
+}
+
+/* On the store thread. A record that could not be written keeps nobody from watching now; store/failing tells the administrator. */
+static void on_stored(void *arg, int code, const struct entente_err *err)
+{
+	struct stored_msg *m = arg;
+	(void)code, (void)err;
+	worker_post_always(m->to->worker, &m->bus);
+}
+
+static bool gw_watch_put(void *arg, struct slice watcher, struct slice presentity)
+{
+	struct node *n = arg;
+	struct store_watch w = {.watcher = watcher, .presentity = presentity, .state = STORE_WATCH_ACTIVE, .since = clock_unix()};
+	struct stored_msg *m = MEM_NEW(struct stored_msg);
+	*m = (struct stored_msg){.bus = {.run = stored_run, .drop = stored_drop}, .to = n, .watcher = mem_strndup(watcher.p, watcher.len),
+				 .presentity = mem_strndup(presentity.p, presentity.len)};
+	if (!store_watch_put(n->app->store, &w, on_stored, m))
+		return true;
+	stored_drop(&m->bus);
+	return false;
+}
+
+static void gw_watch_delete(void *arg, struct slice watcher, struct slice presentity)
+{
+	struct node *n = arg;
+	store_watch_delete(n->app->store, watcher, presentity, NULL, NULL);
+}
+
+static void gw_dialog_put(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob, int64_t expires_at)
+{
+	struct node *n = arg;
+	struct store_dialog d = {.id = id, .local_user = local, .remote_user = remote, .blob = blob, .expires_at = expires_at};
+	store_dialog_put(n->app->store, &d, NULL, NULL);
+}
+
+static void gw_dialog_delete(void *arg, struct slice id)
+{
+	struct node *n = arg;
+	store_dialog_delete(n->app->store, id, NULL, NULL);
+}
+
+const struct gateway_ops node_gateway_ops = {
+	.xmpp_send = gw_xmpp_send, .home = gw_home, .contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
+	.dialog_put = gw_dialog_put, .dialog_delete = gw_dialog_delete,
+};
