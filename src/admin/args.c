@@ -6,6 +6,7 @@
 #include "admin/call.h"
 #include "base/enc.h"
 #include "policy/domain.h"
+#include "policy/pin.h"
 
 /* ---- the nearest word ---- */
 enum { WORD_MAX = 48 };
@@ -63,6 +64,7 @@ static const char *const placeholders[ADMIN_TYPE_COUNT] = {
 	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
 	[ADMIN_ADDRESS] = "ADDRESS", [ADMIN_ENUM] = "VALUE", [ADMIN_BOOL] = "", [ADMIN_UINT] = "N", [ADMIN_PATH] = "FILE",
 	[ADMIN_REASON] = "ID", [ADMIN_KEY] = "KEY", [ADMIN_WORDS] = "WORD",
+	[ADMIN_PIN] = "PIN",
 };
 
 const char *admin_type_placeholder(enum admin_type t)
@@ -209,6 +211,22 @@ static bool server_check(struct slice text, struct buf *why)
 	return false;
 }
 
+static bool pin_check(json_t **v, struct slice text, struct buf *why)
+{
+	struct policy_pin pin;
+	struct buf hex;
+	if (!policy_pin_parse(&pin, text)) {
+		admin_quote(why, text);
+		buf_puts(why, " is not a pin: SHA-256 of the public key, 64 hex digits or sha256//BASE64, is wanted");
+		return false;
+	}
+	buf_init(&hex, 128);
+	policy_pin_print(&hex, &pin);
+	*v = json_stringn(buf_slice(&hex).p, hex.len);
+	buf_free(&hex);
+	return true;
+}
+
 /* *v: what should stand in its place, or NULL. */
 static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, struct buf *why)
 {
@@ -236,6 +254,7 @@ static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, st
 	case ADMIN_ENUM: return enum_check(a, v, text, why);
 	case ADMIN_SERVER: return server_check(text, why);
 	case ADMIN_ADDRESS: return address_check(text, why);
+	case ADMIN_PIN: return pin_check(v, text, why);
 	default: return text_check(a, text, why);
 	}
 }

@@ -39,6 +39,7 @@ enum admin_type {
 	ADMIN_REASON,  /* a reason ID */
 	ADMIN_KEY,     /* of the configuration */
 	ADMIN_WORDS,   /* what is left of the command line */
+	ADMIN_PIN,     /* of a public key, policy/pin.h; in checked arguments always hex */
 	ADMIN_TYPE_COUNT
 };
 enum { ADMIN_POSITIONAL = 1, ADMIN_REQUIRED = 2, ADMIN_MANY = 4 /* may be repeated; in JSON an array */ };

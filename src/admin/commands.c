@@ -41,13 +41,17 @@ static const struct admin_alias dialback_aliases[] = {{"no-dialback", "false", "
 static const struct admin_alias enabled_aliases[] = {{"disabled", "false", "keep the partner, but refuse everything"}, {NULL}};
 static const struct admin_alias keep_alive_aliases[] = {{"no-keep-alive", "false", "tolerate a partner that stays silent"}, {NULL}};
 static const struct admin_alias server_aliases[] = {{"no-server", "", "find the server by DNS SRV"}, {NULL}};
+static const struct admin_alias pin_aliases[] = {{"no-pins", "", "any key of the partner will do"}, {NULL}};
+static const struct admin_alias dane_aliases[] = {{"no-dane", "false", "look at no TLSA records of the partner"}, {NULL}};
+static const struct admin_alias delegation_aliases[] = {{"no-delegation", "false", "only the domain itself counts"}, {NULL}};
+static const struct admin_alias own_aliases[] = {{"no-client-certificate", "none", "the same as --client-certificate none"}, {NULL}};
 static const struct admin_alias additional_aliases[] = {{"no-additional-domains", "", "only the partner's own domain"}, {NULL}};
 
 #define TYPES "federated|public-verified|public-unverified"
 #define NEGOTIATIONS "required|optional|not-supported"
 #define WHAT_IF_HELP "check and show what would change, but change nothing"
 #define TYPE_HELP "what the partner's users may do, and what they see"
-#define PARTNER_COMMON(additional_def, sasl_def, tls_def, on_def, limit_def, server_def)                                              \
+#define PARTNER_COMMON(additional_def, sasl_def, tls_def, on_def, limit_def, server_def, own_def, pin_def, off_def)                                              \
 	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = tls_def, .aliases = tls_aliases, .help = "STARTTLS with the partner"},   \
 	{"sasl", ADMIN_ENUM, .values = NEGOTIATIONS, .def = sasl_def, .aliases = sasl_aliases,                                      \
 	 .help = "SASL EXTERNAL: the partner proves its domain by certificate"},                                                    \
@@ -59,6 +63,13 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	{"connection-limit", ADMIN_UINT, .max = 100000, .def = limit_def, .help = "most connections with the partner; 0: as limits.max-connections-per-partner"}, \
 	{"keep-alive", ADMIN_BOOL, .def = on_def, .aliases = keep_alive_aliases,                                                    \
 	 .help = "disconnect a partner that is silent for timers.keepalive-timeout"},                                               \
+	{"client-certificate", ADMIN_ENUM, .values = "client|server|none", .def = own_def, .aliases = own_aliases,                  \
+	 .help = "which of our certificates we show when we connect to it (tls.client-certificate, tls.certificate)"},             \
+	{"pin", ADMIN_PIN, ADMIN_MANY, .aliases = pin_aliases, .help = "SHA-256 of a public key that the partner may have, in hex or base64; replaces all"}, \
+	{"pin-mode", ADMIN_ENUM, .values = "alarm|block", .def = pin_def, .help = "what another key means: it is logged, or refused"}, \
+	{"dane", ADMIN_BOOL, .def = on_def, .aliases = dane_aliases, .help = "believe TLSA records of its servers, where DNSSEC is on"}, \
+	{"delegation", ADMIN_BOOL, .def = off_def, .aliases = delegation_aliases,                                                                              \
+	 .help = "accept a certificate for the name of its server, where DNSSEC vouches for the SRV record"},                      \
 	{"description", ADMIN_TEXT, .max = 1024, .help = "a note for administrators"},                                               \
 	{"enabled", ADMIN_BOOL, .def = on_def, .aliases = enabled_aliases, .help = "let the partner in"},                           \
 	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
@@ -66,14 +77,14 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 static const struct admin_arg partner_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
 	{"type", ADMIN_ENUM, ADMIN_REQUIRED, .values = TYPES, .help = TYPE_HELP},
-	PARTNER_COMMON(NULL, "optional", "required", "yes", "0", "by DNS SRV"),
+	PARTNER_COMMON(NULL, "optional", "required", "yes", "0", "by DNS SRV", "client", "alarm", "no"),
 };
 static const struct admin_arg partner_set_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
 	{"type", ADMIN_ENUM, .values = TYPES, .help = TYPE_HELP},
 	{"add-domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "one more additional domain"},
 	{"remove-domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "one additional domain less"},
-	PARTNER_COMMON(NULL, NULL, NULL, NULL, NULL, NULL),
+	PARTNER_COMMON(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 };
 static const struct admin_arg partner_show_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain, or one of its additional domains"},
@@ -93,7 +104,11 @@ static const struct admin_arg partner_remove_args[] = {
 	{p "dialback", "whether dialback is done"},                                                                        \
 	{p "methods[]", "what a stream may be authenticated by: sasl-external, dialback-over-tls, dialback-in-clear"},     \
 	{p "server", "host or host:port; empty: by DNS SRV"}, {p "connection_limit", "0: the gateway's"},                  \
-	{p "keep_alive", "whether silence disconnects"}, {p "description", "a note"}
+	{p "keep_alive", "whether silence disconnects"},                                                                    \
+	{p "client_certificate", "which of our certificates it is shown: client, server, none"},                           \
+	{p "pins[]", "SHA-256 of the public keys that it may have, in hex"}, {p "pin_mode", "alarm or block"},             \
+	{p "dane", "whether TLSA records are believed"}, {p "delegation", "whether the name of its server counts"},        \
+	{p "description", "a note"}
 static const struct admin_field partner_show_fields[] = {PARTNER_FIELDS("")};
 static const struct admin_field partner_list_fields[] = {PARTNER_FIELDS("partners[].")};
 static const struct admin_field partner_change_fields[] = {

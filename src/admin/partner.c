@@ -8,6 +8,19 @@
 enum { EDIT_MEMORY = 1 << 20 };
 
 /* ---- a partner as data ---- */
+static json_t *pins_json(const struct policy_partner *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->n_pins; i++) {
+		struct buf b;
+		buf_init(&b, 128);
+		policy_pin_print(&b, &p->pins[i]);
+		json_array_append_new(list, admin_json_text(buf_slice(&b)));
+		buf_free(&b);
+	}
+	return list;
+}
+
 static json_t *partner_json(const struct policy_partner *p, enum policy_negotiation_mode mode)
 {
 	json_t *additional = json_array(), *methods = json_array();
@@ -38,6 +51,11 @@ static json_t *partner_json(const struct policy_partner *p, enum policy_negotiat
 	json_object_set_new(o, "server", json_string(server));
 	json_object_set_new(o, "connection_limit", json_integer(p->connection_limit));
 	json_object_set_new(o, "keep_alive", json_boolean(p->keep_alive));
+	json_object_set_new(o, "client_certificate", json_string(policy_own_certificate_name(p->own_certificate)));
+	json_object_set_new(o, "pins", pins_json(p));
+	json_object_set_new(o, "pin_mode", json_string(policy_pin_mode_name(p->pin_mode)));
+	json_object_set_new(o, "dane", json_boolean(p->dane));
+	json_object_set_new(o, "delegation", json_boolean(p->delegation));
 	admin_set_text(o, "description", p->description);
 	return o;
 }
@@ -93,6 +111,21 @@ static void partner_print(struct admin_call *c, json_t *p)
 	else
 		buf_puts(out, "as limits.max-connections-per-partner");
 	buf_printf(out, "\n  keep-alive         %s\n", json_is_true(json_object_get(p, "keep_alive")) ? "yes" : "no");
+	const char *own = admin_get_text(p, "client_certificate");
+	if (!slice_eq(slice_str(own), S("client")))
+		buf_printf(out, "  we show it         %s\n",
+			   slice_eq(slice_str(own), S("none")) ? "no certificate" : "our server certificate (tls.certificate)");
+	json_t *pin, *pins = json_object_get(p, "pins");
+	size_t i;
+	if (json_array_size(pins))
+		buf_printf(out, "  another key than   %s\n",
+			   slice_eq(slice_str(admin_get_text(p, "pin_mode")), S("block")) ? "these is refused:" : "these raises an alarm:");
+	json_array_foreach(pins, i, pin)
+		buf_printf(out, "                     %s\n", json_string_value(pin));
+	if (!json_is_true(json_object_get(p, "dane")))
+		buf_puts(out, "  dane               no: its TLSA records are not looked at\n");
+	if (json_is_true(json_object_get(p, "delegation")))
+		buf_puts(out, "  delegation         yes: a DNSSEC-secure SRV target may stand in its certificate\n");
 	if (*note) {
 		buf_puts(out, "  description        ");
 		admin_clean(out, slice_str(note));
@@ -120,6 +153,10 @@ static void partner_copy(struct arena *a, struct policy_partner *ret, const stru
 	ret->server_host = arena_dup(a, p->server_host);
 	ret->description = arena_dup(a, p->description);
 	ret->additional = additional;
+	struct policy_pin *pins = arena_alloc(a, (p->n_pins + 1) * sizeof *pins);
+	for (size_t i = 0; i < p->n_pins; i++)
+		pins[i] = p->pins[i];
+	ret->pins = pins;
 }
 
 static int find_each(void *arg, const struct policy_partner *p)
@@ -198,6 +235,20 @@ static int edit_domains(struct edit *e)
 	return ADMIN_EXIT_OK;
 }
 
+/* --pin replaces the whole list. */
+static void edit_pins(struct edit *e)
+{
+	json_t *list = admin_arg_list(e->c, "pin"), *one;
+	struct policy_pin *pins = arena_alloc(e->a, (json_array_size(list) + 1) * sizeof *pins);
+	size_t i, n = 0;
+	if (!list)
+		return;
+	json_array_foreach(list, i, one)
+		n += policy_pin_parse(&pins[n], slice_str(json_string_value(one)));
+	e->p.pins = pins;
+	e->p.n_pins = n;
+}
+
 /* Puts what the arguments give into the partner; their values have been checked against the table. */
 static int edit_apply(struct edit *e)
 {
@@ -210,6 +261,11 @@ static int edit_apply(struct edit *e)
 	p->dialback = admin_arg_bool(c, "dialback", p->dialback);
 	p->keep_alive = admin_arg_bool(c, "keep-alive", p->keep_alive);
 	p->enabled = admin_arg_bool(c, "enabled", p->enabled);
+	p->dane = admin_arg_bool(c, "dane", p->dane);
+	p->delegation = admin_arg_bool(c, "delegation", p->delegation);
+	policy_own_certificate_parse(&p->own_certificate, admin_arg_text(c, "client-certificate"));
+	policy_pin_mode_parse(&p->pin_mode, admin_arg_text(c, "pin-mode"));
+	edit_pins(e);
 	p->connection_limit = (uint32_t)admin_arg_uint(c, "connection-limit", p->connection_limit);
 	if (admin_arg_given(c, "description"))
 		p->description = arena_dup(e->a, admin_arg_text(c, "description"));

@@ -32,6 +32,7 @@ struct tls_peer {
 	bool eku_any_present, eku_server, eku_client; /* extendedKeyUsage: extension present, lists serverAuth, clientAuth */
 	uint8_t sha256[32];       /* of the DER certificate */
 	uint8_t spki_sha256[32];  /* of its SubjectPublicKeyInfo (pins, TLSA selector 1) */
+	uint8_t sha512[64], spki_sha512[64]; /* the same, for TLSA matching type 2 */
 	/* Names as the certificate has them, case kept; ones with NUL, control or non-ASCII octets, or over 255 octets
 	 * (URI 1024), are left out and counted in names_bad. At most TLS_NAMES_MAX of all kinds, then names_cut. */
 	const struct slice *dns;  /* subjectAltName dNSName */
@@ -49,6 +50,24 @@ struct tls_peer {
 	struct slice alpn;        /* the protocol agreed on */
 	bool resumed;
 };
+
+/* ---- DANE (RFC 6698, 7671): does a certificate that was shown satisfy TLSA records? The caller has made sure that the records,
+ * and what led to them, are DNSSEC-secure. Usages PKIX-TA(0), PKIX-EE(1), DANE-TA(2), DANE-EE(3); selectors 0, 1; matching types
+ * 0, 1, 2. Other records are unusable and do not count (RFC 7671 4). */
+struct tls_tlsa {
+	uint8_t usage, selector, matching;
+	struct slice data;
+};
+enum tls_dane {
+	TLS_DANE_NONE,     /* no usable record: as if there were none */
+	TLS_DANE_MISMATCH, /* usable records, and none fits: the certificate must not be accepted at all */
+	TLS_DANE_PKIX,     /* PKIX-TA or PKIX-EE fits, and chain_ok: names must still be compared */
+	TLS_DANE_TA,       /* DANE-TA fits: proven down from that authority, in time; names must still be compared */
+	TLS_DANE_EE,       /* DANE-EE fits: neither names nor dates matter (RFC 7671 5.1) */
+};
+/* Judges by the leaf alone: usages 1 and 3; the others count as usable ones that do not fit. Any thread. */
+enum tls_dane tls_peer_dane(const struct tls_peer *p, const struct tls_tlsa *records, size_t n);
+const char *tls_dane_text(enum tls_dane d); /* "none" "mismatch" "pkix" "dane-ta" "dane-ee" */
 
 /* Facts of a DER certificate without a connection (checks, tests). ENTENTE_ESYNTAX when it does not parse. */
 int tls_peer_from_der(struct tls_peer **ret, struct slice der);

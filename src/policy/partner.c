@@ -14,6 +14,7 @@ void policy_partner_defaults(struct policy_partner *p)
 		.enabled = true,
 		.dialback = true,
 		.keep_alive = true,
+		.dane = true,
 	};
 }
 
@@ -44,6 +45,10 @@ static unsigned warnings(const struct policy_partner *p, unsigned methods)
 		w |= POLICY_WARN_CLEARTEXT;
 	if (p->type == POLICY_PUBLIC_VERIFIED)
 		w |= POLICY_WARN_PUBLIC_VERIFIED;
+	if (p->n_pins && p->tls != POLICY_REQUIRED)
+		w |= POLICY_WARN_PIN_WITHOUT_TLS;
+	if (p->n_pins == 1 && p->pin_mode == POLICY_PIN_BLOCK)
+		w |= POLICY_WARN_ONE_PIN;
 	return w;
 }
 
@@ -54,6 +59,8 @@ const char *policy_warning_text(unsigned bit)
 	case POLICY_WARN_DIALBACK_IDLE: return "dialback is on but will never run, because SASL is required";
 	case POLICY_WARN_CLEARTEXT: return "messages may cross the network unencrypted, the partner proved by DNS alone";
 	case POLICY_WARN_PUBLIC_VERIFIED: return "public-verified is not recommended: use public-unverified for public providers";
+	case POLICY_WARN_PIN_WITHOUT_TLS: return "a stream without TLS shows no key: it passes the pins unseen, as TLS is not required";
+	case POLICY_WARN_ONE_PIN: return "one pin that blocks: ask the partner for its next key and pin that too, or a new key locks it out";
 	default: return "";
 	}
 }
@@ -109,6 +116,15 @@ int policy_partner_check(const struct policy_partner *p, enum policy_negotiation
 	if (p->description.len > POLICY_DESCRIPTION_MAX || !utf8_valid(p->description) || utf8_has_control(p->description))
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "description: at most %d octets of one line of UTF-8",
 			       POLICY_DESCRIPTION_MAX);
+	if (p->own_certificate > POLICY_OWN_NONE || p->pin_mode > POLICY_PIN_BLOCK || p->n_pins > POLICY_PINS_MAX)
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "own certificate or pins: not one of the known values, or more than %d",
+			       POLICY_PINS_MAX);
+	for (size_t i = 1; i < p->n_pins; i++)
+		if (policy_pin_match(p->pins, i, p->pins[i].sha256))
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "pins: one is named twice");
+	if (p->n_pins && p->pin_mode == POLICY_PIN_BLOCK && p->tls != POLICY_REQUIRED)
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE,
+			       "pins: to block other keys TLS must be required, or a stream without TLS goes round them");
 	unsigned m = policy_partner_methods(p, mode);
 	if (!m && p->sasl == POLICY_REQUIRED)
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "no way to authenticate is left: SASL is required but works "
@@ -124,6 +140,8 @@ int policy_partner_check(const struct policy_partner *p, enum policy_negotiation
 static const char *const types[] = {"federated", "public-verified", "public-unverified"};
 static const char *const negotiations[] = {"required", "optional", "not-supported"};
 static const char *const modes[] = {"strict", "lync"};
+static const char *const own[] = {"client", "server", "none"};
+static const char *const pin_modes[] = {"alarm", "block"};
 
 static int find(const char *const *names, int n, struct slice text)
 {
@@ -169,5 +187,31 @@ bool policy_negotiation_mode_parse(enum policy_negotiation_mode *ret, struct sli
 	int i = find(modes, 2, text);
 	if (i >= 0)
 		*ret = (enum policy_negotiation_mode)i;
+	return i >= 0;
+}
+
+const char *policy_own_certificate_name(enum policy_own_certificate c)
+{
+	return c < 3 ? own[c] : "unknown";
+}
+
+bool policy_own_certificate_parse(enum policy_own_certificate *ret, struct slice text)
+{
+	int i = find(own, 3, text);
+	if (i >= 0)
+		*ret = (enum policy_own_certificate)i;
+	return i >= 0;
+}
+
+const char *policy_pin_mode_name(enum policy_pin_mode m)
+{
+	return m < 2 ? pin_modes[m] : "unknown";
+}
+
+bool policy_pin_mode_parse(enum policy_pin_mode *ret, struct slice text)
+{
+	int i = find(pin_modes, 2, text);
+	if (i >= 0)
+		*ret = (enum policy_pin_mode)i;
 	return i >= 0;
 }

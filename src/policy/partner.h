@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "policy/domain.h"
+#include "policy/pin.h"
 
 /* Lync Server 2013 PartnerType. Who must start a relation, and who sees notes: policy/decide.h. */
 enum policy_partner_type { POLICY_FEDERATED, POLICY_PUBLIC_VERIFIED, POLICY_PUBLIC_UNVERIFIED };
@@ -13,6 +14,10 @@ enum policy_partner_type { POLICY_FEDERATED, POLICY_PUBLIC_VERIFIED, POLICY_PUBL
 enum policy_negotiation { POLICY_REQUIRED, POLICY_OPTIONAL, POLICY_NOT_SUPPORTED };
 /* STRICT: "SASL required" means fail without SASL. LYNC: it falls to dialback where Lync's matrix says so. */
 enum policy_negotiation_mode { POLICY_STRICT, POLICY_LYNC };
+
+/* Which of our certificates the partner is shown when we connect to it (docs/certificates.md). NONE: none at all, for servers that
+ * would refuse a serverAuth-only one and do dialback without one. */
+enum policy_own_certificate { POLICY_OWN_CLIENT, POLICY_OWN_SERVER, POLICY_OWN_NONE };
 
 enum { POLICY_ADDITIONAL_MAX = 256, POLICY_DESCRIPTION_MAX = 1024 };
 
@@ -29,6 +34,12 @@ struct policy_partner {
 	struct slice server_host;        /* empty: by DNS SRV; else a domain or an IP address, no SRV lookup */
 	uint16_t server_port;            /* 0: 5269; 5270: direct TLS; only with server_host */
 	struct slice description;
+	enum policy_own_certificate own_certificate;
+	const struct policy_pin *pins;   /* of the partner's public keys; none: any key will do */
+	size_t n_pins;
+	enum policy_pin_mode pin_mode;   /* what another key means */
+	bool dane;                       /* believe TLSA records of its servers (RFC 7673), where DNSSEC is on */
+	bool delegation;                 /* a DNSSEC-secure SRV target counts as a name of the certificate (RFC 7712 5.1) */
 };
 
 /* Sets every field but the domain: public unverified and keep-alive on (as New-CsXmppAllowedPartner); enabled; TLS
@@ -46,6 +57,8 @@ enum {
 	POLICY_WARN_DIALBACK_IDLE = 2,  /* dialback is on but can never run */
 	POLICY_WARN_CLEARTEXT = 4,      /* messages may cross the network unencrypted */
 	POLICY_WARN_PUBLIC_VERIFIED = 8, /* the type is not recommended: use public-unverified */
+	POLICY_WARN_PIN_WITHOUT_TLS = 16, /* pins only raise an alarm, and a stream without TLS shows no key */
+	POLICY_WARN_ONE_PIN = 32,         /* one pin that blocks: the partner's next key locks it out */
 };
 /* The text of one bit above; never NULL. */
 const char *policy_warning_text(unsigned bit);
@@ -62,4 +75,8 @@ bool policy_partner_type_parse(enum policy_partner_type *ret, struct slice text)
 const char *policy_negotiation_name(enum policy_negotiation n);
 bool policy_negotiation_parse(enum policy_negotiation *ret, struct slice text);
 const char *policy_negotiation_mode_name(enum policy_negotiation_mode m);
+const char *policy_own_certificate_name(enum policy_own_certificate c); /* client server none */
+bool policy_own_certificate_parse(enum policy_own_certificate *ret, struct slice text);
+const char *policy_pin_mode_name(enum policy_pin_mode m); /* alarm block */
+bool policy_pin_mode_parse(enum policy_pin_mode *ret, struct slice text);
 bool policy_negotiation_mode_parse(enum policy_negotiation_mode *ret, struct slice text);

@@ -159,7 +159,8 @@ int snapshot_builder_home(struct snapshot_builder *b, const struct policy_home *
 int snapshot_builder_partner(struct snapshot_builder *b, const struct policy_partner *in, struct entente_err *err)
 {
 	struct snapshot *s = b->s;
-	if (s->n_partners >= SNAPSHOT_PARTNERS_MAX || in->n_additional > POLICY_ADDITIONAL_MAX)
+	if (s->n_partners >= SNAPSHOT_PARTNERS_MAX || in->n_additional > POLICY_ADDITIONAL_MAX ||
+	    in->n_pins > POLICY_PINS_MAX)
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "too many partners or additional domains");
 	size_t n = 1 + in->n_additional;
 	struct policy_partner *p = ARENA_NEW(s->arena, struct policy_partner);
@@ -168,6 +169,12 @@ int snapshot_builder_partner(struct snapshot_builder *b, const struct policy_par
 	if (!p || !o || !domains)
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the policy data is too large");
 	*p = *in;
+	struct policy_pin *pins = arena_alloc(s->arena, (in->n_pins + 1) * sizeof *pins);
+	if (!pins)
+		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the policy data is too large");
+	for (size_t i = 0; i < in->n_pins; i++)
+		pins[i] = in->pins[i];
+	p->pins = pins;
 	if (!copy(s, &p->server_host) || !copy(s, &p->description))
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the policy data is too large");
 	domains[0] = in->domain;

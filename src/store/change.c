@@ -13,10 +13,12 @@ _Static_assert((int)N_STATEMENTS <= (int)STORE_CHANGE_STATEMENTS, "room for the 
 static const char *const sql[] = {
 	[PARTNER_INSERT] =
 		"INSERT INTO xmpp_partner(domain, type, enabled, tls, sasl, dialback, keep_alive, connection_limit, server_host, "
-		"server_port, description) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+		"server_port, description, own_certificate, pins, pin_mode, dane, delegation) "
+		"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
 	[PARTNER_UPDATE] =
 		"UPDATE xmpp_partner SET type = ?2, enabled = ?3, tls = ?4, sasl = ?5, dialback = ?6, keep_alive = ?7, "
-		"connection_limit = ?8, server_host = ?9, server_port = ?10, description = ?11 WHERE domain = ?1",
+		"connection_limit = ?8, server_host = ?9, server_port = ?10, description = ?11, own_certificate = ?12, pins = ?13, "
+		"pin_mode = ?14, dane = ?15, delegation = ?16 WHERE domain = ?1",
 	[PARTNER_DELETE] = "DELETE FROM xmpp_partner WHERE domain = ?1",
 	[DOMAIN_INSERT] =
 		"INSERT INTO xmpp_partner_domain(domain, partner, position) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -61,9 +63,21 @@ static int run(struct store *s, sqlite3_stmt *st, int *ret_rows, struct entente_
 	return code;
 }
 
+static void pins_print(struct buf *out, const struct policy_partner *p, char between)
+{
+	for (size_t i = 0; i < p->n_pins; i++) {
+		if (i)
+			buf_putc(out, between);
+		policy_pin_print(out, &p->pins[i]);
+	}
+}
+
 static int partner_write(struct store *s, int which, const struct policy_partner *p, int *ret_rows, struct entente_err *err)
 {
 	sqlite3_stmt *st = statement(s, which);
+	struct buf pins;
+	buf_init(&pins, POLICY_PINS_MAX * 72);
+	pins_print(&pins, p, ' ');
 	if (st) {
 		text(st, 1, p->domain);
 		name(st, 2, policy_partner_type_name(p->type));
@@ -76,8 +90,15 @@ static int partner_write(struct store *s, int which, const struct policy_partner
 		text(st, 9, p->server_host);
 		sqlite3_bind_int(st, 10, p->server_port);
 		text(st, 11, p->description);
+		name(st, 12, policy_own_certificate_name(p->own_certificate));
+		text(st, 13, buf_slice(&pins));
+		name(st, 14, policy_pin_mode_name(p->pin_mode));
+		sqlite3_bind_int(st, 15, p->dane);
+		sqlite3_bind_int(st, 16, p->delegation);
 	}
-	return run(s, st, ret_rows, err);
+	int rc = run(s, st, ret_rows, err);
+	buf_free(&pins);
+	return rc;
 }
 
 static int taken(struct store *s, struct slice domain, struct entente_err *err)
@@ -147,6 +168,16 @@ static void describe(struct buf *out, const char *verb, const struct policy_part
 		buf_printf(out, " connection-limit=%u", p->connection_limit);
 	if (!slice_empty(p->server_host))
 		buf_printf(out, " server=%.*s:%u", SFMT(p->server_host), p->server_port);
+	if (p->own_certificate != POLICY_OWN_CLIENT)
+		buf_printf(out, " client-certificate=%s", policy_own_certificate_name(p->own_certificate));
+	if (!p->dane)
+		buf_puts(out, " dane=no");
+	if (p->delegation)
+		buf_puts(out, " delegation=yes");
+	if (p->n_pins) {
+		buf_printf(out, " pin-mode=%s pins=", policy_pin_mode_name(p->pin_mode));
+		pins_print(out, p, ',');
+	}
 	for (size_t i = 0; i < p->n_additional; i++)
 		buf_printf(out, "%s%.*s", i ? "," : " additional=", SFMT(p->additional[i]));
 }
@@ -221,7 +252,8 @@ static int submit(struct store *s, enum store_op op, struct slice domain, struct
 	struct slice t[] = {domain, comment, who};
 	if (slice_empty(p ? p->domain : domain))
 		return ENTENTE_EINVAL;
-	if (p && (p->type > POLICY_PUBLIC_UNVERIFIED || p->tls > POLICY_NOT_SUPPORTED || p->sasl > POLICY_NOT_SUPPORTED))
+	if (p && (p->type > POLICY_PUBLIC_UNVERIFIED || p->tls > POLICY_NOT_SUPPORTED || p->sasl > POLICY_NOT_SUPPORTED ||
+		  p->own_certificate > POLICY_OWN_NONE || p->pin_mode > POLICY_PIN_BLOCK))
 		return ENTENTE_EINVAL; /* the table would refuse it, and with it the whole group */
 	struct store_request *r = store_request_new(op, t, 3, SLICE_NONE, p, done, arg);
 	return r ? store_submit(s, r) : ENTENTE_EINVAL;

@@ -131,6 +131,16 @@ static int more_domains(sqlite3 *db, sqlite3_stmt *st, struct arena *a, struct p
 	return more && rc == SQLITE_DONE ? 0 : store_fail(db, "cannot read a partner's domains", err);
 }
 
+static bool pins_read(struct policy_partner *p, struct policy_pin *pins, struct slice list)
+{
+	while (list.len) {
+		struct slice one = slice_split(&list, ' ');
+		if (p->n_pins == POLICY_PINS_MAX || !policy_pin_parse(&pins[p->n_pins++], one))
+			return false;
+	}
+	return true;
+}
+
 static int partners(sqlite3 *db, store_partner_each *each, void *arg, struct entente_err *err)
 {
 	sqlite3_stmt *st = NULL, *more = NULL;
@@ -139,7 +149,7 @@ static int partners(sqlite3 *db, store_partner_each *each, void *arg, struct ent
 	if (sqlite3_prepare_v2(
 		    db,
 		    "SELECT domain, type, enabled, tls, sasl, dialback, keep_alive, connection_limit, server_host, server_port, "
-		    "description FROM xmpp_partner ORDER BY domain",
+		    "description, own_certificate, pins, pin_mode, dane, delegation FROM xmpp_partner ORDER BY domain",
 		    -1, &st, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db,
 			       "SELECT domain FROM xmpp_partner_domain WHERE partner = ?1 AND position > 0 ORDER BY position",
@@ -155,10 +165,15 @@ static int partners(sqlite3 *db, store_partner_each *each, void *arg, struct ent
 					   .connection_limit = (uint32_t)sqlite3_column_int64(st, 7),
 					   .server_host = text(st, 8),
 					   .server_port = (uint16_t)sqlite3_column_int(st, 9),
-					   .description = text(st, 10)};
+					   .description = text(st, 10),
+					   .dane = sqlite3_column_int(st, 14),
+					   .delegation = sqlite3_column_int(st, 15)};
+		struct policy_pin pins[POLICY_PINS_MAX];
+		p.pins = pins;
 		arena_reset(a);
 		if (!policy_partner_type_parse(&p.type, text(st, 1)) || !policy_negotiation_parse(&p.tls, text(st, 3)) ||
-		    !policy_negotiation_parse(&p.sasl, text(st, 4)))
+		    !policy_negotiation_parse(&p.sasl, text(st, 4)) || !policy_own_certificate_parse(&p.own_certificate, text(st, 11)) ||
+		    !policy_pin_mode_parse(&p.pin_mode, text(st, 13)) || !pins_read(&p, pins, text(st, 12)))
 			ret = err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "partner %.*s has a value that is not known",
 				      SFMT(p.domain));
 		if (!ret)

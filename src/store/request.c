@@ -62,9 +62,9 @@ static struct slice keep(char **at, struct slice t)
 static bool partner_ok(const struct policy_partner *p, size_t *octets)
 {
 	if (!text_ok(p->domain) || !text_ok(p->server_host) || !text_ok(p->description) ||
-	    p->n_additional > POLICY_ADDITIONAL_MAX)
+	    p->n_additional > POLICY_ADDITIONAL_MAX || p->n_pins > POLICY_PINS_MAX)
 		return false;
-	*octets += p->domain.len + p->server_host.len + p->description.len;
+	*octets += p->n_pins * sizeof *p->pins + p->domain.len + p->server_host.len + p->description.len;
 	for (size_t i = 0; i < p->n_additional; i++) {
 		if (!text_ok(p->additional[i]))
 			return false;
@@ -103,6 +103,7 @@ struct store_request *store_request_new(enum store_op op, const struct slice *te
 		for (size_t i = 0; i < p->n_additional; i++)
 			more[i] = keep(&at, p->additional[i]);
 		r->partner.additional = more;
+		r->partner.pins = (const struct policy_pin *)keep(&at, slice_of((const char *)p->pins, p->n_pins * sizeof *p->pins)).p;
 	}
 	return r;
 }

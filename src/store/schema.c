@@ -56,6 +56,13 @@ static const char *const steps[] = {
 	" name TEXT PRIMARY KEY,"
 	" value BLOB NOT NULL,"
 	" made_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+	/* 2 */
+	"ALTER TABLE xmpp_partner ADD COLUMN own_certificate TEXT NOT NULL DEFAULT 'client'"
+	" CHECK(own_certificate IN ('client', 'server', 'none'));"
+	"ALTER TABLE xmpp_partner ADD COLUMN pins TEXT NOT NULL DEFAULT '';" /* in hex, separated by spaces */
+	"ALTER TABLE xmpp_partner ADD COLUMN pin_mode TEXT NOT NULL DEFAULT 'alarm' CHECK(pin_mode IN ('alarm', 'block'));"
+	"ALTER TABLE xmpp_partner ADD COLUMN dane INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE xmpp_partner ADD COLUMN delegation INTEGER NOT NULL DEFAULT 0;",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 

@@ -30,8 +30,9 @@ enum xmpp_proof {
 	XMPP_PROOF_EXTERNAL,    /* SASL EXTERNAL: certificate */
 	XMPP_PROOF_DIALBACK,    /* the domain's authoritative server vouched (initiator: the peer accepted our key) */
 	XMPP_PROOF_CERTIFICATE, /* dialback request granted on the strength of the certificate, where policy allows (XEP-0344) */
+	XMPP_PROOF_DANE,        /* SASL EXTERNAL, the certificate vouched for by DNSSEC (RFC 7673) and not by an authority */
 };
-const char *xmpp_proof_text(enum xmpp_proof p); /* "external" "dialback" "certificate" */
+const char *xmpp_proof_text(enum xmpp_proof p); /* "external" "dialback" "certificate" "dane" */
 
 /* A proven pair of domains. Opaque: made by the engine only, lives as long as its stream. */
 struct xmpp_peer;
@@ -63,6 +64,12 @@ struct xmpp_tls_info {
 	bool trusted;                   /* its chain is valid and it may be used by a server */
 	struct slice why;               /* when not trusted: "certificate has expired" */
 	struct xmpp_cert_names names;
+	/* DANE proved the certificate for the stream's remote domain: as good as trusted, with that name. */
+	bool dane;
+	/* Not empty: the certificate must not be accepted, nor any other proof on this stream (TLSA records that it does not fit, a
+	 * pin): one line why. */
+	struct slice barred;
+	enum reason barred_reason;
 };
 
 /* Shared by the streams of one worker; must outlive them. */

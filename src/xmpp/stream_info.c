@@ -10,7 +10,7 @@
 
 const char *xmpp_proof_text(enum xmpp_proof p)
 {
-	static const char *const text[] = {"external", "dialback", "certificate"};
+	static const char *const text[] = {"external", "dialback", "certificate", "dane"};
 	return text[p];
 }
 

@@ -109,6 +109,7 @@ static void unknown_words(void **state)
 	bad("xyzzy", "there is no command 'xyzzy'");
 	bad("\x1b[31mred", "there is no command '?[31mred'");
 	bad("history --limt 3", "there is no option '--limt'; did you mean '--limit'?");
+	bad("partner xmpp set a.test --pin 0001", "--pin: '0001' is not a pin: SHA-256 of the public key, 64 hex digits or sha256//BASE64, is wanted");
 	bad("partner xmpp set a.test --no-sals", "there is no option '--no-sals'; did you mean '--no-sasl'?");
 	bad("status --xyzzy", "there is no option '--xyzzy'");
 	bad("--jsn status", "options of a command follow its words; there is no general option '--jsn'; did you mean '--json'?");

@@ -49,6 +49,36 @@ static void add_everything(void **state)
 	assert_true(slice_eq(p->description, S("free provider")));
 }
 
+static void pins(void **state)
+{
+	struct rig *r = *state;
+	static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+	rig_ok(r, "partner xmpp add a.test --type federated --pin sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= "
+		  "--pin FF0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f --pin-mode block --client-certificate none "
+		  "--no-dane --delegation");
+	const struct policy_partner *p = snapshot_partner(r->snapshot, S("a.test"));
+	assert_int_equal(p->n_pins, 2);
+	assert_int_equal(p->pins[0].sha256[31], 0x1f);
+	assert_int_equal(p->pins[1].sha256[0], 0xff);
+	assert_int_equal(p->pin_mode, POLICY_PIN_BLOCK);
+	assert_int_equal(p->own_certificate, POLICY_OWN_NONE);
+	assert_false(p->dane);
+	assert_true(p->delegation);
+	json_t *j = rig_run(r, false, 0, "partner xmpp show a.test");
+	const char *text = json_string_value(json_object_get(j, "text"));
+	assert_non_null(strstr(text, "  we show it         no certificate\n"));
+	assert_non_null(strstr(text, "  another key than   these is refused:\n"));
+	assert_non_null(strstr(text, hex));
+	json_decref(j);
+	rig_error(r, "partner xmpp set a.test --tls optional", 2, "usage",
+		  "pins: to block other keys TLS must be required, or a stream without TLS goes round them");
+	rig_ok(r, "partner xmpp set a.test --no-pins --client-certificate server --dane --no-delegation");
+	p = snapshot_partner(r->snapshot, S("a.test"));
+	assert_int_equal(p->n_pins, 0);
+	assert_int_equal(p->own_certificate, POLICY_OWN_SERVER);
+	assert_true(p->dane && !p->delegation);
+}
+
 static void warnings(void **state)
 {
 	json_t *j = rig_run(*state, true, 0, "partner xmpp add a.test --type public-verified --tls optional");
@@ -203,8 +233,10 @@ static void history(void **state)
 static void documented(void **state)
 {
 	struct rig *r = *state;
-	fields_check(r, "partner xmpp add a.test --type federated --additional-domain b.test --what-if", 0);
-	rig_ok(r, "partner xmpp add a.test --type federated --additional-domain b.test");
+	fields_check(r, "partner xmpp add a.test --type federated --additional-domain b.test "
+			"--pin 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f --what-if", 0);
+	rig_ok(r, "partner xmpp add a.test --type federated --additional-domain b.test "
+		  "--pin 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 	fields_check(r, "partner xmpp set a.test --no-sasl --what-if", 0);
 	fields_check(r, "partner xmpp show a.test", 0);
 	fields_check(r, "partner xmpp list", 0);
@@ -220,7 +252,7 @@ static void documented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(add), TEST(add_everything), TEST(warnings), TEST(refusals), TEST(set), TEST(what_if), TEST(lists), TEST(removed),
+		TEST(add), TEST(add_everything), TEST(pins), TEST(warnings), TEST(refusals), TEST(set), TEST(what_if), TEST(lists), TEST(removed),
 		TEST(not_in_force), TEST(blocked), TEST(history), TEST(documented),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,13 +172,62 @@ static void test_names(void **state)
 	assert_false(policy_negotiation_parse(&n, S("maybe")));
 	assert_int_equal(n, O);
 	assert_true(policy_negotiation_parse(&n, S("Not-Supported")));
-	for (unsigned b = 1; b <= POLICY_WARN_PUBLIC_VERIFIED; b <<= 1)
+	for (unsigned b = 1; b <= POLICY_WARN_ONE_PIN; b <<= 1)
 		assert_true(*policy_warning_text(b));
+}
+
+static void test_pins(void **state)
+{
+	(void)state;
+	static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+	const char *good[] = {hex, "sha256:000102030405060708090A0B0C0D0E0F101112131415161718191a1b1c1d1e1f",
+			      "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:15:16:17:18:19:1a:1b:1c:1d:1e:1f",
+			      "sha256//AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="};
+	const char *bad[] = {"", "00", "sha256:", "sha256//", "sha256//00", "sha256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+			     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00",
+			     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1", "sha1:0001",
+			     ":000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+			     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f:"};
+	struct policy_pin p;
+	struct buf b;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_true(policy_pin_parse(&p, slice_str(good[i])));
+		buf_init(&b, 100);
+		policy_pin_print(&b, &p);
+		assert_true(slice_eq(buf_slice(&b), slice_str(hex)));
+		buf_free(&b);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (policy_pin_parse(&p, slice_str(bad[i])))
+			fail_msg("'%s' was taken", bad[i]);
+	struct policy_pin two[POLICY_PINS_MAX + 1] = {{{1}}, {{2}}};
+	assert_true(policy_pin_match(two, 2, two[1].sha256));
+	assert_false(policy_pin_match(two, 1, two[1].sha256));
+	struct policy_partner x = partner();
+	unsigned w = 0;
+	x.pins = two;
+	x.n_pins = 2;
+	x.pin_mode = POLICY_PIN_BLOCK;
+	assert_int_equal(policy_partner_check(&x, POLICY_STRICT, &w, NULL), 0);
+	assert_int_equal(w, 0);
+	x.n_pins = 1;
+	assert_int_equal(policy_partner_check(&x, POLICY_STRICT, &w, NULL), 0);
+	assert_int_equal(w, POLICY_WARN_ONE_PIN);
+	x.tls = POLICY_OPTIONAL; /* to block, each stream must show a key */
+	refused(&x, "pins");
+	x.pin_mode = POLICY_PIN_ALARM;
+	assert_int_equal(policy_partner_check(&x, POLICY_STRICT, &w, NULL), 0);
+	assert_true(w & POLICY_WARN_PIN_WITHOUT_TLS);
+	x.n_pins = 2;
+	two[1] = two[0];
+	refused(&x, "pins");
+	x.n_pins = POLICY_PINS_MAX + 1;
+	refused(&x, "own certificate or pins");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_matrix), cmocka_unit_test(test_defaults),
-					   cmocka_unit_test(test_fields), cmocka_unit_test(test_names)};
+					   cmocka_unit_test(test_fields), cmocka_unit_test(test_names), cmocka_unit_test(test_pins)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,11 @@ static int show_partner(void *arg, const struct policy_partner *p)
 		   p->connection_limit, SFMT(p->server_host), p->server_port, SFMT(p->description));
 	for (size_t i = 0; i < p->n_additional; i++)
 		buf_printf(arg, " %.*s", SFMT(p->additional[i]));
+	for (size_t i = 0; i < p->n_pins; i++)
+		policy_pin_print(arg, &p->pins[i]);
+	if (p->own_certificate || p->pin_mode || !p->dane || p->delegation)
+		buf_printf(arg, " %s %s %d %d", policy_own_certificate_name(p->own_certificate), policy_pin_mode_name(p->pin_mode), p->dane,
+			   p->delegation);
 	buf_putc(arg, '\n');
 	return 0;
 }
@@ -203,8 +208,41 @@ static void test_history_trim(void **state)
 
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
+static void test_pins(void **state)
+{
+	(void)state;
+	struct store *s = scratch_open();
+	struct entente_err err = {0};
+	struct policy_pin pins[POLICY_PINS_MAX];
+	struct policy_partner p = partner("p.test");
+	for (size_t i = 0; i < POLICY_PINS_MAX; i++)
+		memset(pins[i].sha256, (int)i, sizeof pins[i].sha256);
+	p.pins = pins;
+	p.n_pins = POLICY_PINS_MAX;
+	p.pin_mode = POLICY_PIN_BLOCK;
+	p.own_certificate = POLICY_OWN_NONE;
+	p.dane = false;
+	p.delegation = true;
+	assert_int_equal(WAIT(&err, store_partner_add(s, &p, S("root"), done, arg)), 0);
+	struct buf out;
+	buf_init(&out, 1 << 16);
+	buf_puts(&out, "p.test public-unverified 1 required optional 1 1 0 :0 ''");
+	for (size_t i = 0; i < POLICY_PINS_MAX; i++)
+		policy_pin_print(&out, &pins[i]);
+	buf_puts(&out, " none block 0 1\n");
+	buf_putc(&out, 0);
+	policy_is(s, 1, buf_slice(&out).p);
+	buf_free(&out);
+	p.n_pins = POLICY_PINS_MAX + 1;
+	assert_int_equal(store_partner_set(s, &p, S("root"), NULL, NULL), ENTENTE_EINVAL);
+	p = partner("p.test");
+	assert_int_equal(WAIT(&err, store_partner_set(s, &p, S("root"), done, arg)), 0);
+	policy_is(s, 2, "p.test public-unverified 1 required optional 1 1 0 :0 ''\n");
+	store_close(s);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FRESH(test_partners), FRESH(test_blocks), FRESH(test_group), FRESH(test_history_trim)};
+	const struct CMUnitTest tests[] = {FRESH(test_partners), FRESH(test_pins), FRESH(test_blocks), FRESH(test_group), FRESH(test_history_trim)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
