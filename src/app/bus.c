@@ -42,7 +42,8 @@ static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
 	}
 	struct stanza_msg *m = ARENA_NEW(st->arena, struct stanza_msg);
 	const struct xmpp_peer *peer = xmpp_peer_copy(st->arena, st->peer);
-	if (!m || !peer) {
+	if (!m || !peer) { /* an element that fills its arena to the last octet */
+		xmpp_proxy_done(n->xmpp, &st->receipt);
 		arena_release(n->worker->loop->arenas, st->arena);
 		return 0;
 	}
@@ -59,9 +60,44 @@ static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
 				proxy_reply(n, st->to.domain, st->from.domain, buf_slice(&b));
 			buf_free(&b);
 		}
+		xmpp_proxy_done(n->xmpp, &st->receipt);
 		arena_release(n->worker->loop->arenas, st->arena);
 	}
 	return worker_depth(w) > APP_BUS_QUEUE / 2 ? REST_MS : 0;
+}
+
+/* ---- their receipts */
+
+struct done_msg {
+	struct bus_msg bus;
+	struct node *to;
+	struct arena *arena;
+	struct xmpp_receipt receipt;
+};
+
+static void done_run(struct worker *w, struct bus_msg *b)
+{
+	struct done_msg *m = CONTAINER_OF(b, struct done_msg, bus);
+	xmpp_proxy_done(m->to->xmpp, &m->receipt);
+	arena_release(w->loop->arenas, m->arena);
+}
+
+static void done_drop(struct bus_msg *b)
+{
+	arena_release(NULL, CONTAINER_OF(b, struct done_msg, bus)->arena);
+}
+
+static void gw_stanza_done(void *arg, const struct xmpp_receipt *r)
+{
+	struct node *n = arg;
+	if (r->worker == n->worker->id) {
+		xmpp_proxy_done(n->xmpp, r);
+		return;
+	}
+	struct arena *a = arena_acquire(n->worker->loop->arenas);
+	struct done_msg *m = ARENA_NEW(a, struct done_msg);
+	*m = (struct done_msg){.bus = {.run = done_run, .drop = done_drop}, .to = &n->app->nodes[r->worker], .arena = a, .receipt = *r};
+	worker_post_always(pool_worker(n->app->pool, r->worker), &m->bus);
 }
 
 /* ---- stanzas to partners */
@@ -329,6 +365,6 @@ static void gw_dialog_delete(void *arg, struct slice id)
 }
 
 const struct gateway_ops node_gateway_ops = {
-	.xmpp_send = gw_xmpp_send, .home = gw_home, .contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
+	.xmpp_send = gw_xmpp_send, .stanza_done = gw_stanza_done, .home = gw_home, .contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
 	.dialog_put = gw_dialog_put, .dialog_delete = gw_dialog_delete,
 };

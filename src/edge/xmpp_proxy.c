@@ -200,6 +200,8 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	list_init(&p->all_links);
 	map_init(&p->links);
 	map_init(&p->askers);
+	map_init(&p->tags);
+	p->first_tag = rand_u64();
 	p->senders = rate_new(MAX_SENDERS);
 	timer_init(&p->sweep, sweep_fired);
 	timer_arm(&p->loop->timers, &p->sweep, SWEEP_MS);
@@ -245,6 +247,7 @@ struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p)
 		xmpp_s2s_free(CONTAINER_OF(n, struct s2s, node));
 	map_free(&p->links);
 	map_free(&p->askers);
+	map_free(&p->tags);
 	timer_cancel(&p->loop->timers, &p->sweep);
 	rate_free(p->senders);
 	snapshot_reader_destroy(&p->policy);
@@ -262,20 +265,15 @@ void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls)
 
 /* ---- the end of service */
 
-static void close_all(struct xmpp_proxy *p, bool inbound_only)
-{
-	LIST_EACH(n, &p->all) {
-		struct s2s *s = CONTAINER_OF(n, struct s2s, node);
-		if (s->inbound || !inbound_only)
-			xmpp_s2s_close(s, "system-shutdown", SLICE_NONE);
-	}
-}
-
 void xmpp_proxy_quiesce(struct xmpp_proxy *p)
 {
 	p->quiet = true;
 	xmpp_verify_end_all(p, true);
-	close_all(p, true);
+	LIST_EACH(n, &p->all) {
+		struct s2s *s = CONTAINER_OF(n, struct s2s, node);
+		if (s->inbound)
+			xmpp_s2s_leave(s, "system-shutdown");
+	}
 }
 
 void xmpp_proxy_ended(struct xmpp_proxy *p)
@@ -298,8 +296,32 @@ void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *), void *arg)
 		xmpp_link_halt(l);
 		xmpp_link_bounce(l, REASON_SERVER_SHUTDOWN, S("the server is shutting down"));
 	}
-	close_all(p, false);
+	LIST_EACH(n, &p->all)
+		xmpp_s2s_close(CONTAINER_OF(n, struct s2s, node), "system-shutdown", SLICE_NONE);
 	xmpp_proxy_ended(p);
+}
+
+/* ---- receipts */
+
+void xmpp_proxy_done(struct xmpp_proxy *p, const struct xmpp_receipt *r)
+{
+	struct map_node *n = r->number ? map_find(&p->tags, slice_of((const char *)&r->stream, sizeof r->stream)) : NULL;
+	if (!n)
+		return;
+	struct s2s *s = CONTAINER_OF(n, struct s2s, by_tag);
+	if (!s->stream) /* nothing came on it: the receipt is made up */
+		return;
+	xmpp_stream_done(s->stream, r->number);
+	xmpp_s2s_settled(s);
+}
+
+void xmpp_proxy_abandon(struct xmpp_proxy *p, const char *condition, struct slice text)
+{
+	LIST_EACH(n, &p->all) {
+		struct s2s *s = CONTAINER_OF(n, struct s2s, node);
+		if (s->stream && xmpp_stream_pending(s->stream))
+			xmpp_s2s_close(s, condition, text);
+	}
 }
 
 /* ---- a look at it */
@@ -329,6 +351,8 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			.how = xmpp_s2s_how(s),
 			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE,
 			.queued = s->link ? s->link->n_queue : 0,
+			.pending = i.pending,
+			.unacked = i.unacked,
 		};
 		if (!s->inbound && !s->started)
 			f.state = "connecting";

@@ -29,7 +29,8 @@ struct xmpp_ticket {
 
 struct xmpp_proxy_ops {
 	/* A stanza of a proven pair; the arena is the callee's. Returns for how many ms this stream should not be read, as
-	 * whoever takes the stanzas falls behind; 0: go on. */
+	 * whoever takes the stanzas falls behind; 0: go on. When st->receipt.number is not 0, the receipt comes back by
+	 * xmpp_proxy_done exactly once, on this worker, maybe from inside. */
 	unsigned (*stanza)(void *arg, struct xmpp_stanza *st);
 	/* The partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016); where it does not do that, or not soon, the
 	 * stanza was handed to the stream: reason NONE. Or it could not be handed over, or the stream broke before it was
@@ -81,6 +82,11 @@ void xmpp_proxy_accept(struct xmpp_proxy *p, int fd, bool direct, struct gate_pa
 /* One stanza, ready as bytes in the jabber:server namespace; copied. Domains prepared. ops->sent may come before this returns. */
 void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza,
 		     const struct xmpp_ticket *t);
+/* The fate of a stanza that ops->stanza passed on is final (struct xmpp_receipt). The stream may be gone. */
+void xmpp_proxy_done(struct xmpp_proxy *p, const struct xmpp_receipt *r);
+/* Whoever had the stanzas is gone (another process) and will give no receipt back: streams that wait for one are closed with this
+ * stream error and without acknowledging it, so that the partner's server knows what was lost. */
+void xmpp_proxy_abandon(struct xmpp_proxy *p, const char *condition, struct slice text);
 /* The partner is there: links in back-off may try again at once. */
 void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote);
 
@@ -100,6 +106,7 @@ struct xmpp_proxy_facts {
 	struct slice local, remote, address, how, proof, tls, cipher;
 	uint64_t stanzas_in, stanzas_out, age_ms;
 	size_t queued;
+	uint64_t pending, unacked; /* stanzas: that came and are not done, that went and are not acknowledged */
 	struct slice last_error; /* of a link in back-off */
 };
 void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *arg, const struct xmpp_proxy_facts *f), void *arg);

@@ -10,11 +10,15 @@
 
 struct s2s { /* a connection and its stream */
 	struct list node; /* proxy->all */
+	struct map_node by_tag;
+	uint64_t tag;     /* what receipts call it: like no other of this proxy or of an earlier one */
 	struct xmpp_proxy *proxy;
 	uint64_t id, since, heard; /* heard: octets came last, ms */
 	bool direct;               /* TLS at once, no STARTTLS */
 	bool inbound, started, failed, stream_over, broken, refused;
 	bool keep_alive;           /* its partner is expected to say something now and then */
+	bool crowded;              /* too much is not done: not read until it is */
+	const char *leaving;       /* closed with this stream error once nothing is pending */
 	struct conn *conn;
 	struct xmpp_stream *stream;
 	struct xmpp_link *link;         /* outbound link that it serves, or NULL */
@@ -85,7 +89,8 @@ struct xmpp_proxy {
 	struct map askers;     /* of struct xmpp_asker */
 	struct rate *senders;
 	struct timer sweep;    /* looks for silent partners */
-	uint64_t next_id;
+	struct map tags;       /* of struct s2s */
+	uint64_t next_id, first_tag;
 	bool quiet, draining;  /* quiet: nobody may come in any more */
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -115,6 +120,10 @@ struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct
 void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret);
 /* Says good-bye, with this stream error or (NULL) without one, and waits for the other side where that matters. */
 void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text);
+/* The same, but what came is finished and acknowledged first; meanwhile nothing is read. */
+void xmpp_s2s_leave(struct s2s *s, const char *condition);
+/* Something that came on it is done. */
+void xmpp_s2s_settled(struct s2s *s);
 /* How the address was found (dialer_how); of an inbound connection whether TLS began at once. */
 struct slice xmpp_s2s_how(const struct s2s *s);
 /* The stream with what it served: what it may still say concerns nobody. Closes it when it is not closing yet. */

@@ -7,7 +7,10 @@
 #include "edge/xmpp_proxy_int.h"
 #include "xmpp/stanza.h"
 
-enum { IN_MAX = 65536, OUT_HIGH = 256 << 10, OUT_LOW = 64 << 10, LINGER_MS = 3000 };
+enum {
+	IN_MAX = 65536, OUT_HIGH = 256 << 10, OUT_LOW = 64 << 10, LINGER_MS = 3000,
+	CROWD_HIGH = XMPP_PENDING_MAX / 2, CROWD_LOW = XMPP_PENDING_MAX / 4, /* a read holds far fewer stanzas than the difference */
+};
 
 static struct slice direction(const struct s2s *s)
 {
@@ -181,9 +184,13 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 	struct s2s *s = arg;
 	struct xmpp_proxy *p = s->proxy;
 	metric_add(METRIC_XMPP_STANZAS_IN, 1);
-	if (s->refused) {
+	if (s->refused) { /* not done: its sender must hear that it was lost */
 		arena_release(p->loop->arenas, st->arena);
 		return;
+	}
+	if (st->receipt.number) {
+		st->receipt.stream = s->tag;
+		st->receipt.worker = p->worker->id;
 	}
 	pace(s);
 	if (p->cfg.set.sender_rate && counts(st->node) &&
@@ -195,6 +202,7 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 			       {"reason", slice_str(r->id)});
 		answer(s, st->peer, st->node, st->arena, slice_str(r->xmpp_type), slice_str(r->xmpp_condition), slice_str(r->id));
 		arena_release(p->loop->arenas, st->arena);
+		xmpp_stream_done(s->stream, st->receipt.number);
 		return;
 	}
 	unsigned ms = p->ops->stanza(p->arg, st);
@@ -325,6 +333,11 @@ static size_t conn_data(struct conn *c, struct slice in)
 	s->heard = s->proxy->loop->timers.now;
 	if (!s->stream_over && !s->broken)
 		xmpp_stream_input(s->stream, in);
+	if (s->conn && !s->crowded && xmpp_stream_pending_span(s->stream) >= CROWD_HIGH) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		s->crowded = true;
+		conn_pause(s->conn);
+	}
 	return in.len;
 }
 
@@ -376,7 +389,9 @@ struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound)
 	timer_init(&s->resume, resume_fired);
 	s->id = ++p->next_id;
 	s->since = s->heard = p->loop->timers.now;
+	s->tag = p->first_tag + s->id;
 	list_append(&p->all, &s->node);
+	map_insert(&p->tags, &s->by_tag, slice_of((const char *)&s->tag, sizeof s->tag));
 	p->n_s2s++;
 	metric_add(inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, 1);
 	return s;
@@ -397,6 +412,7 @@ void xmpp_s2s_free(struct s2s *s)
 	loop_undefer(&s->kill);
 	timer_cancel(&p->loop->timers, &s->resume);
 	list_remove(&s->node);
+	map_remove(&p->tags, &s->by_tag);
 	p->n_s2s--;
 	metric_add(s->inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, -1);
 	s->link = NULL;
@@ -429,6 +445,31 @@ void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text)
 	    XMPP_STREAM_VERIFY) { /* nothing was proven, nothing can be lost: no waiting for the other side's good-bye */
 		s->stream_over = true;
 		loop_reap(s->proxy->loop, &s->kill);
+	}
+}
+
+void xmpp_s2s_leave(struct s2s *s, const char *condition)
+{
+	if (!s->stream || !s->conn || s->stream_over || !xmpp_stream_pending(s->stream)) {
+		xmpp_s2s_close(s, condition, SLICE_NONE);
+	} else if (!s->leaving) {
+		s->leaving = condition;
+		conn_pause(s->conn);
+	}
+}
+
+void xmpp_s2s_settled(struct s2s *s)
+{
+	if (s->crowded && s->conn && xmpp_stream_pending_span(s->stream) < CROWD_LOW) {
+		s->crowded = false;
+		conn_resume(s->conn);
+	}
+	if (s->leaving && !xmpp_stream_pending(s->stream)) {
+		const char *condition = s->leaving;
+		s->leaving = NULL;
+		if (s->conn)
+			conn_resume(s->conn); /* the partner's own good-bye */
+		xmpp_s2s_close(s, condition, SLICE_NONE);
 	}
 }
 

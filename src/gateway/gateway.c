@@ -171,21 +171,79 @@ void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice
 	g->ops->xmpp_send(g->arg, local_domain, remote_domain, buf_slice(&g->out), t ? t : &none);
 }
 
-void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain)
+static void send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain,
+		      const struct gateway_ticket *t)
 {
-	if (!n)
-		return;
 	trace_node("trace/xmpp-out", n, remote_domain);
 	buf_clear(&g->out);
 	xml_write(&g->out, n, XMPP_NS_SERVER);
-	gateway_send_out(g, local_domain, remote_domain, NULL);
+	gateway_send_out(g, local_domain, remote_domain, t);
+}
+
+void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain)
+{
+	if (n)
+		send_node(g, n, local_domain, remote_domain, NULL);
+}
+
+/* ---- when a stanza is done */
+
+struct answer {
+	struct map_node node; /* key: id */
+	uint64_t id;
+	struct xmpp_receipt receipt;
+};
+
+void gateway_done(struct gateway *g, struct xmpp_receipt *r)
+{
+	struct xmpp_receipt copy = *r;
+	r->number = 0;
+	if (copy.number)
+		g->ops->stanza_done(g->arg, &copy);
+}
+
+void gateway_answer(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain,
+		    struct xmpp_receipt *r)
+{
+	if (!n || !r->number) {
+		gateway_send_node(g, n, local_domain, remote_domain);
+		gateway_done(g, r);
+		return;
+	}
+	struct answer *w = MEM_NEW(struct answer);
+	w->id = ++g->next_id;
+	w->receipt = *r;
+	r->number = 0;
+	map_insert(&g->answers, &w->node, slice_of((const char *)&w->id, sizeof w->id));
+	struct gateway_ticket t = {.kind = TICKET_ANSWER, .tell_sent = true, .id = w->id};
+	send_node(g, n, local_domain, remote_domain, &t);
+}
+
+/* One that could not be sent cannot be sent later either. */
+static void answer_sent(struct gateway *g, uint64_t id)
+{
+	struct map_node *n = map_find(&g->answers, slice_of((const char *)&id, sizeof id));
+	if (!n)
+		return;
+	struct answer *w = CONTAINER_OF(n, struct answer, node);
+	map_remove(&g->answers, n);
+	gateway_done(g, &w->receipt);
+	mem_free(w);
+}
+
+static void answers_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->answers, i)
+		mem_free(CONTAINER_OF(n, struct answer, node));
+	map_free(&g->answers);
 }
 
 void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail,
-		    struct slice local_domain, struct slice remote_domain)
+		    struct slice local_domain, struct slice remote_domain, struct xmpp_receipt *r)
 {
 	struct arena *a = arena_acquire(g->cfg.arenas); /* the stanza's own may be what is exhausted */
-	gateway_send_node(g, interwork_error_from_reason(a, stanza, reason, detail, &g->cfg.errors), local_domain, remote_domain);
+	gateway_answer(g, interwork_error_from_reason(a, stanza, reason, detail, &g->cfg.errors), local_domain, remote_domain, r);
 	arena_release(g->cfg.arenas, a);
 }
 
@@ -327,8 +385,8 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 	trace_node("trace/xmpp-in", in->node, xmpp_peer_remote(in->peer));
 	switch (st.kind) {
 	case STANZA_MESSAGE:
-		message_from_xmpp(g, &st, in->peer, in->arena);
-		return; /* the arena went with it */
+		message_from_xmpp(g, &st, in->peer, in->arena, &in->receipt);
+		return; /* the arena went with it, and `in` may lie there */
 	case STANZA_PRESENCE:
 		presence(g, &st, in->peer, in->arena);
 		break;
@@ -338,6 +396,7 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 	case STANZA_NONE:
 		break;
 	}
+	gateway_done(g, &in->receipt);
 	arena_release(g->cfg.arenas, in->arena);
 }
 
@@ -365,6 +424,8 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 {
 	if (t->kind == TICKET_MESSAGE) {
 		message_sent(g, t, reason, why);
+	} else if (t->kind == TICKET_ANSWER) {
+		answer_sent(g, t->id);
 	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN) {
 		/* after a restart the request is made again by itself */
 		struct undelivered *u = MEM_NEW(struct undelivered);
@@ -403,6 +464,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	map_init(&g->outs);
 	map_init(&g->out_ids);
 	map_init(&g->partners);
+	map_init(&g->answers);
 	buf_init(&g->out, cfg->im.max_stanza);
 	return g;
 }
@@ -421,6 +483,7 @@ struct gateway *gateway_free(struct gateway *g)
 		l->drop(l);
 	}
 	messages_free(g);
+	answers_free(g);
 	contacts_free(g);
 	tallies_free(g);
 	snapshot_reader_destroy(&g->policy);

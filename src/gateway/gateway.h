@@ -29,6 +29,11 @@ struct gateway_ops {
 	 * follows, maybe from inside. */
 	void (*xmpp_send)(void *arg, struct slice local_domain, struct slice remote_domain, struct slice stanza,
 			  const struct gateway_ticket *t);
+	/* The fate of a stanza that gateway_stanza took is final: the home has answered 2xx, or the error for its sender was sent (or
+	 * cannot be), or it needed neither. Exactly once for each receipt whose number is not 0, in any order, maybe from inside
+	 * gateway_stanza; never from inside gateway_free: what was under way then is not acknowledged, so that the partner's server
+	 * knows that it may be lost. */
+	void (*stanza_done)(void *arg, const struct xmpp_receipt *r);
 	/* The flow to a home, and the Contact URI (no brackets) under which that home reaches us. False: no such home. */
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact);
 	/* Durable records, carried out later in order; never block. */

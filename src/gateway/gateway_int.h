@@ -13,7 +13,7 @@
 #include "sip/subscriber.h"
 #include "xmpp/stanza.h"
 
-enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE };
+enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER };
 
 enum { PAIR_KEY_MAX = 6200 };
 
@@ -49,6 +49,7 @@ struct gateway {
 	struct map partners;      /* pairs of domains whose stream is down */
 	struct list later;        /* of struct later */
 	struct timer later_timer;
+	struct map answers;       /* errors on their way to partners, whose stanzas are done when they are sent: struct answer */
 	struct later recheck;
 	uint64_t generation;      /* of the policy that the records were judged by */
 	uint64_t next_id;
@@ -76,9 +77,14 @@ void gateway_judge(struct gateway *g, enum policy_kind kind, struct slice local,
 void gateway_send_node(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain);
 /* Sends what is in g->out. */
 void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice remote_domain, const struct gateway_ticket *t);
-/* Answers `stanza` with the error of a refusal of ours, where it may be answered. */
+/* The fate of a stanza that came is final; forgets the receipt. */
+void gateway_done(struct gateway *g, struct xmpp_receipt *r);
+/* The same once this answer is sent (NULL: none, so at once). */
+void gateway_answer(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain,
+		    struct xmpp_receipt *r);
+/* Answers `stanza` with the error of a refusal of ours, where it may be answered; then it is done. */
 void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail,
-		    struct slice local_domain, struct slice remote_domain);
+		    struct slice local_domain, struct slice remote_domain, struct xmpp_receipt *r);
 /* Answers a SIP request with a refusal of ours and logs it. */
 void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
 		    const struct interwork_response *more, struct slice from, struct slice to);
@@ -101,7 +107,8 @@ void contacts_free(struct gateway *g);
 /* ---- message.c */
 void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 		      const struct sip_flow *from);
-void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a); /* takes the arena */
+void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
+		       struct xmpp_receipt *r); /* takes the arena and the receipt */
 void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
 void messages_free(struct gateway *g);
 

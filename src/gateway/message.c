@@ -57,6 +57,7 @@ struct outgoing { /* lies in its arena, together with the stanza */
 	struct interwork_im_page page;
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
+	struct xmpp_receipt receipt; /* until the message is done */
 	struct sip_client_trans *trans;
 };
 
@@ -259,6 +260,7 @@ static void outgoing_free(struct outgoing *o)
 	list_remove(&o->node);
 	t->count--;
 	g->waiting--;
+	gateway_done(g, &o->receipt);
 	arena_release(g->cfg.arenas, o->arena);
 }
 
@@ -282,13 +284,15 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 		metric_add(METRIC_MESSAGES_TO_SIP, 1);
 		if (c)
 			c->to_sip++;
+		gateway_done(g, &o->receipt);
 		return;
 	}
 	log_ev(LOG_INFO, "message/refused-by-home", {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
 	count_failure(o);
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	gateway_send_node(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain);
+	gateway_answer(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
+		       &o->receipt);
 	arena_release(g->cfg.arenas, a);
 }
 
@@ -299,7 +303,7 @@ static void out_failed(struct outgoing *o, enum reason reason)
 	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
 	count_failure(o);
-	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain);
+	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
 }
 
 static void out_done(void *arg, enum sip_done why)
@@ -468,23 +472,28 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 	return REASON_NONE;
 }
 
-void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
+void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
+		       struct xmpp_receipt *r)
 {
 	struct outgoing *o;
 	const char *why = NULL;
 	if (st->type == STANZA_TYPE_ERROR) {
 		if (st->to.local.len)
 			error_from_xmpp(g, st, a);
+		gateway_done(g, r);
 		arena_release(g->cfg.arenas, a);
 		return;
 	}
 	enum reason reason = outgoing_make(&o, g, st, peer, a, &why);
 	if (!o) {
 		if (reason)
-			gateway_bounce(g, st->node, reason, slice_str(why), st->to.domain, st->from.domain);
+			gateway_bounce(g, st->node, reason, slice_str(why), st->to.domain, st->from.domain, r);
+		gateway_done(g, r);
 		arena_release(g->cfg.arenas, a);
 		return;
 	}
+	o->receipt = *r;
+	r->number = 0;
 	struct target *t = o->target = target_of(g, o->local);
 	struct conversation *c = conversation_get(g, o->local, o->remote);
 	c->confirmed = true;

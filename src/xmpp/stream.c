@@ -106,6 +106,7 @@ static void cancel_timers(struct xmpp_stream *s)
 	timer_cancel(s->cfg->timers, &s->patience);
 	timer_cancel(s->cfg->timers, &s->beat);
 	timer_cancel(s->cfg->timers, &s->ack);
+	timer_cancel(s->cfg->timers, &s->news);
 }
 
 static void destroy(struct xmpp_stream *s)
@@ -119,6 +120,7 @@ static void destroy(struct xmpp_stream *s)
 		mem_free(q);
 	}
 	xml_stream_free(s->xml);
+	ack_window_free(&s->came);
 	buf_free(&s->out);
 	buf_free(&s->writing);
 	stream_set(&s->local, SLICE_NONE);
@@ -400,6 +402,7 @@ static struct xmpp_stream *stream_new(const struct xmpp_stream_config *cfg, cons
 	timer_init(&s->patience, on_patience);
 	timer_init(&s->beat, on_beat);
 	timer_init(&s->ack, acks_fired);
+	timer_init(&s->news, acks_news_fired);
 	return s;
 }
 

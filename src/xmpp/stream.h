@@ -130,12 +130,22 @@ enum xmpp_trace {
 	XMPP_TRACE_ODD,                /* something wrong was tolerated or ignored, safe to log */
 };
 
+/* Names a delivered stanza whose sender's server counts what was taken (XEP-0198). Whoever decides the stanza's fate gives the
+ * receipt back once, when nothing can be lost any more: then, and not before, the stanza is acknowledged. Plain data: copy it, send
+ * it over process borders. */
+struct xmpp_receipt {
+	uint64_t stream; /* which one, over all restarts: set by the owner of the stream (0 from the engine) */
+	uint64_t number; /* of the stanza on it, 1 is the first that is counted; 0: nobody counts, there is nothing to give back */
+	unsigned worker; /* where the stream lives: set by the owner too */
+};
+
 /* A stanza that passed all checks of the stream. */
 struct xmpp_stanza {
 	const struct xmpp_peer *peer;
 	struct xml_node *node;
 	struct arena *arena;           /* holds node and addresses; yours now: arena_release */
 	struct xmpp_jid from, to;      /* from.domain and to.domain are the peer's pair */
+	struct xmpp_receipt receipt;   /* to be given back by xmpp_stream_done */
 };
 
 struct xmpp_stream_ops {
@@ -205,6 +215,17 @@ void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why);
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza);
 /* Will the peer acknowledge the stanzas that are sent (XEP-0198)? If so, *ret_n is how many were sent on this stream so far. */
 bool xmpp_stream_acks(const struct xmpp_stream *s, uint64_t *ret_n);
+/* The fate of the delivered stanza with this receipt number is final: delivered, answered, or refused with an error that was sent.
+ * The acknowledgements say how many stanzas are done from the first without a gap, so the order of the calls does not matter; they go
+ * out gathered, once a turn at most. A number that was not delivered, is done already, or is 0 is ignored. May be called from inside
+ * stanza(). */
+void xmpp_stream_done(struct xmpp_stream *s, uint64_t number);
+/* How many delivered stanzas are not done yet. */
+size_t xmpp_stream_pending(const struct xmpp_stream *s);
+/* How far the oldest of them is behind the newest stanza: one octet of memory for eight. At XMPP_PENDING_MAX the stream fails with
+ * resource-constraint; do not read on when it comes near. */
+uint64_t xmpp_stream_pending_span(const struct xmpp_stream *s);
+enum { XMPP_PENDING_MAX = 1 << 20 };
 /* The proven pair, or NULL. */
 const struct xmpp_peer *xmpp_stream_peer(const struct xmpp_stream *s, struct slice local, struct slice remote);
 /* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not
@@ -260,7 +281,8 @@ struct xmpp_stream_info {
 	size_t peer_max_stanza;          /* XEP-0478; 0: not announced */
 	bool peer_dialback, peer_dialback_errors;
 	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
-	uint64_t unacked;                /* initiator: sent, not acknowledged yet */
+	uint64_t unacked;                /* sent, not acknowledged yet */
+	uint64_t pending;                /* delivered, not done yet */
 };
 /* Slices live as long as the stream stays in this state. */
 void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret);

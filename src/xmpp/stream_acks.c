@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Acknowledgements (XEP-0198), without resumption. A receiver counts what it delivered and says so when asked. An initiator has one
- * question out at a time: what is sent meanwhile waits for the next one, so that much traffic costs few questions and a single
- * stanza is asked for at once. */
+/* Acknowledgements (XEP-0198), without resumption. What comes is counted once its fate is final (ack_window.h). A question is answered
+ * at once with the present count; when that does not cover what had come by then, the rest follows with the turn in which it is
+ * done, unasked-for news more slowly. What goes out: one question at a time, and what is sent meanwhile waits for the next one, so
+ * that much traffic costs few questions and a single stanza is asked for at once. */
 #include "xmpp/stream_int.h"
 
-enum { RETRY_MS = 1000 /* an answer that acknowledged nothing new is not asked for again at once */ };
+enum {
+	RETRY_MS = 1000, /* an answer that acknowledged nothing new is not asked for again at once */
+	NEWS_MS = 100,   /* done stanzas that nobody asked for are told so late */
+	NEWS_MANY = 64,  /* but so many at once */
+};
 
 static uint64_t unacked(const struct xmpp_stream *s)
 {
@@ -100,30 +105,70 @@ static void write_failed(struct xmpp_stream *s, const char *condition)
 	buf_printf(&s->out, "<failed xmlns='urn:xmpp:sm:3'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>", condition);
 }
 
+/* ---- what we say */
+
 static void write_count(struct xmpp_stream *s)
 {
-	buf_printf(&s->out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", (unsigned)(uint32_t)(s->stanzas_in - s->ack_base));
+	buf_printf(&s->out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", (unsigned)(uint32_t)s->came.done);
+	s->told = s->came.done;
+	timer_cancel(s->cfg->timers, &s->news);
 }
 
 void acks_finish(struct xmpp_stream *s)
 {
-	if (s->acks && !s->initiator) {
-		s->acks = false;
+	if (s->counts) {
+		s->counts = false;
+		s->counted = true;
 		write_count(s);
 	}
+}
+
+bool acks_came(struct xmpp_stream *s, uint64_t *ret_number)
+{
+	*ret_number = 0;
+	return !s->counts || (*ret_number = ack_window_add(&s->came, XMPP_PENDING_MAX));
+}
+
+void acks_news_fired(struct timer *t, uint64_t now)
+{
+	struct xmpp_stream *s = CONTAINER_OF(t, struct xmpp_stream, news);
+	(void)now;
+	stream_enter(s);
+	if (s->counts && s->told != s->came.done)
+		write_count(s);
+	stream_leave(s);
+}
+
+void xmpp_stream_done(struct xmpp_stream *s, uint64_t number)
+{
+	if (s->freed || !ack_window_done(&s->came, number) || !s->counts)
+		return;
+	bool now = s->told < s->asked || s->came.done - s->told >= NEWS_MANY;
+	if (!timer_armed(&s->news) || (now && s->news.due > s->cfg->timers->now))
+		timer_arm(s->cfg->timers, &s->news, now ? 0 : NEWS_MS);
+}
+
+size_t xmpp_stream_pending(const struct xmpp_stream *s)
+{
+	return s->came.pending;
+}
+
+uint64_t xmpp_stream_pending_span(const struct xmpp_stream *s)
+{
+	return ack_window_span(&s->came);
 }
 
 static void receiver_element(struct xmpp_stream *s, const struct xml_node *el)
 {
 	if (slice_eq(el->name, S("r"))) {
+		s->asked = s->came.top;
 		write_count(s);
 	} else if (slice_eq(el->name, S("enable"))) {
-		if (!s->n_valid || s->acks || !s->cfg->acks) {
+		if (!s->n_valid || s->counts || !s->cfg->acks) {
 			write_failed(s, "unexpected-request");
 			return;
 		}
-		s->acks = true;
-		s->ack_base = s->stanzas_in;
+		s->counts = true;
 		buf_puts(&s->out, "<enabled xmlns='urn:xmpp:sm:3'/>");
 	} else if (slice_eq(el->name, S("resume"))) {
 		write_failed(s, "item-not-found");

@@ -20,6 +20,7 @@ static void part(struct xmpp_stream *s)
 	timer_cancel(s->cfg->timers, &s->setup);
 	timer_cancel(s->cfg->timers, &s->beat);
 	timer_cancel(s->cfg->timers, &s->ack);
+	timer_cancel(s->cfg->timers, &s->news);
 	if (mute || s->peer_closed)
 		s->want_close = true;
 	else

@@ -272,13 +272,20 @@ static bool stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 		not_proven(s, st.to.domain, st.from.domain);
 		return false;
 	}
+	if (!acks_came(s, &st.receipt.number)) {
+		stream_fail(s, "resource-constraint", ENTENTE_ELIMIT, REASON_LIMIT_QUEUE_FULL, XMPP_SIDE_LOCAL,
+			    "too many stanzas came after one that is still being worked on");
+		return false;
+	}
 	s->stanzas_in++;
 	s->last_stanza = s->cfg->timers->now;
 	st.peer = &p->peer;
-	if (odd)
+	if (odd) {
 		TELL(s, misaddressed, &p->peer, el, a, odd);
-	else
+		xmpp_stream_done(s, st.receipt.number);
+	} else {
 		TELL(s, stanza, &st);
+	}
 	return true;
 }
 
@@ -290,7 +297,7 @@ static bool is_stanza_name(struct slice name)
 void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 {
 	bool passed = false;
-	if (stanza_kind(el) != STANZA_NONE) {
+	if (stanza_kind(el) != STANZA_NONE && !s->counted) {
 		passed = stanza(s, el, a);
 	} else if (s->state == XMPP_STREAM_CLOSING) {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include "base/buf.h"
 #include "base/list.h"
+#include "xmpp/ack_window.h"
 #include "xmpp/ns.h"
 #include "xmpp/stream.h"
 #include "xmpp/xml_stream.h"
@@ -78,11 +79,16 @@ struct xmpp_stream {
 	uint32_t peer_idle_ms; /* it may end a stream that was silent for so long (XEP-0478); 0: not announced */
 
 	/* XEP-0198 */
-	bool acks;           /* the peer counts (receiver), or we asked it to and it did not refuse (initiator) */
-	bool ack_awaited;    /* initiator: an <r/> is out */
-	uint64_t ack_base;   /* stanzas that passed before the counting began */
-	uint64_t ack_taken;  /* initiator: of stanzas_out, what the peer has acknowledged */
+	bool acks;           /* what goes out: we asked the peer to count, and it did not refuse */
+	bool ack_awaited;    /* an <r/> is out */
+	uint64_t ack_base;   /* stanzas that went before the counting began */
+	uint64_t ack_taken;  /* of stanzas_out, what the peer has acknowledged */
 	struct timer ack;
+	bool counts;         /* what comes: the peer wants to know */
+	bool counted;        /* it did, until we said good-bye: what comes after is lost, and the peer knows it */
+	struct ack_window came;
+	uint64_t told, asked; /* the last <a/>, and what had come when the last <r/> did */
+	struct timer news;   /* the next <a/> that nobody asks for */
 	uint64_t last_in;    /* octets came last */
 
 	struct list pairs, questions;
@@ -164,6 +170,9 @@ void dialback_settle(struct xmpp_stream *s, const struct entente_err *err);
 void acks_begin(struct xmpp_stream *s);
 /* Initiator: a stanza went out. */
 void acks_sent(struct xmpp_stream *s);
+/* A stanza is delivered. False when too many are not done. */
+bool acks_came(struct xmpp_stream *s, uint64_t *ret_number);
+void acks_news_fired(struct timer *t, uint64_t now);
 /* The last word on what came, before the stream ends. */
 void acks_finish(struct xmpp_stream *s);
 void acks_element(struct xmpp_stream *s, const struct xml_node *el);

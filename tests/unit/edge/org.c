@@ -33,6 +33,10 @@ static unsigned on_stanza(void *arg, struct xmpp_stanza *st)
 	buf_printf(&o->seen, "%.*s>%.*s %.*s %.*s\n", SFMT(st->from.full), SFMT(st->to.full), SFMT(st->node->name),
 		   SFMT(stanza_id(st->node)));
 	arena_release(o->worker.loop->arenas, st->arena);
+	if (!o->keep)
+		xmpp_proxy_done(o->proxy, &st->receipt);
+	else if (o->n_receipts < sizeof o->receipts / sizeof *o->receipts)
+		o->receipts[o->n_receipts++] = st->receipt;
 	return o->busy_ms;
 }
 

@@ -30,6 +30,9 @@ struct org {
 	int drained;
 	void (*on_sent)(struct org *o, const struct xmpp_ticket *t, enum reason reason);
 	bool forward_alive;
+	bool keep;                   /* receipts stay with the test */
+	struct xmpp_receipt receipts[16];
+	size_t n_receipts;
 };
 
 struct orgs {

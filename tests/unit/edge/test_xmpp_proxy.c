@@ -173,6 +173,61 @@ static void test_lost(void **state)
 		"1 none \n2 xmpp/unreachable the stream ended before the partner's server acknowledged it\n3 xmpp/unreachable "));
 }
 
+/* The partner's 200 waits for our receipt; a stream that is gone, or one that never was, does not mind one. */
+static void test_receipts(void **state)
+{
+	struct orgs *o = *state;
+	o->a.set.ack_wait_ms = 60000;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	org_send(&o->a, "b.test", "10"); /* what waits for the stream goes before anything is counted */
+	UNTIL(o->loop, buf_has(&o->a.sent, "10 none \n"));
+	o->b.keep = true;
+	org_send(&o->a, "b.test", "1");
+	org_send(&o->a, "b.test", "2");
+	UNTIL(o->loop, o->b.n_receipts == 2);
+	struct xmpp_receipt one = o->b.receipts[0], two = o->b.receipts[1], odd = two;
+	assert_true(one.stream == two.stream && one.stream != 0 && two.number == one.number + 1);
+	turn(o->loop, 100);
+	assert_false(buf_has(&o->a.sent, "1 none"));
+	xmpp_proxy_done(o->b.proxy, &two);
+	odd.stream++;
+	xmpp_proxy_done(o->b.proxy, &odd);
+	odd = (struct xmpp_receipt){.stream = one.stream, .number = 1000000};
+	xmpp_proxy_done(o->b.proxy, &odd);
+	turn(o->loop, 150);
+	assert_false(buf_has(&o->a.sent, "none \n2"));
+	xmpp_proxy_done(o->b.proxy, &one);
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 none \n2 none \n"));
+	org_send(&o->a, "b.test", "3");
+	UNTIL(o->loop, o->b.n_receipts == 3);
+	o->b.partner.enabled = false;
+	org_publish(&o->b); /* the stream goes */
+	UNTIL(o->loop, !org_streams(&o->b, NULL, true));
+	UNTIL(o->loop, buf_has(&o->a.sent, "3 xmpp/unreachable the stream ended before"));
+	xmpp_proxy_done(o->b.proxy, &o->b.receipts[2]);
+}
+
+/* The taker of the stanzas dies: its streams end, and their partners know what was lost. Others live. */
+static void test_abandoned(void **state)
+{
+	struct orgs *o = *state;
+	o->a.set.ack_wait_ms = 60000;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	org_send(&o->a, "b.test", "10");
+	org_send(&o->b, "a.test", "9");
+	UNTIL(o->loop, buf_has(&o->a.sent, "10 none \n") && buf_has(&o->b.sent, "9 none \n"));
+	o->b.keep = true;
+	org_send(&o->a, "b.test", "1");
+	org_send(&o->a, "b.test", "2");
+	UNTIL(o->loop, o->b.n_receipts == 2);
+	xmpp_proxy_done(o->b.proxy, &o->b.receipts[0]);
+	xmpp_proxy_abandon(o->b.proxy, "reset", S("the gateway was restarted"));
+	xmpp_proxy_abandon(o->a.proxy, "reset", S("the gateway was restarted")); /* has nothing to lose */
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 none \n2 xmpp/unreachable the stream ended before"));
+	assert_int_equal(org_streams(&o->a, "open", true), 1);
+	assert_false(org_streams(&o->b, "open", true));
+}
+
 /* A server that takes its time: what was handed over counts as sent after a while, and is not taken back. */
 static void test_slow_acknowledgement(void **state)
 {
@@ -857,6 +912,32 @@ static void test_drain(void **state)
 	close(fd);
 }
 
+/* What came is finished and acknowledged before the good-bye; meanwhile nothing new is taken. */
+static void test_drain_finishes(void **state)
+{
+	struct orgs *o = *state;
+	o->b.set.ack_wait_ms = 60000;
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	org_send(&o->b, "a.test", "10");
+	UNTIL(o->loop, buf_has(&o->b.sent, "10 none \n"));
+	o->a.keep = true;
+	org_send(&o->b, "a.test", "1");
+	UNTIL(o->loop, o->a.n_receipts == 1);
+	xmpp_proxy_quiesce(o->a.proxy);
+	org_send(&o->b, "a.test", "2");
+	turn(o->loop, 100);
+	assert_int_equal(org_streams(&o->a, "open", true), 1);
+	assert_false(buf_has(&o->a.seen, "message 2\n"));
+	xmpp_proxy_done(o->a.proxy, &o->a.receipts[0]);
+	UNTIL(o->loop, buf_has(&o->b.sent, "1 none \n2 xmpp/unreachable the stream ended before"));
+	UNTIL(o->loop, !org_streams(&o->a, NULL, true));
+	assert_int_equal(o->a.n_receipts, 1);
+	/* and what never gets done keeps nobody for ever */
+	o->a.keep = false;
+	xmpp_proxy_drain(o->a.proxy, on_drained, &o->a);
+	UNTIL(o->loop, o->a.drained);
+}
+
 static void test_drain_while_coming_up(void **state)
 {
 	struct orgs *o = *state;
@@ -903,6 +984,8 @@ int main(void)
 		T(test_direct_switched_off),
 		T(test_direct_mixed_up),
 		T(test_lost),
+		T(test_receipts),
+		T(test_abandoned),
 		T(test_slow_acknowledgement),
 		T(test_without_acknowledgements),
 		T(test_many_unacknowledged),
@@ -936,6 +1019,7 @@ int main(void)
 		T(test_partner_restart),
 		T(test_new_certificate),
 		T(test_drain),
+		T(test_drain_finishes),
 		T(test_drain_while_coming_up),
 		T(test_drain_nothing),
 		cmocka_unit_test(test_free_anywhere),

@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "gateway/gateway.h"
 
-enum { HOUSE_SENT = 8192, HOUSE_RECORDS = 256, HOUSE_LINKS = 8, HOUSE_UNIX = 1600000000 };
+enum { HOUSE_SENT = 8192, HOUSE_RECORDS = 256, HOUSE_LINKS = 8, HOUSE_RECEIPTS = 65536, HOUSE_UNIX = 1600000000 };
 
 enum house_link {
 	LINK_FINE,
@@ -68,6 +68,10 @@ struct house {
 	struct house_stream *streams[HOUSE_LINKS];
 	int branch;
 	const char *watcher;
+	/* every stanza has a receipt; at the end each must have come back, but for those that a stopped gateway took along */
+	uint64_t n_receipts, n_done;
+	uint64_t unreported; /* what LINK_SILENT holds back */
+	bool done[HOUSE_RECEIPTS];
 };
 
 /* Partners: fabrikam.test (federated), verified.test, public.test (unverified), off.test (disabled). Home: contoso.test. */

@@ -30,6 +30,9 @@ struct end {
 	struct xmpp_verify asked;       /* copies of the last verify() */
 	char text[4][300];
 	const struct xmpp_peer *peer_seen;
+	bool keep;                      /* receipts stay with the test */
+	uint64_t receipts[4096];
+	size_t n_receipts;
 };
 
 static void UNUSED rig_init(struct rig *r)
@@ -117,6 +120,13 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 	buf_printf(&e->events, "stanza %.*s %.*s->%.*s by %.*s\n", SFMT(st->node->name), SFMT(st->from.full), SFMT(st->to.full),
 		   SFMT(xmpp_peer_remote(st->peer)));
 	arena_release(e->rig->pool, st->arena);
+	assert_true(st->receipt.stream == 0 && st->receipt.worker == 0);
+	if (!e->keep) {
+		xmpp_stream_done(e->s, st->receipt.number);
+		return;
+	}
+	assert_true(e->n_receipts < sizeof e->receipts / sizeof *e->receipts);
+	e->receipts[e->n_receipts++] = st->receipt.number;
 }
 
 static void on_misaddressed(void *arg, const struct xmpp_peer *p, struct xml_node *n, struct arena *a, const char *which)

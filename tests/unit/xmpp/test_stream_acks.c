@@ -227,7 +227,7 @@ static void test_counting(void **state)
 	struct one o;
 	authenticated(&o);
 	give(&o.e, MESSAGE R);
-	assert_exactly(&o, A("1"));
+	assert_exactly(&o, A("0")); /* nobody counts yet */
 	give(&o.e, ENABLE);
 	assert_exactly(&o, ENABLED);
 	give(&o.e, R);
@@ -249,12 +249,172 @@ static void test_counting(void **state)
 	/* the last word */
 	give(&o.e, MESSAGE "</stream:stream>");
 	assert_exactly(&o, A("4") "</stream:stream>");
+	rig_wait(&o.rig, 1000); /* nothing comes after */
 	one_free(&o);
 	authenticated(&o);
 	give(&o.e, ENABLE MESSAGE);
 	assert_exactly(&o, ENABLED);
 	xmpp_stream_close_error(o.e.s, "system-shutdown", SLICE_NONE);
 	assert_wire(&o.e, A("1") "<stream:error><system-shutdown ", "</stream:error></stream:stream>");
+	one_free(&o);
+}
+
+/* ---- acknowledged when done */
+
+/* Delivered is not done: a question is answered at once, with what is final by then. */
+static void test_done_later(void **state)
+{
+	(void)state;
+	struct one o;
+	struct xmpp_stream_info i;
+	authenticated(&o);
+	o.e.keep = true;
+	give(&o.e, MESSAGE);
+	assert_int_equal(o.e.receipts[0], 0); /* nobody counts yet: no receipt */
+	give(&o.e, ENABLE MESSAGE MESSAGE R);
+	assert_exactly(&o, ENABLED A("0"));
+	assert_int_equal(o.e.receipts[1], 1);
+	assert_int_equal(o.e.receipts[2], 2);
+	assert_int_equal(xmpp_stream_pending(o.e.s), 2);
+	xmpp_stream_info(o.e.s, &i);
+	assert_int_equal(i.pending, 2);
+	rig_wait(&o.rig, 60000);
+	assert_silent(&o.e);
+	xmpp_stream_done(o.e.s, 1);
+	assert_silent(&o.e); /* with the turn */
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("1"));
+	give(&o.e, MESSAGE);
+	xmpp_stream_done(o.e.s, 2);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("2")); /* that is what was asked for */
+	xmpp_stream_done(o.e.s, 3);
+	rig_wait(&o.rig, 99);
+	assert_silent(&o.e); /* this was not: a little later */
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("3"));
+	assert_int_equal(xmpp_stream_pending(o.e.s), 0);
+	rig_wait(&o.rig, 60000);
+	assert_silent(&o.e);
+	one_free(&o);
+}
+
+/* The count has no gaps, whatever the order; numbers that are wrong or come twice change nothing. */
+static void test_done_out_of_order(void **state)
+{
+	(void)state;
+	struct one o;
+	authenticated(&o);
+	o.e.keep = true;
+	give(&o.e, ENABLE);
+	for (int k = 0; k < 5; k++)
+		give(&o.e, MESSAGE);
+	give(&o.e, R);
+	assert_exactly(&o, ENABLED A("0"));
+	xmpp_stream_done(o.e.s, 3);
+	xmpp_stream_done(o.e.s, 2);
+	xmpp_stream_done(o.e.s, 5);
+	xmpp_stream_done(o.e.s, 0);
+	xmpp_stream_done(o.e.s, 6);
+	xmpp_stream_done(o.e.s, UINT64_MAX);
+	xmpp_stream_done(o.e.s, 3);
+	rig_wait(&o.rig, 200);
+	assert_silent(&o.e);
+	assert_int_equal(xmpp_stream_pending(o.e.s), 2);
+	xmpp_stream_done(o.e.s, 1);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("3"));
+	xmpp_stream_done(o.e.s, 1);
+	xmpp_stream_done(o.e.s, 4);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("5"));
+	assert_int_equal(xmpp_stream_pending(o.e.s), 0);
+	one_free(&o);
+}
+
+/* Many that are done in one turn are told in one word, asked for or not. */
+static void test_done_gathered(void **state)
+{
+	(void)state;
+	struct one o;
+	authenticated(&o);
+	o.e.keep = true;
+	give(&o.e, ENABLE);
+	buf_clear(&o.e.wire);
+	for (int k = 0; k < 1000; k++)
+		give(&o.e, MESSAGE);
+	give(&o.e, R);
+	assert_exactly(&o, A("0"));
+	for (uint64_t k = 500; k; k--)
+		xmpp_stream_done(o.e.s, k);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("500"));
+	for (uint64_t k = 501; k <= 1000; k++)
+		xmpp_stream_done(o.e.s, k);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("1000"));
+	for (int k = 0; k < 64; k++)
+		give(&o.e, MESSAGE);
+	for (uint64_t k = 1001; k <= 1064; k++)
+		xmpp_stream_done(o.e.s, k);
+	rig_wait(&o.rig, 1);
+	assert_exactly(&o, A("1064")); /* so many are not kept back, though nobody asked */
+	one_free(&o);
+}
+
+/* The last word of a stream says what is done, not what was delivered; what is done after it is nobody's business. */
+static void test_done_too_late(void **state)
+{
+	(void)state;
+	struct one o;
+	authenticated(&o);
+	o.e.keep = true;
+	give(&o.e, ENABLE MESSAGE MESSAGE);
+	xmpp_stream_done(o.e.s, 1);
+	buf_clear(&o.e.wire);
+	xmpp_stream_close_error(o.e.s, "system-shutdown", SLICE_NONE);
+	assert_wire(&o.e, A("1") "<stream:error><system-shutdown ");
+	xmpp_stream_done(o.e.s, 2);
+	give(&o.e, MESSAGE); /* crossed our good-bye: its server knows that it is lost, so it must be */
+	assert_int_equal(o.e.n_receipts, 2);
+	rig_wait(&o.rig, 1000);
+	assert_silent(&o.e);
+	give(&o.e, "</stream:stream>");
+	assert_true(o.e.closed);
+	xmpp_stream_done(o.e.s, 2);
+	rig_wait(&o.rig, 1000);
+	assert_silent(&o.e);
+	one_free(&o);
+}
+
+/* One stanza that never gets done holds back the count, costs a bit for each that follows, and in the end the stream. */
+static void test_never_done(void **state)
+{
+	(void)state;
+	struct one o;
+	struct buf many;
+	authenticated(&o);
+	buf_init(&many, 1 << 20);
+	give(&o.e, ENABLE);
+	o.e.keep = true;
+	give(&o.e, MESSAGE);
+	o.e.keep = false;
+	for (int k = 0; k < 1023; k++)
+		buf_puts(&many, MESSAGE);
+	for (uint64_t got = 1; got + 1023 < XMPP_PENDING_MAX; got += 1023) {
+		xmpp_stream_input(o.e.s, buf_slice(&many));
+		buf_clear(&o.e.events);
+		assert_int_equal(xmpp_stream_pending(o.e.s), 1);
+		assert_int_equal(xmpp_stream_pending_span(o.e.s), got + 1023);
+	}
+	buf_clear(&o.e.wire);
+	give(&o.e, R);
+	assert_exactly(&o, A("0"));
+	xmpp_stream_input(o.e.s, buf_slice(&many));
+	xmpp_stream_input(o.e.s, buf_slice(&many));
+	assert_wire(&o.e, A("0") "<stream:error><resource-constraint ");
+	assert_true(happened(&o.e, "failed limit/queue-full"));
+	buf_free(&many);
 	one_free(&o);
 }
 
@@ -333,7 +493,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_question_at_a_time), cmocka_unit_test(test_without), cmocka_unit_test(test_no_progress),
 		cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_dead_peer), cmocka_unit_test(test_last_word_while_closing),
-		cmocka_unit_test(test_counting), cmocka_unit_test(test_asked_too_early), cmocka_unit_test(test_switched_off),
+		cmocka_unit_test(test_counting), cmocka_unit_test(test_done_later), cmocka_unit_test(test_done_out_of_order),
+		cmocka_unit_test(test_done_gathered), cmocka_unit_test(test_done_too_late), cmocka_unit_test(test_never_done),
+		cmocka_unit_test(test_asked_too_early), cmocka_unit_test(test_switched_off),
 		cmocka_unit_test(test_between_us),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
