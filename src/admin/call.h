@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 struct admin;
+struct config;
 
 struct admin_call {
 	struct admin *admin; /* NULL in local commands */
@@ -31,6 +32,10 @@ struct admin_handler {
 json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
 /* The handlers of local commands; NULL for others. */
 const struct admin_handler *admin_local_handler(enum admin_id id);
+/* plan.c: all of `entente plan ...` */
+extern const struct admin_handler admin_plan_handler;
+/* The configuration of a local command's argument "file", whether or not the files that it names exist; the caller's. NULL: *ret_exit is set, the error recorded. */
+struct config *admin_config_load(struct admin_call *c, int *ret_exit);
 
 /* Records why the command could not be carried out, and returns `exit`. hint: what to do, may be NULL. */
 int admin_fail(struct admin_call *c, int exit, const char *code, const char *hint, const char *fmt, ...)

@@ -34,6 +34,44 @@ static const struct admin_field text_fields[] = {
 	{"text", "the text"},
 };
 
+/* ---- plan ---- */
+#define PLAN_ARGS                                                                                                              \
+	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file"},                                             \
+	{"address", ADMIN_TEXT, ADMIN_MANY, .max = 45, .help = "a public IP address of this server; several: a pool behind one name"}, \
+	{"sip-federation", ADMIN_BOOL, .help = "plan for SIP partners too"},                                                     \
+	{"client-eku", ADMIN_BOOL, .help = "some partner wants a certificate that is also good for clients"}
+static const struct admin_arg plan_args[] = {PLAN_ARGS};
+static const struct admin_arg plan_certificates_args[] = {
+	PLAN_ARGS,
+	{"format", ADMIN_ENUM, .values = "table|openssl", .def = "table", .help = "openssl: for `openssl req -new -config FILE`"},
+};
+static const struct admin_arg plan_dns_args[] = {
+	PLAN_ARGS,
+	{"format", ADMIN_ENUM, .values = "table|bind|nsupdate|aws|azure|gcloud", .def = "table", .help = "lines of a zone file, or commands to paste"},
+};
+static const struct admin_arg plan_ports_args[] = {
+	PLAN_ARGS,
+	{"format", ADMIN_ENUM, .values = "table|nftables", .def = "table", .help = "nftables: rules for nft(8)"},
+};
+#define PLAN_WARNINGS {"warnings[].id", "plan/..., stable"}, {"warnings[].text", "what, why, and what to do"}
+#define PLAN_CERTIFICATES                                                                                                      \
+	{"certificates[].usage", "external or internal"}, {"certificates[].subject", "its common name"},                         \
+	{"certificates[].names[]", "dNSName of each"}, {"certificates[].purposes[]", "extended key usages"},                     \
+	{"certificates[].issuer", "who should issue it"}
+#define PLAN_RECORDS                                                                                                           \
+	{"records[].type", "A, AAAA, SRV"}, {"records[].name", "full name"}, {"records[].zone", "the likeliest zone"},            \
+	{"records[].priority", "of SRV"}, {"records[].weight", "of SRV"}, {"records[].port", "of SRV"},                           \
+	{"records[].target", "name or address; in angle brackets what only you know"}, {"records[].purpose", "what for"}
+#define PLAN_PORTS                                                                                                             \
+	{"ports[].direction", "in or out"}, {"ports[].side", "external or internal"}, {"ports[].protocol", "in words"},           \
+	{"ports[].transport", "tcp or udp"}, {"ports[].port", "of the destination"}, {"ports[].source", "who begins"},            \
+	{"ports[].destination", "whom it reaches"}, {"ports[].purpose", "what for"}
+#define PLAN_TEXT {"text", "with another format than table: the text"}
+static const struct admin_field plan_certificates_fields[] = {PLAN_CERTIFICATES, PLAN_WARNINGS, PLAN_TEXT};
+static const struct admin_field plan_dns_fields[] = {PLAN_RECORDS, PLAN_WARNINGS, PLAN_TEXT};
+static const struct admin_field plan_ports_fields[] = {PLAN_PORTS, PLAN_WARNINGS, PLAN_TEXT};
+static const struct admin_field plan_all_fields[] = {PLAN_CERTIFICATES, PLAN_RECORDS, PLAN_PORTS, PLAN_WARNINGS};
+
 /* ---- partner xmpp ---- */
 static const struct admin_alias tls_aliases[] = {{"no-tls", "not-supported", "the same as --tls not-supported"}, {NULL}};
 static const struct admin_alias sasl_aliases[] = {{"no-sasl", "not-supported", "the same as --sasl not-supported"}, {NULL}};
@@ -287,6 +325,7 @@ static const struct admin_group groups[] = {
 	{{"partner"}, "who may communicate with our users"},
 	{{"partner", "xmpp"}, "XMPP partners: the organisations on the XMPP network that are let in"},
 	{{"block"}, "domains that are refused, whatever else is configured"},
+	{{"plan"}, "certificates, DNS records and firewall ports that the configuration asks for"},
 	{{"show"}, "what goes on in the daemon now"},
 };
 
@@ -355,6 +394,15 @@ static const struct admin_command commands[] = {
 
 	{.id = ADMIN_CMD_HISTORY, .path = {"history"}, .summary = "list the changes of partners and blocked domains",
 	 ARGS(history_args), FIELDS(history_fields)},
+
+	{.id = ADMIN_CMD_PLAN_CERTIFICATES, .local = true, .path = {"plan", "certificates"}, .summary = "list the names that the certificates need",
+	 .help = "From the configuration alone: needs no daemon and looks at nothing. What is wrong in reality is another question.",
+	 .example = "entente plan certificates --format openssl > request.cnf", ARGS(plan_certificates_args), FIELDS(plan_certificates_fields)},
+	{.id = ADMIN_CMD_PLAN_DNS, .local = true, .path = {"plan", "dns"}, .summary = "list the DNS records by which partners find us",
+	 .example = "entente plan dns --address 192.0.2.10 --format bind", ARGS(plan_dns_args), FIELDS(plan_dns_fields)},
+	{.id = ADMIN_CMD_PLAN_PORTS, .local = true, .path = {"plan", "ports"}, .summary = "list what firewalls must let through",
+	 .example = "entente plan ports --format nftables", ARGS(plan_ports_args), FIELDS(plan_ports_fields)},
+	{.id = ADMIN_CMD_PLAN_ALL, .local = true, .path = {"plan", "all"}, .summary = "print the whole plan", ARGS(plan_args), FIELDS(plan_all_fields)},
 
 	{.id = ADMIN_CMD_CONFIG_CHECK, .local = true, .path = {"config", "check"}, .summary = "check a configuration file",
 	 .help = "Reads the file as the daemon would, with the certificates and keys that it names, and prints each finding with its "

@@ -15,11 +15,11 @@ static const char *file_of(const struct admin_call *c)
 }
 
 /* Not being permitted to read is not a finding about the file. NULL: the exit code is set. */
-static struct config *load(struct admin_call *c, struct config_errors *errs, int *ret_exit)
+static struct config *load(struct admin_call *c, bool check_files, struct config_errors *errs, int *ret_exit)
 {
 	struct config *config = NULL;
 	const char *path = file_of(c);
-	if (config_load(&config, path, errs) == ENTENTE_EIO && access(path, R_OK) < 0) {
+	if (config_read(&config, path, check_files, errs) == ENTENTE_EIO && access(path, R_OK) < 0) {
 		bool permission = errno == EACCES;
 		*ret_exit = admin_fail(c, permission ? ADMIN_EXIT_PERMISSION : ADMIN_EXIT_FINDING,
 				       permission ? "permission" : "not-found",
@@ -34,7 +34,7 @@ static int check_run(struct admin_call *c)
 {
 	struct config_errors errs = {0};
 	int exit = ADMIN_EXIT_OK;
-	struct config *config = load(c, &errs, &exit);
+	struct config *config = load(c, true, &errs, &exit);
 	if (exit)
 		return exit;
 	json_object_set_new(c->data, "file", admin_json_text(slice_str(file_of(c))));
@@ -53,16 +53,22 @@ static int check_run(struct admin_call *c)
 	return exit;
 }
 
-static int effective_run(struct admin_call *c)
+struct config *admin_config_load(struct admin_call *c, int *ret_exit)
 {
 	struct config_errors errs = {0};
+	struct config *config = load(c, false, &errs, ret_exit);
+	if (!config && !*ret_exit)
+		*ret_exit = admin_fail(c, ADMIN_EXIT_CONFIG, "config", "`entente config check` says what is wrong",
+				       "%s has %zu error%s", file_of(c), errs.n_errors, errs.n_errors == 1 ? "" : "s");
+	return config;
+}
+
+static int effective_run(struct admin_call *c)
+{
 	int exit = ADMIN_EXIT_OK;
-	struct config *config = load(c, &errs, &exit);
-	if (exit)
-		return exit;
+	struct config *config = admin_config_load(c, &exit);
 	if (!config)
-		return admin_fail(c, ADMIN_EXIT_CONFIG, "config", "`entente config check` says what is wrong",
-				  "%s has %zu error%s", file_of(c), errs.n_errors, errs.n_errors == 1 ? "" : "s");
+		return exit;
 	struct buf text;
 	buf_init(&text, 1 << 24);
 	config_dump(&text, config);
@@ -196,6 +202,8 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		[ADMIN_CMD_VERSION] = {version_run, version_print},
 		[ADMIN_CMD_HELP] = {help_run, text_print},
 	};
+	if (id >= ADMIN_CMD_PLAN_CERTIFICATES && id <= ADMIN_CMD_PLAN_ALL)
+		return &admin_plan_handler;
 	return (unsigned)id < ADMIN_CMD_COUNT && handlers[id].run ? &handlers[id] : NULL;
 }
 

@@ -75,7 +75,9 @@ struct config_errors {
  * ENTENTE_ESYNTAX, ENTENTE_ELIMIT (too big). Cross-checks too: homes and their domains, certificate files readable, ...
  * *errs is filled anew, never NULL. Free with config_free. */
 int config_load(struct config **ret, const char *path, struct config_errors *errs);
-/* The same for text at hand. `check_files`: also see whether the files that it names can be read. */
+/* The same; without `check_files` it does not matter whether the files that it names exist yet. */
+int config_read(struct config **ret, const char *path, bool check_files, struct config_errors *errs);
+/* The same for text at hand. */
 int config_parse(struct config **ret, struct slice text, bool check_files, struct config_errors *errs);
 /* Accepts NULL; returns NULL. */
 struct config *config_free(struct config *c);

@@ -256,6 +256,11 @@ int config_parse(struct config **ret, struct slice text, bool check_files, struc
 
 int config_load(struct config **ret, const char *path, struct config_errors *errs)
 {
+	return config_read(ret, path, true, errs);
+}
+
+int config_read(struct config **ret, const char *path, bool check_files, struct config_errors *errs)
+{
 	struct buf text;
 	int rc = ENTENTE_EIO, fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
@@ -278,7 +283,7 @@ int config_load(struct config **ret, const char *path, struct config_errors *err
 		config_error(errs, false, 0, 0, "", "cannot read: %s", strerror(errno));
 		goto out;
 	}
-	rc = config_parse(ret, buf_slice(&text), true, errs);
+	rc = config_parse(ret, buf_slice(&text), check_files, errs);
 out:
 	if (fd >= 0)
 		close(fd);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/site.h"
+
+#include "base/err.h"
+
+/* Host and port of a SIP URI that the configuration has accepted. */
+static void next_hop(struct plan_endpoint *ret, const struct config_homes *home)
+{
+	struct slice uri = slice_str(home->next_hop), port;
+	ptrdiff_t i;
+	bool tls = slice_istarts(uri, S("sips:"));
+	uint64_t number = 0;
+	slice_split(&uri, ':');
+	if ((i = slice_find_chr(uri, '?')) >= 0)
+		uri = slice_first(uri, (size_t)i);
+	struct slice params = uri;
+	uri = slice_split(&params, ';');
+	if (slice_starts(uri, S("[")) && (i = slice_find_chr(uri, ']')) > 0) {
+		ret->host = slice_of(uri.p + 1, (size_t)i - 1);
+		port = slice_skip(uri, (size_t)i + 2);
+	} else {
+		port = uri;
+		ret->host = slice_split(&port, ':');
+	}
+	ret->name = slice_str(home->name);
+	ret->transport = tls ? S("tls") : S("udp");
+	for (struct slice p; params.len;) {
+		p = slice_split(&params, ';');
+		if (slice_istarts(p, S("transport=")))
+			ret->transport = slice_ieq(slice_skip(p, 10), S("tls")) || tls ? S("tls") : slice_ieq(slice_skip(p, 10), S("tcp")) ? S("tcp") : S("udp");
+	}
+	if (!port.len || !slice_u64(port, 65535, &number))
+		number = slice_eq(ret->transport, S("tls")) ? 5061 : 5060;
+	ret->port = (uint16_t)number;
+}
+
+static bool wildcard(const char *address)
+{
+	struct slice a = slice_str(address);
+	return slice_eq(a, S("0.0.0.0")) || slice_eq(a, S("::"));
+}
+
+int plan_site_config(struct plan_site *ret, struct arena *a, const struct config *cfg)
+{
+	static const struct slice transports[] = {[CONFIG_UDP] = S("udp"), [CONFIG_TCP] = S("tcp"), [CONFIG_TLS] = S("tls")};
+	struct plan_site s = {.server_name = slice_str(cfg->server_name)};
+	size_t n_domains = 0;
+	for (size_t i = 0; i < cfg->n_homes; i++)
+		n_domains += cfg->homes[i].domains.n;
+	struct slice *domains = arena_alloc(a, (n_domains + 1) * sizeof *domains);
+	struct plan_endpoint *homes = arena_alloc(a, (cfg->n_homes + 1) * sizeof *homes);
+	struct plan_endpoint *internal = arena_alloc(a, (cfg->n_sip_listen + 1) * sizeof *internal);
+	if (!domains || !homes || !internal)
+		return ENTENTE_ELIMIT;
+	for (size_t i = 0; i < cfg->n_homes; i++) {
+		next_hop(&homes[s.n_homes++], &cfg->homes[i]);
+		for (size_t k = 0; k < cfg->homes[i].domains.n; k++)
+			domains[s.n_domains++] = slice_str(cfg->homes[i].domains.items[k]);
+	}
+	for (size_t i = 0; i < cfg->n_sip_listen; i++)
+		internal[s.n_internal++] = (struct plan_endpoint){
+			.transport = transports[cfg->sip_listen[i].transport],
+			.host = wildcard(cfg->sip_listen[i].address) ? SLICE_NONE : slice_str(cfg->sip_listen[i].address),
+			.port = (uint16_t)cfg->sip_listen[i].port,
+		};
+	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
+		uint16_t *port = cfg->xmpp_listen[i].tls == CONFIG_DIRECT ? &s.xmpp_direct_port : &s.xmpp_port;
+		if (!*port)
+			*port = (uint16_t)cfg->xmpp_listen[i].port;
+	}
+	s.domains = domains;
+	s.homes = homes;
+	s.internal = internal;
+	*ret = s;
+	return 0;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The site that a configuration describes. What no configuration says (public addresses, wishes of partners) is the caller's to add. */
+#pragma once
+#include "config/config.h"
+#include "plan/plan.h"
+
+/* Borrows from cfg; lists lie in the arena. ENTENTE_ELIMIT: the arena is full. */
+int plan_site_config(struct plan_site *ret, struct arena *a, const struct config *cfg);
