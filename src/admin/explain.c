@@ -19,7 +19,7 @@ struct asking {
 };
 
 static const char *const kind_texts[POLICY_KIND_COUNT] = {"a message", "a presence subscription", "a presence probe", "presence", "an IQ request",
-							   "a stream"};
+							   "a stream", "a session", "a SIP request"};
 
 static void facts(struct asking *a, enum reason reason, const char *text)
 {

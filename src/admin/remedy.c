@@ -18,6 +18,13 @@ static const char *const remedies[REASON_COUNT] = {
 				     "{remote} --type federated",
 	[REASON_POLICY_USER_DENIED] = "the setting xmpp.access is false: set it to true in the configuration and run: entente reload",
 	[REASON_POLICY_LOOP] = "correct the routes of the home: it sends to Entente what is for its own domains, or sends back what Entente delivered",
+	[REASON_POLICY_FEDERATION_OFF] = "entente access-edge set --federated-users; then allow the partner: entente allowed-domain add {remote}",
+	[REASON_POLICY_UNVERIFIED] = "ask the partner to mark what its users send as verified; or believe it: entente allowed-domain set {remote} "
+				     "--verification-level always-verifiable",
+	[REASON_POLICY_PEER_IDENTITY] = "ask the partner for a certificate that names {remote}, or the server of its SRV record _sipfederationtls._tcp.{remote}. If "
+					"you know its server: entente allowed-domain set {remote} --proxy-fqdn HOST",
+	[REASON_POLICY_METHOD] = "nothing: registrations, publications and the like stay within an organisation",
+	[REASON_POLICY_ROUTE] = "nothing, if somebody tries to use us as a relay; else the partner's server sends a broken Route header",
 	[REASON_ADDRESS_MALFORMED] = "the sender corrects the address",
 	[REASON_ADDRESS_IMPOSSIBLE] = "the sender corrects the address; some characters exist in only one of the two networks",
 	[REASON_ADDRESS_SIPS] = "the sender uses the address with sip: instead of sips:",
@@ -41,6 +48,14 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_SIP_TOO_MANY_HOPS] = "look for a loop in the routes of the home",
 	[REASON_SIP_HOME_UNREACHABLE] = "see `entente show homes`; look at the home server, its next-hop in the configuration, and firewalls between",
 	[REASON_SIP_TIMEOUT] = "see `entente show homes`; look at the home server: it takes requests but does not answer",
+	[REASON_SIP_SRV_NONE] = "check the domain's spelling. The partner publishes _sipfederationtls._tcp.{remote} SRV; if you know its server: entente "
+				"allowed-domain set {remote} --proxy-fqdn HOST",
+	[REASON_SIP_DNS] = "see whether the resolver (dns.servers) works and answers for _sipfederationtls._tcp.{remote} SRV",
+	[REASON_SIP_SRV_DOMAIN] = "the partner names a server directly below {remote} in its SRV record; if you know its server: entente allowed-domain set {remote} "
+				  "--proxy-fqdn HOST",
+	[REASON_SIP_CERTIFICATE] = "ask the partner for a certificate that names its server or {remote}. A private authority is added to the file of tls.trust",
+	[REASON_SIP_PEER_UNREACHABLE] = "check that your firewall lets connections out to port 5061; then ask the partner whether their server runs and is reachable",
+	[REASON_SIP_LOOP] = "look for a loop in the routes between the home, Entente and the partner",
 	[REASON_SIP_SESSION] = "the users write messages instead; calls, conferences and file transfers do not cross to XMPP partners",
 	[REASON_SIP_USER_UNKNOWN] = "the sender corrects the address; the home server knows its users",
 	[REASON_XMPP_DNS] = "check the domain's spelling. The partner publishes _xmpp-server._tcp.{remote} SRV; until then: entente partner xmpp set "
@@ -61,6 +76,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_LIMIT_RATE] = "nothing, unless it is legitimate traffic: then raise limits.sender-rate or limits.partner-rate",
 	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address or the "
 				     "partner's --connection-limit when the traffic is legitimate",
+	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}. `entente show watch-list` tells what it did",
 	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",
 	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
 	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",

@@ -3,41 +3,7 @@
  * policy. The order matters to what a stranger can learn: who is not a partner is refused before our domains are looked at. */
 #include "policy/decide.h"
 
-struct judge {
-	const struct snapshot *s;
-	const struct policy_question *q;
-	struct policy_verdict *v;
-	struct slice local, remote; /* the domains as in the question, by side */
-	const char *detail;
-	struct slice subject;
-};
-
-static enum policy_outcome pass(struct judge *j, const char *detail, struct slice subject)
-{
-	j->detail = detail;
-	j->subject = subject;
-	return POLICY_PASS;
-}
-
-static enum policy_outcome skip(struct judge *j, const char *detail)
-{
-	j->detail = detail;
-	j->subject = SLICE_NONE;
-	return POLICY_SKIP;
-}
-
-static enum policy_outcome deny(struct judge *j, enum reason reason, const char *detail, struct slice subject)
-{
-	j->v->reason = reason;
-	j->detail = detail;
-	j->subject = subject;
-	return POLICY_DENY;
-}
-
-static bool inbound(const struct judge *j)
-{
-	return j->q->direction == POLICY_TO_LOCAL;
-}
+#include "policy/decide_int.h"
 
 static bool same_domain(struct slice a, struct slice b)
 {
@@ -49,7 +15,7 @@ static bool same_domain(struct slice a, struct slice b)
 static enum policy_outcome rule_address(struct judge *j)
 {
 	struct policy_domain d;
-	if (j->q->kind >= POLICY_KIND_COUNT || j->q->direction > POLICY_TO_REMOTE)
+	if (j->q->kind >= POLICY_SESSION || j->q->direction > POLICY_TO_REMOTE)
 		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
 	if (!policy_domain_make(&d, j->q->from.domain))
 		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);
@@ -187,9 +153,21 @@ void policy_decide(const struct snapshot *s, const struct policy_question *q, st
 	ret->allow = false;
 	ret->reason = REASON_NONE;
 	ret->flags = 0;
+	ret->cls = POLICY_CLASS_NONE;
+	ret->identity = POLICY_ID_NONE;
+	ret->allowed = NULL;
+	ret->provider = NULL;
+	ret->route = SLICE_NONE;
+	ret->need_srv = ret->verified = ret->transit = false;
+	ret->rate = ret->max_contacts = 0;
 	ret->n_steps = 0;
 	ret->home = UINT32_MAX;
 	snapshot_local(s, j.local, &ret->home);
+	if (q->sip) {
+		ret->partner = NULL;
+		policy_decide_sip(&j);
+		return;
+	}
 	ret->partner = snapshot_partner(s, j.remote);
 	for (size_t i = 0; i < N_RULES; i++) {
 		enum policy_outcome o = rules[i].judge(&j);
@@ -214,7 +192,8 @@ struct policy_rule_info policy_rule_info(size_t index)
 	return (struct policy_rule_info){rules[index].id, rules[index].help};
 }
 
-static const char *const kinds[] = {"message", "presence-subscribe", "presence-probe", "presence-state", "iq", "stream"};
+static const char *const kinds[] = {"message", "presence-subscribe", "presence-probe", "presence-state", "iq", "stream",
+				   "session", "request"};
 _Static_assert(sizeof kinds / sizeof *kinds == POLICY_KIND_COUNT, "a name for each kind");
 
 const char *policy_kind_name(enum policy_kind k)

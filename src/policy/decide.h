@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The decision: may this message, presence, IQ or stream pass between a local user and an XMPP partner? Pure function of a
- * snapshot and a question: the data path, `entente explain` and policy tests call the same one. Deny by default: the rules of
+/* The decision: may this message, presence, IQ, stream or request pass between a local user and an XMPP or SIP partner? Pure function
+ * of a snapshot and a question: the data path, `entente explain` and policy tests call the same one. Deny by default: the rules of
  * one table run in order, the first that refuses ends it, and only a question that passes all of them is allowed.
  * Any thread, no allocation, no clock. */
 #pragma once
 #include "base/reason.h"
+#include "policy/federation.h"
 #include "policy/snapshot.h"
 
 enum policy_kind {
@@ -16,6 +17,8 @@ enum policy_kind {
 	POLICY_PRESENCE_STATE,
 	POLICY_IQ,
 	POLICY_STREAM,             /* may a stream between the two domains exist at all? users are empty */
+	POLICY_SESSION,            /* SIP partners only: INVITE and what belongs to its dialog */
+	POLICY_REQUEST,            /* SIP partners only: any other request */
 	POLICY_KIND_COUNT
 };
 enum policy_direction { POLICY_TO_LOCAL, POLICY_TO_REMOTE };
@@ -27,6 +30,39 @@ struct policy_party {
 	struct slice domain; /* A-labels, any case */
 };
 
+/* ---- SIP partners ---- */
+/* What is known of the SRV records _sipfederationtls._tcp of the remote domain. */
+enum policy_srv { POLICY_SRV_UNASKED, POLICY_SRV_FOUND, POLICY_SRV_NONE, POLICY_SRV_FAILED };
+/* Is the message marked by its sender's edge (ms-asserted-verification-level)? */
+enum policy_mark { POLICY_MARK_NONE, POLICY_MARK_VERIFIED, POLICY_MARK_UNVERIFIED };
+
+/* The outside connection of a request, and what the request says of its sender. */
+struct policy_sip {
+	bool connected;              /* false (POLICY_TO_REMOTE only): where shall the connection go? Names are not looked at */
+	bool chain_ok;               /* the certificate is trusted for the purpose "server" */
+	const struct slice *uris;    /* its names: hosts of sip: URIs without user (RFC 5922 7.1) */
+	size_t n_uris;
+	const struct slice *dns;     /* dNSName */
+	size_t n_dns;
+	struct slice cn;             /* only when it has no subjectAltName, else empty */
+	struct slice host;           /* POLICY_TO_REMOTE: the name whose address was connected to */
+	enum policy_srv srv;
+	const struct slice *targets; /* FOUND: SRV target names */
+	size_t n_targets;
+	enum policy_mark mark;
+	const struct slice *asserted; /* hosts of P-Asserted-Identity (sip) */
+	size_t n_asserted;
+};
+
+/* Lync's classes of SIP partners. */
+enum policy_class {
+	POLICY_CLASS_NONE, POLICY_CLASS_DEFAULT_ROUTE, POLICY_CLASS_ALLOWED_SERVER, POLICY_CLASS_ALLOWED_DOMAIN, POLICY_CLASS_HOSTING,
+	POLICY_CLASS_PUBLIC, POLICY_CLASS_SHARED /* a hosting provider, for a user of our own domain */, POLICY_CLASS_DISCOVERED,
+};
+/* By which rule the certificate proved the partner. RFC5922: it names the domain itself. EDGE: it names a server that the domain's SRV
+ * record names, directly below the domain. FIXED, PROVIDER: it names the configured server. */
+enum policy_identity { POLICY_ID_NONE, POLICY_ID_RFC5922, POLICY_ID_EDGE, POLICY_ID_FIXED, POLICY_ID_PROVIDER };
+
 struct policy_question {
 	enum policy_kind kind;
 	enum policy_direction direction;
@@ -37,6 +73,8 @@ struct policy_question {
 	/* POLICY_TO_REMOTE: 1 + index of the home that the connection belongs to, 0 when not known (so sip_flow.target + 1). */
 	uint32_t peer_home;
 	enum policy_contact has_contact;
+	/* Not NULL: the remote side is a SIP partner; `peer` is then not looked at. */
+	const struct policy_sip *sip;
 };
 
 enum policy_outcome { POLICY_SKIP, POLICY_PASS, POLICY_DENY }; /* SKIP: the rule does not concern this question */
@@ -61,6 +99,17 @@ struct policy_verdict {
 	const struct policy_partner *partner; /* of the snapshot; NULL when the remote domain is not a partner */
 	uint32_t home;                        /* index of the local domain's home; UINT32_MAX when not local */
 	unsigned flags;                       /* POLICY_HIDE_NOTE ...; meaningful when allowed */
+	/* SIP partners */
+	enum policy_class cls;
+	enum policy_identity identity;
+	const struct policy_allowed *allowed;   /* that covers the remote domain, or NULL */
+	const struct policy_provider *provider; /* or NULL */
+	struct slice route;  /* the one server to connect to; empty: what DNS SRV names for the remote domain */
+	/* Refused only because sip.srv is POLICY_SRV_UNASKED: ask DNS for it, then ask again. reason is SIP_DNS. */
+	bool need_srv;
+	bool verified;       /* the sender's user is vouched for; false: it reaches only users who have it as contact */
+	bool transit;        /* clearing house: the recipient is a partner too */
+	uint32_t rate, max_contacts; /* of a discovered partner; 0: no limit */
 	size_t n_steps;
 	struct policy_step steps[POLICY_STEPS_MAX]; /* in order of evaluation; a refusal is the last one */
 };
@@ -76,8 +125,18 @@ struct policy_rule_info {
 };
 size_t policy_rule_count(void);
 struct policy_rule_info policy_rule_info(size_t index);
+/* Those for SIP partners. */
+size_t policy_sip_rule_count(void);
+struct policy_rule_info policy_sip_rule_info(size_t index);
 
-/* "message" "presence-subscribe" "presence-probe" "presence-state" "iq" "stream"; "to-local" "to-remote"; "skip" "pass"
+/* What belongs to the remote domain of a request of a home: an XMPP partner (or nobody: policy_decide tells why), or the Access
+ * Edge: federation is on, the domain is no XMPP partner's, and is not ours. */
+bool policy_is_sip(const struct snapshot *s, struct slice remote);
+/* "allowed-server" "discovered" ...; "rfc5922" "edge" ... */
+const char *policy_class_name(enum policy_class c);
+const char *policy_identity_name(enum policy_identity i);
+
+/* "message" "presence-subscribe" "presence-probe" "presence-state" "iq" "stream" "session" "request"; "to-local" "to-remote"; "skip" "pass"
  * "deny". */
 const char *policy_kind_name(enum policy_kind k);
 bool policy_kind_parse(enum policy_kind *ret, struct slice text);

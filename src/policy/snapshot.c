@@ -3,6 +3,7 @@
  * hash tables and two arrays lies in the snapshot's arena. */
 #include "policy/snapshot.h"
 
+#include "policy/federation_int.h"
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -26,6 +27,7 @@ struct snapshot {
 	const struct policy_partner **partners;
 	size_t n_partners, cap_partners;
 	struct policy_gateway gateway;
+	struct federation *federation; /* owned */
 };
 
 struct snapshot_builder {
@@ -47,6 +49,8 @@ static void destroy(struct snapshot *s)
 {
 	map_free(&s->domains);
 	map_free(&s->blocked);
+	federation_free(s->federation);
+	mem_free(s->federation);
 	mem_free(s->homes);
 	mem_free(s->partners);
 	arena_release(NULL, s->arena);
@@ -61,6 +65,8 @@ struct snapshot_builder *snapshot_builder_new(void)
 	map_init(&s->domains);
 	map_init(&s->blocked);
 	policy_gateway_defaults(&s->gateway);
+	s->federation = MEM_NEW(struct federation);
+	federation_init(s->federation);
 	return b;
 }
 
@@ -71,6 +77,26 @@ struct snapshot_builder *snapshot_builder_free(struct snapshot_builder *b)
 		mem_free(b);
 	}
 	return NULL;
+}
+
+struct snapshot *snapshot_of(struct snapshot_builder *b)
+{
+	return b->s;
+}
+
+struct federation *snapshot_federation(const struct snapshot *s)
+{
+	return s->federation;
+}
+
+struct arena *snapshot_arena(const struct snapshot *s)
+{
+	return s->arena;
+}
+
+bool snapshot_blocked_itself(const struct snapshot *s, struct slice domain)
+{
+	return map_find(&s->blocked, domain) != NULL;
 }
 
 static struct owner *owner_of(const struct snapshot *s, struct slice domain)

@@ -217,7 +217,7 @@ static void test_space(void **state)
 				 "off.test", "p.evil.test", "who.test", "bad..test", ""};
 	enum { N = sizeof domains / sizeof *domains };
 	size_t allowed = 0;
-	for (int kind = 0; kind < POLICY_KIND_COUNT; kind++)
+	for (int kind = 0; kind < POLICY_SESSION; kind++)
 	for (int dir = 0; dir < 2; dir++)
 	for (int f = 0; f < N; f++)
 	for (int t = 0; t < N; t++)

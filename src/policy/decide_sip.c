@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules for SIP partners, in the order in which Lync's Access Edge applies them, and stricter: every request, in dialogs too, is
+ * judged by all of them. Who is not a partner is refused before our domains are looked at. */
+#include "policy/decide_int.h"
+
+/* ---- certificate names: whole names, without case, never a wildcard (RFC 5922 7.2) */
+
+static bool holds(const struct slice *list, size_t n, struct slice name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_ieq(list[i], name))
+			return true;
+	return false;
+}
+
+/* RFC 5922 7.1: the DNS names count only when there is no sip URI, the CN only when there is no name at all. */
+static bool names_domain(const struct policy_sip *c, struct slice domain)
+{
+	if (c->n_uris)
+		return holds(c->uris, c->n_uris, domain);
+	return holds(c->dns, c->n_dns, domain) || (c->cn.len && slice_ieq(c->cn, domain));
+}
+
+static bool names_host(const struct policy_sip *c, struct slice host)
+{
+	return holds(c->dns, c->n_dns, host) || (c->cn.len && slice_ieq(c->cn, host));
+}
+
+/* Lync's rule for a server that DNS names: one label below the domain, no more and no less. */
+static bool below(struct slice host, struct slice domain)
+{
+	ptrdiff_t dot = slice_find_chr(host, '.');
+	return dot > 0 && slice_ieq(slice_skip(host, (size_t)dot + 1), domain);
+}
+
+static bool srv_names(const struct policy_sip *c, struct slice host)
+{
+	return c->srv == POLICY_SRV_FOUND && holds(c->targets, c->n_targets, host);
+}
+
+/* ---- rules */
+
+static enum policy_outcome rule_address(struct judge *j)
+{
+	struct policy_domain d;
+	if (j->q->kind >= POLICY_KIND_COUNT || j->q->kind == POLICY_STREAM || j->q->kind == POLICY_IQ ||
+	    j->q->direction > POLICY_TO_REMOTE)
+		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
+	if (!policy_domain_make(&d, j->q->from.domain))
+		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);
+	if (!policy_domain_make(&d, j->q->to.domain))
+		return deny(j, REASON_ADDRESS_MALFORMED, "the recipient's domain is malformed", j->q->to.domain);
+	return pass(j, "both domains are well-formed", SLICE_NONE);
+}
+
+static enum policy_outcome rule_certificate(struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	if (!c->connected)
+		return skip(j, "there is no connection yet");
+	if (!c->chain_ok)
+		return deny(j, inbound(j) ? REASON_POLICY_PEER_IDENTITY : REASON_SIP_CERTIFICATE,
+			    "the server's certificate is not trusted", SLICE_NONE);
+	if (!c->n_uris && !c->n_dns && !c->cn.len)
+		return deny(j, inbound(j) ? REASON_POLICY_PEER_IDENTITY : REASON_SIP_CERTIFICATE,
+			    "the server's certificate names nobody", SLICE_NONE);
+	return pass(j, "the server's certificate is trusted", SLICE_NONE);
+}
+
+/* The hosting provider that has users of our own domains, if the connection is its. */
+static const struct policy_provider *shared(const struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	for (size_t i = 0; i < snapshot_provider_count(j->s); i++) {
+		const struct policy_provider *p = snapshot_provider_at(j->s, i);
+		if (p->kind == POLICY_HOSTING && p->shared_address_space && p->enabled &&
+		    (!c->connected || names_host(c, p->proxy_fqdn)))
+			return p;
+	}
+	return NULL;
+}
+
+static enum policy_outcome rule_sender(struct judge *j)
+{
+	bool ours = snapshot_local(j->s, j->q->from.domain, NULL);
+	if (inbound(j) && ours) {
+		const struct policy_provider *p = shared(j);
+		if (!p || !j->q->sip->connected)
+			return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "an outside connection uses one of our own domains",
+				    j->q->from.domain);
+		j->v->provider = p;
+		j->v->cls = POLICY_CLASS_SHARED;
+		return pass(j, "one of our own domains, from the provider that shares our address space", p->name);
+	}
+	if (inbound(j) && snapshot_partner(j->s, j->q->from.domain))
+		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a SIP connection uses the domain of an XMPP partner", j->q->from.domain);
+	if (!inbound(j) && !ours)
+		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a home sends from a domain that is not ours", j->q->from.domain);
+	return pass(j, ours ? "the sender's domain is ours" : "the sender's domain is not ours", j->q->from.domain);
+}
+
+static enum policy_outcome rule_home(struct judge *j)
+{
+	if (inbound(j))
+		return skip(j, "concerns only what comes from a home");
+	const struct policy_home *h = snapshot_home(j->s, j->v->home);
+	if (!j->q->peer_home)
+		return skip(j, "which home the connection belongs to is not known");
+	if (j->q->peer_home - 1 != j->v->home)
+		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the sender's domain belongs to another home", h->name);
+	return pass(j, "the connection belongs to the sender's home", h->name);
+}
+
+static enum policy_outcome rule_asserted(struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	if (!inbound(j) || !c->n_asserted)
+		return skip(j, "no asserted identity is given");
+	if (j->v->cls == POLICY_CLASS_SHARED)
+		return skip(j, "the provider that shares our address space may assert others");
+	for (size_t i = 0; i < c->n_asserted; i++)
+		if (!slice_ieq(c->asserted[i], j->q->from.domain))
+			return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the asserted identity is of another domain than the sender",
+				    c->asserted[i]);
+	return pass(j, "the asserted identity is of the sender's domain", j->q->from.domain);
+}
+
+static enum policy_outcome rule_blocked(struct judge *j)
+{
+	struct slice b = snapshot_blocked(j->s, j->remote);
+	if (b.p)
+		return deny(j, REASON_POLICY_DOMAIN_BLOCKED, "the domain, or one above it, is blocked", b);
+	return pass(j, "no blocked domain covers it", j->remote);
+}
+
+static enum policy_outcome rule_federation(struct judge *j)
+{
+	if (!snapshot_access(j->s)->federated_users)
+		return deny(j, REASON_POLICY_FEDERATION_OFF, "the Access Edge configuration has federated-users false", SLICE_NONE);
+	return pass(j, "federation with SIP partners is on", SLICE_NONE);
+}
+
+static bool listed(struct slice domains, struct slice one)
+{
+	while (domains.p)
+		if (slice_ieq(slice_split(&domains, ' '), one))
+			return true;
+	return false;
+}
+
+/* Which provider carries the remote domain: its SRV record names the provider's server, or it is the domain under which a public
+ * provider's users are reached. Inbound only the provider whose certificate the connection has shown counts. */
+static const struct policy_provider *carrier(struct judge *j, bool *ret_unsure)
+{
+	const struct policy_sip *c = j->q->sip;
+	*ret_unsure = false;
+	for (size_t i = 0; i < snapshot_provider_count(j->s); i++) {
+		const struct policy_provider *p = snapshot_provider_at(j->s, i);
+		if (inbound(j) && !names_host(c, p->proxy_fqdn))
+			continue;
+		if (srv_names(c, p->proxy_fqdn) ||
+		    (p->kind == POLICY_PUBLIC && ((p->routing_domain.len && slice_ieq(p->routing_domain, j->remote)) ||
+						  listed(p->excluded_domains, j->remote))))
+			return p;
+		if (p->enabled && c->srv == POLICY_SRV_UNASKED)
+			*ret_unsure = true;
+	}
+	return NULL;
+}
+
+static enum policy_outcome ask_dns(struct judge *j)
+{
+	j->v->need_srv = true;
+	return deny(j, REASON_SIP_DNS, "the SIP federation record of the domain is not known yet", j->remote);
+}
+
+static void limits(struct judge *j)
+{
+	const struct policy_access *a = snapshot_access(j->s);
+	j->v->rate = a->standard_rate;
+	j->v->max_contacts = a->contacts_limit ? a->max_contacts : 0;
+}
+
+/* The class of the remote domain: default route; allowed server; provider; allowed domain; discovered. */
+static enum policy_outcome rule_partner(struct judge *j)
+{
+	const struct policy_access *a = snapshot_access(j->s);
+	struct policy_verdict *v = j->v;
+	bool unsure;
+	if (v->cls == POLICY_CLASS_SHARED)
+		return pass(j, "the provider that shares our address space", v->provider->name);
+	if (!inbound(j) && snapshot_local(j->s, j->remote, NULL)) {
+		const struct policy_provider *p = shared(j);
+		if (!p)
+			return deny(j, REASON_POLICY_LOOP, "a home sends to one of our own domains", j->remote);
+		v->cls = POLICY_CLASS_SHARED;
+		v->provider = p;
+		v->route = p->proxy_fqdn;
+		return pass(j, "one of our own domains: to the provider that shares our address space", p->name);
+	}
+	if (a->routing == POLICY_ROUTE_DEFAULT) {
+		v->cls = POLICY_CLASS_DEFAULT_ROUTE;
+		v->route = a->default_route;
+		return pass(j, "everything goes by the default route", a->default_route);
+	}
+	v->allowed = snapshot_allowed(j->s, j->remote);
+	if (v->allowed && v->allowed->proxy_fqdn.len) {
+		v->cls = POLICY_CLASS_ALLOWED_SERVER;
+		v->route = v->allowed->proxy_fqdn;
+		return pass(j, "the domain is allowed, with a server of its own", v->allowed->domain);
+	}
+	const struct policy_provider *p = carrier(j, &unsure);
+	if (!p && unsure)
+		return ask_dns(j);
+	if (p && !p->enabled)
+		return deny(j, REASON_POLICY_PARTNER_DISABLED, "the provider of the domain is disabled", p->name);
+	if (p && p->kind == POLICY_HOSTING && !v->allowed && !a->discovery)
+		return deny(j, REASON_POLICY_PARTNER_UNKNOWN,
+			    "a hosting provider carries it, but the domain is not allowed and discovery is off", p->name);
+	if (p) {
+		v->cls = p->kind == POLICY_HOSTING ? POLICY_CLASS_HOSTING : POLICY_CLASS_PUBLIC;
+		v->provider = p;
+		v->route = p->proxy_fqdn;
+		return pass(j, "a provider carries the domain", p->name);
+	}
+	if (v->allowed) {
+		v->cls = POLICY_CLASS_ALLOWED_DOMAIN;
+		return pass(j, "the domain is allowed", v->allowed->domain);
+	}
+	if (!a->discovery)
+		return deny(j, REASON_POLICY_PARTNER_UNKNOWN, "the domain is not allowed, and discovery is off", j->remote);
+	v->cls = POLICY_CLASS_DISCOVERED;
+	limits(j);
+	return pass(j, "the domain is not listed: a discovered partner", j->remote);
+}
+
+/* Does the certificate name a server of the domain by Lync's rule? Outbound it must be the very one that was connected to. */
+static bool by_edge(const struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	for (size_t i = 0; i < c->n_targets; i++)
+		if (below(c->targets[i], j->remote) && names_host(c, c->targets[i]) &&
+		    (inbound(j) || slice_ieq(c->targets[i], c->host)))
+			return true;
+	return false;
+}
+
+static bool any_below(const struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	for (size_t i = 0; i < c->n_targets; i++)
+		if (below(c->targets[i], j->remote))
+			return true;
+	return false;
+}
+
+static enum policy_outcome proven(struct judge *j, enum policy_identity by, const char *detail, struct slice subject)
+{
+	j->v->identity = by;
+	return pass(j, detail, subject);
+}
+
+static enum policy_outcome rule_identity(struct judge *j)
+{
+	const struct policy_sip *c = j->q->sip;
+	struct policy_verdict *v = j->v;
+	enum reason no = inbound(j) ? REASON_POLICY_PEER_IDENTITY : REASON_SIP_CERTIFICATE;
+	bool by_srv = v->cls == POLICY_CLASS_ALLOWED_DOMAIN || v->cls == POLICY_CLASS_DISCOVERED;
+	if (!by_srv && !c->connected)
+		return skip(j, "there is no connection yet");
+	if (!by_srv && !names_host(c, v->provider ? v->provider->proxy_fqdn : v->route))
+		return deny(j, no, "the certificate does not name the configured server",
+			    v->provider ? v->provider->proxy_fqdn : v->route);
+	if (!by_srv)
+		return v->provider ? proven(j, POLICY_ID_PROVIDER, "the certificate names the provider's server", v->provider->proxy_fqdn)
+				   : proven(j, POLICY_ID_FIXED, "the certificate names the configured server", v->route);
+	if (c->connected && names_domain(c, j->remote))
+		return proven(j, POLICY_ID_RFC5922, "the certificate names the domain", j->remote);
+	switch (c->srv) {
+	case POLICY_SRV_UNASKED: return ask_dns(j);
+	case POLICY_SRV_FAILED: return deny(j, REASON_SIP_DNS, "DNS does not answer for the domain's SIP federation record", j->remote);
+	case POLICY_SRV_NONE:
+		return deny(j, inbound(j) ? no : REASON_SIP_SRV_NONE, "the domain has no SIP federation record", j->remote);
+	case POLICY_SRV_FOUND: break;
+	}
+	if (!c->connected)
+		return skip(j, "there is no connection yet");
+	if (by_edge(j))
+		return proven(j, POLICY_ID_EDGE, "the certificate names the server of the domain's SIP federation record", j->remote);
+	if (!any_below(j))
+		return deny(j, inbound(j) ? no : REASON_SIP_SRV_DOMAIN,
+			    "the server of the SIP federation record is not in the domain, and the certificate does not name the domain",
+			    c->n_targets ? c->targets[0] : SLICE_NONE);
+	return deny(j, no, "the certificate names neither the domain nor the server of its SIP federation record", c->targets[0]);
+}
+
+static enum policy_verification level_of(const struct judge *j)
+{
+	const struct policy_access *a = snapshot_access(j->s);
+	switch (j->v->cls) {
+	case POLICY_CLASS_DEFAULT_ROUTE: return a->verification;
+	case POLICY_CLASS_HOSTING:
+	case POLICY_CLASS_PUBLIC:
+	case POLICY_CLASS_SHARED: return j->v->provider->verification;
+	case POLICY_CLASS_ALLOWED_SERVER:
+	case POLICY_CLASS_ALLOWED_DOMAIN: return j->v->allowed->verification;
+	default: return a->discovered_verification;
+	}
+}
+
+static enum policy_outcome rule_verification(struct judge *j)
+{
+	enum policy_verification level = level_of(j);
+	enum policy_mark mark = j->q->sip->mark;
+	struct slice name = slice_str(policy_verification_name(level));
+	if (!inbound(j))
+		return skip(j, "concerns only what comes from a partner");
+	if (level == POLICY_ALWAYS_VERIFIABLE || (level == POLICY_USE_SOURCE && mark == POLICY_MARK_VERIFIED)) {
+		j->v->verified = true;
+		return pass(j, "the sender counts as verified", name);
+	}
+	if (level == POLICY_USE_SOURCE && mark == POLICY_MARK_NONE && j->v->cls != POLICY_CLASS_DEFAULT_ROUTE &&
+	    j->v->cls != POLICY_CLASS_DISCOVERED)
+		return deny(j, REASON_POLICY_UNVERIFIED, "the message does not say whether the partner has verified its sender", name);
+	return pass(j, "the sender counts as unverified", name);
+}
+
+static enum policy_outcome rule_local_known(struct judge *j)
+{
+	if (!inbound(j))
+		return skip(j, "concerns only what comes from a partner");
+	if (j->v->home != UINT32_MAX)
+		return pass(j, "a home serves the recipient's domain", snapshot_home(j->s, j->v->home)->name);
+	const struct policy_allowed *to = snapshot_allowed(j->s, j->local);
+	if (snapshot_access(j->s)->clearing_house && j->v->allowed && to && !snapshot_blocked(j->s, j->local).p) {
+		j->v->transit = true;
+		return pass(j, "we are the clearing house of both allowed domains", to->domain);
+	}
+	return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "no home serves this domain, and we do not carry between others", j->local);
+}
+
+/* An unverified sender reaches only who has it as contact; what a dialog brought about by the local user answers is no intrusion, so
+ * NOTIFY and the like pass. */
+static enum policy_outcome rule_contact(struct judge *j)
+{
+	if (!inbound(j) || j->v->verified || j->v->transit)
+		return skip(j, "concerns only unverified senders");
+	if (j->q->kind == POLICY_PRESENCE_STATE)
+		return skip(j, "belongs to what the local user began");
+	if (j->q->has_contact == POLICY_CONTACT_YES)
+		return pass(j, "the local user has the sender as contact", j->q->to.user);
+	return deny(j, REASON_POLICY_NO_CONTACT, "the sender is unverified, and the local user does not have it as contact", j->q->to.user);
+}
+
+static const struct rule {
+	const char *id;
+	enum policy_outcome (*judge)(struct judge *j);
+	const char *help;
+} rules[] = {
+	{"address", rule_address, "both domains must be well-formed"},
+	{"certificate", rule_certificate, "the partner's server must show a certificate that is trusted"},
+	{"sender", rule_sender, "outside connections never use our domains, homes only theirs"},
+	{"home", rule_home, "a home sends only for the domains that it serves"},
+	{"asserted-identity", rule_asserted, "P-Asserted-Identity must be of the sender's domain"},
+	{"blocked", rule_blocked, "the remote domain must not be blocked"},
+	{"federation", rule_federation, "federation with SIP partners must be switched on"},
+	{"partner", rule_partner, "the remote domain must be allowed, carried by a provider, or discovery must be on"},
+	{"identity", rule_identity, "the certificate must prove the remote domain, by the rule for its kind of partner"},
+	{"verification", rule_verification, "the partner must vouch for the sender, or the sender counts as unverified"},
+	{"local-domain", rule_local_known, "a home must serve the local domain"},
+	{"contact", rule_contact, "unverified senders reach only local users who have them as contact"},
+};
+enum { N_RULES = sizeof rules / sizeof *rules };
+_Static_assert(sizeof rules / sizeof *rules <= POLICY_STEPS_MAX, "each rule needs a step");
+
+void policy_decide_sip(struct judge *j)
+{
+	struct policy_verdict *v = j->v;
+	for (size_t i = 0; i < N_RULES; i++) {
+		enum policy_outcome o = rules[i].judge(j);
+		v->steps[v->n_steps++] = (struct policy_step){rules[i].id, j->detail, j->subject, o};
+		if (o == POLICY_DENY)
+			return;
+	}
+	v->allow = true;
+}
+
+size_t policy_sip_rule_count(void)
+{
+	return N_RULES;
+}
+
+struct policy_rule_info policy_sip_rule_info(size_t index)
+{
+	return (struct policy_rule_info){rules[index].id, rules[index].help};
+}
+
+bool policy_is_sip(const struct snapshot *s, struct slice remote)
+{
+	if (!snapshot_access(s)->federated_users || snapshot_partner(s, remote))
+		return false;
+	return !snapshot_local(s, remote, NULL);
+}
+
+const char *policy_class_name(enum policy_class c)
+{
+	static const char *const names[] = {"none", "default-route", "allowed-server", "allowed-domain", "hosting-provider", "public-provider",
+					    "shared-address-space", "discovered"};
+	return c <= POLICY_CLASS_DISCOVERED ? names[c] : "unknown";
+}
+
+const char *policy_identity_name(enum policy_identity i)
+{
+	static const char *const names[] = {"none", "rfc5922", "edge", "fixed", "provider"};
+	return i <= POLICY_ID_PROVIDER ? names[i] : "unknown";
+}
