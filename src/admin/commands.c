@@ -53,6 +53,11 @@ static const struct admin_arg plan_ports_args[] = {
 	PLAN_ARGS,
 	{"format", ADMIN_ENUM, .values = "table|nftables", .def = "table", .help = "nftables: rules for nft(8)"},
 };
+static const struct admin_arg plan_handout_args[] = {
+	{"for", ADMIN_TEXT, ADMIN_POSITIONAL, .max = 32, .def = "all that can reach you",
+	 .help = "what the partner runs: prosody, ejabberd, openfire, entente, lync, lync-sip, kamailio, expressway"},
+	PLAN_ARGS,
+};
 #define PLAN_WARNINGS {"warnings[].id", "plan/..., stable"}, {"warnings[].text", "what, why, and what to do"}
 #define PLAN_CERTIFICATES                                                                                                      \
 	{"certificates[].usage", "external or internal"}, {"certificates[].subject", "its common name"},                         \
@@ -70,6 +75,7 @@ static const struct admin_arg plan_ports_args[] = {
 static const struct admin_field plan_certificates_fields[] = {PLAN_CERTIFICATES, PLAN_WARNINGS, PLAN_TEXT};
 static const struct admin_field plan_dns_fields[] = {PLAN_RECORDS, PLAN_WARNINGS, PLAN_TEXT};
 static const struct admin_field plan_ports_fields[] = {PLAN_PORTS, PLAN_WARNINGS, PLAN_TEXT};
+static const struct admin_field plan_handout_fields[] = {{"text", "the page, in Markdown"}, PLAN_WARNINGS};
 static const struct admin_field plan_all_fields[] = {PLAN_CERTIFICATES, PLAN_RECORDS, PLAN_PORTS, PLAN_WARNINGS};
 
 /* ---- partner xmpp ---- */
@@ -402,6 +408,10 @@ static const struct admin_command commands[] = {
 	 .example = "entente plan dns --address 192.0.2.10 --format bind", ARGS(plan_dns_args), FIELDS(plan_dns_fields)},
 	{.id = ADMIN_CMD_PLAN_PORTS, .local = true, .path = {"plan", "ports"}, .summary = "list what firewalls must let through",
 	 .example = "entente plan ports --format nftables", ARGS(plan_ports_args), FIELDS(plan_ports_fields)},
+	{.id = ADMIN_CMD_PLAN_HANDOUT, .local = true, .path = {"plan", "handout"}, .summary = "print the page for a partner's administrator",
+	 .help = "Who you are on the wire, what can be looked up, and what to type on the server that the partner runs: most failures of "
+		 "federation are on the other side.",
+	 .example = "entente plan handout prosody --address 192.0.2.10 > federating-with-us.md", ARGS(plan_handout_args), FIELDS(plan_handout_fields)},
 	{.id = ADMIN_CMD_PLAN_ALL, .local = true, .path = {"plan", "all"}, .summary = "print the whole plan", ARGS(plan_args), FIELDS(plan_all_fields)},
 
 	{.id = ADMIN_CMD_CONFIG_CHECK, .local = true, .path = {"config", "check"}, .summary = "check a configuration file",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands `entente plan ...`: need a configuration file, no daemon. */
 #include "admin/call.h"
+#include "plan/handout.h"
 #include "plan/site.h"
 
 enum { ARENA_MAX = 8 << 20, TEXT_MAX = 4 << 20 };
@@ -105,6 +106,21 @@ static struct slice *addresses(struct arena *a, json_t *given, size_t *ret_n)
 	return out;
 }
 
+static int unknown_software(struct admin_call *c)
+{
+	struct admin_nearest near;
+	struct slice word = admin_arg_text(c, "for");
+	char hint[200] = "it may be one of:";
+	admin_nearest_init(&near, word);
+	for (size_t i = 0, n = strlen(hint); i < plan_software_count() && n < sizeof hint; i++) {
+		admin_nearest_try(&near, plan_software(i)->id);
+		n += (size_t)snprintf(hint + n, sizeof hint - n, " %s", plan_software(i)->id);
+	}
+	if (near.best)
+		snprintf(hint, sizeof hint, "did you mean '%s'?", near.best);
+	return admin_fail(c, ADMIN_EXIT_USAGE, "usage", hint, "there is no page for '%.*s'", SFMT(slice_first(word, 40)));
+}
+
 static int run(struct admin_call *c)
 {
 	int exit = ADMIN_EXIT_OK;
@@ -136,6 +152,10 @@ static int run(struct admin_call *c)
 		json_object_set_new(c->data, "warnings", warnings(&p.plan));
 		if (format_text(&text, &p, id, format))
 			admin_set_text(c->data, "text", buf_slice(&text));
+		else if (id == ADMIN_CMD_PLAN_HANDOUT && plan_handout_print(&text, &p.site, &p.plan, admin_arg_text(c, "for")))
+			admin_set_text(c->data, "text", buf_slice(&text));
+		else if (id == ADMIN_CMD_PLAN_HANDOUT)
+			exit = unknown_software(c);
 		buf_free(&text);
 	}
 	arena_release(NULL, p.arena);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "base/err.h"
+#include "plan/handout.h"
 #include "plan/site.h"
 
 static const char *golden;
@@ -113,6 +114,12 @@ static void test_topologies(void **state)
 		buf_clear(&out);
 		plan_nftables_print(&out, &p);
 		compare(t->name, "nft", &out);
+		buf_clear(&out);
+		assert_true(plan_handout_print(&out, &site, &p, SLICE_NONE));
+		compare(t->name, "handout", &out);
+		buf_clear(&out);
+		assert_false(plan_handout_print(&out, &site, &p, S("prosdy")));
+		assert_int_equal(out.len, 0);
 		buf_free(&out);
 		config_free(cfg);
 		arena_release(NULL, a);
