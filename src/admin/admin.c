@@ -3,6 +3,7 @@
 #include "admin/admin_int.h"
 
 #include "admin/args.h"
+#include "admin/federation.h"
 #include "base/mem.h"
 
 static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
@@ -15,6 +16,27 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_BLOCK_ADD] = {admin_block_add, admin_block_add_print},
 	[ADMIN_CMD_BLOCK_REMOVE] = {admin_block_remove, admin_block_remove_print},
 	[ADMIN_CMD_BLOCK_LIST] = {admin_block_list, admin_block_list_print},
+	[ADMIN_CMD_ACCESS_SHOW] = {admin_federation_list, admin_federation_print},
+	[ADMIN_CMD_ACCESS_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_LIST] = {admin_federation_list, admin_federation_list_print},
+	[ADMIN_CMD_BLOCKED_ADD] = {admin_block_add, admin_block_add_print},
+	[ADMIN_CMD_BLOCKED_REMOVE] = {admin_block_remove, admin_block_remove_print},
+	[ADMIN_CMD_BLOCKED_LIST] = {admin_block_list, admin_block_list_print},
+	[ADMIN_CMD_HOSTING_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_HOSTING_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_ENABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_DISABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_HOSTING_LIST] = {admin_federation_list, admin_federation_list_print},
+	[ADMIN_CMD_PUBLIC_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_ENABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_DISABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_LIST] = {admin_federation_list, admin_federation_list_print},
 	[ADMIN_CMD_SHOW_STREAMS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},

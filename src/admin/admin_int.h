@@ -3,6 +3,7 @@
 #pragma once
 #include "admin/admin.h"
 #include "admin/call.h"
+#include "policy/federation.h"
 
 struct admin {
 	struct store *store;

@@ -48,6 +48,10 @@ static int change_check(struct admin_call *c, struct snapshot *s, struct slice d
 	struct search search = {.domain = domain};
 	if (store_load_policy(c->admin->store, no_partner, search_each, &search, NULL, &err) < 0)
 		return admin_fail_err(c, "the database cannot be read", &err, NULL);
+	const struct policy_allowed *allowed = snapshot_allowed(s, domain);
+	if (add && allowed && slice_eq(allowed->domain, domain))
+		return admin_fail(c, ADMIN_EXIT_REFUSED, "conflict", "entente allowed-domain remove DOMAIN",
+				  "%.*s is an allowed domain: it can be on one of the lists only", SFMT(domain));
 	if (add && search.found)
 		return admin_fail(c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s is blocked already", SFMT(domain));
 	if (!add && !search.found)

@@ -188,6 +188,9 @@ static const struct admin_field block_list_fields[] = {
 	{"blocked[].since", "RFC 3339, UTC"},
 };
 
+#define FEDERATION_ARGS
+#include "admin/federation_table.def"
+
 /* ---- show ---- */
 static const struct admin_arg show_args[] = {
 	{"filter", ADMIN_TEXT, .max = 1024, .help = "only rows in which some text contains this"},
@@ -332,6 +335,8 @@ static const struct admin_group groups[] = {
 	{{"partner", "xmpp"}, "XMPP partners: the organisations on the XMPP network that are let in"},
 	{{"block"}, "domains that are refused, whatever else is configured"},
 	{{"plan"}, "certificates, DNS records and firewall ports that the configuration asks for"},
+#define FEDERATION_GROUPS
+#include "admin/federation_table.def"
 	{{"show"}, "what goes on in the daemon now"},
 };
 
@@ -388,6 +393,9 @@ static const struct admin_command commands[] = {
 	{.id = ADMIN_CMD_BLOCK_REMOVE, .changes = true, .path = {"block", "remove"}, .summary = "refuse a domain no longer",
 	 .help = "That alone lets nobody in: the domain must be a partner too.", ARGS(block_remove_args), FIELDS(block_change_fields)},
 	{.id = ADMIN_CMD_BLOCK_LIST, .path = {"block", "list"}, .summary = "list the blocked domains", FIELDS(block_list_fields)},
+
+#define FEDERATION_COMMANDS
+#include "admin/federation_table.def"
 
 	{.id = ADMIN_CMD_SHOW_STREAMS, .path = {"show", "streams"}, .summary = "list the XMPP streams with partners",
 	 .help = "A partner that cannot be reached is listed with the reason and in state backoff.", ARGS(show_args), FIELDS(streams_fields)},

@@ -10,17 +10,17 @@
 
 static const struct policy_field access_fields[] = {
 #define ACCESS(member, name, type, def, min, max, lync, help) \
-	{name, POLICY_FIELD_##type, offsetof(struct policy_access, member), def, min, max, lync, help},
+	{name, #member, POLICY_FIELD_##type, offsetof(struct policy_access, member), def, min, max, lync, help},
 #include "policy/federation.def"
 };
 static const struct policy_field allowed_fields[] = {
 #define ALLOWED(member, name, type, def, min, max, lync, help) \
-	{name, POLICY_FIELD_##type, offsetof(struct policy_allowed, member), def, min, max, lync, help},
+	{name, #member, POLICY_FIELD_##type, offsetof(struct policy_allowed, member), def, min, max, lync, help},
 #include "policy/federation.def"
 };
 static const struct policy_field provider_fields[] = {
 #define PROVIDER(member, name, type, def, min, max, lync, help) \
-	{name, POLICY_FIELD_##type, offsetof(struct policy_provider, member), def, min, max, lync, help},
+	{name, #member, POLICY_FIELD_##type, offsetof(struct policy_provider, member), def, min, max, lync, help},
 #include "policy/federation.def"
 };
 

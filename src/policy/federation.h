@@ -44,7 +44,7 @@ enum policy_field_type {
 	POLICY_FIELD_TEXT,
 };
 struct policy_field {
-	const char *name;
+	const char *name, *member; /* "proxy-fqdn", "proxy_fqdn" */
 	enum policy_field_type type;
 	size_t offset;         /* in the struct of its table */
 	const char *def;

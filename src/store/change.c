@@ -220,6 +220,8 @@ static int change(struct store *s, struct store_request *r, struct buf *what, st
 			rc = err_set(err, ENTENTE_EEXIST, REASON_NONE, "the domain %.*s is blocked already", SFMT(r->text[0]));
 		return rc;
 	}
+	case STORE_OP_FEDERATION_PUT:
+	case STORE_OP_FEDERATION_REMOVE: return store_federation_change(s, r, what, err);
 	default:
 		buf_printf(what, "block remove %.*s", SFMT(r->text[0]));
 		rc = by_domain(s, BLOCK_DELETE, r->text[0], &rows, err);

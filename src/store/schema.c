@@ -63,6 +63,12 @@ static const char *const steps[] = {
 	"ALTER TABLE xmpp_partner ADD COLUMN pin_mode TEXT NOT NULL DEFAULT 'alarm' CHECK(pin_mode IN ('alarm', 'block'));"
 	"ALTER TABLE xmpp_partner ADD COLUMN dane INTEGER NOT NULL DEFAULT 1;"
 	"ALTER TABLE xmpp_partner ADD COLUMN delegation INTEGER NOT NULL DEFAULT 0;",
+	/* 3: SIP federation; the parameters are lines, name=value, of policy/federation.def */
+	"CREATE TABLE federation("
+	" kind TEXT NOT NULL CHECK(kind IN ('access-edge', 'allowed-domain', 'hosting-provider', 'public-provider')),"
+	" key TEXT NOT NULL,"
+	" fields TEXT NOT NULL,"
+	" PRIMARY KEY(kind, key)) STRICT, WITHOUT ROWID;",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 

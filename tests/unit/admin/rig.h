@@ -13,6 +13,8 @@
 
 #include "admin/admin.h"
 #include "admin/command.h"
+#include "policy/federation.h"
+#include "store/store_federation.h"
 
 struct rig {
 	char dir[64];
@@ -34,6 +36,21 @@ static int rig_block(void *arg, const struct store_block *b)
 	return snapshot_builder_block(arg, b->domain, NULL);
 }
 
+static int rig_federation(void *arg, enum store_federation kind, struct slice key, struct slice fields)
+{
+	struct policy_access access;
+	struct policy_allowed allowed = {.domain = key};
+	struct policy_provider provider = {.name = key, .kind = kind == STORE_HOSTING_PROVIDER ? POLICY_HOSTING : POLICY_PUBLIC};
+	policy_fields_defaults(POLICY_TABLE_ACCESS, &access);
+	policy_fields_defaults(POLICY_TABLE_ALLOWED, &allowed);
+	policy_fields_defaults(POLICY_TABLE_PROVIDER, &provider);
+	if (kind == STORE_ACCESS_EDGE)
+		return policy_fields_read(POLICY_TABLE_ACCESS, &access, fields, NULL) || snapshot_builder_access(arg, &access, NULL);
+	if (kind == STORE_ALLOWED_DOMAIN)
+		return policy_fields_read(POLICY_TABLE_ALLOWED, &allowed, fields, NULL) || snapshot_builder_allow(arg, &allowed, NULL);
+	return policy_fields_read(POLICY_TABLE_PROVIDER, &provider, fields, NULL) || snapshot_builder_provider(arg, &provider, NULL);
+}
+
 static int rig_publish(void *arg, struct entente_err *err)
 {
 	struct rig *r = arg;
@@ -46,6 +63,7 @@ static int rig_publish(void *arg, struct entente_err *err)
 	assert_int_equal(snapshot_builder_home(b, &home, err), 0);
 	snapshot_builder_gateway(b, &r->gateway);
 	assert_int_equal(store_load_policy(r->store, rig_partner, rig_block, b, &generation, err), 0);
+	assert_int_equal(store_load_federation(r->store, rig_federation, b, err), 0);
 	snapshot_unref(r->snapshot);
 	r->snapshot = snapshot_builder_freeze(b, (uint64_t)generation);
 	r->published++;

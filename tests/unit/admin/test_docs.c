@@ -82,7 +82,9 @@ static void manuals(void **state)
 		struct buf b;
 		buf_init(&b, 256);
 		buf_puts(&b, ".SS entente ");
-		admin_path_print(&b, admin_command(i)->path);
+		for (const char *const *word = admin_command(i)->path; *word; word++)
+			for (const char *p = *word; *p; p++)
+				buf_printf(&b, "%s%s%c", p == *word && word != admin_command(i)->path ? " " : "", *p == '-' ? "\\" : "", *p);
 		buf_putc(&b, 0);
 		assert_non_null(strstr(man, buf_slice(&b).p));
 		buf_free(&b);
