@@ -21,7 +21,7 @@ enum policy_own_certificate { POLICY_OWN_CLIENT, POLICY_OWN_SERVER, POLICY_OWN_N
 
 enum { POLICY_ADDITIONAL_MAX = 256, POLICY_DESCRIPTION_MAX = 1024 };
 
-struct policy_partner {
+struct policy_partner { /* a new field goes into link/policy.c too, which carries partners from the gateway to the edge */
 	struct slice domain;             /* the key */
 	const struct slice *additional;  /* further domains of the same partner; no implicit subdomains */
 	size_t n_additional;

@@ -332,3 +332,10 @@ struct slice snapshot_blocked(const struct snapshot *s, struct slice domain)
 	}
 	return SLICE_NONE;
 }
+
+void snapshot_each_block(const struct snapshot *s, void (*fn)(void *, struct slice), void *arg)
+{
+	size_t i;
+	MAP_EACH(n, &s->blocked, i)
+		fn(arg, n->key);
+}
