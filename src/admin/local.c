@@ -6,6 +6,7 @@
 #include "admin/call.h"
 #include "admin/findings.h"
 #include "config/config.h"
+#include "plan/certificates.h"
 
 /* ---- config ---- */
 static const char *file_of(const struct admin_call *c)
@@ -38,17 +39,20 @@ static int check_run(struct admin_call *c)
 	if (exit)
 		return exit;
 	json_object_set_new(c->data, "file", admin_json_text(slice_str(file_of(c))));
-	json_object_set_new(c->data, "valid", json_boolean(config));
+	if (config)
+		plan_certificates(config, &errs);
+	bool valid = config && !errs.n_errors;
+	json_object_set_new(c->data, "valid", json_boolean(valid));
 	admin_findings(c, &errs);
 	if (!c->json) {
 		config_errors_print(&c->text, file_of(c), &errs);
-		if (config)
+		if (valid)
 			buf_printf(&c->text, "%s: ok%s\n", file_of(c), errs.n ? ", with warnings" : "");
 		else
 			buf_printf(&c->text, "%s: %zu error%s; the daemon would not start with it\n", file_of(c), errs.n_errors,
 				   errs.n_errors == 1 ? "" : "s");
 	}
-	exit = config ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
+	exit = valid ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
 	config_free(config);
 	return exit;
 }

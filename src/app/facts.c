@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "interwork/address.h"
+#include "plan/certificates.h"
 
 static void put(json_t *o, const char *key, struct slice s)
 {
@@ -175,11 +176,12 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	json_object_set_new(o, "names", names);
 	json_object_set_new(o, "not_after", json_integer(f->not_after));
 	json_object_set_new(object, "certificate", o);
-	if (f->not_after && f->not_after < clock_unix())
+	enum plan_expiry end = plan_expiry(f->not_before, f->not_after, clock_unix());
+	if (end == PLAN_EXPIRY_OVER)
 		json_array_append_new(problems, json_string("our certificate has expired: renew it, then `entente reload`"));
-	else if (f->not_after && f->not_after < clock_unix() + 14 * 86400)
-		json_array_append_new(problems,
-				      json_string("our certificate expires within 14 days: renew it, then `entente reload`"));
+	else if (end == PLAN_EXPIRY_SOON)
+		json_array_append_new(problems, json_string("our certificate ends soon, less than a quarter of its time is left: renew "
+							    "it, then `entente reload`"));
 }
 
 static void listeners(struct app *app, json_t *object)

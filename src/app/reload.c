@@ -6,36 +6,24 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "plan/certificates.h"
 
 /* ---- certificates */
 
 void app_look_at_certificate(const struct app *app)
 {
-	enum { SOON_S = 14 * 86400 };
-	const struct tls_peer *f = app->tls ? tls_material_facts(app->tls, TLS_SLOT_SERVER) : NULL;
-	struct slice path = slice_str(app->config->tls_certificate);
-	if (!f)
-		return;
-	if (f->not_after && f->not_after < clock_unix())
-		log_ev(LOG_ERROR, "tls/expired", {"certificate", path},
-		       {"text", S("our certificate has expired: renew it, then reload")});
-	else if (f->not_after && f->not_after < clock_unix() + SOON_S)
-		log_ev(LOG_WARNING, "tls/expires-soon", {"certificate", path},
-		       {"text", S("our certificate expires within 14 days: renew it, then reload")});
-	if (f->n_xmpp)
-		log_ev(LOG_WARNING, "tls/xmpp-addr", {"certificate", path},
-		       {"text", S("the certificate holds an id-on-xmppAddr name: ejabberd before 24 ends streams because of it; "
-				  "use dNSName only")});
+	struct config_errors found = {0};
+	plan_certificates(app->config, &found);
+	for (size_t i = 0; i < found.n; i++)
+		log_ev(found.list[i].warning ? LOG_WARNING : LOG_ERROR, "tls/certificate", {"setting", slice_str(found.list[i].key)},
+		       {"text", slice_str(found.list[i].text)});
 }
 
 int app_load_tls(struct tls_material **ret, const struct config *cfg, struct entente_err *err)
 {
-	struct tls_settings s = {.server_chain = cfg->tls_certificate,
-				 .server_key = cfg->tls_key,
-				 .trust_file = cfg->tls_trust[0] ? cfg->tls_trust : NULL,
-				 .alpn = {"xmpp-server"}};
+	struct tls_settings s;
 	*ret = NULL;
-	return cfg->tls_certificate[0] ? tls_material_load(ret, &s, err) : 0;
+	return plan_tls_settings(&s, cfg) ? tls_material_load(ret, &s, err) : 0;
 }
 
 /* ---- what the parser cannot know */

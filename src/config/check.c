@@ -173,6 +173,21 @@ static void check_file(struct config_loader *l, const char *key, const char *pat
 		COMPLAIN(l, true, n, key, "%s: %s can be read by every user of this machine; chmod o-r", key, path);
 }
 
+static void check_client_pair(struct config_loader *l)
+{
+	const struct config *c = l->config;
+	const struct config_node *cert = node_of(l, "tls.client-certificate"), *key = node_of(l, "tls.client-key");
+	if (*c->tls_client_certificate && !*c->tls_client_key)
+		COMPLAIN(l, false, cert, "tls.client-key", "tls.client-certificate without tls.client-key: the private key is missing");
+	if (*c->tls_client_key && !*c->tls_client_certificate)
+		COMPLAIN(l, false, key, "tls.client-certificate", "tls.client-key without tls.client-certificate: the certificate is missing");
+	if (*c->tls_client_certificate && !*c->tls_certificate)
+		COMPLAIN(l, true, cert, "tls.certificate", "tls.client-certificate without tls.certificate: partners that connect to us find no "
+			 "TLS");
+	check_file(l, "tls.client-certificate", c->tls_client_certificate, false);
+	check_file(l, "tls.client-key", c->tls_client_key, true);
+}
+
 static void check_tls(struct config_loader *l)
 {
 	const struct config *c = l->config;
@@ -183,6 +198,7 @@ static void check_tls(struct config_loader *l)
 		COMPLAIN(l, false, key, "tls.certificate", "tls.key without tls.certificate: the certificate is missing");
 	check_file(l, "tls.certificate", c->tls_certificate, false);
 	check_file(l, "tls.key", c->tls_key, true);
+	check_client_pair(l);
 	check_file(l, "tls.trust", c->tls_trust, false);
 	check_file(l, "dns.trust-anchor", c->dns_trust_anchor, false);
 }

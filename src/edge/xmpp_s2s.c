@@ -44,12 +44,25 @@ static void on_write(void *arg, struct slice bytes)
 	}
 }
 
+/* What the partner wants to see of us. */
+static enum tls_slot own_certificate(struct s2s *s)
+{
+	static const enum tls_slot slot[] = {
+		[POLICY_OWN_CLIENT] = TLS_SLOT_CLIENT, [POLICY_OWN_SERVER] = TLS_SLOT_SERVER, [POLICY_OWN_NONE] = TLS_SLOT_NONE};
+	const struct policy_partner *partner;
+	struct xmpp_stream_info i;
+	xmpp_stream_info(s->stream, &i);
+	xmpp_proxy_judge(s->proxy, i.local, i.remote, &partner);
+	return partner ? slot[partner->own_certificate] : TLS_SLOT_CLIENT;
+}
+
 static void on_start_tls(void *arg)
 {
 	struct s2s *s = arg;
 	struct entente_err err;
 	struct conn_tls t = {.ctx = s->proxy->tls, .server = s->inbound, .slot = TLS_SLOT_CLIENT};
 	if (!s->inbound) {
+		t.slot = own_certificate(s);
 		t.sni = slice_str(s->remote_ascii);
 		t.session_key = t.sni;
 		t.alpn = s->direct ? S("xmpp-server") : SLICE_NONE;

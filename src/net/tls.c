@@ -14,7 +14,6 @@
 
 enum {
 	FILE_MAX = 16 << 20,
-	CHAIN_MAX = 16,
 	ANCHORS_MAX = 4096,
 	DEPTH_MAX = 10,
 	CERT_LIST_MAX = 64 << 10,
@@ -104,8 +103,7 @@ static EVP_PKEY *parse_key(const struct buf *pem)
 	return key;
 }
 
-/* Leaf first. NULL when there is none or one is malformed. */
-static STACK_OF(X509) *parse_chain(const struct buf *pem, int max)
+STACK_OF(X509) *tls_parse_chain(const struct buf *pem, int max)
 {
 	BIO *bio = bio_of(pem);
 	STACK_OF(X509) *chain = sk_X509_new_null();
@@ -132,7 +130,7 @@ static int load_pair(struct buf *chain, struct buf *key, struct tls_peer **facts
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "a certificate needs both its chain file and its key file");
 	if ((code = read_file(chain, chain_path, "certificate", err)) || (code = read_file(key, key_path, "private key", err)))
 		goto out;
-	if (!(list = parse_chain(chain, CHAIN_MAX)))
+	if (!(list = tls_parse_chain(chain, TLS_CHAIN_MAX)))
 		code = err_set(err, ENTENTE_ETLS, REASON_NONE, "certificate %s: no valid PEM certificate in it", chain_path);
 	else if (!(pkey = parse_key(key)))
 		code = err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s: no valid PEM key without a passphrase in it",
@@ -197,7 +195,7 @@ int tls_material_load(struct tls_material **ret, const struct tls_settings *s, s
 	if (s->trust_file) {
 		if ((code = read_file(&m->trust, s->trust_file, "trust anchors", err)))
 			goto out;
-		STACK_OF(X509) *anchors = parse_chain(&m->trust, ANCHORS_MAX);
+		STACK_OF(X509) *anchors = tls_parse_chain(&m->trust, ANCHORS_MAX);
 		if (!anchors) {
 			code = err_set(err, ENTENTE_ETLS, REASON_NONE, "trust anchors %s: no valid PEM certificate in it",
 				s->trust_file);
@@ -302,7 +300,7 @@ static int on_servername(SSL *ssl, int *alert, void *arg)
 
 static bool use_pair(SSL_CTX *c, SSL *ssl, const struct buf *chain, const struct buf *key)
 {
-	STACK_OF(X509) *list = parse_chain(chain, CHAIN_MAX);
+	STACK_OF(X509) *list = tls_parse_chain(chain, TLS_CHAIN_MAX);
 	EVP_PKEY *pkey = parse_key(key);
 	bool ok = false;
 	if (list && pkey) {
@@ -318,12 +316,11 @@ static bool use_pair(SSL_CTX *c, SSL *ssl, const struct buf *chain, const struct
 	return ok;
 }
 
-static bool use_trust(SSL_CTX *c, const struct tls_material *m)
+bool tls_fill_store(X509_STORE *store, const struct tls_material *m)
 {
 	if (!m->trust.len)
-		return SSL_CTX_set_default_verify_paths(c) == 1;
-	STACK_OF(X509) *anchors = parse_chain(&m->trust, ANCHORS_MAX);
-	X509_STORE *store = SSL_CTX_get_cert_store(c);
+		return X509_STORE_set_default_paths(store) == 1;
+	STACK_OF(X509) *anchors = tls_parse_chain(&m->trust, ANCHORS_MAX);
 	for (int i = 0; i < sk_X509_num(anchors); i++)
 		X509_STORE_add_cert(store, sk_X509_value(anchors, i)); /* one that is there twice does no harm */
 	bool ok = sk_X509_num(anchors) > 0;
@@ -351,7 +348,7 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m,
 	if (twin)
 		SSL_CTX_set1_cert_store(c, SSL_CTX_get_cert_store(twin));
 	else
-		ok = ok && use_trust(c, m);
+		ok = ok && tls_fill_store(SSL_CTX_get_cert_store(c), m);
 	int min = m->set.tls13_only ? TLS1_3_VERSION : m->set.legacy ? TLS1_VERSION : TLS1_2_VERSION;
 	ok = ok && SSL_CTX_set_min_proto_version(c, min) == 1;
 	if (m->set.legacy)

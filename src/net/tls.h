@@ -100,6 +100,13 @@ enum tls_slot { TLS_SLOT_CLIENT, TLS_SLOT_SERVER, TLS_SLOT_NONE };
 /* Facts of our own leaf certificate, NULL when the slot is empty; lives as long as the material. */
 const struct tls_peer *tls_material_facts(const struct tls_material *m, enum tls_slot slot);
 
+/* Would somebody with our trust believe our own chain, as it stands in the file? Dates are not looked at (see the facts). `why` gets
+ * one line. */
+enum tls_chain { TLS_CHAIN_OK, TLS_CHAIN_INCOMPLETE, TLS_CHAIN_SELF_SIGNED, TLS_CHAIN_BAD };
+enum tls_chain tls_material_verify(const struct tls_material *m, enum tls_slot slot, char *why, size_t size);
+/* How many certificates the chain has; `top` gets the issuer of its last. */
+size_t tls_material_chain(const struct tls_material *m, enum tls_slot slot, char *top, size_t size);
+
 struct tls_ctx;
 /* For one thread. Keeps its own reference to the material. Contexts of the same material share ticket keys, so that a peer
  * resumes on any worker. */

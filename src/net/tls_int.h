@@ -54,6 +54,12 @@ void tls_error_text(char *dst, size_t size);
 /* Copies the facts out of a certificate (NULL: none was shown) and, with k, of its connection. */
 struct tls_peer *tls_peer_make(X509 *cert, struct tls_link *k);
 
+/* Leaf first. NULL when there is none or one is malformed. */
+STACK_OF(X509) *tls_parse_chain(const struct buf *pem, int max);
+enum { TLS_CHAIN_MAX = 16 };
+/* Puts the material's trust, or the system's, into a store. */
+bool tls_fill_store(X509_STORE *store, const struct tls_material *m);
+
 int tls_sessions_init(struct tls_ctx *t);
 void tls_sessions_free(struct tls_ctx *t);
 /* A session to offer, owned by the cache, or NULL. */

@@ -176,10 +176,13 @@ static void add_cert(struct builder *b, X509 *x)
 	}
 	unsigned n = sizeof f->sha256;
 	X509_digest(x, EVP_sha256(), f->sha256, &n);
+	X509_digest(x, EVP_sha512(), f->sha512, &n);
 	unsigned char *der = NULL;
 	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
-	if (len > 0)
+	if (len > 0) {
 		EVP_Digest(der, (size_t)len, f->spki_sha256, NULL, EVP_sha256(), NULL);
+		EVP_Digest(der, (size_t)len, f->spki_sha512, NULL, EVP_sha512(), NULL);
+	}
 	OPENSSL_free(der);
 	add_names(b, x);
 }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/certificates.h"
+
+#include <time.h>
+#include "base/clock.h"
+#include "config/schema.h"
+#include "xmpp/identity.h"
+
+#define COMPLAIN(x, warning, ...) config_error((x)->errs, (warning), 0, 0, (x)->key, __VA_ARGS__)
+
+struct look {
+	const struct config *config;
+	struct config_errors *errs;
+	const char *key, *file; /* of the certificate */
+	const struct tls_peer *facts;
+	bool server, client;    /* what the slot is for */
+};
+
+bool plan_tls_settings(struct tls_settings *ret, const struct config *c)
+{
+	*ret = (struct tls_settings){.trust_file = *c->tls_trust ? c->tls_trust : NULL, .alpn = {"xmpp-server"}};
+	if (*c->tls_certificate) {
+		ret->server_chain = c->tls_certificate;
+		ret->server_key = c->tls_key;
+	}
+	if (*c->tls_client_certificate) {
+		ret->client_chain = c->tls_client_certificate;
+		ret->client_key = c->tls_client_key;
+	}
+	return ret->server_chain || ret->client_chain;
+}
+
+enum plan_expiry plan_expiry(int64_t not_before, int64_t not_after, int64_t now)
+{
+	if (!not_after)
+		return PLAN_EXPIRY_FINE;
+	if (now >= not_after)
+		return PLAN_EXPIRY_OVER;
+	return not_after - now < (not_after - not_before) / 4 ? PLAN_EXPIRY_SOON : PLAN_EXPIRY_FINE;
+}
+
+static void date(char ret[32], int64_t t)
+{
+	struct tm tm;
+	time_t at = (time_t)t;
+	gmtime_r(&at, &tm);
+	strftime(ret, 32, "%Y-%m-%d %H:%M UTC", &tm);
+}
+
+static void look_at_time(const struct look *x)
+{
+	int64_t now = clock_unix();
+	char when[32];
+	if (x->facts->not_before > now) {
+		date(when, x->facts->not_before);
+		COMPLAIN(x, true, "%s: %s is valid only from %s on: is the clock right?", x->key, x->file, when);
+	}
+	date(when, x->facts->not_after);
+	switch (plan_expiry(x->facts->not_before, x->facts->not_after, now)) {
+	case PLAN_EXPIRY_OVER:
+		COMPLAIN(x, true, "%s: %s has expired (%s): partners refuse it; renew it, then `entente reload`", x->key, x->file, when);
+		break;
+	case PLAN_EXPIRY_SOON:
+		COMPLAIN(x, true, "%s: %s ends soon (%s), less than a quarter of its time is left: renew it, then `entente reload`",
+			 x->key, x->file, when);
+		break;
+	default:
+		break;
+	}
+}
+
+static void look_at_purpose(const struct look *x)
+{
+	const struct tls_peer *f = x->facts;
+	if (!f->eku_any_present)
+		return;
+	if (x->server && !f->eku_server)
+		COMPLAIN(x, true, "%s: %s is not for servers (its extended key usage lacks serverAuth): partners that connect to us "
+			 "refuse it; get one with serverAuth", x->key, x->file);
+	else if (x->client && !f->eku_server)
+		COMPLAIN(x, true, "%s: %s lacks serverAuth: Prosody and Entente believe no server without it; get one with serverAuth, "
+			 "and clientAuth too where an authority still gives that", x->key, x->file);
+	else if (x->client && !f->eku_client)
+		COMPLAIN(x, true, "%s: %s lacks clientAuth, as all new public certificates do: ejabberd before 25.08 (Debian 12) refuses "
+			 "it for SASL EXTERNAL and dialback is used, if allowed; docs/certificates.md", x->key, x->file);
+}
+
+static bool covers(const struct tls_peer *f, const char *domain)
+{
+	struct xmpp_cert_names names = {.dns = f->dns, .n_dns = f->n_dns, .srv = f->srv, .n_srv = f->n_srv};
+	return xmpp_identity_match(&names, slice_str(domain)) != XMPP_IDENTITY_NONE;
+}
+
+static bool has_wildcard_of(const struct tls_peer *f, const char *domain)
+{
+	for (size_t i = 0; i < f->n_dns; i++)
+		if (slice_starts(f->dns[i], S("*.")) && slice_ieq(slice_skip(f->dns[i], 2), slice_str(domain)))
+			return true;
+	return false;
+}
+
+static void look_at_names(const struct look *x)
+{
+	const struct tls_peer *f = x->facts;
+	if (!f->n_dns && !f->n_srv && !f->n_xmpp && f->cn.len) {
+		COMPLAIN(x, true, "%s: %s has its name only in the common name, which nobody should look at: get one with "
+			 "subjectAltName dNSName", x->key, x->file);
+		return;
+	}
+	if (f->n_xmpp)
+		COMPLAIN(x, true, "%s: %s holds an id-on-xmppAddr name, which crashes streams of ejabberd before 24: get one with dNSName "
+			 "only", x->key, x->file);
+	for (size_t i = 0; i < x->config->n_homes; i++)
+		for (size_t k = 0; k < x->config->homes[i].domains.n; k++) {
+			const char *d = x->config->homes[i].domains.items[k];
+			if (covers(f, d))
+				continue;
+			if (has_wildcard_of(f, d))
+				COMPLAIN(x, true, "%s: the wildcard *.%s in %s covers subdomains only, not %s itself: get one that names %s too",
+					 x->key, d, x->file, d, d);
+			else
+				COMPLAIN(x, true, "%s: %s does not cover our domain %s: partners that want a certificate refuse it there; "
+					 "get one with the dNSName %s", x->key, x->file, d, d);
+		}
+}
+
+static void look_at_chain(const struct look *x, const struct tls_material *m, enum tls_slot slot)
+{
+	char why[256], top[256];
+	size_t n = tls_material_chain(m, slot, top, sizeof top);
+	switch (tls_material_verify(m, slot, why, sizeof why)) {
+	case TLS_CHAIN_OK:
+		break;
+	case TLS_CHAIN_INCOMPLETE:
+		COMPLAIN(x, true, "%s: %s has %zu certificate%s and ends before \"%s\": most likely the intermediate certificate is missing "
+			 "(use the full chain), or the authority is none of tls.trust", x->key, x->file, n, n == 1 ? "" : "s", top);
+		break;
+	case TLS_CHAIN_SELF_SIGNED:
+		COMPLAIN(x, true, "%s: %s is self-signed or from an authority that is none of tls.trust: only partners that trust it, or "
+			 "use DANE or dialback, can work with it", x->key, x->file);
+		break;
+	case TLS_CHAIN_BAD:
+		COMPLAIN(x, true, "%s: %s would not be believed here: %s", x->key, x->file, why);
+		break;
+	}
+}
+
+static void look_at_pair(struct look *x, struct tls_settings *s, enum tls_slot slot)
+{
+	struct tls_material *m = NULL;
+	struct entente_err err = {0};
+	if (tls_material_load(&m, s, &err)) {
+		COMPLAIN(x, false, "%s: %s", x->key, err.text);
+		return;
+	}
+	x->facts = tls_material_facts(m, slot);
+	look_at_time(x);
+	look_at_purpose(x);
+	look_at_names(x);
+	look_at_chain(x, m, slot);
+	tls_material_unref(m);
+}
+
+void plan_certificates(const struct config *c, struct config_errors *errs)
+{
+	struct tls_settings all, s;
+	struct look x = {.config = c, .errs = errs};
+	if (!plan_tls_settings(&all, c))
+		return;
+	bool both = all.client_chain;
+	if (all.server_chain) {
+		s = all;
+		s.client_chain = s.client_key = NULL;
+		x.key = "tls.certificate";
+		x.file = c->tls_certificate;
+		x.server = true;
+		x.client = !both;
+		look_at_pair(&x, &s, TLS_SLOT_SERVER);
+	}
+	if (both) {
+		s = all;
+		s.server_chain = s.server_key = NULL;
+		x.key = "tls.client-certificate";
+		x.file = c->tls_client_certificate;
+		x.server = false;
+		x.client = true;
+		look_at_pair(&x, &s, TLS_SLOT_CLIENT);
+	}
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `config check` says of certificates: each fault by its own words, on certificates made for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "../net/pki.h"
+#include "base/clock.h"
+#include "plan/certificates.h"
+
+static struct pki ca, between;
+
+static void leaf(const char *name, const struct pki_spec *s, const struct pki *issuer, const struct pki *chain)
+{
+	struct pki p = pki_make(s, issuer);
+	pki_write(name, &p, chain);
+	pki_free(&p);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	pki_dir_make();
+	ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
+	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1}, &ca);
+	pki_write("ca", &ca, NULL);
+	leaf("good", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
+	leaf("other", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
+	leaf("public", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth"}, &ca, NULL);
+	leaf("client", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "clientAuth"}, &ca, NULL);
+	leaf("noeku", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &ca, NULL);
+	leaf("srv", &(struct pki_spec){.cn = "x", .san = "otherName:1.3.6.1.5.5.7.8.7;IA5:_xmpp-server.im.test"}, &ca, NULL);
+	leaf("addr", &(struct pki_spec){.cn = "x", .san = "DNS:im.test,otherName:1.3.6.1.5.5.7.8.5;UTF8:im.test"}, &ca, NULL);
+	leaf("cn", &(struct pki_spec){.cn = "im.test"}, &ca, NULL);
+	leaf("wild", &(struct pki_spec){.cn = "x", .san = "DNS:*.im.test"}, &ca, NULL);
+	leaf("wrong", &(struct pki_spec){.cn = "x", .san = "DNS:other.test"}, &ca, NULL);
+	leaf("expired", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -9000, .to_s = -60}, &ca, NULL);
+	leaf("soon", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -8000, .to_s = 2000}, &ca, NULL);
+	leaf("future", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = 3600, .to_s = 86400}, &ca, NULL);
+	leaf("self", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, NULL, NULL);
+	leaf("whole", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, &between);
+	leaf("short", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, NULL);
+	FILE *f = fopen(pki_path("text.pem"), "w");
+	fputs("not a certificate\n", f);
+	fclose(f);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pki_free(&ca);
+	pki_free(&between);
+	pki_dir_remove();
+	return 0;
+}
+
+/* `lines` of the tls section. */
+static struct config_errors look(const char *lines)
+{
+	char text[4096];
+	struct config_errors errs = {0};
+	struct config *c = NULL;
+	snprintf(text, sizeof text,
+		 "server:\n  name: gw.im.test\nhomes:\n  - name: h\n    domains: [im.test]\n    next-hop: sip:192.0.2.1;transport=tcp\n"
+		 "tls:\n  trust: %s\n%s", pki_path("ca.pem"), lines);
+	if (config_parse(&c, slice_str(text), false, &errs))
+		fail_msg("%s", errs.list[0].text);
+	errs = (struct config_errors){0};
+	plan_certificates(c, &errs);
+	config_free(c);
+	return errs;
+}
+
+static struct config_errors look_at(const char *cert, const char *key, const char *client, const char *client_key)
+{
+	char lines[2048], x[128], y[128];
+	snprintf(x, sizeof x, "%s.pem", cert);
+	snprintf(y, sizeof y, "%s.key", key);
+	int n = snprintf(lines, sizeof lines, "  certificate: %s\n  key: %s\n", pki_path(x), pki_path(y));
+	if (client) {
+		snprintf(x, sizeof x, "%s.pem", client);
+		snprintf(y, sizeof y, "%s.key", client_key);
+		snprintf(lines + n, sizeof lines - (size_t)n, "  client-certificate: %s\n  client-key: %s\n", pki_path(x), pki_path(y));
+	}
+	return look(lines);
+}
+
+static void test_rows(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *key; /* NULL: its own */
+		bool error;
+		const char *says;       /* NULL: nothing is wrong */
+	} rows[] = {
+		{"good", NULL, false, NULL},
+		{"noeku", NULL, false, NULL},
+		{"srv", NULL, false, NULL},
+		{"whole", NULL, false, NULL},
+		{"good", "other", true, "does not belong to the first certificate"},
+		{"none", "good", true, "No such file"},
+		{"good", "none", true, "No such file"},
+		{"text", "good", true, "no valid PEM certificate in it"},
+		{"public", NULL, false, "lacks clientAuth"},
+		{"client", NULL, false, "is not for servers"},
+		{"addr", NULL, false, "id-on-xmppAddr"},
+		{"cn", NULL, false, "only in the common name"},
+		{"wild", NULL, false, "covers subdomains only"},
+		{"wrong", NULL, false, "does not cover our domain im.test"},
+		{"expired", NULL, false, "has expired"},
+		{"soon", NULL, false, "less than a quarter"},
+		{"future", NULL, false, "is the clock right?"},
+		{"self", NULL, false, "is self-signed"},
+		{"short", NULL, false, "intermediate certificate is missing"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct config_errors e = look_at(rows[i].name, rows[i].key ? rows[i].key : rows[i].name, NULL, NULL);
+		if (e.n != (rows[i].says != NULL) || e.n_errors != rows[i].error)
+			fail_msg("%s: %zu findings, %zu errors: %s", rows[i].name, e.n, e.n_errors, e.n ? e.list[0].text : "");
+		if (!rows[i].says)
+			continue;
+		assert_string_equal(e.list[0].key, "tls.certificate");
+		assert_int_equal(e.list[0].warning, !rows[i].error);
+		if (!strstr(e.list[0].text, rows[i].says))
+			fail_msg("%s: '%s' does not say '%s'", rows[i].name, e.list[0].text, rows[i].says);
+	}
+}
+
+/* Each slot by its own purpose. */
+static void test_slots(void **state)
+{
+	(void)state;
+	struct config_errors e = look_at("public", "public", "good", "good");
+	assert_int_equal(e.n, 0); /* the server slot needs no clientAuth */
+	e = look_at("good", "good", "public", "public");
+	assert_int_equal(e.n, 1);
+	assert_string_equal(e.list[0].key, "tls.client-certificate");
+	assert_non_null(strstr(e.list[0].text, "lacks clientAuth"));
+	e = look_at("good", "good", "client", "client");
+	assert_int_equal(e.n, 1);
+	assert_non_null(strstr(e.list[0].text, "lacks serverAuth"));
+	e = look_at("good", "good", "public", "good");
+	assert_int_equal(e.n_errors, 1);
+	assert_string_equal(e.list[0].key, "tls.client-certificate");
+	e = look(""); /* none at all is not this function's business */
+	assert_int_equal(e.n, 0);
+}
+
+static void test_expiry(void **state)
+{
+	(void)state;
+	enum { DAY = 86400 };
+	assert_int_equal(plan_expiry(0, 90 * DAY, 60 * DAY), PLAN_EXPIRY_FINE);
+	assert_int_equal(plan_expiry(0, 90 * DAY, 68 * DAY), PLAN_EXPIRY_SOON);
+	assert_int_equal(plan_expiry(0, 45 * DAY, 30 * DAY), PLAN_EXPIRY_FINE); /* 15 days left are much here */
+	assert_int_equal(plan_expiry(0, 6 * DAY, 5 * DAY), PLAN_EXPIRY_SOON);
+	assert_int_equal(plan_expiry(0, 6 * DAY, 6 * DAY), PLAN_EXPIRY_OVER);
+	assert_int_equal(plan_expiry(0, 0, 6 * DAY), PLAN_EXPIRY_FINE); /* unreadable */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry)};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
