@@ -272,7 +272,8 @@ class Wire:
             elif local(item.tag) == "/stream":
                 try:
                     self.send("</stream:stream>")
-                except Gone:
+                    self.half_close()
+                except (Gone, OSError):
                     pass
 
     def expect_silence(self, seconds):
