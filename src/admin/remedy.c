@@ -74,7 +74,8 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_LIMIT_QUEUE_FULL] = "see why the destination is not reached (`entente show streams`, `entente show homes`); limits.queue-messages and "
 				    "limits.queue-size set the limits",
 	[REASON_LIMIT_RATE] = "nothing, unless it is legitimate traffic: then raise limits.sender-rate or limits.partner-rate",
-	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address or the "
+	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address, "
+				     "limits.max-unproven-per-network or the "
 				     "partner's --connection-limit when the traffic is legitimate",
 	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}; else block it: entente block add {remote}",
 	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",

@@ -25,7 +25,8 @@ static void refused(void *arg, const struct addr *from, const char *why)
 void app_set_gates(struct app *app, const struct config *cfg)
 {
 	struct gate_limits x = {.total = cfg->limits_max_connections, .per_source = cfg->limits_max_connections_per_address,
-				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE};
+				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE,
+				.unproven = cfg->limits_max_unproven, .unproven_per_network = cfg->limits_max_unproven_per_network};
 	struct gate_limits s = {.total = cfg->limits_max_connections}; /* homes are exempt, strangers are held down by the edge */
 	if (!app->xmpp_gate) {
 		app->xmpp_gate = gate_new(&x);

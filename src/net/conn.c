@@ -485,6 +485,11 @@ void conn_free_all(struct loop *l)
 		conn_free(CONTAINER_OF(n, struct conn, node));
 }
 
+void conn_prove(struct conn *c)
+{
+	gate_prove(c->pass);
+}
+
 void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *owner)
 {
 	c->ops = ops;

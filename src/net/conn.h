@@ -100,6 +100,8 @@ void conn_discard(struct conn *c);
  * made). */
 struct conn *conn_free(struct conn *c);
 
+/* The peer of an inbound connection is known: its gate counts it no longer among the unproven. */
+void conn_prove(struct conn *c);
 /* A connection changes hands (protocol sniffing, hand-over after authentication). */
 void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *owner);
 void *conn_owner(const struct conn *c);

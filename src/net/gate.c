@@ -15,11 +15,17 @@ struct source {
 	uint64_t tokens, stamp; /* in 1/TOKEN of a connection, at `stamp` ms */
 };
 
+struct network { /* there while it has something unproven */
+	struct map_node node;
+	struct addr_source key;
+	size_t unproven;
+};
+
 struct gate {
 	pthread_mutex_t lock;
 	size_t refs; /* its makers, listeners and passes */
 	struct gate_limits limits;
-	struct map sources;
+	struct map sources, networks;
 	struct list idle; /* the longest idle first */
 	struct gate_counts counts;
 };
@@ -27,6 +33,7 @@ struct gate {
 struct gate_pass {
 	struct gate *gate;
 	struct source *source;
+	struct network *network; /* NULL: proven */
 };
 
 struct gate *gate_new(const struct gate_limits *limits)
@@ -36,6 +43,7 @@ struct gate *gate_new(const struct gate_limits *limits)
 	g->refs = 1;
 	g->limits = *limits;
 	map_init(&g->sources);
+	map_init(&g->networks);
 	list_init(&g->idle);
 	return g;
 }
@@ -57,6 +65,7 @@ static void drop_ref(struct gate *g)
 	while (!list_empty(&g->idle))
 		forget(g, CONTAINER_OF(g->idle.next, struct source, idle));
 	map_free(&g->sources);
+	map_free(&g->networks);
 	pthread_mutex_destroy(&g->lock);
 	mem_free(g);
 }
@@ -126,6 +135,65 @@ static struct source *source_of(struct gate *g, const struct addr *from, uint64_
 	return s;
 }
 
+static struct addr_source network_key(const struct addr *from)
+{
+	enum { FAMILY = 1, V4 = 3, V6 = 7 };
+	struct addr_source key = addr_source(from);
+	size_t keep = FAMILY + (addr_is_v6(from) ? V6 : V4);
+	memset(key.octets + keep, 0, sizeof key.octets - keep);
+	return key;
+}
+
+static struct network *network_find(struct gate *g, const struct addr_source *key)
+{
+	struct map_node *n = map_find(&g->networks, slice_of((const char *)key->octets, sizeof key->octets));
+	return n ? CONTAINER_OF(n, struct network, node) : NULL;
+}
+
+static struct network *network_enter(struct gate *g, const struct addr *from)
+{
+	struct addr_source key = network_key(from);
+	struct network *n = network_find(g, &key);
+	if (!n) {
+		n = MEM_NEW(struct network);
+		n->key = key;
+		map_insert(&g->networks, &n->node, slice_of((char *)n->key.octets, sizeof n->key.octets));
+	}
+	n->unproven++;
+	g->counts.unproven++;
+	return n;
+}
+
+static void prove(struct gate_pass *p)
+{
+	struct gate *g = p->gate;
+	if (!p->network)
+		return;
+	g->counts.unproven--;
+	if (--p->network->unproven == 0) {
+		map_remove(&g->networks, &p->network->node);
+		mem_free(p->network);
+	}
+	p->network = NULL;
+}
+
+static bool network_full(struct gate *g, const struct addr *from)
+{
+	struct addr_source key = network_key(from);
+	const struct network *n = g->limits.unproven_per_network ? network_find(g, &key) : NULL;
+	return n && n->unproven >= g->limits.unproven_per_network;
+}
+
+void gate_prove(struct gate_pass *p)
+{
+	if (!p)
+		return;
+	struct gate *g = p->gate; /* `p` is not looked into without the lock, but for this */
+	pthread_mutex_lock(&g->lock);
+	prove(p);
+	pthread_mutex_unlock(&g->lock);
+}
+
 struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t now, const char **ret_why)
 {
 	struct gate_pass *p = NULL;
@@ -134,6 +202,16 @@ struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t n
 	if (g->limits.total && g->counts.open >= g->limits.total) {
 		g->counts.refused_total++;
 		*ret_why = "total";
+		goto out;
+	}
+	if (g->limits.unproven && g->counts.unproven >= g->limits.unproven) {
+		g->counts.refused_unproven++;
+		*ret_why = "unproven";
+		goto out;
+	}
+	if (network_full(g, from)) {
+		g->counts.refused_network++;
+		*ret_why = "unproven-per-network";
 		goto out;
 	}
 	struct source *s = source_of(g, from, now);
@@ -157,7 +235,7 @@ struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t n
 	g->counts.admitted++;
 	g->refs++;
 	p = MEM_NEW(struct gate_pass);
-	*p = (struct gate_pass){g, s};
+	*p = (struct gate_pass){g, s, network_enter(g, from)};
 out:
 	pthread_mutex_unlock(&g->lock);
 	return p;
@@ -169,8 +247,9 @@ struct gate_pass *gate_leave(struct gate_pass *p)
 		return NULL;
 	struct gate *g = p->gate;
 	struct source *s = p->source;
-	mem_free(p);
 	pthread_mutex_lock(&g->lock);
+	prove(p);
+	mem_free(p);
 	g->counts.open--;
 	if (--s->open == 0) {
 		list_append(&g->idle, &s->idle);
@@ -186,5 +265,6 @@ void gate_counts(struct gate *g, struct gate_counts *ret)
 	pthread_mutex_lock(&g->lock);
 	*ret = g->counts;
 	ret->sources = g->sources.count;
+	ret->networks = g->networks.count;
 	pthread_mutex_unlock(&g->lock);
 }

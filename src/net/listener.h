@@ -12,6 +12,10 @@ struct gate_limits {
 	size_t per_source;        /* open connections of one source (IPv4 address, IPv6 /64); 0 = no limit */
 	unsigned rate_per_minute; /* accepted per source; 0 = no limit */
 	unsigned burst;           /* how many at once before the rate counts; 0 = rate_per_minute */
+	/* Connections that have proven nothing yet (gate_prove): whoever floods us from many addresses takes these, and not those of
+	 * proven peers. 0 = no limit. */
+	size_t unproven;             /* in all */
+	size_t unproven_per_network; /* of one IPv4 /24 or IPv6 /56 */
 };
 
 struct gate;
@@ -23,13 +27,16 @@ struct gate *gate_new(const struct gate_limits *limits);
 struct gate *gate_unref(struct gate *g);
 struct gate *gate_ref(struct gate *g);
 void gate_set_limits(struct gate *g, const struct gate_limits *limits);
-/* now: monotonic milliseconds. NULL when refused; *ret_why is then "total", "per-source" or "rate". */
+/* now: monotonic milliseconds. NULL when refused; *ret_why is then "total", "per-source", "rate", "unproven" or
+ * "unproven-per-network". */
 struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t now, const char **ret_why);
+/* The peer is known now: it no longer counts as unproven. Any thread, any number of times. Accepts NULL. */
+void gate_prove(struct gate_pass *p);
 /* Any thread. Accepts NULL; returns NULL. */
 struct gate_pass *gate_leave(struct gate_pass *p);
 struct gate_counts {
-	size_t open, sources;
-	uint64_t admitted, refused_total, refused_per_source, refused_rate;
+	size_t open, sources, unproven, networks; /* networks: with something unproven */
+	uint64_t admitted, refused_total, refused_per_source, refused_rate, refused_unproven, refused_network;
 };
 void gate_counts(struct gate *g, struct gate_counts *ret);
 

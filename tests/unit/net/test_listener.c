@@ -82,6 +82,51 @@ static void test_gate_rate(void **state)
 	gate_leave(p);
 }
 
+static void test_gate_unproven(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new(&(struct gate_limits){.unproven = 3, .unproven_per_network = 2});
+	struct addr a = at("192.0.2.1"), b = at("192.0.2.255"), c = at("192.0.3.1"), d = at("2001:db8:0:aa00::1"), e = at("2001:db8:0:aaff::1");
+	const char *why = NULL;
+	struct gate_counts n;
+	struct gate_pass *p = gate_enter(g, &a, 0, &why), *q = gate_enter(g, &b, 0, &why);
+	assert_true(p && q);
+	assert_null(gate_enter(g, &a, 0, &why)); /* one /24 is one network */
+	assert_string_equal(why, "unproven-per-network");
+	struct gate_pass *r = gate_enter(g, &c, 0, &why);
+	assert_non_null(r);
+	assert_null(gate_enter(g, &d, 0, &why));
+	assert_string_equal(why, "unproven");
+	gate_prove(p);
+	gate_prove(p);
+	gate_prove(NULL);
+	struct gate_pass *s = gate_enter(g, &d, 0, &why); /* one place is free, in all and in the network */
+	assert_non_null(s);
+	gate_prove(q);
+	gate_prove(r);
+	gate_counts(g, &n);
+	assert_int_equal(n.open, 4);
+	assert_int_equal(n.unproven, 1);
+	assert_int_equal(n.networks, 1);
+	struct gate_pass *t = gate_enter(g, &e, 0, &why);
+	assert_non_null(t);
+	assert_null(gate_enter(g, &e, 0, &why)); /* nor is one /56 two */
+	assert_string_equal(why, "unproven-per-network");
+	gate_leave(p); /* proven */
+	gate_leave(s); /* not */
+	gate_counts(g, &n);
+	assert_int_equal(n.open, 3);
+	assert_int_equal(n.unproven, 1);
+	assert_int_equal(n.refused_network, 2);
+	assert_int_equal(n.refused_unproven, 1);
+	gate_leave(q);
+	gate_leave(r);
+	gate_leave(t);
+	gate_counts(g, &n);
+	assert_int_equal(n.networks, 0);
+	gate_unref(g);
+}
+
 struct server {
 	struct listener *l;
 	struct gate *gate;
@@ -265,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gate_counts),
 		cmocka_unit_test(test_gate_rate),
+		cmocka_unit_test(test_gate_unproven),
 		cmocka_unit_test(test_deal_out),
 		cmocka_unit_test(test_undelivered),
 		cmocka_unit_test(test_out_of_descriptors),
