@@ -333,6 +333,53 @@ static void request_fields(void **state)
 	arena_release(NULL, b);
 }
 
+/* A message is done when the home has it or when its error is away, and not before; what needs neither is done at once. */
+static void done_when_final(void **state)
+{
+	struct house *h = *state;
+	partner_message(h, JULIET "/r", ROMEO, "one");
+	partner_message(h, JULIET "/r", ROMEO, "two");
+	house_pass(h, 5000);
+	assert_int_equal(h->n_done, 0);
+	home_answers(h, "MESSAGE", 0, 180, "");
+	assert_int_equal(h->n_done, 0);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	assert_int_equal(h->n_done, 1);
+	assert_true(h->done[0]);
+	h->link = LINK_QUEUED;
+	home_answers(h, "MESSAGE", 0, 480, "");
+	house_pass(h, 1000);
+	assert_int_equal(h->n_done, 1); /* the error still waits for the stream */
+	house_release(h, REASON_NONE);
+	assert_int_equal(h->n_done, 2);
+	partner_message(h, JULIET "/r", ROMEO, "three"); /* the home never answers, and then the error cannot be sent */
+	house_pass(h, 31000);
+	assert_int_equal(h->n_done, 2);
+	house_pass(h, 2000);
+	assert_int_equal(h->n_done, 2);
+	house_release(h, REASON_XMPP_UNREACHABLE);
+	assert_int_equal(h->n_done, 3);
+	partner_message(h, JULIET "/r", "nobody@contoso.test", "four");
+	home_answers(h, "MESSAGE", 0, 404, "");
+	assert_int_equal(h->n_done, 3);
+	house_release(h, REASON_NONE);
+	assert_int_equal(h->n_done, 4);
+	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' type='chat'><composing "
+		     "xmlns='http://jabber.org/protocol/chatstates'/></message>");
+	assert_int_equal(h->n_done, 5);
+	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' type='error' id='x'/>");
+	assert_int_equal(h->n_done, 6);
+	partner_presence(h, JULIET "/r", ROMEO, NULL, "");
+	assert_int_equal(h->n_done, 7);
+	partner_says(h, "fabrikam.test", "<iq from='" JULIET "/r' to='" ROMEO "' type='get' id='y'><ping xmlns='urn:xmpp:ping'/></iq>");
+	assert_int_equal(h->n_done, 8);
+	/* what is under way when the gateway ends is not done */
+	partner_message(h, JULIET "/r", ROMEO, "five");
+	house_restart(h, 0);
+	assert_int_equal(h->n_receipts, 9);
+	buf_clear(&h->log);
+}
+
 static void errors_from_home(void **state)
 {
 	static const struct {
@@ -506,7 +553,7 @@ int main(void)
 		TEST(conversation_limit),
 		TEST(fifo),
 		TEST(request_fields),
-		TEST(errors_from_home),
+		TEST(done_when_final), TEST(errors_from_home),
 		TEST(home_silent),
 		TEST(home_down),
 		TEST(queue_limit),
