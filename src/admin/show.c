@@ -144,7 +144,7 @@ struct column {
 };
 
 static const struct column streams[] = {
-	{{"DIR", 0}, "direction", PLAIN}, {{"LOCAL", ADMIN_TABLE_FLEX}, "local", PLAIN}, {{"REMOTE", ADMIN_TABLE_FLEX}, "remote", PLAIN},
+	{{"DIR", 0}, "direction", PLAIN}, {{"CARRIES", 0}, "carries", PLAIN}, {{"LOCAL", ADMIN_TABLE_FLEX}, "local", PLAIN}, {{"REMOTE", ADMIN_TABLE_FLEX}, "remote", PLAIN},
 	{{"STATE", 0}, "state", PLAIN}, {{"AUTH", 0}, "auth", PLAIN}, {{"TLS", 0}, "tls", PLAIN},
 	{{"ADDRESS", ADMIN_TABLE_FLEX}, "address", PLAIN}, {{"IN", ADMIN_TABLE_RIGHT}, "stanzas_in", PLAIN},
 	{{"OUT", ADMIN_TABLE_RIGHT}, "stanzas_out", PLAIN}, {{"WAIT", ADMIN_TABLE_RIGHT}, "queued", PLAIN},

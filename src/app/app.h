@@ -43,6 +43,7 @@ struct app {
 	struct snapshot_slot policy;  /* shared */
 	struct dns *dns;              /* shared */
 	struct xmpp_quota *quota;     /* shared */
+	struct xmpp_routes *routes;   /* shared */
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate;
 	struct listener *listeners[32];

@@ -125,7 +125,7 @@ static void send_drop(struct bus_msg *b)
 static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, struct slice stanza, const struct gateway_ticket *t)
 {
 	struct node *n = arg;
-	struct worker *w = pool_pick(n->app->pool, remote);
+	struct worker *w = pool_worker(n->app->pool, xmpp_routes_pick(n->app->routes, local, remote, pool_pick(n->app->pool, remote)->id));
 	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
 	if (w == n->worker) {
 		xmpp_proxy_send(n->xmpp, local, remote, stanza, &ticket);

@@ -31,6 +31,7 @@ static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
 	put_int(o, "id", f->id);
 	put_int(o, "worker", c->node->worker->id);
 	put(o, "direction", f->inbound ? S("in") : S("out"));
+	put(o, "carries", f->bidi ? S("both") : f->inbound ? S("in") : S("out"));
 	put(o, "state", slice_str(f->state));
 	put(o, "local", f->local);
 	put(o, "remote", f->remote);
@@ -43,6 +44,8 @@ static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
 	put_int(o, "stanzas_out", f->stanzas_out);
 	put_int(o, "age", f->age_ms / 1000);
 	put_int(o, "queued", f->queued);
+	put_int(o, "pending", f->pending);
+	put_int(o, "unacknowledged", f->unacked);
 	put(o, "error", f->last_error);
 	json_array_append_new(c->array, o);
 }

@@ -106,6 +106,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	xmpp_service_init(&app->service);
 	snapshot_slot_init(&app->policy, NULL);
 	app->quota = xmpp_quota_new();
+	app->routes = xmpp_routes_new();
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)))
 		return rc;
@@ -148,6 +149,7 @@ static void stop(struct app *app)
 	}
 	mem_free(app->nodes);
 	xmpp_quota_free(app->quota);
+	xmpp_routes_free(app->routes);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	tls_material_unref(app->tls);

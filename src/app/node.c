@@ -157,6 +157,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.queue_ms = queue_ms(cfg),
 		.queue_stanzas = cfg->limits_queue_messages,
 		.queue_octets = cfg->limits_queue_size,
+		.bidi = cfg->xmpp_bidirectional,
 		.acks = cfg->xmpp_acknowledgements,
 		.ack_wait_ms = 2000, /* proxies give up after five seconds without an answer */
 		.retry_max_ms = 8000,
@@ -172,6 +173,7 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 	store_dialback_secret(n->app->store, secret);
 	struct xmpp_proxy_config c = {
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
+		.routes = n->app->routes,
 		.dialback_secret = slice_of((const char *)secret, sizeof secret),
 	};
 	xmpp_settings(&c.set, cfg);

@@ -19,6 +19,21 @@ enum {
 
 static void start(struct xmpp_link *l);
 
+static void claim(struct xmpp_link *l)
+{
+	struct xmpp_proxy *p = l->proxy;
+	struct slice local = slice_str(l->local), remote = slice_str(l->remote);
+	if (p->cfg.routes && !l->claimed)
+		l->claimed = xmpp_routes_claim(p->cfg.routes, local, remote, p->worker->id, pool_pick(p->worker->pool, remote) != p->worker);
+}
+
+static void unclaim(struct xmpp_link *l)
+{
+	if (l->claimed)
+		xmpp_routes_release(l->proxy->cfg.routes, slice_str(l->local), slice_str(l->remote));
+	l->claimed = false;
+}
+
 /* ---- the queue */
 
 static void report(struct xmpp_proxy *p, const struct xmpp_ticket *t, enum reason reason, struct slice why)
@@ -182,6 +197,7 @@ static void part(struct xmpp_link *l)
 	l->s2s = NULL;
 	l->dialer = dialer_free(l->dialer);
 	l->state = LINK_IDLE;
+	unclaim(l);
 	if (s)
 		xmpp_s2s_let_go(s);
 	if (l->ring_n) { /* not from here: whoever hears of it may send, and must not overtake what is being sent */
@@ -284,6 +300,7 @@ static void fail(struct xmpp_link *l, const struct entente_err *err)
 		copy.reason = REASON_XMPP_UNREACHABLE;
 	l->dialer = dialer_free(l->dialer);
 	l->state = LINK_BACKOFF;
+	unclaim(l);
 	l->since = p->loop->timers.now;
 	l->err = copy;
 	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : RETRY_MIN_MS;
@@ -312,6 +329,7 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 	if (p->draining) {
 		l->dialer = dialer_free(l->dialer);
 		l->state = LINK_IDLE;
+		unclaim(l);
 		xmpp_link_bounce(l, REASON_SERVER_SHUTDOWN, SLICE_NONE);
 	} else if (err && l->state == LINK_STREAM && l->dialer && worth_another_address(err)) {
 		l->state = LINK_RESOLVING;
@@ -322,6 +340,7 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 	} else { /* idle close, the partner's orderly end, or a loss after good service: the next stanza opens it again */
 		l->dialer = dialer_free(l->dialer);
 		l->state = LINK_IDLE;
+		unclaim(l);
 		l->since = p->loop->timers.now;
 		if (err) {
 			tell(l, err);
@@ -390,6 +409,7 @@ static void start(struct xmpp_link *l)
 	struct entente_err err;
 	enum reason reason;
 	struct arena *a = arena_acquire(p->loop->arenas);
+	claim(l); /* where that fails a partner's stream has just been faster: what waits here goes its own way all the same */
 	if (xmpp_proxy_target(p, a, slice_str(l->local), slice_str(l->remote), &to, &reason)) {
 		l->state = LINK_RESOLVING;
 		l->since = p->loop->timers.now;
@@ -409,6 +429,7 @@ void xmpp_link_halt(struct xmpp_link *l)
 	if (l->state == LINK_RESOLVING && !l->s2s) {
 		l->dialer = dialer_free(l->dialer);
 		l->state = LINK_IDLE;
+		unclaim(l);
 	}
 }
 
@@ -446,6 +467,29 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	return l;
 }
 
+/* Only while no stream of ours is further than TCP: one that negotiates is nearly there. */
+void xmpp_link_adopt(struct s2s *s, struct slice local, struct slice remote)
+{
+	struct xmpp_proxy *p = s->proxy;
+	enum reason reason;
+	struct xmpp_link *l = s->link || p->quiet ? NULL : link_of(p, local, remote, &reason);
+	if (!l || l->state == LINK_STREAM || l->state == LINK_UP)
+		return;
+	claim(l);
+	if (p->cfg.routes && !l->claimed) /* another worker has a stream */
+		return;
+	if (l->s2s) {
+		struct s2s *old = l->s2s;
+		l->s2s = NULL;
+		old->link = NULL;
+		xmpp_s2s_free(old);
+	}
+	l->dialer = dialer_free(l->dialer);
+	l->s2s = s;
+	s->link = l;
+	xmpp_link_up(l);
+}
+
 void xmpp_link_remove(struct xmpp_link *l, enum reason reason)
 {
 	xmpp_link_bounce(l, reason, slice_str(reason_info(reason)->text));
@@ -458,6 +502,7 @@ void xmpp_link_remove(struct xmpp_link *l, enum reason reason)
 void xmpp_link_free(struct xmpp_link *l)
 {
 	struct xmpp_proxy *p = l->proxy;
+	unclaim(l);
 	timer_cancel(&p->loop->timers, &l->patience);
 	timer_cancel(&p->loop->timers, &l->trust);
 	mem_free(l->ring);

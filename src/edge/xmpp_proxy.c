@@ -66,6 +66,7 @@ struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice l
 		out.tls = need(v.partner->tls);
 		out.sasl = need(v.partner->sasl);
 		out.dialback = v.partner->dialback;
+		out.bidi = true;
 		out.lenient = snapshot_gateway(snap)->negotiation == POLICY_LYNC;
 	}
 	if (!v.allow) {
@@ -180,6 +181,7 @@ static void settings(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set
 	c->dialback_ms = set->dialback_ms;
 	c->ping_ms = set->ping_ms;
 	c->idle_ms = set->idle_ms;
+	c->bidi = set->bidi;
 	c->acks = set->acks;
 	c->ack_ms = set->silence_ms;
 	c->max_stanza = c->max_out = set->max_stanza;
@@ -351,6 +353,7 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			.how = xmpp_s2s_how(s),
 			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE,
 			.queued = s->link ? s->link->n_queue : 0,
+			.bidi = i.bidi,
 			.pending = i.pending,
 			.unacked = i.unacked,
 		};

@@ -3,7 +3,8 @@
  *
  * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks goes up through
  * ops->stanza. Outbound: a link per (local domain, remote domain), living on the worker that owns the remote domain, opened by
- * the first stanza, closed when idle. Only servers of configured partners are ever called, for a link or for a dialback question.
+ * the first stanza, closed when idle. When the partner's own stream takes stanzas too (XEP-0288) and there is no link, that stream
+ * becomes the link, on the worker where it is (xmpp_routes.h). Only servers of configured partners are ever called, for a link or for a dialback question.
  * Stanzas wait in the link's bounded queue while it comes up or reads slowly; what cannot be sent is reported with its ticket. A
  * link that failed refuses at once until its back-off is over; an inbound stream from that domain ends the back-off
  * (xmpp_proxy_alive). */
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "edge/rate.h"
 #include "edge/xmpp_quota.h"
+#include "edge/xmpp_routes.h"
 #include "net/dns.h"
 #include "net/listener.h"
 #include "net/tls.h"
@@ -52,6 +54,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed after so long a silence; 0: never */
 	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
+	bool bidi;                          /* one stream for both directions (XEP-0288) is offered and used */
 	bool acks;                          /* acknowledgements (XEP-0198) are offered and used */
 	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
@@ -64,6 +67,7 @@ struct xmpp_proxy_config {
 	struct dns *dns;
 	struct snapshot_slot *policy;
 	struct xmpp_quota *quota;       /* shared by the workers; NULL: no limits per partner */
+	struct xmpp_routes *routes;     /* shared by the workers; NULL: there is one */
 	struct slice dialback_secret;   /* octets */
 	struct slice features;          /* ready XML for the last stream features (caps) */
 	struct xmpp_proxy_settings set;
@@ -102,6 +106,7 @@ void xmpp_proxy_recheck(struct xmpp_proxy *p);
 struct xmpp_proxy_facts {
 	uint64_t id;
 	bool inbound;
+	bool bidi;              /* carries stanzas of both directions */
 	const char *state;      /* xmpp_stream_state_text, or "resolving", "connecting", "backoff" */
 	struct slice local, remote, address, how, proof, tls, cipher;
 	uint64_t stanzas_in, stanzas_out, age_ms;

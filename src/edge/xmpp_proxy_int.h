@@ -63,6 +63,7 @@ struct xmpp_link {
 	struct unacked *ring;  /* of 2^n places, oldest at head */
 	size_t ring_size, ring_head, ring_n;
 	bool ring_over;        /* their stream is gone */
+	bool claimed;          /* in the routes */
 	struct timer trust;    /* the oldest of them counts as sent */
 	struct timer patience; /* the oldest queued stanza's time is over */
 	uint64_t retry_at;     /* monotonic ms; sends fail at once before it */
@@ -131,6 +132,8 @@ void xmpp_s2s_let_go(struct s2s *s);
 
 /* xmpp_link.c */
 void xmpp_link_up(struct xmpp_link *l);
+/* A partner's stream that takes stanzas of this proven pair: it becomes the link, if there is none. */
+void xmpp_link_adopt(struct s2s *s, struct slice local, struct slice remote);
 /* The send queue of the connection has room again. */
 void xmpp_link_drained(struct xmpp_link *l);
 /* The partner's server has taken the first n stanzas of the stream. */

@@ -107,13 +107,17 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	struct s2s *s = arg;
 	struct xmpp_stream_info i;
 	xmpp_stream_info(s->stream, &i);
-	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)}, {"local", xmpp_peer_local(peer)},
+	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)},
+	       {"carries", i.bidi ? S("both") : direction(s)}, {"local", xmpp_peer_local(peer)},
 	       {"partner", xmpp_peer_remote(peer)}, {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))},
 	       {"tls", i.tls_protocol}, {"cipher", i.tls_cipher}, {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
-	if (s->inbound)
+	if (s->inbound) {
 		admit(s, peer);
-	else if (s->link)
+		if (i.bidi && !s->refused)
+			xmpp_link_adopt(s, xmpp_peer_local(peer), xmpp_peer_remote(peer));
+	} else if (s->link) {
 		xmpp_link_up(s->link);
+	}
 }
 
 static void on_acked(void *arg, uint64_t n)
@@ -439,7 +443,7 @@ void xmpp_s2s_free(struct s2s *s)
 	s->stream = xmpp_stream_free(s->stream);
 	s->pass = xmpp_quota_leave(s->pass);
 	struct entente_err err = s->err;
-	bool clean = !s->failed && !s->broken;
+	bool clean = s->inbound || (!s->failed && !s->broken); /* our own way to the partner has not been tried */
 	mem_free(s);
 	if (link)
 		xmpp_link_down(link, clean ? NULL : &err);
@@ -492,7 +496,8 @@ void xmpp_s2s_let_go(struct s2s *s)
 {
 	s->link = NULL;
 	s->asker = NULL;
-	xmpp_s2s_close(s, NULL, SLICE_NONE);
+	if (!s->inbound)
+		xmpp_s2s_close(s, NULL, SLICE_NONE);
 }
 
 void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret)

@@ -25,6 +25,12 @@ bool features_offer_dialback(const struct xmpp_stream *s)
 	return s->secured ? s->methods.dialback_tls : s->methods.dialback_tcp;
 }
 
+/* In the clear nobody can tell who else reads along what we send to an address that DNS gave. */
+bool features_offer_bidi(const struct xmpp_stream *s)
+{
+	return s->cfg->bidi && s->policy.bidi && s->secured && !s->n_valid;
+}
+
 static bool offer_limits(const struct xmpp_stream *s)
 {
 	return s->secured || s->n_valid;
@@ -56,6 +62,12 @@ static void write_dialback(const struct xmpp_stream *s, struct buf *b)
 {
 	(void)s;
 	buf_puts(b, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
+}
+
+static void write_bidi(const struct xmpp_stream *s, struct buf *b)
+{
+	(void)s;
+	buf_puts(b, "<bidi xmlns='urn:xmpp:features:bidi'/>");
 }
 
 static void write_limits(const struct xmpp_stream *s, struct buf *b)
@@ -90,6 +102,7 @@ static const struct {
 	{features_offer_starttls, write_starttls},
 	{features_offer_external, write_mechanisms},
 	{features_offer_dialback, write_dialback},
+	{features_offer_bidi, write_bidi},
 	{offer_limits, write_limits},
 	{offer_acks, write_acks},
 	{offer_extra, write_extra},
@@ -102,6 +115,13 @@ void features_write(struct xmpp_stream *s)
 		if (ours[i].when(s))
 			ours[i].write(s, &s->out);
 	buf_puts(&s->out, "</stream:features>");
+}
+
+void features_write_bidi(struct xmpp_stream *s)
+{
+	buf_puts(&s->out, "<bidi xmlns='urn:xmpp:bidi'>");
+	write_limits(s, &s->out);
+	buf_puts(&s->out, "</bidi>");
 }
 
 /* ---- the peer's */
@@ -149,6 +169,19 @@ static void read_limits(struct xmpp_stream *s, const struct xml_node *n, struct 
 		s->peer_idle_ms = (uint32_t)v * 1000;
 }
 
+static void read_bidi(struct xmpp_stream *s, const struct xml_node *n, struct arena *a)
+{
+	(void)n, (void)a;
+	s->features |= FEATURE_BIDI;
+}
+
+void features_read_bidi(struct xmpp_stream *s, const struct xml_node *bidi, struct arena *a)
+{
+	const struct xml_node *limits = xml_child(bidi, S("limits"), XMPP_NS_LIMITS);
+	if (limits)
+		read_limits(s, limits, a);
+}
+
 static const struct {
 	const char *name, *ns;
 	void (*read)(struct xmpp_stream *s, const struct xml_node *n, struct arena *a);
@@ -158,6 +191,8 @@ static const struct {
 	{"dialback", "urn:xmpp:features:dialback", read_dialback},
 	{"limits", "urn:xmpp:stream-limits:0", read_limits},
 	{"sm", "urn:xmpp:sm:3", read_acks},
+	{"bidi", "urn:xmpp:features:bidi", read_bidi},
+	{"bidi", "urn:xmpp:bidi", read_bidi}, /* ejabberd up to 2026 */
 };
 
 void features_read(struct xmpp_stream *s, const struct xml_node *features, struct arena *a)

@@ -24,6 +24,7 @@ void xmpp_stream_config_defaults(struct xmpp_stream_config *c)
 	c->max_stanza = c->max_out = 256 << 10;
 	c->acks = true;
 	c->ack_ms = 5 * 60000;
+	c->bidi = true;
 	c->max_pairs = 64;
 	c->max_pending = 16;
 	xmpp_dialback_secret_random(&c->secret);
@@ -64,8 +65,8 @@ static struct xml_limits limits_of(const struct xmpp_stream *s)
 	lim.max_bytes = s->cfg->max_early;
 	lim.max_depth = s->cfg->max_depth ? s->cfg->max_depth : lim.max_depth;
 	lim.max_attrs = s->cfg->max_attributes ? s->cfg->max_attributes : lim.max_attrs;
-	/* What an initiator gets after authentication is as small as before. */
-	if (s->n_valid && !s->initiator)
+	/* What an initiator gets after authentication is as small as before, unless stanzas come. */
+	if (s->n_valid && stream_may_receive(s))
 		lim.max_bytes = s->policy.max_stanza ? s->policy.max_stanza : s->cfg->max_stanza;
 	return lim;
 }
@@ -82,8 +83,10 @@ void stream_restart(struct xmpp_stream *s)
 {
 	s->header_sent = s->legacy = s->peer_db = false;
 	s->features = 0;
-	s->peer_max_stanza = 0;
-	s->peer_idle_ms = 0;
+	if (s->initiator) { /* features tell us; a receiver knows it from <bidi/>, once */
+		s->peer_max_stanza = 0;
+		s->peer_idle_ms = 0;
+	}
 	stream_set(&s->id, SLICE_NONE);
 	if (s->feeding) {
 		xml_stream_stop(s->xml);
@@ -263,7 +266,6 @@ static void on_element(void *arg, struct xml_node *el, struct arena *a)
 		arena_release(s->cfg->pool, a);
 	} else if (s->initiator) {
 		stream_out_element(s, el, a);
-		arena_release(s->cfg->pool, a);
 	} else {
 		stream_in_element(s, el, a);
 	}
@@ -543,7 +545,7 @@ void xmpp_stream_tls_failed(struct xmpp_stream *s, struct slice why)
 
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza)
 {
-	if (!s->initiator)
+	if (!s->initiator && !s->bidi)
 		return ENTENTE_EREFUSED;
 	if (s->state >= XMPP_STREAM_CLOSING || s->freed)
 		return ENTENTE_ECLOSED;

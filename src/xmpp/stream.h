@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0198, XEP-0478) without I/O: bytes, TLS facts, time
+/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0198, XEP-0288, XEP-0478) without I/O: bytes, TLS facts, time
  * and answers come in by function calls, everything else goes out through struct xmpp_stream_ops.
  *
  * A stream carries stanzas in one direction: a receiver (the other side connected) delivers them, an initiator (we connected)
- * sends them. It serves one or more pairs of a local and a remote domain; each pair is proven by itself. Nothing reaches stanza()
+ * sends them. Where both sides agree (XEP-0288: inside TLS only, before authentication) it carries them in both: a receiver also
+ * sends for the pairs that the peer has proven, an initiator also delivers what comes from domains that the peer's certificate
+ * proves. It serves one or more pairs of a local and a remote domain; each pair is proven by itself. Nothing reaches stanza()
  * without a proven pair, handed on as a struct xmpp_peer, which only this engine can make.
  *
  * The owner: makes the connection, starts the stream, feeds it, does TLS when asked, finds out what the authoritative server says
@@ -53,6 +55,7 @@ struct xmpp_stream_policy {
 	enum xmpp_need tls, sasl;
 	bool dialback, lenient;   /* see xmpp/negotiation.h */
 	bool trust_certificate;   /* grant dialback requests without calling back when the certificate proves the domain */
+	bool bidi;                /* stanzas of both directions on one stream (XEP-0288), where the configuration has it too */
 	size_t max_stanza;        /* octets of one element from this partner after authentication; 0: the configuration's */
 	struct slice refusal;     /* text to the remote administrator when partner is false; empty: a standard text */
 };
@@ -92,11 +95,12 @@ struct xmpp_stream_config {
 	bool acks;                      /* acknowledgements (XEP-0198) are offered and used, without resumption */
 	uint32_t ack_ms;                /* initiator: an acknowledgement is awaited, and not an octet came for so long: the peer is
 					   dead; 0: never */
+	bool bidi;                      /* XEP-0288 is offered and used, as far as the policy allows */
 	unsigned max_pairs;             /* of one stream */
 	unsigned max_pending;           /* dialback questions outstanding on one stream */
 };
-/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; 64, 16. A random dialback
- * secret. */
+/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; XEP-0288; 64, 16. A random
+ * dialback secret. */
 void xmpp_stream_config_defaults(struct xmpp_stream_config *c);
 
 /* ---- dialback questions between streams */
@@ -166,9 +170,9 @@ struct xmpp_stream_ops {
 	void (*established)(void *arg, const struct xmpp_peer *peer);
 	/* A pair was refused and the stream goes on; the first pair of an initiator ends in failed() instead. */
 	void (*pair_failed)(void *arg, struct slice local, struct slice remote, const struct entente_err *err);
-	/* Receiver: a stanza. Ownership of the arena passes. */
+	/* Receiver, or XEP-0288: a stanza. Ownership of the arena passes. */
 	void (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* Receiver: a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from" or
+	/* The same for a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from" or
 	 * "to"). One user's odd resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in the
 	 * peer. Ownership of the arena passes. */
 	void (*misaddressed)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which);
@@ -178,7 +182,7 @@ struct xmpp_stream_ops {
 	/* Initiator: the answer to xmpp_stream_verify; condition is why it is undecided ("remote-server-timeout"). v->key is
 	 * empty. */
 	void (*verified)(void *arg, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
-	/* Initiator with xmpp_stream_acks: the peer has taken the first `n` stanzas of this stream (n as xmpp_stream_send counts them);
+	/* With xmpp_stream_acks: the peer has taken the first `n` stanzas of this stream (n as xmpp_stream_send counts them);
 	 * also when it turns out that it does not acknowledge at all: then nothing more is to be awaited. May be NULL. */
 	void (*acked)(void *arg, uint64_t n);
 	/* The stream failed. At most once, before close(); a clean end has none. What was not sent yet must bounce. */
@@ -210,8 +214,8 @@ void xmpp_stream_tls_failed(struct xmpp_stream *s, struct slice why);
 void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why);
 
 /* One stanza, ready as bytes in the jabber:server namespace. ENTENTE_EAGAIN: no pair is proven yet; ENTENTE_ECLOSED: too late;
- * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver does not send.
- * The owner asks xmpp_stream_peer for the pair first. */
+ * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver without XEP-0288
+ * does not send. The owner asks xmpp_stream_peer for the pair first. */
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza);
 /* Will the peer acknowledge the stanzas that are sent (XEP-0198)? If so, *ret_n is how many were sent on this stream so far. */
 bool xmpp_stream_acks(const struct xmpp_stream *s, uint64_t *ret_n);
@@ -280,6 +284,7 @@ struct xmpp_stream_info {
 	uint64_t started, opened;        /* time of the timer queue; 0: not yet */
 	size_t peer_max_stanza;          /* XEP-0478; 0: not announced */
 	bool peer_dialback, peer_dialback_errors;
+	bool bidi;                       /* both directions (XEP-0288) */
 	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
 	uint64_t unacked;                /* sent, not acknowledged yet */
 	uint64_t pending;                /* delivered, not done yet */

@@ -158,39 +158,40 @@ uint64_t xmpp_stream_pending_span(const struct xmpp_stream *s)
 	return ack_window_span(&s->came);
 }
 
-static void receiver_element(struct xmpp_stream *s, const struct xml_node *el)
+static void enable(struct xmpp_stream *s)
 {
-	if (slice_eq(el->name, S("r"))) {
+	if (!s->n_valid || s->counts || !s->cfg->acks) {
+		write_failed(s, "unexpected-request");
+		return;
+	}
+	buf_puts(&s->out, "<enabled xmlns='urn:xmpp:sm:3'/>");
+	s->counts = true;
+	s->acks = s->bidi; /* of what we sent before nobody will hear */
+	s->ack_base = s->ack_taken = s->stanzas_out;
+}
+
+void acks_element(struct xmpp_stream *s, const struct xml_node *el)
+{
+	if (slice_eq(el->name, S("a"))) {
+		answer(s, el);
+	} else if (slice_eq(el->name, S("r"))) {
 		s->asked = s->came.top;
 		write_count(s);
-	} else if (slice_eq(el->name, S("enable"))) {
-		if (!s->n_valid || s->counts || !s->cfg->acks) {
-			write_failed(s, "unexpected-request");
-			return;
-		}
-		s->counts = true;
-		buf_puts(&s->out, "<enabled xmlns='urn:xmpp:sm:3'/>");
-	} else if (slice_eq(el->name, S("resume"))) {
+	} else if (s->initiator && slice_eq(el->name, S("enabled"))) {
+		s->counts = s->acks && s->bidi && s->state == XMPP_STREAM_OPEN;
+	} else if (s->initiator && slice_eq(el->name, S("failed"))) {
+		refused(s);
+	} else if (!s->initiator && slice_eq(el->name, S("enable"))) {
+		enable(s);
+	} else if (!s->initiator && slice_eq(el->name, S("resume"))) {
 		write_failed(s, "item-not-found");
 	} else {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> of XEP-0198 ignored", SFMT(slice_first(el->name, 40)));
 	}
 }
 
-void acks_element(struct xmpp_stream *s, const struct xml_node *el)
-{
-	if (!s->initiator)
-		receiver_element(s, el);
-	else if (slice_eq(el->name, S("a")))
-		answer(s, el);
-	else if (slice_eq(el->name, S("failed")))
-		refused(s);
-	else if (slice_eq(el->name, S("r"))) /* this stream carries no stanzas towards us */
-		buf_puts(&s->out, "<a xmlns='urn:xmpp:sm:3' h='0'/>");
-}
-
 bool xmpp_stream_acks(const struct xmpp_stream *s, uint64_t *ret_n)
 {
 	*ret_n = s->stanzas_out;
-	return s->initiator && s->acks;
+	return s->acks;
 }

@@ -91,6 +91,9 @@ void pair_prove(struct pair *p, enum xmpp_proof proof)
 	p->valid = true;
 	p->peer.proof = proof;
 	p->peer.encrypted = s->secured;
+	/* That the peer took our key says who we are, not who it is (XEP-0288 5): only its certificate does. */
+	p->delivers = s->initiator && s->bidi && s->secured && s->tls.trusted &&
+		      xmpp_identity_match(&s->tls.names, p->peer.remote) != XMPP_IDENTITY_NONE;
 	s->n_valid++;
 	if (s->state != XMPP_STREAM_OPEN)
 		stream_open(s);
@@ -544,7 +547,11 @@ void dialback_element(struct xmpp_stream *s, const struct xml_node *el, struct a
 		result_answer(s, el, &d);
 	else if (d.type.p)
 		verify_answer(s, el, &d);
-	else if (s->initiator)
+	else if (s->initiator && s->bidi && result)
+		/* legal (XEP-0288 2.2), but nobody needs it: further domains have streams of their own */
+		write_answer(s, "result", d.local, d.remote, SLICE_NONE, "error", "resource-constraint",
+			     "this stream takes no further domains; open another");
+	else if (s->initiator && !s->bidi)
 		stream_trace(s, XMPP_TRACE_ODD, "dialback request on a stream that we opened ignored");
 	else if (result)
 		result_request(s, &d);

@@ -234,14 +234,13 @@ static struct pair *proven_pair(struct xmpp_stream *s, struct slice local, struc
 	if (p && slice_eq(p->peer.remote, remote) && slice_eq(p->peer.local, local))
 		return p;
 	p = pair_find(s, local, remote);
-	if (!p || !p->valid)
+	if (!p || !p->valid || (s->initiator && !p->delivers))
 		return NULL;
 	s->recent = p;
 	return p;
 }
 
-/* True when the arena was passed on. */
-static bool stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
+bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 {
 	if (!s->n_valid) {
 		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
@@ -289,6 +288,18 @@ static bool stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 	return true;
 }
 
+/* XEP-0288 2.2. Whether a pair may go the other way is decided by its proof; so nothing is granted here. */
+static void bidi(struct xmpp_stream *s, const struct xml_node *el, struct arena *a)
+{
+	if (!features_offer_bidi(s)) {
+		stream_trace(s, XMPP_TRACE_ODD, "<bidi/> ignored: it is not offered");
+		return;
+	}
+	s->bidi = true;
+	features_read_bidi(s, el, a);
+	stream_trace(s, XMPP_TRACE_STEP, "both directions on this stream");
+}
+
 static bool is_stanza_name(struct slice name)
 {
 	return slice_eq(name, S("message")) || slice_eq(name, S("presence")) || slice_eq(name, S("iq"));
@@ -298,7 +309,7 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 {
 	bool passed = false;
 	if (stanza_kind(el) != STANZA_NONE && !s->counted) {
-		passed = stanza(s, el, a);
+		passed = stream_in_stanza(s, el, a);
 	} else if (s->state == XMPP_STREAM_CLOSING) {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));
 	} else if (slice_eq(el->ns, XMPP_NS_DIALBACK)) {
@@ -309,6 +320,8 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 		sasl_element(s, el, a);
 	} else if (slice_eq(el->ns, XMPP_NS_SM)) {
 		acks_element(s, el);
+	} else if (slice_eq(el->name, S("bidi")) && (slice_eq(el->ns, XMPP_NS_BIDI) || slice_eq(el->ns, XMPP_NS_BIDI_FEATURE))) {
+		bidi(s, el, a);
 	} else if (is_stanza_name(el->name)) {
 		stream_fail(s, s->n_valid ? "invalid-namespace" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED,
 			    XMPP_SIDE_REMOTE, "a stanza in the namespace %.*s: between servers it is jabber:server",

@@ -139,6 +139,7 @@ void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
 		.peer_max_stanza = s->peer_max_stanza,
 		.peer_dialback = (s->features & FEATURE_DIALBACK) || (s->legacy && s->peer_db),
 		.peer_dialback_errors = (s->features & FEATURE_DIALBACK_ERRORS) != 0,
+		.bidi = s->bidi,
 		.acks = s->acks || s->counts,
 		.unacked = s->acks ? s->stanzas_out - s->ack_taken : 0,
 		.pending = s->came.pending,

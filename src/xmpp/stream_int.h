@@ -26,6 +26,7 @@ struct pair {
 	struct xmpp_peer peer;
 	struct timer timer;
 	bool waiting, valid;
+	bool delivers; /* initiator with XEP-0288: stanzas of this pair may come */
 };
 
 /* Initiator: a db:verify of ours. */
@@ -39,7 +40,7 @@ struct question {
 
 enum { /* what the peer's features said; for its header see peer_db */
 	FEATURE_STARTTLS = 1, FEATURE_STARTTLS_REQUIRED = 2, FEATURE_MECHANISMS = 4, FEATURE_EXTERNAL = 8, FEATURE_DIALBACK = 16,
-	FEATURE_DIALBACK_ERRORS = 32, FEATURE_ACKS = 64,
+	FEATURE_DIALBACK_ERRORS = 32, FEATURE_ACKS = 64, FEATURE_BIDI = 128,
 };
 
 struct xmpp_stream {
@@ -69,6 +70,7 @@ struct xmpp_stream {
 
 	/* TLS and SASL */
 	bool secured, external_done, extended;
+	bool bidi;           /* XEP-0288: agreed */
 	struct xmpp_tls_info tls; /* own copies in tls_block */
 	void *tls_block;
 	enum xmpp_identity identity; /* of the peer's certificate for `remote` */
@@ -147,10 +149,16 @@ static inline bool stream_certificate_good(const struct xmpp_stream *s)
 /* ---- stream_in.c */
 void stream_in_header(struct xmpp_stream *s, const struct xml_node *header);
 void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a); /* takes the arena */
+/* A stanza of either role; true when the arena was passed on. */
+bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a);
+static inline bool stream_may_receive(const struct xmpp_stream *s)
+{
+	return !s->initiator || s->bidi;
+}
 
 /* ---- stream_out.c */
 void stream_out_header(struct xmpp_stream *s, const struct xml_node *header);
-void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a); /* the arena stays the caller's */
+void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a); /* takes the arena */
 void stream_out_secured(struct xmpp_stream *s);
 
 /* ---- stream_dialback.c */
@@ -184,3 +192,8 @@ void features_read(struct xmpp_stream *s, const struct xml_node *features, struc
 bool features_offer_external(const struct xmpp_stream *s);
 bool features_offer_starttls(const struct xmpp_stream *s);
 bool features_offer_dialback(const struct xmpp_stream *s);
+bool features_offer_bidi(const struct xmpp_stream *s);
+/* The request, with what we take (XEP-0478). */
+void features_write_bidi(struct xmpp_stream *s);
+/* That of the peer. */
+void features_read_bidi(struct xmpp_stream *s, const struct xml_node *bidi, struct arena *a);

@@ -5,6 +5,7 @@
 
 #include "base/enc.h"
 #include "xmpp/sasl.h"
+#include "xmpp/stanza.h"
 
 enum { TEXT = 256, PEER_TEXT = 120 };
 
@@ -80,8 +81,19 @@ static void no_method_left(struct xmpp_stream *s)
 	}
 }
 
+/* Before we prove ourselves (XEP-0288 2.2), and only to whom the certificate says it is: it will speak for that domain. */
+static void ask_for_both_ways(struct xmpp_stream *s)
+{
+	if (s->bidi || s->verify_only || !(s->features & FEATURE_BIDI) || !features_offer_bidi(s) || !stream_certificate_good(s))
+		return;
+	stream_trace(s, XMPP_TRACE_STEP, "both directions on this stream");
+	features_write_bidi(s);
+	s->bidi = true;
+}
+
 static void negotiate_secured(struct xmpp_stream *s)
 {
+	ask_for_both_ways(s);
 	if (s->verify_only && s->methods.dialback_tls) {
 		ready_to_ask(s);
 	} else if (s->methods.external && (s->features & FEATURE_EXTERNAL) && stream_certificate_good(s) && !s->verify_only) {
@@ -192,7 +204,10 @@ static void sasl_answer(struct xmpp_stream *s, const struct xml_node *el, struct
 
 void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
 {
-	if (slice_eq(el->ns, XMPP_NS_SM)) { /* also while closing: the last acknowledgement */
+	bool passed = false;
+	if (s->bidi && stanza_kind(el) != STANZA_NONE && s->state >= XMPP_STREAM_OPEN && !s->counted) {
+		passed = stream_in_stanza(s, el, a);
+	} else if (slice_eq(el->ns, XMPP_NS_SM)) { /* also while closing: the last acknowledgement */
 		acks_element(s, el);
 	} else if (s->state == XMPP_STREAM_CLOSING) {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));
@@ -213,4 +228,6 @@ void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s xmlns='%.*s'/> ignored (%s)", SFMT(slice_first(el->name, 40)),
 			     SFMT(slice_first(el->ns, 80)), xmpp_stream_state_text(s->state));
 	}
+	if (!passed)
+		arena_release(s->cfg->pool, a);
 }
