@@ -34,6 +34,8 @@ json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
 const struct admin_handler *admin_local_handler(enum admin_id id);
 /* plan.c: all of `entente plan ...` */
 extern const struct admin_handler admin_plan_handler;
+/* lync_import.c: `entente import lync` */
+extern const struct admin_handler admin_import_handler;
 /* The configuration of a local command's argument "file", whether or not the files that it names exist; the caller's. NULL: *ret_exit is set, the error recorded. */
 struct config *admin_config_load(struct admin_call *c, int *ret_exit);
 

@@ -78,6 +78,17 @@ static const struct admin_field plan_ports_fields[] = {PLAN_PORTS, PLAN_WARNINGS
 static const struct admin_field plan_handout_fields[] = {{"text", "the page, in Markdown"}, PLAN_WARNINGS};
 static const struct admin_field plan_all_fields[] = {PLAN_CERTIFICATES, PLAN_RECORDS, PLAN_PORTS, PLAN_WARNINGS};
 
+/* ---- import ---- */
+static const struct admin_arg import_lync_args[] = {
+	{"file", ADMIN_PATH, ADMIN_POSITIONAL | ADMIN_REQUIRED | ADMIN_MANY, .help = "an export: Export-Clixml, ConvertTo-Json or Export-Csv"},
+};
+static const struct admin_field import_lync_fields[] = {
+	{"commands[]", "commands that make the same here, for a shell"},
+	{"settings[].key", "a setting of the configuration file"}, {"settings[].value", "its value"}, {"settings[].from", "the property it comes from"},
+	{"findings[].severity", "error: not translated; warning: no equivalent; note"}, {"findings[].object", "kind of object"},
+	{"findings[].name", "its identity"}, {"findings[].property", "the property, or empty"}, {"findings[].text", "what is the matter"},
+};
+
 /* ---- partner xmpp ---- */
 static const struct admin_alias tls_aliases[] = {{"no-tls", "not-supported", "the same as --tls not-supported"}, {NULL}};
 static const struct admin_alias sasl_aliases[] = {{"no-sasl", "not-supported", "the same as --sasl not-supported"}, {NULL}};
@@ -334,6 +345,7 @@ static const struct admin_group groups[] = {
 	{{"partner"}, "who may communicate with our users"},
 	{{"partner", "xmpp"}, "XMPP partners: the organisations on the XMPP network that are let in"},
 	{{"block"}, "domains that are refused, whatever else is configured"},
+	{{"import"}, "take over settings from other servers"},
 	{{"plan"}, "certificates, DNS records and firewall ports that the configuration asks for"},
 #define FEDERATION_GROUPS
 #include "admin/federation_table.def"
@@ -421,6 +433,13 @@ static const struct admin_command commands[] = {
 		 "federation are on the other side.",
 	 .example = "entente plan handout prosody --address 192.0.2.10 > federating-with-us.md", ARGS(plan_handout_args), FIELDS(plan_handout_fields)},
 	{.id = ADMIN_CMD_PLAN_ALL, .local = true, .path = {"plan", "all"}, .summary = "print the whole plan", ARGS(plan_args), FIELDS(plan_all_fields)},
+
+	{.id = ADMIN_CMD_IMPORT_LYNC, .local = true, .path = {"import", "lync"}, .summary = "translate what Lync or Skype for Business has exported",
+	 .help = "Reads the output of Get-CsXmppAllowedPartner, Get-CsXmppGatewayConfiguration, Get-CsBlockedDomain and Get-CsExternalAccessPolicy, and "
+		 "prints the commands that make the same here, as a shell script; settings for the configuration file and what has no equivalent "
+		 "stand in it as comments. Nothing is changed: look at it, then run it. Exits with 1 when something could not be translated.\n\n"
+		 "Export-Clixml loses nothing; Export-Csv loses lists, ConvertTo-Json the names of enumerations.",
+	 .example = "entente import lync partners.xml gateway.xml > take-over.sh", ARGS(import_lync_args), FIELDS(import_lync_fields)},
 
 	{.id = ADMIN_CMD_CONFIG_CHECK, .local = true, .path = {"config", "check"}, .summary = "check a configuration file",
 	 .help = "Reads the file as the daemon would, with the certificates and keys that it names, and prints each finding with its "

@@ -206,6 +206,8 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		[ADMIN_CMD_VERSION] = {version_run, version_print},
 		[ADMIN_CMD_HELP] = {help_run, text_print},
 	};
+	if (id == ADMIN_CMD_IMPORT_LYNC)
+		return &admin_import_handler;
 	if (id >= ADMIN_CMD_PLAN_CERTIFICATES && id <= ADMIN_CMD_PLAN_ALL)
 		return &admin_plan_handler;
 	return (unsigned)id < ADMIN_CMD_COUNT && handlers[id].run ? &handlers[id] : NULL;
