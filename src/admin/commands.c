@@ -434,7 +434,7 @@ static const struct admin_command commands[] = {
 	 .example = "entente plan handout prosody --address 192.0.2.10 > federating-with-us.md", ARGS(plan_handout_args), FIELDS(plan_handout_fields)},
 	{.id = ADMIN_CMD_PLAN_ALL, .local = true, .path = {"plan", "all"}, .summary = "print the whole plan", ARGS(plan_args), FIELDS(plan_all_fields)},
 
-	{.id = ADMIN_CMD_IMPORT_LYNC, .local = true, .path = {"import", "lync"}, .summary = "translate what Lync or Skype for Business has exported",
+	{.id = ADMIN_CMD_IMPORT_LYNC, .local = true, .path = {"import", "lync"}, .summary = "translate exports of Lync settings",
 	 .help = "Reads the output of Get-CsXmppAllowedPartner, Get-CsXmppGatewayConfiguration, Get-CsBlockedDomain and Get-CsExternalAccessPolicy, and "
 		 "prints the commands that make the same here, as a shell script; settings for the configuration file and what has no equivalent "
 		 "stand in it as comments. Nothing is changed: look at it, then run it. Exits with 1 when something could not be translated.\n\n"
