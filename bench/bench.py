@@ -149,8 +149,7 @@ class Bench:
         self.o = o
         os.makedirs(f"{BUILD}/lab", exist_ok=True)
         self.run = tempfile.mkdtemp(prefix="bench.", dir=f"{BUILD}/lab")
-        self.certs = f"{BUILD}/lab/certs"
-        subprocess.run([f"{LAB}/certs", self.certs], check=True)
+        self.certs = peers.certificates(f"{BUILD}/lab/certs")
         self.load = f"{BUILD}/bench/load"
         self.cores = None if o.no_pin else cores()
         self.programs = []

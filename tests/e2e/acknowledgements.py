@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from scenario import check, scenario
+from scenario import MODERN, check, scenario
 
 
 def talk(lab):
@@ -17,7 +17,7 @@ def talk(lab):
     return romeo, juliet
 
 
-@scenario("the XMPP server dies with a message in its hands: the sender is told, unless it cannot be known")
+@scenario("the XMPP server dies with a message in its hands: the sender is told, unless it cannot be known", peers=MODERN)
 def dies_with_message(lab):
     romeo, juliet = talk(lab)
     lab.xmpp.settle()
@@ -38,7 +38,7 @@ def dies_with_message(lab):
         check(taken and answers[0].status == 200, f"answered {answers[0].status}")
 
 
-@scenario("a partner that takes long to acknowledge: the message counts as sent after a while")
+@scenario("a partner that takes long to acknowledge: the message counts as sent after a while", peers=MODERN)
 def slow(lab):
     romeo, juliet = talk(lab)
     os.killpg(lab.xmpp.popen.pid, signal.SIGSTOP)

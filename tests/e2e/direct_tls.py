@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS from the first octet (XEP-0368): found in DNS, in both directions, and what happens when it does not work."""
-from scenario import PARTNER, check, scenario
+from scenario import MODERN, PARTNER, check, scenario
 
 BOTH = ["external", "dialback"]
 
@@ -20,26 +20,26 @@ def talk(lab):
     romeo.expect_message(juliet.name, "and back", timeout=20)
 
 
-@scenario("{auth}: both servers use it", each={"auth": BOTH}, direct=5270)
+@scenario("{auth}: both servers use it", each={"auth": BOTH}, direct=5270, peers=MODERN)
 def both_ways(lab, auth):
     talk(lab)
     check(how(lab, "out") == "srv 0 0 xmpp.fabrikam.test:5270 direct", f"out: {how(lab, 'out')}")
     check(how(lab, "in") == "direct TLS", f"in: {how(lab, 'in')}")
 
 
-@scenario("nobody listens there: STARTTLS is used", direct=5271)
+@scenario("nobody listens there: STARTTLS is used", direct=5271, peers=MODERN)
 def nobody_there(lab):
     talk(lab)
     check(how(lab, "out") == "srv 10 0 xmpp.fabrikam.test:5269", f"out: {how(lab, 'out')}")
 
 
-@scenario("the port speaks STARTTLS: STARTTLS is used", direct=5269)
+@scenario("the port speaks STARTTLS: STARTTLS is used", direct=5269, peers=MODERN)
 def wrong_port(lab):
     talk(lab)
     check(how(lab, "out") == "srv 10 0 xmpp.fabrikam.test:5269", f"out: {how(lab, 'out')}")
 
 
-@scenario("a server of the partner's own on port 5270")
+@scenario("a server of the partner's own on port 5270", peers=MODERN)
 def own_server(lab):
     lab.entente("partner", "xmpp", "set", PARTNER, "--server", "xmpp.fabrikam.test:5270")
     try:

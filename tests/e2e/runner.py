@@ -14,11 +14,12 @@ import threading
 import time
 
 import topics
+from scenario import PEERS
 from daemon import BUILD
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NS = os.path.join(HERE, "..", "lab", "ns")
-UNIT = 25       # scenarios for one lab, when several labs are there
+UNIT = 30       # scenarios for one lab, when several labs are there
 # Each kind of path once, for runs under sanitizers and with several workers.
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages"]
@@ -71,13 +72,14 @@ def divide(scenarios, peers, several):
     """[(peer, options, scenarios)]: who shares a lab, the long ones first."""
     groups = {}
     for s in scenarios:
-        groups.setdefault(tuple(sorted(s.options.items())), []).append(s)
+        for peer in s.peers:
+            groups.setdefault((tuple(sorted(s.options.items())), peer), []).append(s)
     units = []
-    for options, members in groups.items():
+    for (options, peer), members in groups.items():
         parts = max(1, round(len(members) / UNIT)) if several else 1
         size = -(-len(members) // parts)
         for start in range(0, len(members), size):
-            units += [(peer, dict(options), members[start:start + size]) for peer in peers]
+            units += [(peer, dict(options), members[start:start + size])] if peer in peers else []
     if not several:
         units.sort(key=lambda u: peers.index(u[0]))
     return units
@@ -92,7 +94,7 @@ def sweep():
 
 def main():
     arguments = argparse.ArgumentParser(prog="tests/e2e/run", description="entented between real peers")
-    arguments.add_argument("--peer", choices=["prosody", "ejabberd"], help="only this XMPP server")
+    arguments.add_argument("--peer", choices=PEERS, help="only this XMPP server")
     arguments.add_argument("--workers", type=int, default=1, help="entented's worker threads")
     arguments.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="labs side by side (default: one for each CPU, at most 4)")
     arguments.add_argument("--smoke", action="store_true", help="only a selection that takes every kind of path")
@@ -112,7 +114,7 @@ def main():
     run = Run(chosen.workers)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
-    units = divide(scenarios, [chosen.peer] if chosen.peer else ["prosody", "ejabberd"], chosen.jobs > 1)
+    units = divide(scenarios, [chosen.peer] if chosen.peer else PEERS, chosen.jobs > 1)
     with concurrent.futures.ThreadPoolExecutor(max(1, chosen.jobs)) as pool:
         try:
             for done in [pool.submit(run.unit, *unit) for unit in units]:

@@ -5,36 +5,39 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-from lab import PARTNER, befriend   # noqa: E402,F401
+from lab import PARTNER, STANCE_DOMAINS, befriend   # noqa: E402,F401
 from waiting import LabError, wait_until    # noqa: E402,F401
 
 SCENARIOS = []
+PEERS = ["prosody", "ejabberd", "jabberd2"]
+MODERN = PEERS[:2]      # SASL, direct TLS, acknowledgements
 DEFAULTS = {"auth": "external", "transport": "tcp"}     # of the lab
 STRANGE = "Grüße aus Zürich, 世界, العربية, e\u0301, \U0001f600\U0001f469\u200d\U0001f4bb"
 MARKUP = "<b>bold</b> & &amp; \"quoted\" 'single' ]]> <!-- not a comment --> <?php ?>"
 
 
 class Scenario:
-    def __init__(self, topic, name, function, partner, options, arguments):
+    def __init__(self, topic, name, function, partner, options, arguments, peers):
         self.topic, self.name, self.function, self.partner = topic, name, function, partner
-        self.options, self.arguments = options, arguments
+        self.options, self.arguments, self.peers = options, arguments, peers
 
     def __str__(self):
         return f"{self.topic}/{self.name}"
 
 
-def scenario(name, partner="federated", each=None, **options):
+def scenario(name, partner="federated", each=None, peers=PEERS, **options):
     """Decorator: the function is a scenario and gets the lab. `partner`: the type that fabrikam.test has at the start,
     None for no partner. `options`: what the lab has to be started with (auth, transport, presence_expires); scenarios with
     the same options share one lab. `each`: {argument: [values]}: one scenario per value, given as argument, and as lab option
-    when the lab has such an option; {argument} in the name is replaced."""
+    when the lab has such an option; {argument} in the name is replaced. `peers`: the XMPP servers that can do it."""
     def add(function):
         topic = function.__module__.replace("_", " ")
         for values in itertools.product(*(each or {}).values()):
             arguments = dict(zip(each or {}, values))
             lab_options = {**options, **{k: v for k, v in arguments.items() if k in ("auth", "transport")}}
             lab_options = {k: v for k, v in lab_options.items() if v != DEFAULTS.get(k)}
-            SCENARIOS.append(Scenario(topic, name.format(**arguments), function, partner, lab_options, arguments))
+            able = [p for p in peers if p != "jabberd2" or "external" not in arguments.values()]
+            SCENARIOS.append(Scenario(topic, name.format(**arguments), function, partner, lab_options, arguments, able))
         return function
     return add
 

@@ -10,10 +10,10 @@ import itertools
 import json
 import os
 import re
-import subprocess
 import tempfile
 
 import peers
+import xmppserver
 import xmppuser
 from baresip import Baresip
 from daemon import BUILD, Entented
@@ -21,33 +21,35 @@ from sipuser import SipUser
 from waiting import LabError
 from xmppuser import XmppUser
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 PARTNER = "fabrikam.test"
+STANCE_DOMAINS = tuple(f"{tls}{sasl}{dialback}.stance.test" for tls in "ron" for sasl in "ron" for dialback in "dn")
 
 
 class Lab:
-    """peer: prosody | ejabberd. auth: external | dialback. transport (home <-> entented): udp | tcp | tls.
+    """peer: prosody | ejabberd | jabberd2. auth: external | dialback (jabberd2: always). transport (home <-> entented): udp | tcp | tls.
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
     direct: DNS names direct TLS (XEP-0368) before STARTTLS, the partner's on this port (5270 is right).
-    entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
+    stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and entented has the
+    certificate that others trust. entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
     to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
-                 entented=True, run=None, log_level="debug", direct=None,
+                 entented=True, run=None, log_level="debug", direct=None, stance=None,
                  settings="timers:\n  notify-interval: 200ms\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
+        stance = stance and xmppserver.Stance(*stance)
+        auth = "dialback" if peer == "jabberd2" and not stance else auth
         self.peer, self.auth, self.transport = peer, auth, transport
         os.makedirs(f"{BUILD}/lab", exist_ok=True)
         self.run = run or tempfile.mkdtemp(prefix="run.", dir=f"{BUILD}/lab")
         os.makedirs(self.run, exist_ok=True)
-        self.certs = f"{BUILD}/lab/certs"
-        subprocess.run([f"{HERE}/certs", self.certs], check=True)
+        self.certs = peers.certificates(f"{BUILD}/lab/certs")
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
-        self.dns = peers.name_server(self.run, direct)
+        self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
-        self.xmpp = peers.xmpp_server(peer, self.run, self.certs, auth)
-        self.entented = Entented(self.run, self.certs, auth, transport, workers, log_level, settings) if entented else None
+        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or auth, *([STANCE_DOMAINS] if stance else []))
+        self.entented = Entented(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings) if entented else None
         self.accounts = set()
         self.users = []
         self.partner_now = None
@@ -193,7 +195,7 @@ class Lab:
 
     def log_excerpt(self, lines=15):
         """The ends of the logs, for a person who has to find out why."""
-        names = ["entented.log", "kamailio.log", "prosody.log", "ejabberd.log"]
+        names = ["entented.log", "kamailio.log", self.xmpp.log_name]
         parts = []
         for name in names:
             path = f"{self.run}/{name}"

@@ -82,3 +82,33 @@ class Process:
                 return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-lines:])
         except OSError:
             return "(no log)"
+
+
+class Group:
+    """Several programs that are one to the lab: started in order, stopped backwards."""
+
+    def __init__(self, name, parts):
+        self.name, self.parts = name, parts
+
+    def start(self):
+        for part in self.parts:
+            part.start()
+
+    def alive(self):
+        return all(part.alive() for part in self.parts)
+
+    @property
+    def popen(self):
+        """The process of the part that ended, else the first part's."""
+        return next((p for p in self.parts if not p.alive()), self.parts[0]).popen
+
+    def stop(self, timeout=15):
+        statuses = [part.stop(timeout) for part in reversed(self.parts)]
+        return next((s for s in statuses if s), 0)
+
+    def kill(self):
+        for part in reversed(self.parts):
+            part.kill()
+
+    def tail(self, lines=20):
+        return "\n".join(f"-- {part.name}\n{part.tail(lines)}" for part in self.parts)

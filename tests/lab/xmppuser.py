@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 logging.getLogger("slixmpp").addHandler(logging.NullHandler())     # it warns about its own speed while it is imported
 
 import slixmpp                                                      # noqa: E402
+from slixmpp.xmlstream import tostring                             # noqa: E402
 from slixmpp.xmlstream.handler import Callback                    # noqa: E402
 from slixmpp.xmlstream.matcher import MatchXPath                    # noqa: E402
 
@@ -307,7 +308,7 @@ class XmppUser:
     def _send(self, xml):
         if not self.client or not self.client.is_connected():
             raise LabError(f"{self.name} is not connected")
-        text = ElementTree.tostring(xml, encoding="unicode", default_namespace=None)
+        text = tostring(xml, xmlns="jabber:client", stream=self.client)     # without prefixes, as clients write; jabberd2 would keep them
         self._call(lambda: self.client.send_raw(text))
 
     def _call(self, function):
