@@ -147,9 +147,104 @@ static void xmpp_partner(struct result *r)
 	}
 }
 
+static const struct word verification[] = {{"AlwaysVerifiable", "always-verifiable"},
+					   {"AlwaysUnverifiable", "always-unverifiable"},
+					   {"UseSourceVerification", "use-source-verification"},
+					   {NULL}};
+
+static void option_number(struct result *r, const char *name, const char *option)
+{
+	json_t *v = property(r, name);
+	if (json_is_integer(v))
+		buf_printf(&r->command, " --%s %jd", option, (intmax_t)json_integer_value(v));
+	else if (v)
+		find(r, "error", name, "should be a number");
+}
+
+/* Yes or no as a value of its own. */
+static void option_yes_no(struct result *r, const char *name, const char *option)
+{
+	json_t *v = property(r, name);
+	if (json_is_boolean(v))
+		buf_printf(&r->command, " --%s=%s", option, json_is_true(v) ? "true" : "false");
+	else if (v)
+		find(r, "error", name, "should be true or false");
+}
+
+static void allowed_domain(struct result *r)
+{
+	buf_puts(&r->command, "entente allowed-domain add ");
+	domain(r, text_of(r, "Domain").p ? text_of(r, "Domain") : text_of(r, "Identity"), "Identity");
+	option_text(r, "ProxyFqdn", "proxy-fqdn");
+	option_word(r, "VerificationLevel", "verification-level", verification);
+	option_bool(r, "MarkForMonitoring", " --mark-for-monitoring", "");
+	option_text(r, "Comment", "comment");
+}
+
+static void provider(struct result *r, const char *command)
+{
+	buf_puts(&r->command, command);
+	quoted(&r->command, text_of(r, "Identity"));
+	option_text(r, "ProxyFqdn", "proxy-fqdn");
+	option_bool(r, "Enabled", " --enabled", "");
+	option_word(r, "VerificationLevel", "verification-level", verification);
+}
+
+static void hosting_provider(struct result *r)
+{
+	provider(r, "entente hosting-provider add ");
+	option_bool(r, "EnabledSharedAddressSpace", " --shared-address-space", "");
+	option_bool(r, "HostsOCSUsers", " --hosts-ocs-users", "");
+	option_bool(r, "IsLocal", " --is-local", "");
+	if (text_of(r, "AutodiscoverUrl").p)
+		find(r, "note", "AutodiscoverUrl", "not needed: clients use it, federation does not");
+}
+
+static void public_provider(struct result *r)
+{
+	provider(r, "entente public-provider add ");
+	option_text(r, "NameDecorationRoutingDomain", "name-decoration-routing-domain");
+}
+
+static void access_edge(struct result *r)
+{
+	static const struct {
+		const char *lync, *ours;
+	} yes_no[] = {
+		{"AllowFederatedUsers", "federated-users"},
+		{"EnablePartnerDiscovery", "partner-discovery"},
+		{"EnableDiscoveredPartnerContactsLimit", "discovered-partner-contacts-limit"},
+		{"EnableArchivingDisclaimer", "archiving-disclaimer"},
+		{"MarkSourceVerifiableOnOutgoingMessages", "mark-source-verifiable"},
+		{"BeClearingHouse", "clearing-house"},
+	}, numbers[] = {
+		{"MaxContactsPerDiscoveredPartner", "max-contacts-per-discovered-partner"},
+		{"DiscoveredPartnerStandardRate", "discovered-partner-standard-rate"},
+		{"DiscoveredPartnerReportPeriodMinutes", "discovered-partner-report-period"},
+		{"OutgoingTlsCountForFederatedPartners", "outgoing-tls-count"},
+		{"DnsSrvCacheRecordCount", "srv-cache-records"},
+	};
+	static const char *const outside[] = {"AllowOutsideUsers", "AllowAnonymousUsers"};
+	buf_puts(&r->command, "entente access-edge set");
+	for (size_t i = 0; i < sizeof yes_no / sizeof *yes_no; i++)
+		option_yes_no(r, yes_no[i].lync, yes_no[i].ours);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		option_number(r, numbers[i].lync, numbers[i].ours);
+	option_word(r, "DiscoveredPartnerVerificationLevel", "discovered-partner-verification-level", verification);
+	if (text_of(r, "DefaultRouteFqdn").p) {
+		buf_puts(&r->command, " --routing default");
+		option_text(r, "DefaultRouteFqdn", "default-route-fqdn");
+		option_word(r, "VerificationLevel", "verification-level", verification);
+		option_yes_no(r, "IsPublicProvider", "is-public-provider");
+	}
+	for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
+		if (json_is_true(property(r, outside[i])))
+			find(r, "warning", outside[i], "no equivalent: users of our own who are outside do not come through Entente");
+}
+
 static void blocked_domain(struct result *r)
 {
-	buf_puts(&r->command, "entente block add ");
+	buf_puts(&r->command, "entente blocked-domain add ");
 	domain(r, text_of(r, "Domain").p ? text_of(r, "Domain") : text_of(r, "Identity"), "Identity");
 	option_text(r, "Comment", "comment");
 }
@@ -190,19 +285,18 @@ static void external_access_policy(struct result *r)
 static const struct kind {
 	const char *type;      /* last part of the .NET type, without "Display" before it */
 	const char *tell_tale; /* a property that only this kind has, where the form does not say the type */
-	void (*translate)(struct result *r); /* NULL: no equivalent */
-	const char *why;
+	void (*translate)(struct result *r);
 } kinds[] = {
-	{"XmppAllowedPartner", "SaslNegotiation", xmpp_partner, NULL},
-	{"XmppGatewayConfiguration", "StreamEstablishmentTimeout", gateway_configuration, NULL},
-	{"XmppGatewaySettings", NULL, gateway_configuration, NULL},
-	{"BlockedDomain", NULL, blocked_domain, NULL},
-	{"ExternalAccessPolicy", "EnableXmppAccess", external_access_policy, NULL},
-	{"AllowedDomain", "MarkForMonitoring", NULL, "SIP federation is not administered by this command yet"},
-	{"HostingProvider", "HostsOCSUsers", NULL, "SIP federation is not administered by this command yet"},
-	{"PublicProvider", "NameDecorationRoutingDomain", NULL, "SIP federation is not administered by this command yet"},
-	{"AccessEdgeConfiguration", "AllowFederatedUsers", NULL, "SIP federation is not administered by this command yet"},
-	{"AccessEdgeSettings", NULL, NULL, "SIP federation is not administered by this command yet"},
+	{"XmppAllowedPartner", "SaslNegotiation", xmpp_partner},
+	{"XmppGatewayConfiguration", "StreamEstablishmentTimeout", gateway_configuration},
+	{"XmppGatewaySettings", NULL, gateway_configuration},
+	{"BlockedDomain", NULL, blocked_domain},
+	{"ExternalAccessPolicy", "EnableXmppAccess", external_access_policy},
+	{"AllowedDomain", "MarkForMonitoring", allowed_domain},
+	{"HostingProvider", "HostsOCSUsers", hosting_provider},
+	{"PublicProvider", "NameDecorationRoutingDomain", public_provider},
+	{"AccessEdgeConfiguration", "AllowFederatedUsers", access_edge},
+	{"AccessEdgeSettings", NULL, access_edge},
 };
 
 static const struct kind *kind_of(json_t *object)
@@ -224,8 +318,8 @@ static void translate(struct result *r, json_t *object)
 	r->kind = k ? k->type : "object";
 	r->name = text_of(r, "Identity").p ? text_of(r, "Identity") : text_of(r, "Domain");
 	buf_clear(&r->command);
-	if (!k || !k->translate) {
-		find(r, "warning", "", k ? k->why : "not known: it is none of the objects that this command translates");
+	if (!k) {
+		find(r, "warning", "", "not known: it is none of the objects that this command translates");
 		return;
 	}
 	k->translate(r);

@@ -52,11 +52,11 @@ static void test_scripts(void **state)
 /* Each command that is printed is one that `entente` accepts. */
 static void test_commands_are_commands(void **state)
 {
-	json_t *r = import((const char *const[]){"partners.xml", "blocked.csv", NULL}, true), *o;
+	json_t *r = import((const char *const[]){"partners.xml", "blocked.csv", "mixed.json", NULL}, true), *o;
 	size_t i;
 	(void)state;
 	json_t *commands = json_object_get(json_object_get(r, "data"), "commands");
-	assert_int_equal(json_array_size(commands), 4);
+	assert_int_equal(json_array_size(commands), 7);
 	json_array_foreach(commands, i, o) {
 		char line[1024], words[32][256];
 		const char *argv[32];

@@ -1,2 +1,2 @@
-entente block add evil.example --comment 'said "no", twice  and more'
-entente block add xn--mnch-0ra.example
+entente blocked-domain add evil.example --comment 'said "no", twice  and more'
+entente blocked-domain add xn--mnch-0ra.example
