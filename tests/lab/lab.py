@@ -29,12 +29,13 @@ class Lab:
     """peer: prosody | ejabberd | jabberd2. auth: external | dialback (jabberd2: always). transport (home <-> entented): udp | tcp | tls.
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
     direct: DNS names direct TLS (XEP-0368) before STARTTLS, the partner's on this port (5270 is right).
+    bidi: the XMPP server takes stanzas of both directions on one stream (XEP-0288), where it can.
     stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and entented has the
     certificate that others trust. entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
     to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
-                 entented=True, run=None, log_level="debug", direct=None, stance=None,
+                 entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False,
                  settings="timers:\n  notify-interval: 200ms\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
@@ -48,7 +49,7 @@ class Lab:
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
         self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
-        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or auth, *([STANCE_DOMAINS] if stance else []))
+        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or xmppserver.STANCES[auth]._replace(bidi=bidi), *([STANCE_DOMAINS] if stance else []))
         self.entented = Entented(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings) if entented else None
         self.accounts = set()
         self.users = []

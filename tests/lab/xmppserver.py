@@ -27,6 +27,7 @@ class Stance(NamedTuple):
     external: bool = True           # SASL EXTERNAL
     dialback: bool = True
     strict: bool = False            # a certificate that proves the domain is demanded
+    bidi: bool = False              # stanzas of both directions on one stream (XEP-0288); Prosody only
 
 
 STANCES = {"external": Stance(strict=True), "dialback": Stance("fabrikam-self")}
@@ -45,7 +46,7 @@ class Prosody(Process):
         unwanted = {"tls": stance.tls == "off", "s2s_auth_certs": not stance.external, "dialback": not stance.dialback}
         conf = render("prosody.cfg.lua.in", f"{run}/prosody.cfg.lua", RUN=run, CERTS=certs, ADDRESS=address,
                       DIRECT_PORT=direct_port, HOSTS="\n".join(f'VirtualHost "{d}"' for d in domains),
-                      SECURE_AUTH=str(stance.strict).lower(), REQUIRE_TLS=str(stance.tls == "required").lower(),
+                      BIDI='"s2s_bidi";' if stance.bidi else "", SECURE_AUTH=str(stance.strict).lower(), REQUIRE_TLS=str(stance.tls == "required").lower(),
                       DISABLED=" ".join(f'"{name}";' for name, away in unwanted.items() if away))
         super().__init__("prosody", [program("prosody"), "-F", "--config", conf], f"{run}/prosody.out",
                          lambda _: answers(address, 5269) and answers(address, 5222))
