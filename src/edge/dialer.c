@@ -2,6 +2,7 @@
 #include "edge/dialer.h"
 
 #include <stdio.h>
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "xmpp/srv.h"
@@ -107,6 +108,37 @@ static void cause(struct dialer *d, int code, enum reason reason, const char *wh
 
 static void step(struct dialer *d);
 
+static void tell(struct dialer *d, const struct dns_answer *ans)
+{
+	enum { LINE = 2048 };
+	struct buf b;
+	if (!d->ops->note)
+		return;
+	buf_init(&b, LINE);
+	buf_printf(&b, "%s %.*s:", ans->type == DNS_SRV ? "SRV" : ans->type == DNS_AAAA ? "AAAA" : "A", SFMT(ans->name));
+	for (size_t i = 0; i < ans->n && b.len < LINE - 400; i++) {
+		const struct dns_record *r = &ans->records[i];
+		char z[ADDR_TEXT];
+		buf_puts(&b, i ? ", " : " ");
+		if (ans->type == DNS_SRV) {
+			buf_printf(&b, "%u %u %.*s:%u", r->srv.priority, r->srv.weight, SFMT(r->srv.target.len ? r->srv.target : S(".")),
+				   r->srv.port);
+			continue;
+		}
+		addr_host_text(&r->addr, z);
+		buf_puts(&b, z);
+	}
+	if (ans->status == DNS_NODATA || ans->status == DNS_NXDOMAIN)
+		buf_printf(&b, " none (%s)", ans->status == DNS_NODATA ? "no such record" : "no such name");
+	else if (ans->status != DNS_OK)
+		buf_printf(&b, " %s%s%.*s", dns_status_text(ans->status), ans->why.len ? ", " : "", SFMT(slice_first(ans->why, 200)));
+	if (ans->canonical.len && !slice_ieq(ans->canonical, ans->name))
+		buf_printf(&b, " (alias of %.*s)", SFMT(ans->canonical));
+	buf_puts(&b, ans->secure ? " (dnssec)" : "");
+	d->ops->note(d->arg, buf_slice(&b));
+	buf_free(&b);
+}
+
 /* Addresses of nobody in particular, whoever names them. */
 static bool never(const struct addr *a)
 {
@@ -132,6 +164,7 @@ static void add(struct dialer *d, const struct target *t, const struct addr *a)
 static void addresses(struct dialer *d, const struct dns_answer *ans)
 {
 	struct target *t = &d->targets[d->target - 1];
+	tell(d, ans);
 	if (ans->status != DNS_OK && ans->status != DNS_NODATA)
 		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up",
 		      t->host, ans->why);
@@ -196,6 +229,7 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 	struct dialer *d = v->dialer;
 	struct xmpp_srv *recs = arena_alloc(d->found, ans->n * sizeof *recs);
 	v->query = NULL;
+	tell(d, ans);
 	v->secure = ans->secure;
 	v->answer.status = XMPP_DNS_FAILED;
 	if (ans->status == DNS_OK)

@@ -18,6 +18,9 @@ struct dialer_ops { /* connected or address */
 	/* TCP is up with the first address of the present target that answered; `host` is the name it came from, for the log. The
 	 * connection is the owner's now: conn_set_ops and conn_set_limits before returning. */
 	void (*connected)(void *arg, struct conn *c, struct slice host);
+	/* What DNS said to one question, one line, e.g. "SRV _xmpp-server._tcp.example.org: 5 0 xmpp.example.org:5269 (dnssec)". May be
+	 * NULL: nothing is put together then. */
+	void (*note)(void *arg, struct slice line);
 };
 
 enum {

@@ -370,6 +370,9 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 		return;
 	}
 	s->direct = dialer_direct(l->dialer);
+	if (!l->tried)
+		s->took[XMPP_STEP_DNS] = (uint32_t)(p->loop->timers.now - l->since);
+	l->tried = true;
 	if (xmpp_s2s_connect(s, to, &err)) {
 		xmpp_s2s_free(s);
 		dialer_failed(l->dialer, &err);
@@ -387,6 +390,7 @@ void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why)
 	struct s2s *s = l->s2s;
 	struct entente_err err = *why;
 	err.reason = REASON_XMPP_UNREACHABLE;
+	xmpp_attempt_failed(s, &err, NULL);
 	l->s2s = NULL;
 	s->link = NULL;
 	xmpp_s2s_free(s);
@@ -397,7 +401,10 @@ void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why)
 
 static void exhausted(void *arg, const struct entente_err *err)
 {
-	fail(arg, err);
+	struct xmpp_link *l = arg;
+	if (l->state == LINK_RESOLVING && err->reason == REASON_XMPP_DNS)
+		xmpp_attempt_unreached(l->proxy, "messages", slice_str(l->local), slice_str(l->remote), l->since, err);
+	fail(l, err);
 }
 
 static const struct dialer_ops dial_ops = {.address = try_address, .exhausted = exhausted};
@@ -413,6 +420,7 @@ static void start(struct xmpp_link *l)
 	if (xmpp_proxy_target(p, a, slice_str(l->local), slice_str(l->remote), &to, &reason)) {
 		l->state = LINK_RESOLVING;
 		l->since = p->loop->timers.now;
+		l->tried = false;
 		l->dialer = dialer_new(p->worker, p->cfg.dns, &to, &dial_ops, l);
 	} else {
 		err_set(&err, ENTENTE_EREFUSED, reason, "%s", reason_info(reason)->text);

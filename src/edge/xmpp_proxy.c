@@ -40,7 +40,7 @@ enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct sl
 	return v.allow ? REASON_NONE : v.reason;
 }
 
-static enum xmpp_need need(enum policy_negotiation n)
+enum xmpp_need xmpp_proxy_need(enum policy_negotiation n)
 {
 	return n == POLICY_REQUIRED ? XMPP_REQUIRED : n == POLICY_OPTIONAL ? XMPP_OPTIONAL : XMPP_OFF;
 }
@@ -63,13 +63,18 @@ struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice l
 	decide(snap, l, r, &v);
 	out.partner = v.allow && v.partner;
 	if (v.partner) {
-		out.tls = need(v.partner->tls);
-		out.sasl = need(v.partner->sasl);
+		out.tls = xmpp_proxy_need(v.partner->tls);
+		out.sasl = xmpp_proxy_need(v.partner->sasl);
 		out.dialback = v.partner->dialback;
 		out.bidi = true;
 		out.lenient = snapshot_gateway(snap)->negotiation == POLICY_LYNC;
 	}
-	if (!v.allow) {
+	struct xmpp_stream_policy test;
+	if (!out.partner && xmpp_test_covers(p, local, remote, &test)) { /* it may ask about a key of ours, nothing else */
+		out.tls = test.tls;
+		out.sasl = XMPP_OFF;
+		out.dialback = out.verify = true;
+	} else if (!v.allow) {
 		out.refusal = slice_str(reason_info(v.reason)->text);
 		metric_refused((int)v.reason);
 	}
@@ -204,6 +209,7 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	map_init(&p->askers);
 	map_init(&p->tags);
 	p->first_tag = rand_u64();
+	list_init(&p->tests);
 	p->senders = rate_new(MAX_SENDERS);
 	timer_init(&p->sweep, sweep_fired);
 	timer_arm(&p->loop->timers, &p->sweep, SWEEP_MS);
@@ -239,6 +245,7 @@ struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p)
 		return NULL;
 	p->drained = NULL;
 	xmpp_verify_end_all(p, false);
+	xmpp_test_end_all(p, false);
 	LIST_EACH(n, &p->all_links) {
 		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, all);
 		if (l->s2s)
@@ -270,6 +277,7 @@ void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls)
 void xmpp_proxy_quiesce(struct xmpp_proxy *p)
 {
 	p->quiet = true;
+	xmpp_test_end_all(p, true);
 	xmpp_verify_end_all(p, true);
 	LIST_EACH(n, &p->all) {
 		struct s2s *s = CONTAINER_OF(n, struct s2s, node);
@@ -341,6 +349,10 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		struct xmpp_proxy_facts f = {
 			.id = s->id,
 			.inbound = s->inbound,
+			.purpose = s->test ? "test" : s->asker ? "dialback question" : "messages",
+			.stream = &i,
+			.certificate = s->conn ? conn_peer(s->conn) : NULL,
+			.heard_ms = p->loop->timers.now - s->heard,
 			.state = xmpp_stream_state_text(i.state),
 			.local = i.local,
 			.remote = i.remote,
@@ -359,6 +371,12 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		};
 		if (!s->inbound && !s->started)
 			f.state = "connecting";
+		if (s->conn) {
+			struct conn_facts c;
+			conn_show(s->conn, &c);
+			f.in_octets = c.in_wire;
+			f.out_octets = c.out_wire;
+		}
 		fn(arg, &f);
 	}
 	LIST_EACH(n, &p->all_links) {
@@ -366,7 +384,9 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		if (l->s2s || l->state == LINK_IDLE)
 			continue;
 		struct xmpp_proxy_facts f = {
+			.purpose = "messages",
 			.state = l->state == LINK_RESOLVING ? "resolving" : "backoff",
+			.retry_ms = l->state == LINK_BACKOFF && l->retry_at > p->loop->timers.now ? l->retry_at - p->loop->timers.now : 0,
 			.local = slice_str(l->local),
 			.remote = slice_str(l->remote),
 			.queued = l->n_queue,

@@ -11,6 +11,7 @@
 #pragma once
 #include "base/err.h"
 #include "edge/rate.h"
+#include "edge/xmpp_history.h"
 #include "edge/xmpp_quota.h"
 #include "edge/xmpp_routes.h"
 #include "net/dns.h"
@@ -20,6 +21,7 @@
 #include "xmpp/stream.h"
 
 struct xmpp_proxy;
+struct xmpp_tests;
 
 /* Names a stanza for its owner, who may live on another worker. id 0: nobody wants to hear of it. */
 struct xmpp_ticket {
@@ -68,6 +70,8 @@ struct xmpp_proxy_config {
 	struct snapshot_slot *policy;
 	struct xmpp_quota *quota;       /* shared by the workers; NULL: no limits per partner */
 	struct xmpp_routes *routes;     /* shared by the workers; NULL: there is one */
+	struct xmpp_history *history;   /* shared by the workers; NULL: nothing is remembered */
+	struct xmpp_tests *tests;       /* shared by the workers (edge/xmpp_test.h); NULL: no tests */
 	struct slice dialback_secret;   /* octets */
 	struct slice features;          /* ready XML for the last stream features (caps) */
 	struct xmpp_proxy_settings set;
@@ -104,14 +108,21 @@ void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *arg), void *arg);
 void xmpp_proxy_recheck(struct xmpp_proxy *p);
 
 struct xmpp_proxy_facts {
-	uint64_t id;
+	uint64_t id;            /* of the stream, unique in the process; 0: a link without one */
 	bool inbound;
 	bool bidi;              /* carries stanzas of both directions */
+	const char *purpose;    /* "messages", "dialback question", "test" */
 	const char *state;      /* xmpp_stream_state_text, or "resolving", "connecting", "backoff" */
 	struct slice local, remote, address, how, proof, tls, cipher;
 	uint64_t stanzas_in, stanzas_out, age_ms;
 	size_t queued;
 	uint64_t pending, unacked; /* stanzas: that came and are not done, that went and are not acknowledged */
 	struct slice last_error; /* of a link in back-off */
+	uint64_t retry_ms;       /* a link in back-off: until it may be tried again */
+	/* NULL where there is none; valid during the call: */
+	const struct xmpp_stream_info *stream;
+	const struct tls_peer *certificate; /* the peer's, and facts of the connection */
+	uint64_t in_octets, out_octets;     /* on the socket */
+	uint64_t heard_ms;                  /* since octets came last */
 };
 void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *arg, const struct xmpp_proxy_facts *f), void *arg);

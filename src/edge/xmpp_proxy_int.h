@@ -27,6 +27,13 @@ struct s2s { /* a connection and its stream */
 	struct timer resume;            /* reading goes on, after a partner was too fast */
 	struct entente_err err;
 	struct loop_hook kill;
+	struct xmpp_test *test;         /* that it is made for, or NULL */
+	/* for the history (xmpp_attempt.c) */
+	uint64_t mark;                  /* the present step began, ms */
+	uint32_t took[XMPP_STEPS];
+	enum xmpp_step at;
+	bool up, recorded;
+	char remote_proven[256];
 	char address[ADDR_TEXT];
 	char remote_ascii[DNS_NAME_MAX + 1];
 };
@@ -55,6 +62,7 @@ struct xmpp_link {
 	char *local, *remote;  /* inside key */
 	enum link_state state;
 	uint64_t since;
+	bool tried;            /* an address, since it began to come up */
 	struct s2s *s2s;
 	struct dialer *dialer;
 	struct list queue;     /* of struct queued */
@@ -88,6 +96,7 @@ struct xmpp_proxy {
 	struct list all_links; /* of struct xmpp_link */
 	struct map links;
 	struct map askers;     /* of struct xmpp_asker */
+	struct list tests;     /* of struct xmpp_test */
 	struct rate *senders;
 	struct timer sweep;    /* looks for silent partners */
 	struct map tags;       /* of struct s2s */
@@ -102,6 +111,7 @@ struct xmpp_proxy {
  * such a partner. */
 enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote,
 			     const struct policy_partner **ret_partner);
+enum xmpp_need xmpp_proxy_need(enum policy_negotiation n);
 struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice local, struct slice remote);
 /* Where the partner's server is to be looked for. False: not a partner (*ret_reason), or no domain. Slices live in `a` or in the
  * snapshot. */
@@ -166,3 +176,36 @@ void xmpp_verify_down(struct s2s *s);
 void xmpp_verify_forget(struct s2s *receiver);
 /* Ends all questions; `tell`: their receivers hear "undecided". */
 void xmpp_verify_end_all(struct xmpp_proxy *p, bool tell);
+
+/* xmpp_attempt.c: what a connection was good for, for the history */
+void xmpp_attempt_begin(struct s2s *s);
+/* `done` is over, `next` begins. Returns how long it took, ms. */
+uint32_t xmpp_attempt_step(struct s2s *s, enum xmpp_step done, enum xmpp_step next);
+void xmpp_attempt_up(struct s2s *s, const struct xmpp_peer *peer);
+/* f is NULL when not the stream failed. Only the first failure counts. */
+void xmpp_attempt_failed(struct s2s *s, const struct entente_err *err, const struct xmpp_failure *f);
+/* The stream is going; in order, when no failure came before. */
+void xmpp_attempt_end(struct s2s *s);
+/* It never came to a connection. since: ms, when it began. */
+void xmpp_attempt_unreached(struct xmpp_proxy *p, const char *purpose, struct slice local, struct slice remote, uint64_t since,
+			    const struct entente_err *err);
+
+/* xmpp_test.c: what happens to the stream of a test */
+struct xmpp_stream_policy xmpp_test_rules(const struct xmpp_test *t);
+struct slice xmpp_test_how(const struct xmpp_test *t);
+void xmpp_test_connected(struct s2s *s);
+void xmpp_test_starting_tls(struct s2s *s);
+void xmpp_test_secured(struct s2s *s, const struct tls_peer *c); /* before the stream is told */
+void xmpp_test_established(struct s2s *s, const struct xmpp_peer *peer);
+void xmpp_test_failed(struct s2s *s, const struct xmpp_failure *f);
+void xmpp_test_trace(struct s2s *s, enum xmpp_trace what, struct slice text);
+/* The connection could not be made. */
+void xmpp_test_try_next(struct s2s *s, const struct entente_err *why);
+/* The stream is gone. */
+void xmpp_test_down(struct s2s *s);
+/* Is this the answer to a test's ping? Then it was dealt with. */
+bool xmpp_test_takes(struct s2s *s, const struct xmpp_stanza *st);
+/* Does a test of this pair run, with dialback allowed? Then its server may ask about our keys, by these rules. */
+bool xmpp_test_covers(struct xmpp_proxy *p, struct slice local, struct slice remote, struct xmpp_stream_policy *rules);
+/* tell: with a verdict, else silently */
+void xmpp_test_end_all(struct xmpp_proxy *p, bool tell);

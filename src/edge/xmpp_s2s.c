@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection with a partner's server and the stream on it: what the stream engine asks for is done here, what the network
  * says is told to it. */
+#include <stdatomic.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -21,6 +22,8 @@ struct slice xmpp_s2s_how(const struct s2s *s)
 {
 	if (s->inbound)
 		return s->direct ? S("direct TLS") : SLICE_NONE;
+	if (s->test)
+		return xmpp_test_how(s->test);
 	return s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE;
 }
 
@@ -29,7 +32,7 @@ struct slice xmpp_s2s_how(const struct s2s *s)
 static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct slice remote)
 {
 	struct s2s *s = arg;
-	return xmpp_proxy_policy(s->proxy, local, remote);
+	return s->test ? xmpp_test_rules(s->test) : xmpp_proxy_policy(s->proxy, local, remote);
 }
 
 static void on_write(void *arg, struct slice bytes)
@@ -61,6 +64,10 @@ static void on_start_tls(void *arg)
 	struct s2s *s = arg;
 	struct entente_err err;
 	struct conn_tls t = {.ctx = s->proxy->tls, .server = s->inbound, .slot = TLS_SLOT_CLIENT};
+	if (s->at == XMPP_STEP_STREAM)
+		xmpp_attempt_step(s, XMPP_STEP_STREAM, XMPP_STEP_TLS);
+	if (s->test)
+		xmpp_test_starting_tls(s);
 	if (!s->inbound) {
 		t.slot = own_certificate(s);
 		t.sni = slice_str(s->remote_ascii);
@@ -111,10 +118,13 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	       {"carries", i.bidi ? S("both") : direction(s)}, {"local", xmpp_peer_local(peer)},
 	       {"partner", xmpp_peer_remote(peer)}, {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))},
 	       {"tls", i.tls_protocol}, {"cipher", i.tls_cipher}, {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
+	xmpp_attempt_up(s, peer);
 	if (s->inbound) {
 		admit(s, peer);
 		if (i.bidi && !s->refused)
 			xmpp_link_adopt(s, xmpp_peer_local(peer), xmpp_peer_remote(peer));
+	} else if (s->test) {
+		xmpp_test_established(s, peer);
 	} else if (s->link) {
 		xmpp_link_up(s->link);
 	}
@@ -207,6 +217,11 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 		arena_release(p->loop->arenas, st->arena);
 		return;
 	}
+	if (xmpp_test_takes(s, st)) {
+		arena_release(p->loop->arenas, st->arena);
+		xmpp_stream_done(s->stream, st->receipt.number);
+		return;
+	}
 	if (st->receipt.number) {
 		st->receipt.stream = s->tag;
 		st->receipt.worker = p->worker->id;
@@ -249,6 +264,9 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 	xmpp_stream_info(s->stream, &i);
 	s->err = f->err;
 	s->failed = true;
+	xmpp_attempt_failed(s, &f->err, f);
+	if (s->test)
+		xmpp_test_failed(s, f);
 	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
 	metric_refused((int)f->err.reason);
 	const struct log_kv kv[] = {
@@ -285,6 +303,8 @@ static void on_verified(void *arg, const struct xmpp_verify *v, enum xmpp_verdic
 static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
 {
 	struct s2s *s = arg;
+	if (s->test)
+		xmpp_test_trace(s, what, text);
 	if (what == XMPP_TRACE_ODD)
 		log_ev_limited(LOG_INFO, "xmpp/odd", slice_str(s->address), {"direction", direction(s)},
 			       {"address", slice_str(s->address)}, {"text", text});
@@ -317,6 +337,10 @@ static void conn_connected(struct conn *c)
 	s->heard = s->proxy->loop->timers.now;
 	if (s->inbound && !s->direct)
 		return;
+	if (!s->inbound)
+		xmpp_attempt_step(s, XMPP_STEP_TCP, s->direct ? XMPP_STEP_TLS : XMPP_STEP_STREAM);
+	if (s->test)
+		xmpp_test_connected(s);
 	if (s->link)
 		s->link->state = LINK_STREAM;
 	if (s->asker)
@@ -330,6 +354,9 @@ static void conn_connected(struct conn *c)
 static void conn_secured(struct conn *c, const struct tls_peer *t)
 {
 	struct s2s *s = conn_owner(c);
+	xmpp_attempt_step(s, XMPP_STEP_TLS, XMPP_STEP_AUTH);
+	if (s->test)
+		xmpp_test_secured(s, t);
 	struct xmpp_tls_info i = {
 		.protocol = t->protocol,
 		.cipher = t->cipher,
@@ -375,6 +402,8 @@ static void conn_closed(struct conn *c, const struct entente_err *why)
 			xmpp_link_try_next(s->link, why);
 		else if (s->asker)
 			xmpp_verify_try_next(s, why);
+		else if (s->test)
+			xmpp_test_try_next(s, why);
 		else
 			xmpp_s2s_free(s);
 		return;
@@ -394,6 +423,8 @@ static const struct conn_ops conn_callbacks = {
 
 /* ---- life */
 
+static _Atomic uint64_t last_id; /* of streams, in all workers */
+
 static void kill_run(struct loop_hook *h)
 {
 	xmpp_s2s_free(CONTAINER_OF(h, struct s2s, kill));
@@ -406,12 +437,13 @@ struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound)
 	s->inbound = inbound;
 	s->kill.run = kill_run;
 	timer_init(&s->resume, resume_fired);
-	s->id = ++p->next_id;
+	s->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	s->since = s->heard = p->loop->timers.now;
 	s->tag = p->first_tag + s->id;
 	list_append(&p->all, &s->node);
 	map_insert(&p->tags, &s->by_tag, slice_of((const char *)&s->tag, sizeof s->tag));
 	p->n_s2s++;
+	xmpp_attempt_begin(s);
 	metric_add(inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, 1);
 	return s;
 }
@@ -428,6 +460,9 @@ void xmpp_s2s_free(struct s2s *s)
 			       {"partner", i.remote}, {"address", slice_str(s->address)},
 			       {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE});
 	}
+	if (s->err.code) /* what no stream has told: the connection, a limit */
+		xmpp_attempt_failed(s, &s->err, NULL);
+	xmpp_attempt_end(s);
 	loop_undefer(&s->kill);
 	timer_cancel(&p->loop->timers, &s->resume);
 	list_remove(&s->node);
@@ -439,6 +474,8 @@ void xmpp_s2s_free(struct s2s *s)
 		xmpp_verify_forget(s);
 	if (s->asker)
 		xmpp_verify_down(s);
+	if (s->test)
+		xmpp_test_down(s);
 	s->conn = conn_free(s->conn);
 	s->stream = xmpp_stream_free(s->stream);
 	s->pass = xmpp_quota_leave(s->pass);

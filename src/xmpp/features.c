@@ -202,4 +202,11 @@ void features_read(struct xmpp_stream *s, const struct xml_node *features, struc
 		for (size_t i = 0; i < COUNT(theirs); i++)
 			if (xml_is(n, slice_str(theirs[i].name), slice_str(theirs[i].ns)))
 				theirs[i].read(s, n, a);
+	stream_trace(s, XMPP_TRACE_STEP, "%.*s offers:%s%s%s%s%s%s", SFMT(slice_first(s->remote, 100)),
+		     s->features & FEATURE_STARTTLS_REQUIRED ? " STARTTLS (required)" : s->features & FEATURE_STARTTLS ? " STARTTLS" : "",
+		     s->features & FEATURE_EXTERNAL	 ? " EXTERNAL"
+		     : s->features & FEATURE_MECHANISMS ? " SASL without EXTERNAL"
+							 : "",
+		     s->features & FEATURE_DIALBACK ? " dialback" : "", s->features & FEATURE_ACKS ? " acknowledgements" : "",
+		     s->peer_max_stanza ? " limits" : "", s->features || s->peer_max_stanza ? "" : " nothing");
 }

@@ -52,6 +52,7 @@ struct xmpp_stream_policy {
 	bool local_ours;  /* the local domain is one of ours */
 	bool remote_ours; /* the remote domain is one of ours too: never accepted from outside */
 	bool partner;     /* streams with the remote domain are allowed */
+	bool verify;      /* without being one it may ask whether a dialback key is ours, nothing else (a test of it runs) */
 	enum xmpp_need tls, sasl;
 	bool dialback, lenient;   /* see xmpp/negotiation.h */
 	bool trust_certificate;   /* grant dialback requests without calling back when the certificate proves the domain */

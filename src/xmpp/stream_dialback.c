@@ -318,7 +318,7 @@ static void verify_request(struct xmpp_stream *s, const struct db *d)
 		return;
 	struct xmpp_methods m = xmpp_negotiation_methods(policy.tls, policy.sasl, policy.dialback, policy.lenient);
 	s->answered++;
-	if (!policy.local_ours || policy.remote_ours || !policy.partner || !(m.dialback_tls || m.dialback_tcp) ||
+	if (!policy.local_ours || policy.remote_ours || !(policy.partner || policy.verify) || !(m.dialback_tls || m.dialback_tcp) ||
 	    slice_empty(d->id)) {
 		write_answer(s, "verify", d->local, d->remote, d->id, "error", "item-not-found", NULL);
 	} else if (!s->secured && !m.dialback_tcp) {

@@ -41,10 +41,10 @@ static bool check_domains(struct xmpp_stream *s)
 	else if (!slice_empty(s->remote) && p->remote_ours)
 		stream_fail(s, "invalid-from", ENTENTE_EREFUSED, REASON_POLICY_SPOOFED_DOMAIN, XMPP_SIDE_REMOTE,
 			    "%.*s is served here and cannot come from outside", SFMT(s->remote));
-	else if (!p->partner && !slice_empty(p->refusal))
+	else if (!p->partner && !p->verify && !slice_empty(p->refusal))
 		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL, "%.*s",
 			    SFMT(p->refusal));
-	else if (!p->partner)
+	else if (!p->partner && !p->verify)
 		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
 			    "%.*s is not a federation partner of %.*s; ask its administrator", SFMT(s->remote),
 			    SFMT(slice_empty(s->local) ? S("this server") : s->local));
