@@ -100,7 +100,7 @@ struct xmpp_proxy {
 	struct rate *senders;
 	struct timer sweep;    /* looks for silent partners */
 	struct map tags;       /* of struct s2s */
-	uint64_t next_id, first_tag;
+	uint64_t first_tag;
 	bool quiet, draining;  /* quiet: nobody may come in any more */
 	void (*drained)(void *arg);
 	void *drained_arg;
