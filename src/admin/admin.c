@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request, from its octets to the octets of its response. */
-#include "admin/admin_int.h"
+#include "admin/task.h"
 
 #include "admin/args.h"
 #include "admin/federation.h"
@@ -37,6 +37,9 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_PUBLIC_DISABLE] = {admin_federation_set, admin_federation_print},
 	[ADMIN_CMD_PUBLIC_REMOVE] = {admin_federation_remove, admin_federation_print},
 	[ADMIN_CMD_PUBLIC_LIST] = {admin_federation_list, admin_federation_list_print},
+	[ADMIN_CMD_SHOW_STREAM] = {admin_stream, admin_stream_print},
+	[ADMIN_CMD_SHOW_ATTEMPTS] = {admin_attempts, admin_attempts_print},
+	[ADMIN_CMD_SHOW_METRICS] = {admin_metrics, NULL},
 	[ADMIN_CMD_SHOW_STREAMS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},
@@ -95,6 +98,11 @@ static const struct admin_handler *handler_of(const struct admin_command *c)
 	return admin_local_handler(c->id);
 }
 
+static const struct admin_live *live_of(const struct admin_command *c)
+{
+	return c->id == ADMIN_CMD_PARTNER_TEST ? &admin_partner_test : c->id == ADMIN_CMD_TRACE ? &admin_trace_live : NULL;
+}
+
 enum { WORDS_MAX = 8, WIDTH_MIN = 40, WIDTH_MAX = 1000 };
 
 static const struct admin_command *command_of(json_t *request, struct buf *why)
@@ -117,14 +125,17 @@ static const struct admin_command *command_of(json_t *request, struct buf *why)
 	return admin_command_find(w, n, why);
 }
 
-static json_t *respond(struct admin *a, struct slice who, json_t *request, struct buf *why)
+/* NULL: a task has begun. */
+static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, json_t *request, struct buf *why)
 {
 	const struct admin_command *c = command_of(request, why);
 	const struct admin_handler *h = c ? handler_of(c) : NULL;
 	json_t *args = json_object_get(request, "args"), *none = NULL, *response;
 	if (!c)
 		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
-	if (!h || !h->run)
+	if (c->live && !session)
+		return refusal(ADMIN_EXIT_UNAVAILABLE, "unavailable", S("this command needs a connection that stays"));
+	if (!c->live && (!h || !h->run))
 		return refusal(ADMIN_EXIT_USAGE, "usage", S("this command is carried out by the program entente, not by the daemon"));
 	if (args && !json_is_object(args))
 		return refusal(ADMIN_EXIT_USAGE, "usage", S("\"args\" must be an object"));
@@ -141,7 +152,7 @@ static json_t *respond(struct admin *a, struct slice who, json_t *request, struc
 			.color = json_is_true(json_object_get(request, "color")),
 			.width = width <= 0 ? 0 : width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : (unsigned)width,
 		};
-		response = admin_call_run(&call, h);
+		response = c->live ? admin_task_begin(session, live_of(c), &call) : admin_call_run(&call, h);
 	} else
 		response = refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
 	json_decref(none);
@@ -155,7 +166,7 @@ static int dump(const char *bytes, size_t n, void *arg)
 	return buf_ok(b) ? 0 : -1;
 }
 
-static void write_line(struct buf *out, json_t *response)
+void admin_write_line(struct buf *out, json_t *response)
 {
 	size_t before = out->len;
 	if (json_dump_callback(response, dump, out, JSON_COMPACT) == 0 && out->len - before < ADMIN_RESPONSE_MAX)
@@ -165,7 +176,7 @@ static void write_line(struct buf *out, json_t *response)
 	json_decref(response);
 }
 
-void admin_execute(struct admin *a, struct slice who, struct slice request, struct buf *response)
+void admin_serve(struct admin *a, struct admin_session *session, struct slice who, struct slice request, struct buf *response)
 {
 	struct buf why;
 	json_error_t error;
@@ -181,14 +192,20 @@ void admin_execute(struct admin *a, struct slice who, struct slice request, stru
 	} else if (!json_is_object(r)) {
 		answer = refusal(ADMIN_EXIT_USAGE, "usage", S("the request must be an object"));
 	} else {
-		answer = respond(a, who, r, &why);
+		answer = respond(a, session, who, r, &why);
 	}
-	write_line(response, answer);
+	if (answer)
+		admin_write_line(response, answer);
 	if (!buf_ok(response)) { /* the answer takes back what it has written, and says so if that fits */
 		response->failed = false;
 		buf_truncate(response, before);
-		write_line(response, refusal(ADMIN_EXIT_UNAVAILABLE, "too-large", S("the answer is too large; narrow it with --filter or --limit")));
+		admin_write_line(response, refusal(ADMIN_EXIT_UNAVAILABLE, "too-large", S("the answer is too large; narrow it with --filter or --limit")));
 	}
 	json_decref(r);
 	buf_free(&why);
+}
+
+void admin_execute(struct admin *a, struct slice who, struct slice request, struct buf *response)
+{
+	admin_serve(a, NULL, who, request, response);
 }

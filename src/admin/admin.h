@@ -8,11 +8,15 @@
  *
  * Request: "command" and "args" as in the table of commands; "json" true: answer with "data", else with "text" for people;
  * "color" true: the text may carry ECMA-48 colours; "width": columns of the terminal, 0 or absent: do not cut.
+ * A command that takes time (`partner test`, `trace`: "live" in the table) writes lines before its response, which have no "exit":
+ * {"event":{...}} where "json" is true, else {"line":"text with its newlines"}. Whoever does not read loses events, and is told how
+ * many ({"event":{"event":"lost","lost":12}}). Closing the connection ends the command. Requests that follow wait for its end.
+ *
  * Response: "exit" is an enum admin_exit; "data" or "text" when there is something to print; "warnings", texts of one line each,
  * when there are any; "error" {"code","text","hint"} when the command could not be carried out.
  *
- * Thread: the control thread only, everything here. Commands run to their end inside admin_execute: they may wait for the disk
- * and for ops, not longer than some seconds. */
+ * Thread: the control thread only, everything here. Other commands run to their end inside admin_execute: they may wait for the
+ * disk and for ops, not longer than some seconds. */
 #pragma once
 #include <jansson.h>
 #include "base/buf.h"
@@ -27,6 +31,31 @@ enum {
 };
 
 enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES };
+
+/* ---- commands that take time ---- */
+struct admin_task;
+
+/* `partner test`. Slices are valid during the call. */
+struct admin_test {
+	struct slice domain, from;                  /* A-labels; from is one of ours */
+	bool set_tls, set_sasl, set_dialback;       /* given, instead of the partner's settings */
+	enum policy_negotiation tls, sasl;
+	bool dialback;
+	struct slice server_host;                   /* empty: as configured */
+	uint16_t server_port;
+	uint32_t timeout_ms;
+};
+/* `trace`. Empty texts: everything. */
+struct admin_trace {
+	struct slice partner, user; /* a domain in A-labels; a bare JID */
+	bool bodies;
+	uint32_t ms;                /* for so long */
+};
+/* Something happened; takes the reference. Of a test: step, outcome, at, took (ms), text, facts {...}; with outcome failed and step
+ * verdict also reason, who. Of a trace: see the table of commands. */
+void admin_task_event(struct admin_task *t, json_t *event);
+/* The end; t is gone. err NULL: it ran to its end. A test had its verdict event before. */
+void admin_task_end(struct admin_task *t, const struct entente_err *err);
 
 /* What the application provides. All are called on the control thread, from inside admin_execute; each may wait up to about 5
  * seconds. Objects and arrays are the caller's: functions only add to them. Times are seconds, counts integers; a value that
@@ -50,6 +79,18 @@ struct admin_ops {
 	 *   conversations  local, remote, to_xmpp, to_sip, failed, idle, queued
 	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
 	int (*show)(void *arg, enum admin_show what, json_t *array, struct entente_err *err);
+	/* Appends an object per attempt to come into contact with the domain (A-labels) or of the domain with us, newest first: at
+	 * (RFC 3339), direction, purpose, result ("up", "ended", "failed"), step (how far it came), took {step: ms}, local, remote,
+	 * address, how, auth, tls, certificate, reason, text, said (by the partner's server: true), condition, who, stream. */
+	void (*attempts)(void *arg, struct slice domain, json_t *array);
+	/* Begin what takes time: 0, and then events and the end come later by admin_task_*, unless `cancel` comes first; or a negative
+	 * error with err filled (ENTENTE_ELIMIT: too many run). */
+	int (*test)(void *arg, const struct admin_test *what, struct admin_task *t, struct entente_err *err);
+	int (*trace)(void *arg, const struct admin_trace *what, struct admin_task *t, struct entente_err *err);
+	/* Nobody wants to hear of it any more; t is gone afterwards. */
+	void (*cancel)(void *arg, struct admin_task *t);
+	/* Appends the metrics in the text format of Prometheus. */
+	void (*metrics)(void *arg, struct buf *out);
 	/* The generation in force; borrowed, valid until the next call of policy_changed or reload or the end of admin_execute. */
 	struct snapshot *(*snapshot)(void *arg);
 	/* Has the local user the remote one as contact? Bare JIDs as `address` gives them. */
@@ -85,6 +126,9 @@ struct admin_session;
 struct admin_session *admin_session_new(struct admin *a, uint32_t uid);
 /* Accepts NULL; returns NULL. */
 struct admin_session *admin_session_free(struct admin_session *s);
+/* Where the session may write at any time from now on, not only inside admin_session_input: what a command that takes time has to
+ * tell. `ready` is called then, not from inside admin_session_input. Without it such commands are refused. */
+void admin_session_output(struct admin_session *s, struct buf *out, void (*ready)(void *arg), void *arg);
 /* Takes what was read; carries out each complete line and appends the responses to `out` (the caller's; its limit should be at
  * least ADMIN_RESPONSE_MAX). 0: go on reading. ENTENTE_ELIMIT: a line is too long or `out` is full: write what `out` holds
  * (it explains), then close. */

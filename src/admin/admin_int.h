@@ -41,6 +41,13 @@ int admin_status(struct admin_call *c);
 void admin_status_print(struct admin_call *c);
 int admin_show(struct admin_call *c);
 void admin_show_print(struct admin_call *c);
+int admin_stream(struct admin_call *c);
+void admin_stream_print(struct admin_call *c);
+int admin_attempts(struct admin_call *c);
+void admin_attempts_print(struct admin_call *c);
+/* One attempt, as the op `attempts` gives it, in lines with this indent. */
+void admin_attempt_print(struct admin_call *c, json_t *attempt, unsigned indent);
+int admin_metrics(struct admin_call *c);
 int admin_history(struct admin_call *c);
 void admin_history_print(struct admin_call *c);
 int admin_reload(struct admin_call *c);

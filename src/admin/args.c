@@ -64,7 +64,7 @@ static const char *const placeholders[ADMIN_TYPE_COUNT] = {
 	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
 	[ADMIN_ADDRESS] = "ADDRESS", [ADMIN_ENUM] = "VALUE", [ADMIN_BOOL] = "", [ADMIN_UINT] = "N", [ADMIN_PATH] = "FILE",
 	[ADMIN_REASON] = "ID", [ADMIN_KEY] = "KEY", [ADMIN_WORDS] = "WORD",
-	[ADMIN_PIN] = "PIN",
+	[ADMIN_PIN] = "PIN", [ADMIN_DURATION] = "DURATION",
 };
 
 const char *admin_type_placeholder(enum admin_type t)
@@ -241,6 +241,12 @@ static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, st
 		if (json_is_integer(given) && json_integer_value(given) >= 0 && (uint64_t)json_integer_value(given) <= a->max)
 			return true;
 		buf_printf(why, "a whole number from 0 to %ju is wanted", (uintmax_t)a->max);
+		return false;
+	}
+	if (a->type == ADMIN_DURATION) {
+		if (json_is_integer(given) && json_integer_value(given) >= 1 && (uint64_t)json_integer_value(given) <= a->max)
+			return true;
+		buf_printf(why, "a time like 30s, 10m or 2h is wanted, at most %ju seconds", (uintmax_t)a->max);
 		return false;
 	}
 	if (!json_is_string(given)) {

@@ -64,29 +64,44 @@ void admin_warn(struct admin_call *c, const char *fmt, ...)
 }
 
 /* ---- a call ---- */
-json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h)
+void admin_call_init(struct admin_call *c)
 {
 	c->data = json_object();
 	c->warnings = json_array();
 	c->error = NULL;
 	buf_init(&c->text, 1 << 26);
-	int exit = h->run(c);
+}
+
+json_t *admin_call_response(struct admin_call *c, int exit, void (*print)(struct admin_call *c))
+{
 	json_t *response = json_pack("{s:i}", "exit", exit);
 	if (c->error)
 		json_object_set(response, "error", c->error);
 	else if (c->json)
 		json_object_set(response, "data", c->data);
 	else {
-		if (h->print)
-			h->print(c);
+		if (print)
+			print(c);
 		json_object_set_new(response, "text", admin_json_text(buf_slice(&c->text)));
 	}
 	if (json_array_size(c->warnings))
 		json_object_set(response, "warnings", c->warnings);
+	return response;
+}
+
+void admin_call_free(struct admin_call *c)
+{
 	json_decref(c->data);
 	json_decref(c->warnings);
 	json_decref(c->error);
 	buf_free(&c->text);
+}
+
+json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h)
+{
+	admin_call_init(c);
+	json_t *response = admin_call_response(c, h->run(c), h->print);
+	admin_call_free(c);
 	return response;
 }
 

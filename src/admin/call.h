@@ -28,6 +28,10 @@ struct admin_handler {
 	void (*print)(struct admin_call *c);
 };
 
+/* The parts of admin_call_run, for a call that takes its time. `print` as in a handler, may be NULL. */
+void admin_call_init(struct admin_call *c);
+json_t *admin_call_response(struct admin_call *c, int exit, void (*print)(struct admin_call *c));
+void admin_call_free(struct admin_call *c);
 /* Runs and gives the response object (the caller's). */
 json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
 /* The handlers of local commands; NULL for others. */

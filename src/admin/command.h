@@ -40,6 +40,7 @@ enum admin_type {
 	ADMIN_KEY,     /* of the configuration */
 	ADMIN_WORDS,   /* what is left of the command line */
 	ADMIN_PIN,     /* of a public key, policy/pin.h; in checked arguments always hex */
+	ADMIN_DURATION, /* 30s, 10m, 2h, or seconds; in JSON seconds, at most `max`, at least 1 */
 	ADMIN_TYPE_COUNT
 };
 enum { ADMIN_POSITIONAL = 1, ADMIN_REQUIRED = 2, ADMIN_MANY = 4 /* may be repeated; in JSON an array */ };
@@ -54,7 +55,7 @@ struct admin_arg {
 	enum admin_type type;
 	unsigned flags;
 	const char *values;       /* ENUM: separated by | */
-	uint64_t max;             /* UINT: largest value; TEXT: octets */
+	uint64_t max;             /* UINT, DURATION: largest value; TEXT: octets */
 	const char *def;          /* what holds when it is not given, for people; NULL: nothing does */
 	const char *help;         /* one line, no final stop */
 	const struct admin_alias *aliases;
@@ -78,6 +79,7 @@ enum admin_id {
 	ADMIN_CMD_PUBLIC_ADD, ADMIN_CMD_PUBLIC_SET, ADMIN_CMD_PUBLIC_ENABLE, ADMIN_CMD_PUBLIC_DISABLE, ADMIN_CMD_PUBLIC_REMOVE,
 	ADMIN_CMD_PUBLIC_LIST,
 	ADMIN_CMD_SHOW_STREAMS, ADMIN_CMD_SHOW_SUBSCRIPTIONS, ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CMD_SHOW_HOMES,
+	ADMIN_CMD_SHOW_STREAM, ADMIN_CMD_SHOW_ATTEMPTS, ADMIN_CMD_SHOW_METRICS, ADMIN_CMD_PARTNER_TEST, ADMIN_CMD_TRACE,
 	ADMIN_CMD_PLAN_CERTIFICATES, ADMIN_CMD_PLAN_DNS, ADMIN_CMD_PLAN_PORTS, ADMIN_CMD_PLAN_HANDOUT, ADMIN_CMD_PLAN_ALL, ADMIN_CMD_IMPORT_LYNC,
 	ADMIN_CMD_EXPLAIN, ADMIN_CMD_REASON, ADMIN_CMD_HISTORY, ADMIN_CMD_RELOAD, ADMIN_CMD_VERSION, ADMIN_CMD_HELP,
 	ADMIN_CMD_COUNT
@@ -89,6 +91,8 @@ struct admin_command {
 	enum admin_id id;
 	bool local;               /* done by the program itself, without a daemon */
 	bool changes;             /* changes something that lasts */
+	bool live;                /* takes time: tells what happens before its end (admin/admin.h) */
+	bool lines;               /* live: with --json each event is printed too, one object a line */
 	const char *path[ADMIN_PATH_MAX + 1]; /* words, ends with NULL */
 	const char *summary;      /* one line, no final stop */
 	const char *help;         /* paragraphs separated by an empty line; NULL: the summary says all */

@@ -206,23 +206,84 @@ static const struct admin_field block_list_fields[] = {
 static const struct admin_arg show_args[] = {
 	{"filter", ADMIN_TEXT, .max = 1024, .help = "only rows in which some text contains this"},
 };
-static const struct admin_field streams_fields[] = {
-	{"streams[].id", "number within the worker"},
-	{"streams[].worker", "number of the worker"},
-	{"streams[].direction", "in: the partner connected to us; out: we to it"},
-	{"streams[].state", "up, or how far it is"},
-	{"streams[].local", "our domain"},
-	{"streams[].remote", "the partner's domain"},
-	{"streams[].address", "IP address and port of the peer"},
-	{"streams[].auth", "how the partner proved its domain: external, dialback, certificate"},
-	{"streams[].how", "out: how the server was found, e.g. by DNS SRV"},
-	{"streams[].tls", "version of TLS"},
-	{"streams[].cipher", "cipher suite"},
-	{"streams[].stanzas_in", "received"},
-	{"streams[].stanzas_out", "sent"},
-	{"streams[].age", "seconds"},
-	{"streams[].queued", "stanzas that wait"},
-	{"streams[].error", "why it failed last"},
+static const struct admin_arg streams_args[] = {
+	{"filter", ADMIN_TEXT, .max = 1024, .help = "only rows in which some text contains this"},
+	{"partner", ADMIN_PARTNER, .help = "only streams with this domain"},
+};
+#define STREAM_FIELDS(p)                                                                                                              \
+	{p "id", "number of the stream, not used again while the daemon runs; 0: there is none yet or any more"},                    \
+	{p "worker", "number of the worker"},                                                                                         \
+	{p "direction", "in: the partner connected to us; out: we to it"},                                                           \
+	{p "carries", "which way stanzas go on it: in, out, both (XEP-0288)"},                                                       \
+	{p "purpose", "messages, dialback question, test"},                                                                          \
+	{p "state", "open, or how far it is; backoff: it failed and is tried again later"},                                          \
+	{p "local", "our domain"},                                                                                                    \
+	{p "remote", "the partner's domain"},                                                                                         \
+	{p "address", "IP address and port of the peer"},                                                                            \
+	{p "auth", "how the partner proved its domain: external, dialback, certificate"},                                            \
+	{p "how", "out: how the server was found, e.g. by DNS SRV"},                                                                 \
+	{p "tls", "version of TLS"},                                                                                                  \
+	{p "cipher", "cipher suite"},                                                                                                 \
+	{p "sni", "name that was asked for in TLS"},                                                                                  \
+	{p "alpn", "protocol that was agreed on in TLS"},                                                                            \
+	{p "resumed", "whether the TLS session is an earlier one's"},                                                                \
+	{p "certificate.subject", "of the peer's certificate"},                                                                      \
+	{p "certificate.issuer", "who issued it"},                                                                                    \
+	{p "certificate.names[]", "subject alternative names"},                                                                      \
+	{p "certificate.matched_by", "which kind of name proves the partner's domain: dNSName, SRVName, xmppAddr, none"},            \
+	{p "certificate.not_after", "its end, RFC 3339"},                                                                            \
+	{p "certificate.days_left", "until then"},                                                                                   \
+	{p "certificate.trusted", "whether its chain is valid"},                                                                     \
+	{p "certificate.why", "why not"},                                                                                             \
+	{p "certificate.usage", "extended key usage: serverAuth, clientAuth, any"},                                                  \
+	{p "certificate.pin", "of its public key, as --pin takes it"},                                                               \
+	{p "stream_id", "identifier that the receiving side gave the stream"},                                                       \
+	{p "stanzas_in", "received"},                                                                                                 \
+	{p "stanzas_out", "sent"},                                                                                                    \
+	{p "octets_in", "received, TLS included"},                                                                                   \
+	{p "octets_out", "sent, TLS included"},                                                                                      \
+	{p "age", "seconds since it began"},                                                                                         \
+	{p "opened", "seconds since it was authenticated"},                                                                          \
+	{p "heard", "seconds since anything came"},                                                                                  \
+	{p "pairs", "how many pairs of domains it carries"},                                                                         \
+	{p "acks", "whether stanzas are acknowledged (XEP-0198)"},                                                                   \
+	{p "unacknowledged", "stanzas sent, not acknowledged yet"},                                                                         \
+	{p "pending", "stanzas received, not done yet"},                                                                             \
+	{p "max_stanza", "octets: the largest stanza that the partner takes (XEP-0478)"},                                            \
+	{p "queued", "stanzas that wait"},                                                                                            \
+	{p "retry", "backoff: seconds until it is tried again"},                                                                     \
+	{p "error", "why it failed last"}
+static const struct admin_field streams_fields[] = {STREAM_FIELDS("streams[].")};
+static const struct admin_field stream_fields[] = {STREAM_FIELDS("")};
+static const struct admin_arg stream_args[] = {
+	{"id", ADMIN_UINT, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = INT64_MAX, .help = "number of the stream, from `show streams`"},
+};
+static const struct admin_arg attempts_args[] = {
+	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the other side's domain; it need not be a partner"},
+};
+#define ATTEMPT_FIELDS(p)                                                                                                             \
+	{p "at", "when it began, RFC 3339"},                                                                                         \
+	{p "direction", "in: they came to us; out: we went to them"},                                                                \
+	{p "purpose", "messages, dialback question, test"},                                                                          \
+	{p "result", "up, ended (it was up), failed"},                                                                               \
+	{p "step", "how far it came: dns, tcp, stream, tls, auth, up"},                                                              \
+	{p "took.*", "milliseconds of each step; up: how long it was up"},                                                           \
+	{p "stream", "number of the stream; 0: it came to none"},                                                                    \
+	{p "local", "our domain"},                                                                                                    \
+	{p "remote", "their domain"},                                                                                                 \
+	{p "address", "IP address and port"},                                                                                        \
+	{p "how", "out: how the address was found"},                                                                                  \
+	{p "auth", "how the domain was proved"},                                                                                      \
+	{p "tls", "version of TLS"},                                                                                                  \
+	{p "certificate", "their certificate: subject, end, whether it is trusted"},                                                 \
+	{p "reason", "reason ID of the failure"},                                                                                    \
+	{p "text", "what went wrong"},                                                                                                \
+	{p "said", "whether the partner's server said that"},                                                                        \
+	{p "condition", "stream error, RFC 6120 4.9.3"},                                                                             \
+	{p "who", "who has to change something: us, partner, network, dns, unclear, nobody"}
+static const struct admin_field attempts_fields[] = {ATTEMPT_FIELDS("attempts[].")};
+static const struct admin_field metrics_fields[] = {
+	{"text", "the text format of Prometheus"},
 };
 static const struct admin_field subscriptions_fields[] = {
 	{"subscriptions[].direction", "to-sip: an XMPP user watches a SIP user; to-xmpp: the other way"},
@@ -249,6 +310,63 @@ static const struct admin_field homes_fields[] = {
 	{"homes[].state", "reachable, unreachable, unknown"},
 	{"homes[].addresses[]", "IP addresses"},
 	{"homes[].error", "why it cannot be reached"},
+};
+
+/* ---- partner test, trace ---- */
+static const struct admin_arg partner_test_args[] = {
+	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the other side's domain; it need not be a partner"},
+	{"protocol", ADMIN_ENUM, .values = "xmpp", .def = "xmpp", .help = "by which protocol"},
+	{"from", ADMIN_DOMAIN, .def = "the first of our domains", .help = "the domain of ours to come from"},
+	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else required", .aliases = tls_aliases, .help = "try with this"},
+	{"sasl", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else optional", .aliases = sasl_aliases, .help = "try with this"},
+	{"dialback", ADMIN_BOOL, .def = "as the partner is set, else yes", .aliases = dialback_aliases, .help = "try with or without dialback"},
+	{"server", ADMIN_SERVER, .def = "as the partner is set, else by DNS", .help = "try this server"},
+	{"timeout", ADMIN_DURATION, .max = 300, .def = "30s", .help = "for all steps together"},
+};
+static const struct admin_field partner_test_fields[] = {
+	{"domain", "what was tested"},
+	{"from", "our domain"},
+	{"partner", "whether the domain is let in"},
+	{"steps[].step", "policy, dns, tcp, stream, tls, auth, ping"},
+	{"steps[].outcome", "ok, failed, warning, skipped; note: something on the way"},
+	{"steps[].at", "milliseconds since the beginning"},
+	{"steps[].took", "milliseconds of the step"},
+	{"steps[].text", "what was seen"},
+	{"steps[].facts.*", "what else is known: addresses, the certificate, what the other side said"},
+	{"steps[].reason", "failed: reason ID"},
+	{"steps[].who", "failed: who has to change something"},
+	{"took", "milliseconds of all"},
+	{"verdict", "works, fails, one-way (we reach them, they do not reach us)"},
+	{"failed_step", "where it failed"},
+	{"reason", "reason ID"},
+	{"cause", "in words"},
+	{"who", "us, partner, network, dns, unclear"},
+	{"next_step", "what to do"},
+	{"inbound_up", "whether a stream that the other side opened is up"},
+	ATTEMPT_FIELDS("inbound_last."),
+	{"inbound_last", "the last time that the other side's server came to us; null: never since the daemon started"},
+};
+static const struct admin_arg trace_args[] = {
+	{"partner", ADMIN_PARTNER, .help = "only what concerns this domain"},
+	{"user", ADMIN_ADDRESS, .help = "only messages and presence of this user, ours or a partner's"},
+	{"bodies", ADMIN_BOOL, .help = "show what is written too; that you asked for it is logged"},
+	{"for", ADMIN_DURATION, .max = 86400, .def = "10m", .help = "for so long"},
+};
+static const struct admin_field trace_fields[] = {
+	{"event", "sip: a SIP message; xmpp: a stanza; step: of a stream; lost: some were lost"},
+	{"at", "RFC 3339"},
+	{"direction", "in: to us; out: from us"},
+	{"peer", "the home, or the partner's domain"},
+	{"what", "method or status; stanza and its type; what the stream did"},
+	{"from", "the sender"},
+	{"to", "the recipient"},
+	{"detail", "Call-ID, CSeq, id, state of a subscription"},
+	{"stream", "number of the stream"},
+	{"size", "octets"},
+	{"body_size", "octets of the body"},
+	{"body", "with --bodies: what is written"},
+	{"lost", "how many"},
+	{"events", "last line: how many there were"},
 };
 
 /* ---- status, explain, reason, history, reload, version ---- */
@@ -400,6 +518,17 @@ static const struct admin_command commands[] = {
 	 .summary = "let an XMPP domain in no longer", .help = "Its streams are closed. `partner xmpp set DOMAIN --disabled` keeps its settings.",
 	 ARGS(partner_remove_args), FIELDS(partner_one_fields)},
 
+	{.id = ADMIN_CMD_PARTNER_TEST, .live = true, .path = {"partner", "test"}, .summary = "test whether a domain can be reached, and why not",
+	 .help = "Does step by step what the daemon does when it opens a stream to the domain, and tells what it sees: DNS, TCP, TLS with the "
+		 "certificate, the stream, authentication, a ping. The ping's answer has to come on a stream that the other side opens: when "
+		 "it does not, we reach them, but they do not reach us. At the end it says what failed, and who has to change something.\n\n"
+		 "The domain need not be a partner: then the settings that `partner xmpp add` would give it are tried, or those of the options; "
+		 "only the ping is left out. Streams that carry messages are not disturbed. Exits with 0 when it works and with 1 when it does "
+		 "not.",
+	 .example = "entente partner test fabrikam.example\n"
+		    "entente partner test fabrikam.example --no-dialback --timeout 1m",
+	 ARGS(partner_test_args), FIELDS(partner_test_fields)},
+
 	{.id = ADMIN_CMD_BLOCK_ADD, .changes = true, .path = {"block", "add"}, .summary = "refuse a domain and all its subdomains",
 	 ARGS(block_add_args), FIELDS(block_change_fields)},
 	{.id = ADMIN_CMD_BLOCK_REMOVE, .changes = true, .path = {"block", "remove"}, .summary = "refuse a domain no longer",
@@ -410,13 +539,30 @@ static const struct admin_command commands[] = {
 #include "admin/federation_table.def"
 
 	{.id = ADMIN_CMD_SHOW_STREAMS, .path = {"show", "streams"}, .summary = "list the XMPP streams with partners",
-	 .help = "A partner that cannot be reached is listed with the reason and in state backoff.", ARGS(show_args), FIELDS(streams_fields)},
+	 .help = "A partner that cannot be reached is listed with the reason and in state backoff.", ARGS(streams_args), FIELDS(streams_fields)},
+	{.id = ADMIN_CMD_SHOW_STREAM, .path = {"show", "stream"}, .summary = "show everything about one XMPP stream",
+	 .example = "entente show stream 12", ARGS(stream_args), FIELDS(stream_fields)},
+	{.id = ADMIN_CMD_SHOW_ATTEMPTS, .path = {"show", "attempts"}, .summary = "list the last attempts to reach a domain, or of a domain to reach us",
+	 .help = "The last 20, newest first, with the time of each step, and why those failed that did. They are forgotten when the daemon "
+		 "stops.",
+	 .example = "entente show attempts fabrikam.example", ARGS(attempts_args), FIELDS(attempts_fields)},
 	{.id = ADMIN_CMD_SHOW_SUBSCRIPTIONS, .path = {"show", "subscriptions"}, .summary = "list who watches whose presence",
 	 ARGS(show_args), FIELDS(subscriptions_fields)},
 	{.id = ADMIN_CMD_SHOW_CONVERSATIONS, .path = {"show", "conversations"}, .summary = "list who talks to whom",
 	 .help = "Counts only: what is said is neither shown nor kept.", ARGS(show_args), FIELDS(conversations_fields)},
 	{.id = ADMIN_CMD_SHOW_HOMES, .path = {"show", "homes"}, .summary = "list the SIP servers of the organisation",
 	 ARGS(show_args), FIELDS(homes_fields)},
+
+	{.id = ADMIN_CMD_SHOW_METRICS, .path = {"show", "metrics"}, .summary = "print all counters and gauges",
+	 .help = "In the text format of Prometheus. The setting metrics.listen offers the same by HTTP.", FIELDS(metrics_fields)},
+
+	{.id = ADMIN_CMD_TRACE, .live = true, .lines = true, .path = {"trace"}, .summary = "show messages and stream steps as they pass",
+	 .help = "One line for each SIP message, XMPP stanza and step of a stream, until the time is over or Ctrl-C. --> is away from us, <-- is "
+		 "to us. What is written is hidden unless asked for; keys are never shown. Whoever reads too slowly loses lines, and is told "
+		 "how many; traffic never waits. With --json one object a line.",
+	 .example = "entente trace --partner fabrikam.example\n"
+		    "entente trace --user romeo@contoso.example --bodies --for 5m",
+	 ARGS(trace_args), FIELDS(trace_fields)},
 
 	{.id = ADMIN_CMD_HISTORY, .path = {"history"}, .summary = "list the changes of partners and blocked domains",
 	 ARGS(history_args), FIELDS(history_fields)},

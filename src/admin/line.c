@@ -22,6 +22,26 @@ static bool bool_parse(struct slice text, bool *ret)
 	return false;
 }
 
+static bool duration_parse(struct slice text, uint64_t *ret)
+{
+	static const struct {
+		const char *unit;
+		uint64_t seconds;
+	} units[] = {{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}, {"", 1}};
+	size_t digits = 0;
+	uint64_t n;
+	while (digits < text.len && text.p[digits] >= '0' && text.p[digits] <= '9')
+		digits++;
+	if (!slice_u64(slice_first(text, digits), 100000000, &n))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (slice_eq(slice_skip(text, digits), slice_str(units[i].unit))) {
+			*ret = n * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
 /* Text of the command line to JSON of the argument's type; the rest is admin_args_check's. */
 static json_t *value_of(const struct admin_arg *a, struct slice text)
 {
@@ -29,6 +49,8 @@ static json_t *value_of(const struct admin_arg *a, struct slice text)
 	bool b;
 	if (a->type == ADMIN_BOOL && bool_parse(text, &b))
 		return json_boolean(b);
+	if (a->type == ADMIN_DURATION && duration_parse(text, &n))
+		return json_integer((json_int_t)n);
 	if (a->type == ADMIN_UINT && slice_u64(text, INT64_MAX, &n))
 		return json_integer((json_int_t)n);
 	return json_stringn(text.p ? text.p : "", text.len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection of the control socket as a line splitter. */
+/* A connection of the control socket as a line splitter; while a command takes its time, what follows waits. */
 #include <pwd.h>
-#include "admin/admin_int.h"
+#include <stdio.h>
+#include "admin/task.h"
 #include "base/mem.h"
 
 enum { WHO_MAX = 64 };
@@ -9,23 +10,36 @@ enum { WHO_MAX = 64 };
 struct admin_session {
 	struct admin *admin;
 	char who[WHO_MAX];
-	struct buf line;
-	bool over;
+	struct buf in;
+	struct admin_task *task;
+	struct buf *out;          /* of admin_session_output */
+	void (*ready)(void *arg);
+	void *ready_arg;
+	bool over, busy;          /* busy: inside admin_session_input */
 };
+
+/* From the local file alone: the name service may be somewhere on the network, and nothing here may wait for that. */
+static void name_of(uint32_t uid, char *ret, size_t size)
+{
+	char mem[4096];
+	struct passwd pw, *found = NULL;
+	FILE *f = uid == (uint32_t)-1 ? NULL : fopen("/etc/passwd", "re");
+	snprintf(ret, size, uid == (uint32_t)-1 ? "unknown" : "uid %u", uid);
+	while (f && fgetpwent_r(f, &pw, mem, sizeof mem, &found) == 0)
+		if (found->pw_uid == uid) {
+			snprintf(ret, size, "%s", found->pw_name);
+			break;
+		}
+	if (f)
+		fclose(f);
+}
 
 struct admin_session *admin_session_new(struct admin *a, uint32_t uid)
 {
 	struct admin_session *s = MEM_NEW(struct admin_session);
-	struct passwd pw, *found = NULL;
-	char mem[4096];
 	s->admin = a;
-	buf_init(&s->line, ADMIN_REQUEST_MAX + 1);
-	if (uid == (uint32_t)-1)
-		snprintf(s->who, sizeof s->who, "unknown");
-	else if (getpwuid_r(uid, &pw, mem, sizeof mem, &found) == 0 && found)
-		snprintf(s->who, sizeof s->who, "%s", found->pw_name);
-	else
-		snprintf(s->who, sizeof s->who, "uid %u", uid);
+	buf_init(&s->in, 2 * ADMIN_REQUEST_MAX + 2);
+	name_of(uid, s->who, sizeof s->who);
 	return s;
 }
 
@@ -33,8 +47,33 @@ struct admin_session *admin_session_free(struct admin_session *s)
 {
 	if (!s)
 		return NULL;
-	buf_free(&s->line);
+	if (s->task)
+		admin_task_cancel(s->task);
+	buf_free(&s->in);
 	return mem_free(s);
+}
+
+void admin_session_output(struct admin_session *s, struct buf *out, void (*ready)(void *arg), void *arg)
+{
+	s->out = out;
+	s->ready = ready;
+	s->ready_arg = arg;
+}
+
+struct admin_task **admin_session_task(struct admin_session *s)
+{
+	return &s->task;
+}
+
+struct buf *admin_session_out(struct admin_session *s)
+{
+	return s->out;
+}
+
+void admin_session_ready(struct admin_session *s)
+{
+	if (!s->busy)
+		s->ready(s->ready_arg);
 }
 
 /* An answer to something that never became a request. */
@@ -46,26 +85,49 @@ static int give_up(struct admin_session *s, struct buf *out)
 	return ENTENTE_ELIMIT;
 }
 
-int admin_session_input(struct admin_session *s, struct slice bytes, struct buf *out)
+static int serve(struct admin_session *s, struct buf *out)
 {
-	if (s->over)
-		return ENTENTE_ELIMIT;
-	while (bytes.len) {
-		ptrdiff_t end = slice_find_chr(bytes, '\n');
-		struct slice piece = end < 0 ? bytes : slice_first(bytes, (size_t)end);
-		if (s->line.len + piece.len > ADMIN_REQUEST_MAX)
+	ptrdiff_t end;
+	while (!s->over && !s->task && (end = slice_find_chr(buf_slice(&s->in), '\n')) >= 0) {
+		struct slice line = slice_first(buf_slice(&s->in), (size_t)end);
+		if (line.len > ADMIN_REQUEST_MAX)
 			return give_up(s, out);
-		buf_put(&s->line, piece);
-		if (end < 0)
-			return 0;
-		bytes = slice_skip(bytes, (size_t)end + 1);
-		if (!slice_empty(slice_trim(buf_slice(&s->line))))
-			admin_execute(s->admin, slice_str(s->who), buf_slice(&s->line), out);
-		buf_clear(&s->line);
+		if (!slice_empty(slice_trim(line)))
+			admin_serve(s->admin, s->out ? s : NULL, slice_str(s->who), line, out);
+		buf_consume(&s->in, (size_t)end + 1);
 		if (!buf_ok(out)) {
 			s->over = true;
 			return ENTENTE_ELIMIT;
 		}
 	}
-	return 0;
+	if (!s->in.len)
+		buf_shrink(&s->in, 4096);
+	return s->over ? ENTENTE_ELIMIT : 0;
+}
+
+int admin_session_input(struct admin_session *s, struct slice bytes, struct buf *out)
+{
+	int rc = 0;
+	s->busy = true;
+	while (!rc && bytes.len) {
+		size_t room = 2 * ADMIN_REQUEST_MAX + 2 - s->in.len, take = bytes.len < room ? bytes.len : room;
+		buf_put(&s->in, slice_first(bytes, take));
+		bytes = slice_skip(bytes, take);
+		rc = serve(s, out);
+		/* no line, and none can come of it; or more than one waits behind a command that takes its time */
+		if (!rc && ((s->in.len > ADMIN_REQUEST_MAX && slice_find_chr(buf_slice(&s->in), '\n') < 0) || (bytes.len && !take)))
+			rc = give_up(s, out);
+	}
+	s->busy = false;
+	return s->over ? ENTENTE_ELIMIT : rc;
+}
+
+void admin_session_next(struct admin_session *s)
+{
+	if (s->busy) /* goes on by itself */
+		return;
+	s->busy = true;
+	serve(s, s->out);
+	s->busy = false;
+	s->ready(s->ready_arg);
 }

@@ -2,6 +2,7 @@
 /* What goes on: status, rows of the running daemon, the history of changes; and reload. */
 #include "admin/admin_int.h"
 #include "admin/findings.h"
+#include "policy/domain.h"
 #include "base/clock.h"
 #include "base/metric.h"
 
@@ -144,7 +145,8 @@ struct column {
 };
 
 static const struct column streams[] = {
-	{{"DIR", 0}, "direction", PLAIN}, {{"CARRIES", 0}, "carries", PLAIN}, {{"LOCAL", ADMIN_TABLE_FLEX}, "local", PLAIN}, {{"REMOTE", ADMIN_TABLE_FLEX}, "remote", PLAIN},
+	{{"ID", ADMIN_TABLE_RIGHT}, "id", PLAIN}, {{"DIR", 0}, "direction", PLAIN}, {{"CARRIES", 0}, "carries", PLAIN},
+	{{"LOCAL", ADMIN_TABLE_FLEX}, "local", PLAIN}, {{"REMOTE", ADMIN_TABLE_FLEX}, "remote", PLAIN},
 	{{"STATE", 0}, "state", PLAIN}, {{"AUTH", 0}, "auth", PLAIN}, {{"TLS", 0}, "tls", PLAIN},
 	{{"ADDRESS", ADMIN_TABLE_FLEX}, "address", PLAIN}, {{"IN", ADMIN_TABLE_RIGHT}, "stanzas_in", PLAIN},
 	{{"OUT", ADMIN_TABLE_RIGHT}, "stanzas_out", PLAIN}, {{"WAIT", ADMIN_TABLE_RIGHT}, "queued", PLAIN},
@@ -203,17 +205,25 @@ static bool contains(json_t *v, struct slice what)
 	return false;
 }
 
+/* Streams name domains in U-labels. */
+static bool same_domain(const char *shown, struct slice ascii)
+{
+	struct policy_domain d;
+	return policy_domain_import(&d, slice_str(shown)) && slice_ieq(slice_of(d.text, d.len), ascii);
+}
+
 int admin_show(struct admin_call *c)
 {
 	const struct view *view = view_of(c);
 	struct entente_err err = {0};
-	struct slice filter = admin_arg_text(c, "filter");
+	struct slice filter = admin_arg_text(c, "filter"), partner = admin_arg_text(c, "partner");
 	json_t *all = json_array(), *list = json_array(), *row;
 	size_t i;
 	json_object_set_new(c->data, view->key, list);
 	int r = c->admin->ops->show(c->admin->arg, view->what, all, &err);
 	json_array_foreach(all, i, row)
-		if (slice_empty(filter) || contains(row, filter))
+		if ((slice_empty(filter) || contains(row, filter)) &&
+		    (slice_empty(partner) || same_domain(admin_get_text(row, "remote"), partner)))
 			json_array_append(list, row);
 	json_decref(all);
 	if (!r)
@@ -243,7 +253,7 @@ void admin_show_print(struct admin_call *c)
 	struct admin_table_column heads[16];
 	size_t i;
 	if (!json_array_size(list)) {
-		buf_printf(&c->text, "%s\n", admin_arg_given(c, "filter") ? "Nothing is like that." : view->none);
+		buf_printf(&c->text, "%s\n", admin_arg_given(c, "filter") || admin_arg_given(c, "partner") ? "Nothing is like that." : view->none);
 		return;
 	}
 	for (i = 0; i < view->n; i++)

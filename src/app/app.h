@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "edge/sip_edge.h"
 #include "edge/xmpp_proxy.h"
+#include "edge/xmpp_test.h"
 #include "gateway/gateway.h"
 #include "net/dns.h"
 #include "net/listener.h"
@@ -15,6 +16,7 @@
 
 struct app;
 struct control;
+struct seeing;
 
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
@@ -44,6 +46,9 @@ struct app {
 	struct dns *dns;              /* shared */
 	struct xmpp_quota *quota;     /* shared */
 	struct xmpp_routes *routes;   /* shared */
+	struct xmpp_history *history; /* shared */
+	struct xmpp_tests *tests;     /* shared */
+	struct seeing *seeing;
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate;
 	struct listener *listeners[32];

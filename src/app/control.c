@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "app/app.h"
 #include "app/facts.h"
+#include "app/seeing.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -73,6 +74,12 @@ static void flush(struct peer *p)
 		event_add(p->readable, NULL);
 }
 
+/* A command that takes its time has something to say. */
+static void on_output(void *arg)
+{
+	flush(arg);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
@@ -124,6 +131,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	p->fd = s;
 	buf_init(&p->out, ADMIN_RESPONSE_MAX + 1024);
 	p->session = admin_session_new(c->admin, getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? (uint32_t)-1 : cred.uid);
+	admin_session_output(p->session, &p->out, on_output, p);
 	p->readable = event_new(base, s, EV_READ | EV_PERSIST, on_readable, p);
 	p->writable = event_new(base, s, EV_WRITE, on_writable, p);
 	list_append(&c->peers, &p->node);
@@ -184,9 +192,40 @@ static int op_reload(void *arg, struct config_errors *errs)
 	return app_reload(c->app, errs);
 }
 
+static void op_attempts(void *arg, struct slice domain, json_t *array)
+{
+	struct control *c = arg;
+	seeing_attempts(c->app, domain, array);
+}
+
+static int op_test(void *arg, const struct admin_test *what, struct admin_task *t, struct entente_err *err)
+{
+	struct control *c = arg;
+	return seeing_test(c->app->seeing, what, t, err);
+}
+
+static int op_trace(void *arg, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
+{
+	struct control *c = arg;
+	return seeing_trace(c->app->seeing, what, t, err);
+}
+
+static void op_cancel(void *arg, struct admin_task *t)
+{
+	struct control *c = arg;
+	seeing_cancel(c->app->seeing, t);
+}
+
+static void op_metrics(void *arg, struct buf *out)
+{
+	struct control *c = arg;
+	metrics_print(c->app, out);
+}
+
 static const struct admin_ops admin_callbacks = {
 	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
-	.policy_changed = op_policy_changed, .reload = op_reload,
+	.policy_changed = op_policy_changed, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
+	.cancel = op_cancel, .metrics = op_metrics,
 };
 
 /* ---- life */
@@ -230,6 +269,7 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	list_init(&c->peers);
 	timer_init(&c->rest, rest_fired);
 	snapshot_reader_init(&c->policy, &app->policy);
+	app->seeing = seeing_new(app);
 	c->admin = admin_new(app->store, &admin_callbacks, c);
 	c->acceptable = event_new(pool_control(app->pool)->loop->base, fd, EV_READ | EV_PERSIST, on_accept, c);
 	event_add(c->acceptable, NULL);
@@ -248,6 +288,7 @@ struct control *control_close(struct control *c)
 	close(c->fd);
 	unlink(c->path);
 	admin_free(c->admin);
+	c->app->seeing = seeing_free(c->app->seeing);
 	snapshot_reader_destroy(&c->policy);
 	mem_free(c->path);
 	return mem_free(c);

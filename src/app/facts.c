@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 #include "base/clock.h"
+#include "base/enc.h"
 #include "interwork/address.h"
 #include "plan/certificates.h"
+#include "xmpp/identity.h"
 
 static void put(json_t *o, const char *key, struct slice s)
 {
@@ -24,14 +26,62 @@ struct collect {
 
 /* ---- streams */
 
+static void names(json_t *o, const struct tls_peer *c)
+{
+	const struct {
+		const struct slice *list;
+		size_t n;
+	} all[] = {{c->dns, c->n_dns}, {c->srv, c->n_srv}, {c->xmpp, c->n_xmpp}};
+	json_t *list = json_array();
+	for (size_t k = 0; k < 3; k++)
+		for (size_t i = 0; i < all[k].n && json_array_size(list) < 50; i++)
+			json_array_append_new(list, json_stringn(all[k].list[i].p, all[k].list[i].len));
+	json_object_set_new(o, "names", list);
+}
+
+static void certificate_row(json_t *row, const struct tls_peer *c, const struct xmpp_stream_info *i)
+{
+	json_t *o;
+	char at[CLOCK_TEXT];
+	struct buf pin;
+	put(row, "sni", c->sni);
+	put(row, "alpn", c->alpn);
+	json_object_set_new(row, "resumed", json_boolean(c->resumed));
+	if (!c->has_cert)
+		return;
+	o = json_object();
+	clock_text_at(c->not_after, at);
+	put(o, "subject", c->subject);
+	put(o, "issuer", c->issuer);
+	names(o, c);
+	put(o, "matched_by", slice_str(xmpp_identity_text(i->identity)));
+	put(o, "not_after", slice_str(at));
+	json_object_set_new(o, "days_left", json_integer((json_int_t)(c->not_after - clock_unix()) / 86400));
+	json_object_set_new(o, "trusted", json_boolean(c->chain_ok));
+	put(o, "why", c->chain_ok ? SLICE_NONE : c->why_not);
+	put(o, "usage", !c->eku_any_present ? S("any")
+			: c->eku_server && c->eku_client ? S("serverAuth, clientAuth")
+			: c->eku_server ? S("serverAuth")
+			: c->eku_client ? S("clientAuth")
+					: S("others only"));
+	buf_init(&pin, 128);
+	buf_puts(&pin, "sha256//");
+	base64_put(&pin, slice_of((const char *)c->spki_sha256, sizeof c->spki_sha256));
+	put(o, "pin", buf_slice(&pin));
+	buf_free(&pin);
+	json_object_set_new(row, "certificate", o);
+}
+
 static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
 {
 	struct collect *c = arg;
+	const struct xmpp_stream_info *i = f->stream;
 	json_t *o = json_object();
 	put_int(o, "id", f->id);
 	put_int(o, "worker", c->node->worker->id);
 	put(o, "direction", f->inbound ? S("in") : S("out"));
 	put(o, "carries", f->bidi ? S("both") : f->inbound ? S("in") : S("out"));
+	put(o, "purpose", slice_str(f->purpose));
 	put(o, "state", slice_str(f->state));
 	put(o, "local", f->local);
 	put(o, "remote", f->remote);
@@ -40,12 +90,28 @@ static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
 	put(o, "auth", f->proof);
 	put(o, "tls", f->tls);
 	put(o, "cipher", f->cipher);
+	if (f->certificate && i)
+		certificate_row(o, f->certificate, i);
 	put_int(o, "stanzas_in", f->stanzas_in);
 	put_int(o, "stanzas_out", f->stanzas_out);
+	if (i) {
+		put(o, "stream_id", i->id);
+		put_int(o, "octets_in", f->in_octets);
+		put_int(o, "octets_out", f->out_octets);
+		put_int(o, "pairs", i->pairs);
+		json_object_set_new(o, "acks", json_boolean(i->acks));
+		if (i->peer_max_stanza)
+			put_int(o, "max_stanza", i->peer_max_stanza);
+		if (i->opened)
+			put_int(o, "opened", (c->node->worker->loop->timers.now - i->opened) / 1000);
+		put_int(o, "heard", f->heard_ms / 1000);
+	}
 	put_int(o, "age", f->age_ms / 1000);
 	put_int(o, "queued", f->queued);
 	put_int(o, "pending", f->pending);
 	put_int(o, "unacknowledged", f->unacked);
+	if (f->retry_ms)
+		put_int(o, "retry", f->retry_ms / 1000);
 	put(o, "error", f->last_error);
 	json_array_append_new(c->array, o);
 }

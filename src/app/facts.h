@@ -9,5 +9,7 @@
 void facts_status(struct app *app, json_t *object);
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
+/* The metrics in the text format of Prometheus, 0.0.4. */
+void metrics_print(struct app *app, struct buf *out);
 /* Pure. */
 int facts_address(struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err);

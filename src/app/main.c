@@ -107,6 +107,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	snapshot_slot_init(&app->policy, NULL);
 	app->quota = xmpp_quota_new();
 	app->routes = xmpp_routes_new();
+	app->history = xmpp_history_new();
+	app->tests = xmpp_tests_new();
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)))
 		return rc;
@@ -150,6 +152,8 @@ static void stop(struct app *app)
 	mem_free(app->nodes);
 	xmpp_quota_free(app->quota);
 	xmpp_routes_free(app->routes);
+	xmpp_history_free(app->history);
+	xmpp_tests_free(app->tests);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	tls_material_unref(app->tls);

@@ -174,6 +174,7 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 	struct xmpp_proxy_config c = {
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
 		.routes = n->app->routes,
+		.history = n->app->history, .tests = n->app->tests,
 		.dialback_secret = slice_of((const char *)secret, sizeof secret),
 	};
 	xmpp_settings(&c.set, cfg);

@@ -11,7 +11,7 @@
 #include "admin/command.h"
 #include "base/clock.h"
 
-enum { WAIT_MS = 60000, CHUNK = 65536 };
+enum { CHUNK = 65536 };
 
 static int unreachable(const char *path, struct buf *why, int error)
 {
@@ -56,14 +56,14 @@ static bool send_all(int fd, struct slice s)
 	return true;
 }
 
-/* Until the newline; false with errno. */
-static bool receive_line(int fd, struct buf *in)
+/* Until a whole line is there; false with errno. */
+static bool receive_line(int fd, struct buf *in, uint64_t wait_ms)
 {
-	uint64_t end = clock_ms() + WAIT_MS;
-	for (;;) {
+	uint64_t end = clock_ms() + wait_ms;
+	while (slice_find_chr(buf_slice(in), '\n') < 0) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		uint64_t now = clock_ms();
-		int ready = now < end ? poll(&p, 1, (int)(end - now)) : 0;
+		int ready = !wait_ms ? poll(&p, 1, -1) : now < end ? poll(&p, 1, (int)(end - now)) : 0;
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0) {
@@ -82,14 +82,34 @@ static bool receive_line(int fd, struct buf *in)
 			errno = n ? errno : ECONNRESET;
 			return false;
 		}
-		bool last = memchr(room, '\n', (size_t)n);
 		buf_commit(in, (size_t)n);
-		if (last)
-			return true;
 	}
+	return true;
 }
 
-json_t *client_ask(const char *path, json_t *request, struct buf *why, int *ret_exit)
+/* The response, after all lines before it. NULL with errno (0: it was no JSON). */
+static json_t *receive(int fd, struct buf *in, uint64_t wait_ms, void (*on_line)(void *, json_t *), void *arg)
+{
+	while (receive_line(fd, in, wait_ms)) {
+		size_t len = (size_t)slice_find_chr(buf_slice(in), '\n') + 1;
+		json_t *line = json_loadb(buf_slice(in).p, len, 0, NULL);
+		buf_consume(in, len);
+		errno = 0;
+		if (!json_is_object(line)) {
+			json_decref(line);
+			return NULL;
+		}
+		if (json_object_get(line, "exit"))
+			return line;
+		if (on_line)
+			on_line(arg, line);
+		json_decref(line);
+	}
+	return NULL;
+}
+
+json_t *client_ask(const char *path, json_t *request, uint64_t wait_ms, void (*on_line)(void *arg, json_t *line), void *arg,
+		   struct buf *why, int *ret_exit)
 {
 	json_t *response = NULL;
 	struct buf in;
@@ -98,17 +118,14 @@ json_t *client_ask(const char *path, json_t *request, struct buf *why, int *ret_
 	buf_init(&in, ADMIN_RESPONSE_MAX + CHUNK);
 	if (fd < 0)
 		goto out;
-	if (!line || !send_all(fd, slice_str(line)) || !send_all(fd, S("\n")) || !receive_line(fd, &in)) {
-		buf_printf(why, "the daemon at %s did not answer: %s\nThe log may tell why: journalctl -u entented", path, strerror(errno));
+	if (line && send_all(fd, slice_str(line)) && send_all(fd, S("\n")))
+		response = receive(fd, &in, wait_ms, on_line, arg);
+	if (!response) {
+		if (errno)
+			buf_printf(why, "the daemon at %s did not answer: %s\nThe log may tell why: journalctl -u entented", path, strerror(errno));
+		else
+			buf_printf(why, "what answers at %s is not entented, or of another version", path);
 		*ret_exit = ADMIN_EXIT_UNAVAILABLE;
-		goto out;
-	}
-	response = json_loadb(buf_slice(&in).p, in.len, 0, NULL);
-	if (!json_is_object(response)) {
-		buf_printf(why, "what answers at %s is not entented, or of another version", path);
-		*ret_exit = ADMIN_EXIT_UNAVAILABLE;
-		json_decref(response);
-		response = NULL;
 	}
 out:
 	if (fd >= 0)

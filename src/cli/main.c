@@ -32,7 +32,7 @@ static void print_json(json_t *v)
 }
 
 /* Data or text to standard output; warnings and errors to standard error. With --json an error is on standard output too. */
-static int print(json_t *response, bool json)
+static int print(json_t *response, bool json, bool lines)
 {
 	json_t *data = json_object_get(response, "data"), *error = json_object_get(response, "error"), *one;
 	json_t *text = json_object_get(response, "text"), *exit = json_object_get(response, "exit");
@@ -40,7 +40,12 @@ static int print(json_t *response, bool json)
 	size_t i;
 	if (json && (data || error)) {
 		json_t *whole = error ? json_pack("{s:O}", "error", error) : json_incref(data);
-		print_json(whole);
+		if (lines) {
+			json_dumpf(whole, stdout, JSON_COMPACT);
+			putchar('\n');
+		} else {
+			print_json(whole);
+		}
 		json_decref(whole);
 	} else if (json_is_string(text))
 		put(stdout, slice_of(json_string_value(text), json_string_length(text)));
@@ -70,6 +75,28 @@ static int complain(const char *code, struct slice text, bool json, int exit)
 	return exit;
 }
 
+/* What a command that takes time tells before its end: text as it comes; with --json the events of a list, one a line. */
+static void on_line(void *arg, json_t *line)
+{
+	const struct admin_line *l = arg;
+	json_t *text = json_object_get(line, "line"), *event = json_object_get(line, "event");
+	if (json_is_string(text)) {
+		put(stdout, slice_of(json_string_value(text), json_string_length(text)));
+	} else if (event && l->command->lines) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
+	fflush(stdout);
+}
+
+/* How long nothing may come. A trace may be silent for as long as it runs. */
+static uint64_t patience_ms(const struct admin_line *l)
+{
+	enum { WAIT_MS = 60000 };
+	json_t *timeout = json_object_get(l->args, "timeout");
+	return l->command->lines ? 0 : WAIT_MS + 1000 * (uint64_t)json_integer_value(timeout);
+}
+
 static int run(const struct admin_line *l)
 {
 	bool color = !l->json && color_wanted();
@@ -87,10 +114,10 @@ static int run(const struct admin_line *l)
 			json_array_append_new(words, json_string(l->command->path[i]));
 		request = json_pack("{s:o s:O s:b s:b s:i}", "command", words, "args", l->args, "json", l->json, "color", color, "width",
 				    (int)width);
-		response = client_ask(path, request, &why, &exit);
+		response = client_ask(path, request, patience_ms(l), on_line, (void *)(uintptr_t)l, &why, &exit);
 	}
 	if (response)
-		exit = print(response, l->json);
+		exit = print(response, l->json, l->command->lines);
 	else
 		exit = complain(exit == 77 ? "permission" : exit == 2 ? "usage" : exit == 3 ? "unreachable" : "unavailable", buf_slice(&why),
 				l->json, exit);

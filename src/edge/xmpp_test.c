@@ -334,6 +334,7 @@ void xmpp_test_secured(struct s2s *s, const struct tls_peer *c)
 	buf_init(&list, 4096);
 	buf_init(&pin, 128);
 	names(c, &list);
+	buf_puts(&pin, "sha256//");
 	base64_put(&pin, slice_of((const char *)c->spki_sha256, sizeof c->spki_sha256));
 	if (c->has_cert)
 		clock_text_at(c->not_after, until);

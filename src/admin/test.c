@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `partner test`: the steps as they happen, then what they mean. */
+#include "admin/args.h"
+#include "admin/task.h"
+#include "base/clock.h"
+
+/* ---- the beginning */
+
+static bool negotiation(const struct admin_call *c, const char *name, enum policy_negotiation *ret)
+{
+	return admin_arg_given(c, name) && policy_negotiation_parse(ret, admin_arg_text(c, name));
+}
+
+static int begin(struct admin_task *t)
+{
+	struct admin_call *c = &t->call;
+	struct entente_err err = {0};
+	struct snapshot *s = admin_snapshot(c);
+	struct admin_server server;
+	struct admin_test what = {.domain = admin_arg_text(c, "domain"), .from = admin_arg_text(c, "from"),
+				  .timeout_ms = 1000 * (uint32_t)admin_arg_uint(c, "timeout", 30)};
+	if (!s)
+		return ADMIN_EXIT_UNAVAILABLE;
+	what.set_tls = negotiation(c, "tls", &what.tls);
+	what.set_sasl = negotiation(c, "sasl", &what.sasl);
+	what.set_dialback = admin_arg_given(c, "dialback");
+	what.dialback = admin_arg_bool(c, "dialback", true);
+	if (!slice_empty(admin_arg_text(c, "server")) && admin_server_parse(&server, admin_arg_text(c, "server"))) {
+		what.server_host = slice_of(server.host.text, server.host.len);
+		what.server_port = server.port;
+	}
+	for (size_t i = 0; i < snapshot_home_count(s) && slice_empty(what.from); i++)
+		if (snapshot_home(s, i)->n_domains)
+			what.from = snapshot_home(s, i)->domains[0];
+	if (slice_empty(what.from))
+		return admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "unavailable", "sip.homes in the configuration names them", "no domain is ours yet");
+	if (!snapshot_local(s, what.from, NULL))
+		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", "`entente status` lists our domains", "%.*s is not a domain of ours", SFMT(what.from));
+	if (snapshot_local(s, what.domain, NULL))
+		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "%.*s is a domain of ours, no partner's", SFMT(what.domain));
+	admin_set_text(c->data, "domain", what.domain);
+	admin_set_text(c->data, "from", what.from);
+	json_object_set_new(c->data, "partner", json_boolean(snapshot_partner(s, what.domain) != NULL));
+	json_object_set_new(c->data, "steps", json_array());
+	if (c->admin->ops->test(c->admin->arg, &what, t, &err))
+		return admin_fail_err(c, "the test cannot begin", &err, NULL);
+	return ADMIN_EXIT_OK;
+}
+
+/* ---- what happens */
+
+static void event(struct admin_call *c, json_t *e)
+{
+	json_array_append(json_object_get(c->data, "steps"), e);
+}
+
+static void took(struct buf *out, json_int_t ms)
+{
+	if (ms < 10000)
+		buf_printf(out, "%jd ms", (intmax_t)ms);
+	else
+		buf_printf(out, "%jd s", (intmax_t)ms / 1000);
+}
+
+static void fact(struct admin_call *c, const char *label, json_t *facts, const char *key)
+{
+	const char *z = admin_get_text(facts, key);
+	if (!*z)
+		return;
+	buf_printf(&c->text, "%27s%-12s", "", label);
+	admin_wrap(&c->text, slice_str(z), 39, c->width > 60 ? c->width : 120, false);
+}
+
+static void certificate(struct admin_call *c, json_t *facts)
+{
+	static const struct {
+		const char *label, *key;
+	} rows[] = {{"subject", "subject"}, {"names", "names"},	      {"matched by", "match"}, {"issuer", "issuer"},
+		    {"valid until", "not-after"}, {"usage", "usage"}, {"key pin", "spki-sha256"}, {"cipher", "cipher"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		fact(c, rows[i].label, facts, rows[i].key);
+}
+
+static void print_event(struct admin_call *c, json_t *e)
+{
+	static const struct {
+		const char *outcome, *word;
+		enum admin_style style;
+	} words[] = {{"ok", "ok", ADMIN_GOOD}, {"failed", "FAILED", ADMIN_BAD_STYLE}, {"warning", "WARNING", ADMIN_BOLD},
+		     {"skipped", "skipped", ADMIN_DIM}, {"note", "", ADMIN_DIM}};
+	const char *step = admin_get_text(e, "step"), *outcome = admin_get_text(e, "outcome");
+	struct buf time;
+	size_t w = 0;
+	if (slice_eq(slice_str(step), S("verdict")))
+		return;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (slice_eq(slice_str(outcome), slice_str(words[i].outcome)))
+			w = i;
+	buf_init(&time, 64);
+	if (*words[w].word)
+		took(&time, admin_get_int(e, "took"));
+	char cell[16];
+	snprintf(cell, sizeof cell, "%-8s", words[w].word);
+	admin_styled(&c->text, c->color, words[w].style, slice_str(cell));
+	buf_printf(&c->text, "%-7s %9.*s  ", *words[w].word ? step : "", SFMT(buf_slice(&time)));
+	admin_wrap(&c->text, slice_str(admin_get_text(e, "text")), 27, c->width > 60 ? c->width : 120, false);
+	if (slice_eq(slice_str(step), S("tls")) && *words[w].word)
+		certificate(c, json_object_get(e, "facts"));
+	buf_free(&time);
+}
+
+/* ---- what it means */
+
+static const char *who_words(const char *who, const char *domain, char *ret, size_t size)
+{
+	static const struct {
+		const char *who, *text;
+	} words[] = {
+		{"us", "us: an administrator of this server, its DNS records or its firewall"},
+		{"partner", "the administrator of %s"},
+		{"network", "whoever runs the network in between: most likely a firewall, here or there"},
+		{"dns", "whoever runs the DNS of %s"},
+		{"nobody", "nobody"},
+	};
+	snprintf(ret, size, "not clear from here");
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (slice_eq(slice_str(who), slice_str(words[i].who))) {
+			const char *at = strstr(words[i].text, "%s");
+			if (at)
+				snprintf(ret, size, "%.*s%s%s", (int)(at - words[i].text), words[i].text, domain, at + 2);
+			else
+				snprintf(ret, size, "%s", words[i].text);
+		}
+	return ret;
+}
+
+/* The last attempt of the domain's server to reach us, and whether a stream of it is up. */
+static json_t *inbound(struct admin_call *c, bool *ret_up)
+{
+	json_t *all = json_array(), *one, *last = NULL;
+	size_t i;
+	*ret_up = false;
+	c->admin->ops->attempts(c->admin->arg, slice_str(admin_get_text(c->data, "domain")), all);
+	json_array_foreach(all, i, one) {
+		if (!slice_eq(slice_str(admin_get_text(one, "direction")), S("in")))
+			continue;
+		*ret_up = *ret_up || slice_eq(slice_str(admin_get_text(one, "result")), S("up"));
+		if (!last)
+			last = json_incref(one);
+	}
+	json_decref(all);
+	return last;
+}
+
+static json_t *verdict_event(struct admin_call *c)
+{
+	json_t *steps = json_object_get(c->data, "steps"), *e = NULL;
+	size_t n = json_array_size(steps);
+	if (n && slice_eq(slice_str(admin_get_text(json_array_get(steps, n - 1), "step")), S("verdict"))) {
+		e = json_incref(json_array_get(steps, n - 1));
+		json_array_remove(steps, n - 1);
+	}
+	return e;
+}
+
+static void next_step(struct admin_call *c, const char *reason)
+{
+	enum reason r;
+	struct buf b;
+	struct slice remote = slice_str(admin_get_text(c->data, "domain"));
+	struct admin_remedy_names names = {.local = slice_str(admin_get_text(c->data, "from")), .remote = remote, .subject = remote};
+	if (!admin_reason_find(&r, slice_str(reason)) || r == REASON_NONE)
+		return;
+	buf_init(&b, 4096);
+	admin_remedy_print(&b, r, &names);
+	admin_set_text(c->data, "next_step", buf_slice(&b));
+	buf_free(&b);
+}
+
+static void copy_text(json_t *to, const char *key, json_t *from, const char *from_key)
+{
+	admin_set_text(to, key, slice_str(admin_get_text(from, from_key)));
+}
+
+static int end(struct admin_call *c)
+{
+	json_t *d = c->data, *v = verdict_event(c);
+	bool up, failed = !slice_eq(slice_str(admin_get_text(v, "outcome")), S("ok"));
+	json_t *last = inbound(c, &up);
+	const char *step = admin_get_text(json_object_get(v, "facts"), "step");
+	bool one_way = failed && slice_eq(slice_str(step), S("ping"));
+	json_object_del(d, "lost");
+	json_object_del(d, "events");
+	json_object_set_new(d, "took", json_integer(admin_get_int(v, "took")));
+	json_object_set_new(d, "verdict", json_string(!failed ? "works" : one_way ? "one-way" : "fails"));
+	json_object_set_new(d, "inbound_up", json_boolean(up));
+	json_object_set_new(d, "inbound_last", last ? json_incref(last) : json_null());
+	if (failed) {
+		json_object_set_new(d, "failed_step", json_string(step));
+		copy_text(d, "reason", v, "reason");
+		copy_text(d, "cause", v, "text");
+		copy_text(d, "who", v, "who");
+		if (one_way && last && slice_eq(slice_str(admin_get_text(last, "result")), S("failed"))) { /* why they do not reach us */
+			copy_text(d, "reason", last, "reason");
+			copy_text(d, "cause", last, "text");
+			copy_text(d, "who", last, "who");
+			next_step(c, admin_get_text(d, "reason"));
+		} else if (one_way) {
+			struct slice from = slice_str(admin_get_text(d, "from"));
+			json_object_set_new(d, "next_step",
+					    json_sprintf("publish _xmpp-server._tcp.%.*s SRV and let port 5269 in (entente plan dns, entente plan "
+							 "ports); then have the partner's administrator look into the log of the XMPP server",
+							 SFMT(from)));
+		} else {
+			next_step(c, admin_get_text(d, "reason"));
+		}
+	} else if (!json_is_true(json_object_get(d, "partner"))) {
+		json_object_set_new(d, "next_step", json_sprintf("to let the domain in: entente partner xmpp add %s --type federated",
+								 admin_get_text(d, "domain")));
+	}
+	json_decref(last);
+	json_decref(v);
+	return failed ? ADMIN_EXIT_FINDING : ADMIN_EXIT_OK;
+}
+
+static void row(struct admin_call *c, const char *label, const char *text)
+{
+	if (!*text)
+		return;
+	buf_printf(&c->text, "%-12s ", label);
+	admin_wrap(&c->text, slice_str(text), 13, c->width > 60 ? c->width : 120, false);
+}
+
+static void print(struct admin_call *c)
+{
+	json_t *d = c->data, *last = json_object_get(d, "inbound_last");
+	const char *verdict = admin_get_text(d, "verdict"), *domain = admin_get_text(d, "domain");
+	char who[512];
+	bool works = slice_eq(slice_str(verdict), S("works"));
+	buf_puts(&c->text, "\ninbound      ");
+	if (json_is_true(json_object_get(d, "inbound_up")))
+		buf_puts(&c->text, "a stream that the partner's server opened is up\n");
+	else if (!json_is_object(last))
+		buf_puts(&c->text, "the partner's server has not come to us since the daemon started\n");
+	else
+		admin_attempt_print(c, last, 0);
+	buf_puts(&c->text, "verdict      ");
+	admin_styled(&c->text, c->color, works ? ADMIN_GOOD : ADMIN_BAD_STYLE,
+		     works ? S("works") : slice_eq(slice_str(verdict), S("one-way")) ? S("ONE WAY: we reach them, they do not reach us") : S("FAILED"));
+	if (!works && !slice_eq(slice_str(verdict), S("one-way")))
+		buf_printf(&c->text, " at %s", admin_get_text(d, "failed_step"));
+	buf_putc(&c->text, '\n');
+	row(c, "cause", admin_get_text(d, "cause"));
+	row(c, "reason", admin_get_text(d, "reason"));
+	if (!works)
+		row(c, "who", who_words(admin_get_text(d, "who"), domain, who, sizeof who));
+	row(c, "what to do", admin_get_text(d, "next_step"));
+}
+
+const struct admin_live admin_partner_test = {begin, event, print_event, end, print};

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/seeing.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include "app/node_int.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "edge/xmpp_test.h"
+
+struct flow { /* shared by the workers and the control thread: what is on its way */
+	_Atomic unsigned refs, underway;
+	_Atomic uint64_t lost;
+};
+
+struct watch { /* one task */
+	struct list node;
+	struct seeing *seeing;
+	struct admin_task *task;
+	uint64_t id;
+	struct flow *flow;
+	bool trace;
+	struct worker *worker; /* of a test */
+	struct timer end;      /* of a trace */
+};
+
+struct seeing {
+	struct app *app;
+	struct list all;
+	uint64_t next;
+	unsigned traces;
+};
+
+static void put(json_t *o, const char *key, struct slice s)
+{
+	if (s.len)
+		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
+}
+
+static void put_int(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void flow_unref(struct flow *f)
+{
+	if (atomic_fetch_sub(&f->refs, 1) == 1)
+		mem_free(f);
+}
+
+/* ---- from a worker to the control thread */
+
+struct told {
+	struct bus_msg bus;
+	struct app *app;
+	uint64_t id;
+	struct flow *flow;   /* a reference, or NULL */
+	json_t *event;       /* or NULL: the end */
+	struct entente_err err;
+	bool last;
+};
+
+static struct watch *watch_find(struct seeing *s, uint64_t id)
+{
+	LIST_EACH(n, &s->all) {
+		struct watch *w = CONTAINER_OF(n, struct watch, node);
+		if (w->id == id)
+			return w;
+	}
+	return NULL;
+}
+
+static void watch_free(struct watch *w)
+{
+	struct seeing *s = w->seeing;
+	timer_cancel(&pool_control(s->app->pool)->loop->timers, &w->end);
+	list_remove(&w->node);
+	s->traces -= w->trace;
+	flow_unref(w->flow);
+	mem_free(w);
+}
+
+static void told_drop(struct bus_msg *b)
+{
+	struct told *m = CONTAINER_OF(b, struct told, bus);
+	json_decref(m->event);
+	if (m->flow) {
+		atomic_fetch_sub(&m->flow->underway, 1);
+		flow_unref(m->flow);
+	}
+	mem_free(m);
+}
+
+static struct watch *watch_of(const struct told *m)
+{
+	return m->app->seeing ? watch_find(m->app->seeing, m->id) : NULL;
+}
+
+static void told_run(struct worker *control, struct bus_msg *b)
+{
+	struct told *m = CONTAINER_OF(b, struct told, bus);
+	struct watch *w = watch_of(m);
+	uint64_t lost = w ? atomic_exchange(&w->flow->lost, 0) : 0;
+	(void)control;
+	if (lost)
+		admin_task_event(w->task, json_pack("{s:s s:I}", "event", "lost", "lost", (json_int_t)lost));
+	w = watch_of(m); /* whoever is told may go away */
+	if (w && m->event)
+		admin_task_event(w->task, json_incref(m->event));
+	w = watch_of(m);
+	if (w && m->last) {
+		struct admin_task *task = w->task;
+		watch_free(w);
+		admin_task_end(task, m->err.code ? &m->err : NULL);
+	}
+	told_drop(b);
+}
+
+static void tell(struct app *app, uint64_t id, json_t *event, bool last, const struct entente_err *err)
+{
+	struct told *m = MEM_NEW(struct told);
+	*m = (struct told){.bus = {.run = told_run, .drop = told_drop}, .app = app, .id = id, .event = event, .last = last};
+	if (err)
+		m->err = *err;
+	worker_post_always(pool_control(app->pool), &m->bus);
+}
+
+static struct watch *watch_new(struct seeing *s, struct admin_task *t, bool trace)
+{
+	struct watch *w = MEM_NEW(struct watch);
+	w->seeing = s;
+	w->task = t;
+	w->id = ++s->next;
+	w->trace = trace;
+	w->flow = MEM_NEW(struct flow);
+	atomic_store(&w->flow->refs, 1);
+	timer_init(&w->end, NULL);
+	list_append(&s->all, &w->node);
+	s->traces += trace;
+	return w;
+}
+
+/* ---- tests */
+
+static void test_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
+{
+	struct node *n = arg;
+	bool verdict = slice_eq(slice_str(e->step), S("verdict"));
+	json_t *o = json_object(), *facts = json_object();
+	put(o, "step", slice_str(e->step));
+	put(o, "outcome", slice_str(e->outcome));
+	put_int(o, "at", e->at_ms);
+	put_int(o, "took", e->took_ms);
+	put(o, "text", e->text);
+	for (size_t i = 0; i < e->n_facts; i++)
+		put(facts, e->facts[i].key, e->facts[i].value);
+	if (json_object_size(facts))
+		json_object_set(o, "facts", facts);
+	json_decref(facts);
+	if (e->reason || e->who) {
+		put(o, "reason", slice_str(reason_info(e->reason)->id));
+		put(o, "who", slice_str(xmpp_who_text(e->who)));
+	}
+	tell(n->app, id, o, verdict, NULL);
+}
+
+static const struct xmpp_test_ops test_ops = {.event = test_event};
+
+struct order { /* to a worker: begin or cancel a test */
+	struct bus_msg bus;
+	struct app *app;
+	bool cancel;
+	struct xmpp_test_spec spec;
+	char local[1024], remote[1024], host[256];
+};
+
+static void order_run(struct worker *w, struct bus_msg *b)
+{
+	struct order *o = CONTAINER_OF(b, struct order, bus);
+	struct node *n = node_of(o->app, w);
+	struct entente_err err = {0};
+	if (o->cancel)
+		xmpp_test_cancel(n->xmpp, o->spec.id);
+	else if (xmpp_test_start(n->xmpp, &o->spec, &test_ops, n, &err))
+		tell(o->app, o->spec.id, NULL, true, &err);
+	mem_free(o);
+}
+
+static void order_drop(struct bus_msg *b)
+{
+	mem_free(CONTAINER_OF(b, struct order, bus));
+}
+
+static struct order *order_new(struct app *app, uint64_t id)
+{
+	struct order *o = MEM_NEW(struct order);
+	o->bus = (struct bus_msg){.run = order_run, .drop = order_drop};
+	o->app = app;
+	o->spec.id = id;
+	return o;
+}
+
+/* Streams know domains in U-labels, administrators type either. */
+static bool prepare(struct slice domain, char *ret, size_t size)
+{
+	struct arena *a = arena_new(1 << 16);
+	struct slice out;
+	bool ok = xmpp_prep_domain(a, domain, &out) == 0 && slice_cstr(out, ret, size);
+	arena_release(NULL, a);
+	return ok;
+}
+
+int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_task *t, struct entente_err *err)
+{
+	struct app *app = s->app;
+	struct order *o = order_new(app, 0);
+	if (app->stopping || !prepare(what->domain, o->remote, sizeof o->remote) || !prepare(what->from, o->local, sizeof o->local)) {
+		mem_free(o);
+		return app->stopping ? err_set(err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down")
+				     : err_set(err, ENTENTE_EINVAL, REASON_ADDRESS_MALFORMED, "not a domain");
+	}
+	struct watch *w = watch_new(s, t, false);
+	slice_cstr(what->server_host, o->host, sizeof o->host);
+	o->spec = (struct xmpp_test_spec){
+		.id = w->id, .local = slice_str(o->local), .remote = slice_str(o->remote), .set_tls = what->set_tls,
+		.set_sasl = what->set_sasl, .set_dialback = what->set_dialback, .tls = what->tls, .sasl = what->sasl,
+		.dialback = what->dialback, .host = slice_str(o->host), .port = what->server_port, .timeout_ms = what->timeout_ms,
+	};
+	w->worker = pool_pick(app->pool, o->spec.remote);
+	worker_post_always(w->worker, &o->bus);
+	return 0;
+}
+
+/* ---- traces */
+
+int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
+{
+	(void)s, (void)what, (void)t;
+	return err_set(err, ENTENTE_EUNSUPPORTED, REASON_NONE, "not yet");
+}
+
+/* ---- life */
+
+void seeing_cancel(struct seeing *s, struct admin_task *t)
+{
+	LIST_EACH(n, &s->all) {
+		struct watch *w = CONTAINER_OF(n, struct watch, node);
+		if (w->task != t)
+			continue;
+		if (!w->trace) {
+			struct order *o = order_new(s->app, w->id);
+			o->cancel = true;
+			worker_post_always(w->worker, &o->bus);
+		}
+		watch_free(w);
+	}
+}
+
+struct seeing *seeing_new(struct app *app)
+{
+	struct seeing *s = MEM_NEW(struct seeing);
+	s->app = app;
+	list_init(&s->all);
+	return s;
+}
+
+struct seeing *seeing_free(struct seeing *s)
+{
+	if (!s)
+		return NULL;
+	LIST_EACH(n, &s->all)
+		watch_free(CONTAINER_OF(n, struct watch, node));
+	return mem_free(s);
+}
+
+/* ---- attempts */
+
+static void attempt_row(void *arg, const struct xmpp_attempt *a)
+{
+	json_t *o = json_object(), *took = json_object();
+	char at[CLOCK_TEXT];
+	clock_text_at(a->at, at);
+	put(o, "at", slice_str(at));
+	put(o, "direction", a->inbound ? S("in") : S("out"));
+	put(o, "purpose", slice_str(a->purpose));
+	put(o, "result", !a->ok ? S("failed") : a->over ? S("ended") : S("up"));
+	put(o, "step", slice_str(xmpp_step_text(a->step)));
+	for (int i = 0; i < XMPP_STEPS; i++)
+		if (a->took[i] != XMPP_NOT_REACHED)
+			put_int(took, xmpp_step_text((enum xmpp_step)i), a->took[i]);
+	json_object_set_new(o, "took", took);
+	put_int(o, "stream", a->stream);
+	put(o, "local", a->local);
+	put(o, "remote", a->remote);
+	put(o, "address", a->address);
+	put(o, "how", a->how);
+	put(o, "auth", a->proof);
+	put(o, "tls", a->tls);
+	put(o, "certificate", a->certificate);
+	if (a->reason || a->text.len) {
+		put(o, "reason", slice_str(reason_info(a->reason)->id));
+		json_object_set_new(o, "said", json_boolean(a->received));
+		put(o, "who", slice_str(xmpp_who_text(a->who)));
+	}
+	put(o, "text", a->text);
+	put(o, "condition", a->condition);
+	json_array_append_new(arg, o);
+}
+
+void seeing_attempts(struct app *app, struct slice domain, json_t *array)
+{
+	char remote[1024];
+	if (prepare(domain, remote, sizeof remote))
+		xmpp_history_each(app->history, slice_str(remote), attempt_row, array);
+}

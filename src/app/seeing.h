@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an administrator looks at while it happens: tests of partners and traces. They run on the workers; what they tell comes to the
+ * control thread over the bus, at most SEEING_UNDERWAY events of one task at a time, more are lost and counted. Control thread. */
+#pragma once
+#include "admin/admin.h"
+#include "app/app.h"
+
+enum { SEEING_UNDERWAY = 1024, SEEING_TRACES = 8 };
+
+struct seeing;
+
+struct seeing *seeing_new(struct app *app);
+/* The tasks are gone. Accepts NULL; returns NULL. */
+struct seeing *seeing_free(struct seeing *s);
+/* As the operations of struct admin_ops. */
+int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_task *t, struct entente_err *err);
+int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err);
+void seeing_cancel(struct seeing *s, struct admin_task *t);
+void seeing_attempts(struct app *app, struct slice domain, json_t *array);
