@@ -518,7 +518,7 @@ static const struct admin_command commands[] = {
 	 .summary = "let an XMPP domain in no longer", .help = "Its streams are closed. `partner xmpp set DOMAIN --disabled` keeps its settings.",
 	 ARGS(partner_remove_args), FIELDS(partner_one_fields)},
 
-	{.id = ADMIN_CMD_PARTNER_TEST, .live = true, .path = {"partner", "test"}, .summary = "test whether a domain can be reached, and why not",
+	{.id = ADMIN_CMD_PARTNER_TEST, .live = true, .path = {"partner", "test"}, .summary = "test step by step whether a domain can be reached",
 	 .help = "Does step by step what the daemon does when it opens a stream to the domain, and tells what it sees: DNS, TCP, TLS with the "
 		 "certificate, the stream, authentication, a ping. The ping's answer has to come on a stream that the other side opens: when "
 		 "it does not, we reach them, but they do not reach us. At the end it says what failed, and who has to change something.\n\n"
@@ -542,8 +542,8 @@ static const struct admin_command commands[] = {
 	 .help = "A partner that cannot be reached is listed with the reason and in state backoff.", ARGS(streams_args), FIELDS(streams_fields)},
 	{.id = ADMIN_CMD_SHOW_STREAM, .path = {"show", "stream"}, .summary = "show everything about one XMPP stream",
 	 .example = "entente show stream 12", ARGS(stream_args), FIELDS(stream_fields)},
-	{.id = ADMIN_CMD_SHOW_ATTEMPTS, .path = {"show", "attempts"}, .summary = "list the last attempts to reach a domain, or of a domain to reach us",
-	 .help = "The last 20, newest first, with the time of each step, and why those failed that did. They are forgotten when the daemon "
+	{.id = ADMIN_CMD_SHOW_ATTEMPTS, .path = {"show", "attempts"}, .summary = "tell how the last contacts with a domain went",
+	 .help = "Attempts to reach the domain, and of its server to reach us: the last 20, newest first, with the time of each step, and why those failed that did. They are forgotten when the daemon "
 		 "stops.",
 	 .example = "entente show attempts fabrikam.example", ARGS(attempts_args), FIELDS(attempts_fields)},
 	{.id = ADMIN_CMD_SHOW_SUBSCRIPTIONS, .path = {"show", "subscriptions"}, .summary = "list who watches whose presence",

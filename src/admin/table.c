@@ -6,7 +6,7 @@
 #include "base/enc.h"
 #include "base/mem.h"
 
-enum { GAP = 2, FLEX_MIN = 12 };
+enum { GAP = 2, FLEX_MIN = 10 };
 
 struct admin_table {
 	const struct admin_table_column *columns;

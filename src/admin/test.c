@@ -182,6 +182,14 @@ static void copy_text(json_t *to, const char *key, json_t *from, const char *fro
 	admin_set_text(to, key, slice_str(admin_get_text(from, from_key)));
 }
 
+/* Dialback failed, and their server came to ask about our key meanwhile: why it could not tells more. */
+static bool asked_back(struct admin_call *c, const char *step, json_t *last)
+{
+	char began[CLOCK_TEXT];
+	clock_text_at(clock_unix() - admin_get_int(c->data, "took") / 1000 - 1, began);
+	return slice_eq(slice_str(step), S("auth")) && slice_cmp(slice_str(admin_get_text(last, "at")), slice_str(began)) >= 0;
+}
+
 static int end(struct admin_call *c)
 {
 	json_t *d = c->data, *v = verdict_event(c);
@@ -200,7 +208,12 @@ static int end(struct admin_call *c)
 		copy_text(d, "reason", v, "reason");
 		copy_text(d, "cause", v, "text");
 		copy_text(d, "who", v, "who");
-		if (one_way && last && slice_eq(slice_str(admin_get_text(last, "result")), S("failed"))) { /* why they do not reach us */
+		if (one_way && up) {
+			json_object_set_new(d, "cause", json_sprintf("%s has a stream to us, but did not answer the ping", admin_get_text(d, "domain")));
+			json_object_set_new(d, "who", json_string("partner"));
+			next_step(c, admin_get_text(d, "reason"));
+		} else if (last && (one_way || asked_back(c, step, last)) && slice_eq(slice_str(admin_get_text(last, "result")), S("failed"))) {
+			/* why they do not reach us */
 			copy_text(d, "reason", last, "reason");
 			copy_text(d, "cause", last, "text");
 			copy_text(d, "who", last, "who");

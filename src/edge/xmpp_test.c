@@ -239,6 +239,7 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	char address[ADDR_TEXT];
 	addr_text(to, address);
 	const struct log_kv facts[] = {{"host", host}, {"address", slice_str(address)}, {"found", slice_str(dialer_how(t->dialer))}};
+	uint32_t dns_ms = t->asked_dns ? since(t, t->mark) : XMPP_NOT_REACHED;
 	if (t->asked_dns)
 		done(t, "dns", "ok", slice_str(dialer_how(t->dialer)), facts, 3);
 	t->asked_dns = false;
@@ -246,6 +247,7 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct s2s *s = xmpp_s2s_new(p, false);
 	s->direct = dialer_direct(t->dialer);
 	s->test = t;
+	s->took[XMPP_STEP_DNS] = dns_ms;
 	t->s2s = s;
 	if (!xmpp_s2s_connect(s, to, &err)) {
 		xmpp_s2s_initiator(s, slice_str(t->local), slice_str(t->remote), false);

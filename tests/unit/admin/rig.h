@@ -24,6 +24,13 @@ struct rig {
 	struct policy_gateway gateway;
 	bool refuse_publish, slow_workers, bad_config, hostile;
 	unsigned published;
+	struct admin_task *task;     /* that runs, and what it was asked */
+	struct admin_test test;
+	struct admin_trace trace;
+	char domain[64], from[64], server[64], user[64];
+	unsigned cancelled;
+	bool busy;                   /* no more tests */
+	const char *attempt;         /* JSON of the only one */
 };
 
 static int rig_partner(void *arg, const struct policy_partner *p)
@@ -130,9 +137,55 @@ static int rig_reload(void *arg, struct config_errors *errs)
 	return r->bad_config ? ENTENTE_ESYNTAX : 0;
 }
 
+static void rig_attempts(void *arg, struct slice domain, json_t *array)
+{
+	struct rig *r = arg;
+	if (r->attempt && slice_eq(domain, S("fabrikam.test")))
+		json_array_append_new(array, json_loads(r->attempt, 0, NULL));
+}
+
+static int rig_test(void *arg, const struct admin_test *what, struct admin_task *t, struct entente_err *err)
+{
+	struct rig *r = arg;
+	if (r->busy)
+		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "4 tests run already");
+	r->test = *what;
+	slice_cstr(what->domain, r->domain, sizeof r->domain);
+	slice_cstr(what->from, r->from, sizeof r->from);
+	slice_cstr(what->server_host, r->server, sizeof r->server);
+	r->task = t;
+	return 0;
+}
+
+static int rig_trace(void *arg, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
+{
+	struct rig *r = arg;
+	(void)err;
+	r->trace = *what;
+	slice_cstr(what->partner, r->domain, sizeof r->domain);
+	slice_cstr(what->user, r->user, sizeof r->user);
+	r->task = t;
+	return 0;
+}
+
+static void rig_cancel(void *arg, struct admin_task *t)
+{
+	struct rig *r = arg;
+	assert_ptr_equal(t, r->task);
+	r->task = NULL;
+	r->cancelled++;
+}
+
+static void rig_metrics(void *arg, struct buf *out)
+{
+	(void)arg;
+	buf_puts(out, "entente_build_info 1\n");
+}
+
 static const struct admin_ops rig_ops = {
 	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .address = rig_address,
-	.policy_changed = rig_publish, .reload = rig_reload,
+	.policy_changed = rig_publish, .reload = rig_reload, .attempts = rig_attempts, .test = rig_test, .trace = rig_trace,
+	.cancel = rig_cancel, .metrics = rig_metrics,
 };
 
 static inline int rig_setup(void **state)

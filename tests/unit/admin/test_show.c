@@ -32,9 +32,23 @@ static void streams(void **state)
 {
 	struct rig *r = *state;
 	rig_text(r, "show streams", 0,
-		 "DIR  LOCAL         REMOTE         STATE    AUTH      IN  OUT    AGE  ERROR\n"
-		 "in   contoso.test  fabrikam.test  up       dialback  12    3  1 min\n"
-		 "out  contoso.test  litware.test   backoff                            connection refused\n");
+		 "ID  DIR  LOCAL         REMOTE         STATE    AUTH      IN  OUT    AGE  ERROR\n"
+		 " 1  in   contoso.test  fabrikam.test  up       dialback  12    3  1 min\n"
+		 " 2  out  contoso.test  litware.test   backoff                            connection refused\n");
+	rig_text(r, "show streams --partner nobody.test", 0, "Nothing is like that.\n");
+	json_t *one = rig_data(r, "show streams --partner FABRIKAM.test", 0);
+	assert_int_equal(json_array_size(json_object_get(one, "streams")), 1);
+	json_decref(one);
+	rig_text(r, "show stream 2", 0,
+		 "stream 2\n"
+		 "  id                 2\n"
+		 "  direction          out\n"
+		 "  state              backoff\n"
+		 "  local              contoso.test\n"
+		 "  remote             litware.test\n"
+		 "  error              connection refused\n");
+	rig_error(r, "show stream 3", 1, "not-found", "there is no stream 3");
+	rig_text(r, "show metrics", 0, "entente_build_info 1\n");
 	rig_text(r, "show streams --filter nothing", 0, "Nothing is like that.\n");
 	json_t *d = rig_data(r, "show streams --filter litware", 0);
 	assert_int_equal(json_array_size(json_object_get(d, "streams")), 1);
