@@ -336,7 +336,7 @@ static const struct admin_field partner_test_fields[] = {
 	{"steps[].reason", "failed: reason ID"},
 	{"steps[].who", "failed: who has to change something"},
 	{"took", "milliseconds of all"},
-	{"verdict", "works, fails, one-way (we reach them, they do not reach us)"},
+	{"verdict", "works, fails, one-way (we reach them, they do not reach us), undecided (dialback needs a partner)"},
 	{"failed_step", "where it failed"},
 	{"reason", "reason ID"},
 	{"cause", "in words"},

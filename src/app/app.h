@@ -17,6 +17,7 @@
 struct app;
 struct control;
 struct seeing;
+struct metrics_http;
 
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
@@ -48,7 +49,9 @@ struct app {
 	struct xmpp_routes *routes;   /* shared */
 	struct xmpp_history *history; /* shared */
 	struct xmpp_tests *tests;     /* shared */
+	struct trace *trace;          /* shared */
 	struct seeing *seeing;
+	struct metrics_http *metrics;
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate;
 	struct listener *listeners[32];
@@ -88,6 +91,14 @@ int app_publish(struct app *app, const struct config *cfg, struct entente_err *e
 /* control.c */
 int control_open(struct control **ret, struct app *app, struct entente_err *err);
 struct control *control_close(struct control *c);
+
+/* metrics_http.c: metrics.listen */
+/* *ret stays NULL when the setting is empty. */
+int metrics_http_open(struct metrics_http **ret, struct app *app, const struct config *cfg, struct entente_err *err);
+/* Accepts NULL; returns NULL. */
+struct metrics_http *metrics_http_close(struct metrics_http *m);
+/* ENTENTE_EINVAL. Pure. */
+int metrics_http_address(const struct config *cfg, struct addr *ret, struct entente_err *err);
 
 /* listen.c */
 /* Opens all TCP listeners, and finds out what the homes shall call us. */

@@ -109,6 +109,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->routes = xmpp_routes_new();
 	app->history = xmpp_history_new();
 	app->tests = xmpp_tests_new();
+	app->trace = trace_new();
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)))
 		return rc;
@@ -123,7 +124,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	app->nodes = mem_calloc(pool_workers(app->pool), sizeof *app->nodes);
-	if ((rc = app_listen(app, cfg, err)) || (rc = pool_start(app->pool, err)))
+	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = app_listen(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
 	struct loop *control = pool_control(app->pool)->loop;
 	loop_signal(control, SIGHUP, on_signal, app);
@@ -143,6 +144,7 @@ static void stop(struct app *app)
 		if (!pool_stop(app->pool, app->drain_ms ? app->drain_ms : 1))
 			log_ev(LOG_WARNING, "server/drain-cut",
 			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
+		app->metrics = metrics_http_close(app->metrics);
 		app->control = control_close(app->control);
 		app->dns = dns_free(app->dns);
 		if (app->store)
@@ -154,6 +156,7 @@ static void stop(struct app *app)
 	xmpp_routes_free(app->routes);
 	xmpp_history_free(app->history);
 	xmpp_tests_free(app->tests);
+	trace_free(app->trace);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	tls_material_unref(app->tls);

@@ -121,7 +121,7 @@ static void sip_settings(struct sip_edge_settings *ret, const struct config *cfg
 
 static int make_sip(struct node *n, const struct config *cfg, struct entente_err *err)
 {
-	struct sip_edge_config c = {.worker = n->worker, .dns = n->app->dns};
+	struct sip_edge_config c = {.worker = n->worker, .dns = n->app->dns, .trace = n->app->trace};
 	sip_settings(&c.set, cfg);
 	for (unsigned i = 0; i < 3; i++)
 		c.sent_by[i] = slice_str(n->app->sent_by[i]);
@@ -174,7 +174,7 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 	struct xmpp_proxy_config c = {
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
 		.routes = n->app->routes,
-		.history = n->app->history, .tests = n->app->tests,
+		.history = n->app->history, .tests = n->app->tests, .trace = n->app->trace,
 		.dialback_secret = slice_of((const char *)secret, sizeof secret),
 	};
 	xmpp_settings(&c.set, cfg);

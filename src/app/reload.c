@@ -53,7 +53,9 @@ int app_check(const struct config *cfg, struct entente_err *err)
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
 				       "home %s is reached by TLS, but tls.certificate is not set", h->name);
 	}
-	return nodes_check(cfg, err);
+	struct addr at;
+	int rc = cfg->metrics_listen[0] ? metrics_http_address(cfg, &at, err) : 0;
+	return rc ? rc : nodes_check(cfg, err);
 }
 
 /* ---- places of homes */

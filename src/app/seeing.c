@@ -5,12 +5,18 @@
 #include <stdio.h>
 #include "app/node_int.h"
 #include "base/clock.h"
+#include "base/enc.h"
 #include "base/mem.h"
 #include "edge/xmpp_test.h"
 
 struct flow { /* shared by the workers and the control thread: what is on its way */
 	_Atomic unsigned refs, underway;
 	_Atomic uint64_t lost;
+};
+
+struct watch_flow { /* what a worker needs to tell something of a trace; lives as long as its watch */
+	struct flow *flow;
+	struct app *app;
 };
 
 struct watch { /* one task */
@@ -21,6 +27,7 @@ struct watch { /* one task */
 	struct flow *flow;
 	bool trace;
 	struct worker *worker; /* of a test */
+	struct watch_flow traced;
 	struct timer end;      /* of a trace */
 };
 
@@ -28,13 +35,21 @@ struct seeing {
 	struct app *app;
 	struct list all;
 	uint64_t next;
-	unsigned traces;
 };
 
 static void put(json_t *o, const char *key, struct slice s)
 {
 	if (s.len)
 		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
+}
+
+/* Of any origin: what is not UTF-8 is not shown. */
+static void put_text(json_t *o, const char *key, struct slice s)
+{
+	if (s.len && !utf8_valid(s))
+		json_object_set_new(o, key, json_sprintf("(%zu octets that are not UTF-8)", s.len));
+	else
+		put(o, key, s);
 }
 
 static void put_int(json_t *o, const char *key, uint64_t v)
@@ -74,8 +89,9 @@ static void watch_free(struct watch *w)
 {
 	struct seeing *s = w->seeing;
 	timer_cancel(&pool_control(s->app->pool)->loop->timers, &w->end);
+	if (w->trace)
+		trace_unwatch(s->app->trace, w->id); /* nothing uses it afterwards */
 	list_remove(&w->node);
-	s->traces -= w->trace;
 	flow_unref(w->flow);
 	mem_free(w);
 }
@@ -136,7 +152,6 @@ static struct watch *watch_new(struct seeing *s, struct admin_task *t, bool trac
 	atomic_store(&w->flow->refs, 1);
 	timer_init(&w->end, NULL);
 	list_append(&s->all, &w->node);
-	s->traces += trace;
 	return w;
 }
 
@@ -233,10 +248,61 @@ int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_ta
 
 /* ---- traces */
 
+/* On any worker's thread. */
+static void trace_event(void *arg, uint64_t id, const struct trace_event *e)
+{
+	static const char *const kind[] = {"sip", "xmpp", "step"};
+	struct watch_flow *f = arg;
+	char at[CLOCK_TEXT];
+	if (atomic_fetch_add(&f->flow->underway, 1) >= SEEING_UNDERWAY) {
+		atomic_fetch_sub(&f->flow->underway, 1);
+		atomic_fetch_add(&f->flow->lost, 1);
+		return;
+	}
+	json_t *o = json_object();
+	clock_text(at);
+	put(o, "event", slice_str(kind[e->kind]));
+	put(o, "at", slice_str(at));
+	put(o, "direction", e->out ? S("out") : S("in"));
+	put_text(o, "peer", e->peer);
+	put_text(o, "what", e->what);
+	put_text(o, "from", e->from);
+	put_text(o, "to", e->to);
+	put_text(o, "detail", e->detail);
+	if (e->stream)
+		put_int(o, "stream", e->stream);
+	if (e->size)
+		put_int(o, "size", e->size);
+	if (e->body_size)
+		put_int(o, "body_size", e->body_size);
+	put_text(o, "body", e->body);
+	struct told *m = MEM_NEW(struct told);
+	*m = (struct told){.bus = {.run = told_run, .drop = told_drop}, .app = f->app, .id = id, .flow = f->flow, .event = o};
+	atomic_fetch_add(&f->flow->refs, 1);
+	worker_post_always(pool_control(f->app->pool), &m->bus);
+}
+
+static void trace_over(struct timer *t, uint64_t now)
+{
+	struct watch *w = CONTAINER_OF(t, struct watch, end);
+	(void)now;
+	trace_unwatch(w->seeing->app->trace, w->id);
+	tell(w->seeing->app, w->id, NULL, true, NULL); /* behind what is on its way */
+}
+
 int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
 {
-	(void)s, (void)what, (void)t;
-	return err_set(err, ENTENTE_EUNSUPPORTED, REASON_NONE, "not yet");
+	struct watch *w = watch_new(s, t, true);
+	struct trace_watch look = {.id = w->id, .partner = what->partner, .user = what->user, .bodies = what->bodies,
+				   .event = trace_event, .arg = &w->traced};
+	w->traced = (struct watch_flow){w->flow, s->app};
+	if (!trace_watch(s->app->trace, &look)) {
+		watch_free(w);
+		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "%d traces run already", TRACE_WATCHES);
+	}
+	timer_init(&w->end, trace_over);
+	timer_arm(&pool_control(s->app->pool)->loop->timers, &w->end, what->ms);
+	return 0;
 }
 
 /* ---- life */

@@ -5,7 +5,7 @@
 #include "admin/admin.h"
 #include "app/app.h"
 
-enum { SEEING_UNDERWAY = 1024, SEEING_TRACES = 8 };
+enum { SEEING_UNDERWAY = 1024 };
 
 struct seeing;
 

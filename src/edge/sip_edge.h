@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "net/dns.h"
 #include "net/listener.h"
+#include "edge/trace.h"
 #include "net/tls.h"
 #include "sip/trans.h"
 
@@ -47,6 +48,7 @@ struct sip_edge_settings { /* what may change while it runs */
 struct sip_edge_config {
 	struct worker *worker;
 	struct dns *dns;
+	struct trace *trace;     /* shared by the workers; NULL: nobody looks */
 	struct slice sent_by[3]; /* by enum sip_transport, "192.0.2.1:5060"; kept by the caller */
 	struct sip_edge_settings set;
 };

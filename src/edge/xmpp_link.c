@@ -216,6 +216,8 @@ static int hand_over(struct xmpp_link *l, struct slice stanza)
 	int rc = xmpp_stream_send(l->s2s->stream, stanza);
 	if (!rc)
 		metric_add(METRIC_XMPP_STANZAS_OUT, 1);
+	if (!rc && trace_on(l->proxy->cfg.trace))
+		trace_octets(l->proxy->cfg.trace, slice_str(l->remote), l->s2s ? l->s2s->id : 0, stanza);
 	return rc;
 }
 

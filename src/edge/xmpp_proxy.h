@@ -11,6 +11,7 @@
 #pragma once
 #include "base/err.h"
 #include "edge/rate.h"
+#include "edge/trace.h"
 #include "edge/xmpp_history.h"
 #include "edge/xmpp_quota.h"
 #include "edge/xmpp_routes.h"
@@ -71,6 +72,7 @@ struct xmpp_proxy_config {
 	struct xmpp_quota *quota;       /* shared by the workers; NULL: no limits per partner */
 	struct xmpp_routes *routes;     /* shared by the workers; NULL: there is one */
 	struct xmpp_history *history;   /* shared by the workers; NULL: nothing is remembered */
+	struct trace *trace;            /* shared by the workers; NULL: nobody looks */
 	struct xmpp_tests *tests;       /* shared by the workers (edge/xmpp_test.h); NULL: no tests */
 	struct slice dialback_secret;   /* octets */
 	struct slice features;          /* ready XML for the last stream features (caps) */

@@ -27,6 +27,17 @@ struct slice xmpp_s2s_how(const struct s2s *s)
 	return s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE;
 }
 
+/* For who looks (edge/trace.h). */
+static void step(struct s2s *s, struct slice what, struct slice detail)
+{
+	struct xmpp_stream_info i = {0};
+	if (!trace_on(s->proxy->cfg.trace))
+		return;
+	if (s->stream)
+		xmpp_stream_info(s->stream, &i);
+	trace_step(s->proxy->cfg.trace, !s->inbound, i.remote, s->id, what, detail.len ? detail : slice_str(s->address));
+}
+
 /* ---- what the stream wants */
 
 static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct slice remote)
@@ -119,6 +130,7 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	       {"partner", xmpp_peer_remote(peer)}, {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))},
 	       {"tls", i.tls_protocol}, {"cipher", i.tls_cipher}, {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
 	xmpp_attempt_up(s, peer);
+	step(s, S("stream is up"), slice_str(xmpp_proof_text(xmpp_peer_proof(peer))));
 	if (s->inbound) {
 		admit(s, peer);
 		if (i.bidi && !s->refused)
@@ -213,6 +225,8 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 	struct s2s *s = arg;
 	struct xmpp_proxy *p = s->proxy;
 	metric_add(METRIC_XMPP_STANZAS_IN, 1);
+	if (trace_on(p->cfg.trace))
+		trace_stanza(p->cfg.trace, false, st->from.domain, s->id, st->node, 0);
 	if (s->refused) { /* not done: its sender must hear that it was lost */
 		arena_release(p->loop->arenas, st->arena);
 		return;
@@ -265,6 +279,7 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 	s->err = f->err;
 	s->failed = true;
 	xmpp_attempt_failed(s, &f->err, f);
+	step(s, f->received ? S("stream failed, the partner says") : S("stream failed"), slice_str(f->err.text));
 	if (s->test)
 		xmpp_test_failed(s, f);
 	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
@@ -305,6 +320,8 @@ static void on_trace(void *arg, enum xmpp_trace what, struct slice text)
 	struct s2s *s = arg;
 	if (s->test)
 		xmpp_test_trace(s, what, text);
+	if (what == XMPP_TRACE_STEP || what == XMPP_TRACE_ODD)
+		step(s, text, SLICE_NONE);
 	if (what == XMPP_TRACE_ODD)
 		log_ev_limited(LOG_INFO, "xmpp/odd", slice_str(s->address), {"direction", direction(s)},
 			       {"address", slice_str(s->address)}, {"text", text});
@@ -463,6 +480,7 @@ void xmpp_s2s_free(struct s2s *s)
 	if (s->err.code) /* what no stream has told: the connection, a limit */
 		xmpp_attempt_failed(s, &s->err, NULL);
 	xmpp_attempt_end(s);
+	step(s, S("stream is gone"), SLICE_NONE);
 	loop_undefer(&s->kill);
 	timer_cancel(&p->loop->timers, &s->resume);
 	list_remove(&s->node);

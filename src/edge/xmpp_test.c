@@ -569,7 +569,7 @@ static bool prepare(struct xmpp_test *t, const struct xmpp_test_spec *spec, stru
 		if (partner)
 			t->rules = xmpp_proxy_policy(p, spec->local, spec->remote);
 		t->rules.local_ours = t->rules.partner = true;
-		t->rules.remote_ours = false;
+		t->rules.remote_ours = t->rules.bidi = false; /* nothing of the partner's shall use the stream of a test */
 		t->rules.refusal = SLICE_NONE;
 		t->rules.tls = xmpp_proxy_need(spec->set_tls ? spec->tls : base->tls);
 		t->rules.sasl = xmpp_proxy_need(spec->set_sasl ? spec->sasl : base->sasl);

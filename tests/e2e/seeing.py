@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an administrator sees: tests of a partner, traces, streams, attempts, metrics."""
+import json
 import re
+import subprocess
+import threading
+import urllib.error
+import urllib.request
 
-from scenario import PARTNER, check, scenario
+from daemon import SOCKET, binary
+from scenario import PARTNER, check, scenario, wait_until
 
 BOTH = ["external", "dialback"]
 
@@ -29,3 +35,147 @@ def works(lab, auth):
     check(proof["facts"]["method"] == auth, f"proved by {proof['facts']}")
     said = lab.entented.cli("partner", "test", PARTNER)
     check(said.returncode == 0 and "verdict      works" in said.stdout, f"as text: {said.returncode} {said.stdout} {said.stderr}")
+
+
+class Tracer:
+    """`entente trace` in the background; the lines that it printed."""
+
+    def __init__(self, lab, *options):
+        before = len(lab.entented.events("admin/trace"))
+        self.program = subprocess.Popen([binary("entente"), "--socket", SOCKET, "trace", "--json", *options], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        wait_until(lambda: len(lab.entented.events("admin/trace")) > before, 10, "the trace began")
+
+    def _read(self):
+        for line in self.program.stdout:
+            self.lines.append(json.loads(line))
+
+    def find(self, **fields):
+        return [x for x in self.lines if all(x.get(k) == v for k, v in fields.items())]
+
+    def expect(self, wanted, **fields):
+        return wait_until(lambda: self.find(**fields), 10, f"{wanted}: {self.lines}")[0]
+
+    def close(self):
+        self.program.terminate()
+        self.program.wait(5)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@scenario("a trace shows a message on its way, without what is written")
+def trace_hidden(lab):
+    romeo, juliet = lab.couple()
+    with Tracer(lab, "--partner", PARTNER) as trace:
+        romeo.say(juliet.name, "nobody's business")
+        juliet.expect_message(romeo.name, "nobody's business", timeout=20)
+        juliet.message(romeo.name, "nor this")
+        romeo.expect_message(juliet.name, "nor this", timeout=20)
+        sip = trace.expect("the SIP request", event="sip", direction="in", what="MESSAGE")
+        check(sip["body_size"] == len("nobody's business"), f"size of the body: {sip}")
+        trace.expect("its answer", event="sip", direction="out", what="200 OK (MESSAGE)")
+        stanza = trace.expect("the stanza", event="xmpp", direction="out", what="message chat")
+        check(juliet.name in stanza["to"] and romeo.name in stanza["from"], f"addresses: {stanza}")
+        trace.expect("the way back", event="xmpp", direction="in")
+        trace.expect("the way back", event="sip", direction="out", what="MESSAGE")
+        check(not any("body" in x for x in trace.lines), "a body was shown")
+        check("business" not in json.dumps(trace.lines), "what was written was shown")
+    check(not lab.entented.events("admin/trace", bodies="shown"), "no bodies were asked for")
+
+
+@scenario("a trace with --bodies shows what is written, and the log tells who asked")
+def trace_bodies(lab):
+    romeo, juliet = lab.couple()
+    with Tracer(lab, "--user", romeo.name, "--bodies", "--for", "1m") as trace:
+        romeo.say(juliet.name, "for your eyes")
+        juliet.expect_message(romeo.name, "for your eyes", timeout=20)
+        sip = trace.expect("the SIP request", event="sip", direction="in", what="MESSAGE")
+        stanza = trace.expect("the stanza", event="xmpp", direction="out", what="message chat")
+        check(sip["body"] == stanza["body"] == "for your eyes", f"bodies: {sip} {stanza}")
+        check(not trace.find(event="step"), "steps of streams are nobody's in particular")
+    log = lab.entented.events("admin/trace", bodies="shown")
+    check(log and log[-1][1] == "warning" and log[-1][3]["user"] == romeo.name, f"the log: {log}")
+
+
+@scenario("a trace ends by itself, and when its reader goes")
+def trace_ends(lab):
+    done = lab.entented.cli("trace", "--for", "1s")
+    check(done.returncode == 0 and done.stdout.rstrip().endswith("events"), f"{done.returncode} {done.stdout!r} {done.stderr!r}")
+    for _ in range(20):     # more than may run at once
+        Tracer(lab, "--for", "1h").close()
+    wait_until(lambda: lab.entented.cli("trace", "--for", "1s").returncode == 0, 10, "traces that are gone make room")
+
+
+@scenario("nothing to find in DNS: its operator has to act, and no partner is needed")
+def no_dns(lab):
+    answer = test_partner(lab, "nowhere.test", status=1)
+    check((answer["verdict"], answer["failed_step"], answer["reason"], answer["who"]) == ("fails", "dns", "xmpp/dns-not-found", "dns"), f"{answer}")
+    check(not answer["partner"], "it is no partner")
+
+
+@scenario("nobody listens: the partner has to act")
+def port_closed(lab):
+    answer = test_partner(lab, "northwind.test", status=1)
+    check((answer["failed_step"], answer["reason"], answer["who"]) == ("tcp", "xmpp/unreachable", "partner"), f"{answer}")
+    attempts = lab.entente("show", "attempts", "northwind.test")["attempts"]
+    check(attempts and attempts[0]["purpose"] == "test" and attempts[0]["step"] == "tcp" and "tcp" in attempts[0]["took"], f"{attempts}")
+
+
+@scenario("{auth}: a domain that is not a partner yet, with the settings that it would get", each={"auth": BOTH})
+def not_yet(lab, auth):
+    options = ["--no-sasl"] if auth == "dialback" else []
+    if auth == "dialback" and lab.peer == "prosody":    # proves itself to us before it asks about our key
+        answer = test_partner(lab, "litware.test", *options, status=1)
+        check(answer["verdict"] == "undecided" and answer["who"] == "us" and "partner xmpp add" in answer["next_step"], f"{answer}")
+        return
+    answer = test_partner(lab, "litware.test", *options)
+    check(answer["verdict"] == "works" and not answer["partner"], f"{answer}")
+    check("litware.test" in answer["next_step"], f"what to do: {answer['next_step']}")
+    ping = next(s for s in answer["steps"] if s["step"] == "ping")
+    check(ping["outcome"] == "skipped", f"{ping}")
+    proof = next(s for s in answer["steps"] if s["step"] == "auth" and s["outcome"] == "ok")
+    check(proof["facts"]["method"] == auth, f"{proof}")
+    streams = [s for s in lab.entente("show", "streams")["streams"] if s.get("remote") == "litware.test" and s["purpose"] == "messages"]
+    check(not streams, f"a test lets nobody in: {streams}")
+
+
+@scenario("a running stream is not disturbed by a test")
+def undisturbed(lab):
+    romeo, juliet = lab.couple()
+    romeo.say(juliet.name, "before")
+    juliet.expect_message(romeo.name, "before", timeout=20)
+    mine = [s["id"] for s in lab.entente("show", "streams", "--partner", PARTNER)["streams"] if s["direction"] == "out"]
+    test_partner(lab, PARTNER)
+    after = [s["id"] for s in lab.entente("show", "streams", "--partner", PARTNER)["streams"] if s["direction"] == "out" and s["purpose"] == "messages"]
+    check(mine == after, f"streams before {mine}, after {after}")
+    one = lab.entente("show", "stream", str(after[0]))
+    check(one["certificate"]["matched_by"] == "dNSName" and one["certificate"]["trusted"] and one["stanzas_out"] >= 1, f"{one}")
+
+
+@scenario("metrics over HTTP, for Prometheus", settings="metrics:\n  listen: 127.0.0.12:9464\n")
+def metrics(lab):
+    romeo, juliet = lab.couple()
+    romeo.say(juliet.name, "count me")
+    juliet.expect_message(romeo.name, "count me", timeout=20)
+    with urllib.request.urlopen("http://127.0.0.12:9464/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+        check(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), f"{answer.headers}")
+    sent = re.search(r"^entente_messages_to_xmpp_total (\d+)$", text, re.M)
+    check(sent and int(sent.group(1)) >= 1, "the message was not counted")
+    check('entente_partner_up{partner="fabrikam.test",proto="xmpp"} 1' in text, "the partner is not up")
+    check('entente_refused_total{reason="policy/partner-unknown"}' in text, "no refusals by reason")
+    bad = [x for x in text.splitlines() if not re.match(r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?\d+$', x)]
+    check(not bad, f"not the format of Prometheus: {bad[:3]}")
+    for path, method, status in (("/", "GET", 404), ("/metrics", "POST", (405, 501))):
+        try:
+            urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.12:9464{path}", method=method), timeout=10)
+            check(False, f"{method} {path} was answered")
+        except urllib.error.HTTPError as e:
+            check(e.code == status or (isinstance(status, tuple) and e.code in status), f"{method} {path}: {e.code}")
