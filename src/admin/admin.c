@@ -44,6 +44,7 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_HOMES] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_LINKS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_EXPLAIN] = {admin_explain, admin_explain_print},
 	[ADMIN_CMD_HISTORY] = {admin_history, admin_history_print},
 	[ADMIN_CMD_RELOAD] = {admin_reload, NULL},
@@ -52,8 +53,13 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
 {
 	struct admin *a = MEM_NEW(struct admin);
-	*a = (struct admin){store, ops, arg};
+	*a = (struct admin){.store = store, .ops = ops, .arg = arg};
 	return a;
+}
+
+void admin_set_half(struct admin *a, enum admin_half half)
+{
+	a->half = half;
 }
 
 struct admin *admin_free(struct admin *a)
@@ -125,6 +131,20 @@ static const struct admin_command *command_of(json_t *request, struct buf *why)
 	return admin_command_find(w, n, why);
 }
 
+/* NULL: it can be carried out here. */
+static json_t *ask_elsewhere(const struct admin *a, const struct admin_command *c)
+{
+	bool edge = a->half == ADMIN_EDGE_HALF;
+	if (c->local || c->where == ADMIN_AT_BOTH || a->half == ADMIN_WHOLE || (c->where == ADMIN_AT_EDGE) == edge)
+		return NULL;
+	json_t *r = refusal(ADMIN_EXIT_UNAVAILABLE, "elsewhere",
+			    edge ? S("this process is only an edge: ask the gateway") : S("this process is only a gateway: ask the edge"));
+	json_object_set_new(json_object_get(r, "error"), "hint",
+			    json_string(edge ? "run the command on the host of the gateway, or give its --socket"
+					     : "run the command on the host of the edge, or give its --socket"));
+	return r;
+}
+
 /* NULL: a task has begun. */
 static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, json_t *request, struct buf *why)
 {
@@ -137,6 +157,8 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 		return refusal(ADMIN_EXIT_UNAVAILABLE, "unavailable", S("this command needs a connection that stays"));
 	if (!c->live && (!h || !h->run))
 		return refusal(ADMIN_EXIT_USAGE, "usage", S("this command is carried out by the program entente, not by the daemon"));
+	if ((response = ask_elsewhere(a, c)))
+		return response;
 	if (args && !json_is_object(args))
 		return refusal(ADMIN_EXIT_USAGE, "usage", S("\"args\" must be an object"));
 	if (!args)

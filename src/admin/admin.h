@@ -30,7 +30,7 @@ enum {
 	ADMIN_ADDRESS_MAX = 3072,      /* of a bare address, with its NUL: RFC 7622 3.1 without the resource, and room */
 };
 
-enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES };
+enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES, ADMIN_LINKS };
 
 /* ---- commands that take time ---- */
 struct admin_task;
@@ -77,6 +77,8 @@ struct admin_ops {
 	 *   subscriptions  direction ("to-sip": an XMPP user watches a SIP user, "to-xmpp"), watcher, presentity, state, dialogs,
 	 *                  resources, show
 	 *   conversations  local, remote, to_xmpp, to_sip, failed, idle, queued
+	 *   links          peer, worker, state ("up", "leaving", "connecting", "backoff"), address, version, stanzas_in, stanzas_out, queued,
+	 *                  unanswered, age, error
 	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
 	int (*show)(void *arg, enum admin_show what, json_t *array, struct entente_err *err);
 	/* Appends an object per attempt to come into contact with the domain (A-labels) or of the domain with us, newest first: at
@@ -109,8 +111,15 @@ struct admin_ops {
 
 struct admin;
 
-/* Everything is borrowed and must outlive the admin. */
+/* Text of any origin as a JSON string: what is not UTF-8 becomes U+FFFD. */
+json_t *admin_json_text(struct slice s);
+
+/* Everything is borrowed and must outlive the admin. `store` may be NULL in an edge. */
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg);
+/* What this process has of a server whose edge and gateway are two processes: commands that need the other half are refused with the advice
+ * to ask there. The whole, unless said. */
+enum admin_half { ADMIN_WHOLE, ADMIN_EDGE_HALF, ADMIN_GATEWAY_HALF };
+void admin_set_half(struct admin *a, enum admin_half half);
 /* Accepts NULL; returns NULL. Sessions must be gone. */
 struct admin *admin_free(struct admin *a);
 

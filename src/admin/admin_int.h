@@ -9,6 +9,7 @@ struct admin {
 	struct store *store;
 	const struct admin_ops *ops;
 	void *arg;
+	enum admin_half half;
 };
 
 /* The snapshot in force; NULL: the call has failed with ADMIN_EXIT_UNAVAILABLE. */

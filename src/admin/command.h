@@ -78,7 +78,7 @@ enum admin_id {
 	ADMIN_CMD_HOSTING_LIST,
 	ADMIN_CMD_PUBLIC_ADD, ADMIN_CMD_PUBLIC_SET, ADMIN_CMD_PUBLIC_ENABLE, ADMIN_CMD_PUBLIC_DISABLE, ADMIN_CMD_PUBLIC_REMOVE,
 	ADMIN_CMD_PUBLIC_LIST,
-	ADMIN_CMD_SHOW_STREAMS, ADMIN_CMD_SHOW_SUBSCRIPTIONS, ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CMD_SHOW_HOMES,
+	ADMIN_CMD_SHOW_STREAMS, ADMIN_CMD_SHOW_SUBSCRIPTIONS, ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CMD_SHOW_HOMES, ADMIN_CMD_SHOW_LINKS,
 	ADMIN_CMD_SHOW_STREAM, ADMIN_CMD_SHOW_ATTEMPTS, ADMIN_CMD_SHOW_METRICS, ADMIN_CMD_PARTNER_TEST, ADMIN_CMD_TRACE,
 	ADMIN_CMD_PLAN_CERTIFICATES, ADMIN_CMD_PLAN_DNS, ADMIN_CMD_PLAN_PORTS, ADMIN_CMD_PLAN_HANDOUT, ADMIN_CMD_PLAN_ALL, ADMIN_CMD_IMPORT_LYNC,
 	ADMIN_CMD_EXPLAIN, ADMIN_CMD_REASON, ADMIN_CMD_HISTORY, ADMIN_CMD_RELOAD, ADMIN_CMD_VERSION, ADMIN_CMD_HELP,
@@ -87,12 +87,16 @@ enum admin_id {
 
 enum { ADMIN_PATH_MAX = 3 };
 
+/* The gateway has the store and the users, the edge has the streams. */
+enum admin_where { ADMIN_AT_GATEWAY, ADMIN_AT_EDGE, ADMIN_AT_BOTH };
+
 struct admin_command {
 	enum admin_id id;
 	bool local;               /* done by the program itself, without a daemon */
 	bool changes;             /* changes something that lasts */
 	bool live;                /* takes time: tells what happens before its end (admin/admin.h) */
 	bool lines;               /* live: with --json each event is printed too, one object a line */
+	enum admin_where where;   /* which half carries it out when edge and gateway are two processes */
 	const char *path[ADMIN_PATH_MAX + 1]; /* words, ends with NULL */
 	const char *summary;      /* one line, no final stop */
 	const char *help;         /* paragraphs separated by an empty line; NULL: the summary says all */

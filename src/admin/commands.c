@@ -370,6 +370,19 @@ static const struct admin_field trace_fields[] = {
 };
 
 /* ---- status, explain, reason, history, reload, version ---- */
+static const struct admin_field links_fields[] = {
+	{"links[].peer", "name of the other side"},
+	{"links[].worker", "which of our threads has it"},
+	{"links[].state", "up, leaving, connecting, backoff"},
+	{"links[].address", "of the other side"},
+	{"links[].version", "of the other side"},
+	{"links[].stanzas_in", "of partners, from the edge to the gateway"},
+	{"links[].stanzas_out", "to partners, from the gateway to the edge"},
+	{"links[].queued", "stanzas that wait on this thread for any link"},
+	{"links[].unanswered", "stanzas of this thread that the other side has and has not answered"},
+	{"links[].age", "seconds since it is up"},
+	{"links[].error", "why there is none"},
+};
 static const struct admin_field status_fields[] = {
 	{"version", "of the daemon"},
 	{"server_name", "server.name of the configuration"},
@@ -377,7 +390,9 @@ static const struct admin_field status_fields[] = {
 	{"uptime", "seconds"},
 	{"workers", "threads that carry traffic"},
 	{"listeners[]", "protocol and address"},
-	{"store", "ok, or what is wrong with the database"},
+	{"role", "all, edge or gateway"},
+	{"links", "how many links between edge and gateway are up; not with role all"},
+	{"store", "ok, or what is wrong with the database; not on an edge"},
 	{"certificate.subject", "our certificate"},
 	{"certificate.names[]", "what it is valid for"},
 	{"certificate.not_after", "its end, seconds since 1970"},
@@ -471,7 +486,7 @@ static const struct admin_group groups[] = {
 };
 
 static const struct admin_command commands[] = {
-	{.id = ADMIN_CMD_STATUS, .path = {"status"}, .summary = "say how the daemon is",
+	{.id = ADMIN_CMD_STATUS, .where = ADMIN_AT_BOTH, .path = {"status"}, .summary = "say how the daemon is",
 	 .help = "Version, listeners, homes, partners, traffic, and what needs attention. Exits with 1 when something does.",
 	 FIELDS(status_fields)},
 
@@ -518,7 +533,7 @@ static const struct admin_command commands[] = {
 	 .summary = "let an XMPP domain in no longer", .help = "Its streams are closed. `partner xmpp set DOMAIN --disabled` keeps its settings.",
 	 ARGS(partner_remove_args), FIELDS(partner_one_fields)},
 
-	{.id = ADMIN_CMD_PARTNER_TEST, .live = true, .path = {"partner", "test"}, .summary = "test step by step whether a domain can be reached",
+	{.id = ADMIN_CMD_PARTNER_TEST, .where = ADMIN_AT_EDGE, .live = true, .path = {"partner", "test"}, .summary = "test step by step whether a domain can be reached",
 	 .help = "Does step by step what the daemon does when it opens a stream to the domain, and tells what it sees: DNS, TCP, TLS with the "
 		 "certificate, the stream, authentication, a ping. The ping's answer has to come on a stream that the other side opens: when "
 		 "it does not, we reach them, but they do not reach us. At the end it says what failed, and who has to change something.\n\n"
@@ -538,11 +553,11 @@ static const struct admin_command commands[] = {
 #define FEDERATION_COMMANDS
 #include "admin/federation_table.def"
 
-	{.id = ADMIN_CMD_SHOW_STREAMS, .path = {"show", "streams"}, .summary = "list the XMPP streams with partners",
+	{.id = ADMIN_CMD_SHOW_STREAMS, .where = ADMIN_AT_EDGE, .path = {"show", "streams"}, .summary = "list the XMPP streams with partners",
 	 .help = "A partner that cannot be reached is listed with the reason and in state backoff.", ARGS(streams_args), FIELDS(streams_fields)},
-	{.id = ADMIN_CMD_SHOW_STREAM, .path = {"show", "stream"}, .summary = "show everything about one XMPP stream",
+	{.id = ADMIN_CMD_SHOW_STREAM, .where = ADMIN_AT_EDGE, .path = {"show", "stream"}, .summary = "show everything about one XMPP stream",
 	 .example = "entente show stream 12", ARGS(stream_args), FIELDS(stream_fields)},
-	{.id = ADMIN_CMD_SHOW_ATTEMPTS, .path = {"show", "attempts"}, .summary = "tell how the last contacts with a domain went",
+	{.id = ADMIN_CMD_SHOW_ATTEMPTS, .where = ADMIN_AT_EDGE, .path = {"show", "attempts"}, .summary = "tell how the last contacts with a domain went",
 	 .help = "Attempts to reach the domain, and of its server to reach us: the last 20, newest first, with the time of each step, and why those failed that did. They are forgotten when the daemon "
 		 "stops.",
 	 .example = "entente show attempts fabrikam.example", ARGS(attempts_args), FIELDS(attempts_fields)},
@@ -552,11 +567,14 @@ static const struct admin_command commands[] = {
 	 .help = "Counts only: what is said is neither shown nor kept.", ARGS(show_args), FIELDS(conversations_fields)},
 	{.id = ADMIN_CMD_SHOW_HOMES, .path = {"show", "homes"}, .summary = "list the SIP servers of the organisation",
 	 ARGS(show_args), FIELDS(homes_fields)},
+	{.id = ADMIN_CMD_SHOW_LINKS, .where = ADMIN_AT_BOTH, .path = {"show", "links"}, .summary = "list the links between edge and gateway",
+	 .help = "Only where edge and gateway are two processes (server.role): one link for each worker of the gateway and each edge.",
+	 ARGS(show_args), FIELDS(links_fields)},
 
-	{.id = ADMIN_CMD_SHOW_METRICS, .path = {"show", "metrics"}, .summary = "print all counters and gauges",
+	{.id = ADMIN_CMD_SHOW_METRICS, .where = ADMIN_AT_BOTH, .path = {"show", "metrics"}, .summary = "print all counters and gauges",
 	 .help = "In the text format of Prometheus. The setting metrics.listen offers the same by HTTP.", FIELDS(metrics_fields)},
 
-	{.id = ADMIN_CMD_TRACE, .live = true, .lines = true, .path = {"trace"}, .summary = "show messages and stream steps as they pass",
+	{.id = ADMIN_CMD_TRACE, .where = ADMIN_AT_BOTH, .live = true, .lines = true, .path = {"trace"}, .summary = "show messages and stream steps as they pass",
 	 .help = "One line for each SIP message, XMPP stanza and step of a stream, until the time is over or Ctrl-C. --> is away from us, <-- is "
 		 "to us. What is written is hidden unless asked for; keys are never shown. Whoever reads too slowly loses lines, and is told "
 		 "how many; traffic never waits. With --json one object a line.",
@@ -598,7 +616,7 @@ static const struct admin_command commands[] = {
 	 FIELDS(text_fields)},
 	{.id = ADMIN_CMD_CONFIG_EFFECTIVE, .local = true, .path = {"config", "effective"},
 	 .summary = "print all settings of a file, defaults included", ARGS(config_check_args), FIELDS(text_fields)},
-	{.id = ADMIN_CMD_RELOAD, .path = {"reload"}, .summary = "have the daemon read its configuration again",
+	{.id = ADMIN_CMD_RELOAD, .where = ADMIN_AT_BOTH, .path = {"reload"}, .summary = "have the daemon read its configuration again",
 	 .help = "All or nothing: a file with an error changes nothing, and what is wrong is printed (exit code 78). Settings that only a "
 		 "restart changes are named as warnings. `systemctl reload entented` does the same.",
 	 FIELDS(reload_fields)},

@@ -87,7 +87,7 @@ static void certificate_print(struct admin_call *c, json_t *cert)
 
 static bool known(const char *key)
 {
-	static const char *const keys[] = {"version", "server_name", "state", "uptime", "workers", "listeners", "store", "certificate",
+	static const char *const keys[] = {"version", "server_name", "state", "uptime", "workers", "listeners", "role", "store", "certificate",
 		"generation", "partners", "homes", "local_domains", "metrics", "problems"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (slice_eq(slice_str(key), slice_str(keys[i])))
@@ -126,6 +126,8 @@ void admin_status_print(struct admin_call *c)
 	fact(c, "XMPP partners", json_object_get(d, "partners"));
 	fact(c, "policy", json_object_get(d, "generation"));
 	fact(c, "store", json_object_get(d, "store"));
+	if (strcmp(admin_get_text(d, "role"), "all"))
+		fact(c, "role", json_object_get(d, "role"));
 	certificate_print(c, json_object_get(d, "certificate"));
 	json_object_foreach(d, key, value)
 		if (!known(key))
@@ -165,6 +167,12 @@ static const struct column homes[] = {
 	{{"DOMAINS", ADMIN_TABLE_FLEX}, "domains", PLAIN}, {{"ADDRESSES", ADMIN_TABLE_FLEX}, "addresses", PLAIN},
 	{{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
 
+static const struct column links[] = {
+	{{"PEER", ADMIN_TABLE_FLEX}, "peer", PLAIN}, {{"STATE", 0}, "state", PLAIN}, {{"ADDRESS", ADMIN_TABLE_FLEX}, "address", PLAIN},
+	{{"WORKER", ADMIN_TABLE_RIGHT}, "worker", PLAIN}, {{"IN", ADMIN_TABLE_RIGHT}, "stanzas_in", PLAIN},
+	{{"OUT", ADMIN_TABLE_RIGHT}, "stanzas_out", PLAIN}, {{"WAIT", ADMIN_TABLE_RIGHT}, "queued", PLAIN},
+	{{"OPEN", ADMIN_TABLE_RIGHT}, "unanswered", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS}, {{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
+
 static const struct view {
 	enum admin_id id;
 	enum admin_show what;
@@ -179,6 +187,8 @@ static const struct view {
 	{ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CONVERSATIONS, "conversations", "Nobody talks now.", conversations,
 	 sizeof conversations / sizeof *conversations},
 	{ADMIN_CMD_SHOW_HOMES, ADMIN_HOMES, "homes", "There are no homes.", homes, sizeof homes / sizeof *homes},
+	{ADMIN_CMD_SHOW_LINKS, ADMIN_LINKS, "links", "There are no links: edge and gateway are one process, or the gateway is not there.", links,
+	 sizeof links / sizeof *links},
 };
 
 static const struct view *view_of(const struct admin_call *c)

@@ -18,6 +18,9 @@ struct app;
 struct control;
 struct seeing;
 struct metrics_http;
+struct edge_node;
+struct gw_node;
+struct split_app;
 
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
@@ -31,18 +34,24 @@ struct node { /* one worker's roles; its thread's alone */
 	struct sip_edge *sip;
 	struct xmpp_proxy *xmpp;
 	struct gateway *gateway;
+	struct edge_node *edge;     /* role edge: instead of sip and gateway */
+	struct gw_node *remote;     /* role gateway: instead of xmpp */
+	struct tls_ctx *link_tls;
 	struct snapshot_reader policy;
 	struct timer drain;
 	uint64_t drain_until;
-	_Atomic size_t waiting; /* shared: SIP transactions without an answer, while draining */
+	_Atomic size_t waiting; /* shared: what has no answer yet, while draining */
+	_Atomic bool drained;   /* shared: its streams are closed */
 };
 
 struct app {
 	const char *config_path;
 	struct config *config;        /* of the present generation; workers use it only in node_start */
+	enum config_role role;        /* shared, immutable */
+	struct split_app *split;      /* shared; NULL: role all */
 	struct pool *pool;            /* shared */
 	struct node *nodes;           /* shared: one per worker */
-	struct store *store;          /* shared */
+	struct store *store;          /* shared; NULL: role edge */
 	struct snapshot_slot policy;  /* shared */
 	struct dns *dns;              /* shared */
 	struct xmpp_quota *quota;     /* shared */
@@ -53,7 +62,7 @@ struct app {
 	struct seeing *seeing;
 	struct metrics_http *metrics;
 	struct tls_material *tls;     /* NULL without a certificate */
-	struct gate *xmpp_gate, *sip_gate;
+	struct gate *xmpp_gate, *sip_gate, *link_gate;
 	struct listener *listeners[32];
 	size_t n_listeners;
 	struct control *control;
@@ -67,6 +76,7 @@ struct app {
 	uint64_t generation, started_ms;
 	int64_t started_at;
 	bool stopping;
+	bool serving;                 /* the listeners for partners and homes are open */
 };
 
 /* node.c */
@@ -101,8 +111,11 @@ struct metrics_http *metrics_http_close(struct metrics_http *m);
 int metrics_http_address(const struct config *cfg, struct addr *ret, struct entente_err *err);
 
 /* listen.c */
-/* Opens all TCP listeners, and finds out what the homes shall call us. */
+/* Opens the TCP listeners, and finds out what the homes shall call us. On an edge only the one for its gateway: partners are let in by
+ * app_serve; that they can be is tried. */
 int app_listen(struct app *app, const struct config *cfg, struct entente_err *err);
+/* Opens the listeners for partners unless they are open: an edge has a policy now. Control thread. */
+int app_serve(struct app *app, struct entente_err *err);
 void app_set_gates(struct app *app, const struct config *cfg);
 /* Any thread. `what`: "xmpp", "sip/tcp" ... */
 void app_tell_listener(const char *what, const struct addr *at);
@@ -115,5 +128,6 @@ int app_load_tls(struct tls_material **ret, const struct config *cfg, struct ent
 /* Warns when it is bad or will soon be. */
 void app_look_at_certificate(const struct app *app);
 int app_reload(struct app *app, struct config_errors *errs);
+const char *app_role_name(const struct app *app);
 /* Tells systemd that we are ready, and what for. */
 void app_status(const struct app *app);

@@ -3,6 +3,7 @@
  * address hashes to, a link to a partner on the worker of the partner's domain; with one worker everything is a direct call. */
 #include "app/node_int.h"
 
+#include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,11 +32,14 @@ static void stanza_drop(struct bus_msg *b)
 }
 
 static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza);
+static void gw_stanza_done(void *arg, const struct xmpp_receipt *r);
 
 static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct node *n = arg;
 	struct worker *w = st->to.local.len ? pool_pick(n->app->pool, st->to.bare) : n->worker;
+	if (n->edge)
+		return edge_node_stanza(n->edge, st);
 	if (w == n->worker) {
 		gateway_stanza(n->gateway, st);
 		return 0;
@@ -43,7 +47,7 @@ static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
 	struct stanza_msg *m = ARENA_NEW(st->arena, struct stanza_msg);
 	const struct xmpp_peer *peer = xmpp_peer_copy(st->arena, st->peer);
 	if (!m || !peer) { /* an element that fills its arena to the last octet */
-		xmpp_proxy_done(n->xmpp, &st->receipt);
+		gw_stanza_done(n, &st->receipt);
 		arena_release(n->worker->loop->arenas, st->arena);
 		return 0;
 	}
@@ -60,7 +64,7 @@ static unsigned proxy_stanza(void *arg, struct xmpp_stanza *st)
 				proxy_reply(n, st->to.domain, st->from.domain, buf_slice(&b));
 			buf_free(&b);
 		}
-		xmpp_proxy_done(n->xmpp, &st->receipt);
+		gw_stanza_done(n, &st->receipt);
 		arena_release(n->worker->loop->arenas, st->arena);
 	}
 	return worker_depth(w) > APP_BUS_QUEUE / 2 ? REST_MS : 0;
@@ -78,7 +82,7 @@ struct done_msg {
 static void done_run(struct worker *w, struct bus_msg *b)
 {
 	struct done_msg *m = CONTAINER_OF(b, struct done_msg, bus);
-	xmpp_proxy_done(m->to->xmpp, &m->receipt);
+	gw_stanza_done(m->to, &m->receipt);
 	arena_release(w->loop->arenas, m->arena);
 }
 
@@ -91,7 +95,10 @@ static void gw_stanza_done(void *arg, const struct xmpp_receipt *r)
 {
 	struct node *n = arg;
 	if (r->worker == n->worker->id) {
-		xmpp_proxy_done(n->xmpp, r);
+		if (n->remote)
+			gw_node_done(n->remote, r);
+		else
+			xmpp_proxy_done(n->xmpp, r);
 		return;
 	}
 	struct arena *a = arena_acquire(n->worker->loop->arenas);
@@ -122,13 +129,13 @@ static void send_drop(struct bus_msg *b)
 	arena_release(NULL, CONTAINER_OF(b, struct send_msg, bus)->arena);
 }
 
-static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, struct slice stanza, const struct gateway_ticket *t)
+static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
+
+void node_to_partner(struct node *n, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t)
 {
-	struct node *n = arg;
 	struct worker *w = pool_worker(n->app->pool, xmpp_routes_pick(n->app->routes, local, remote, pool_pick(n->app->pool, remote)->id));
-	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
 	if (w == n->worker) {
-		xmpp_proxy_send(n->xmpp, local, remote, stanza, &ticket);
+		xmpp_proxy_send(n->xmpp, local, remote, stanza, t);
 		return;
 	}
 	struct arena *a = arena_acquire(n->worker->loop->arenas);
@@ -136,14 +143,24 @@ static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, str
 	bool full = !m;
 	if (m) {
 		*m = (struct send_msg){.bus = {.run = send_run, .drop = send_drop}, .to = node_of(n->app, w), .arena = a, .local = arena_dup(a, local),
-				       .remote = arena_dup(a, remote), .stanza = arena_dup(a, stanza), .ticket = ticket};
+				       .remote = arena_dup(a, remote), .stanza = arena_dup(a, stanza), .ticket = *t};
 		full = !m->local.p || !m->remote.p || !m->stanza.p || worker_post(w, &m->bus);
 	}
 	if (full) {
 		arena_release(n->worker->loop->arenas, a);
 		if (t->id)
-			gateway_sent(n->gateway, t, REASON_LIMIT_QUEUE_FULL, S("the worker of the partner is overloaded"));
+			proxy_sent(n, t, REASON_LIMIT_QUEUE_FULL, S("the worker of the partner is overloaded"));
 	}
+}
+
+static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, struct slice stanza, const struct gateway_ticket *t)
+{
+	struct node *n = arg;
+	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	if (n->remote)
+		gw_node_send(n->remote, local, remote, stanza, t);
+	else
+		node_to_partner(n, local, remote, stanza, &ticket);
 }
 
 static void proxy_reply(void *arg, struct slice local, struct slice remote, struct slice stanza)
@@ -156,15 +173,24 @@ struct sent_msg {
 	struct bus_msg bus;
 	struct node *to;
 	struct arena *arena;
-	struct gateway_ticket ticket;
+	struct xmpp_ticket ticket;
 	enum reason reason;
 	struct slice why;
 };
 
+static void tell_sent(struct node *n, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+{
+	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	if (n->edge)
+		edge_node_sent(n->edge, t, reason, why);
+	else
+		gateway_sent(n->gateway, &ticket, reason, why);
+}
+
 static void sent_run(struct worker *w, struct bus_msg *b)
 {
 	struct sent_msg *m = CONTAINER_OF(b, struct sent_msg, bus);
-	gateway_sent(m->to->gateway, &m->ticket, m->reason, m->why);
+	tell_sent(m->to, &m->ticket, m->reason, m->why);
 	arena_release(w->loop->arenas, m->arena);
 }
 
@@ -176,14 +202,13 @@ static void sent_drop(struct bus_msg *b)
 static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
 {
 	struct node *n = arg;
-	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
 	if (t->worker == n->worker->id) {
-		gateway_sent(n->gateway, &ticket, reason, why);
+		tell_sent(n, t, reason, why);
 		return;
 	}
 	struct arena *a = arena_acquire(n->worker->loop->arenas);
 	struct sent_msg *m = ARENA_NEW(a, struct sent_msg);
-	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = ticket, .reason = reason,
+	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = *t, .reason = reason,
 			       .why = arena_dup(a, why)};
 	worker_post_always(pool_worker(n->app->pool, t->worker), &m->bus);
 }
@@ -201,7 +226,10 @@ struct link_msg {
 static void link_run(struct worker *w, struct bus_msg *b)
 {
 	struct link_msg *m = CONTAINER_OF(b, struct link_msg, bus);
-	gateway_link(m->to->gateway, m->local, m->remote, m->up);
+	if (m->to->edge)
+		edge_node_pair(m->to->edge, m->local, m->remote, m->up);
+	else
+		gateway_link(m->to->gateway, m->local, m->remote, m->up);
 	arena_release(w->loop->arenas, m->arena);
 }
 

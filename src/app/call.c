@@ -81,3 +81,30 @@ bool nodes_call(struct app *app, void (*fn)(struct node *, void *), void *arg)
 	call_unref(c);
 	return ok;
 }
+
+struct post_msg {
+	struct bus_msg bus;
+	struct node *node;
+	void (*fn)(struct node *n, void *arg);
+	void *arg;
+};
+
+static void post_run(struct worker *w, struct bus_msg *b)
+{
+	struct post_msg *m = CONTAINER_OF(b, struct post_msg, bus);
+	(void)w;
+	m->fn(m->node, m->arg);
+	mem_free(m);
+}
+
+static void post_drop(struct bus_msg *b)
+{
+	mem_free(CONTAINER_OF(b, struct post_msg, bus));
+}
+
+void node_post_call(struct node *n, void (*fn)(struct node *, void *), void *arg)
+{
+	struct post_msg *m = MEM_NEW(struct post_msg);
+	*m = (struct post_msg){.bus = {.run = post_run, .drop = post_drop}, .node = n, .fn = fn, .arg = arg};
+	worker_post_always(n->worker, &m->bus);
+}

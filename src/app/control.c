@@ -271,6 +271,7 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	snapshot_reader_init(&c->policy, &app->policy);
 	app->seeing = seeing_new(app);
 	c->admin = admin_new(app->store, &admin_callbacks, c);
+	admin_set_half(c->admin, app->role == CONFIG_EDGE ? ADMIN_EDGE_HALF : app->role == CONFIG_GATEWAY ? ADMIN_GATEWAY_HALF : ADMIN_WHOLE);
 	c->acceptable = event_new(pool_control(app->pool)->loop->base, fd, EV_READ | EV_PERSIST, on_accept, c);
 	event_add(c->acceptable, NULL);
 	*ret = c;

@@ -2,6 +2,7 @@
 #include "app/facts.h"
 
 #include <stdio.h>
+#include "app/split.h"
 #include "base/clock.h"
 #include "base/enc.h"
 #include "interwork/address.h"
@@ -11,7 +12,7 @@
 static void put(json_t *o, const char *key, struct slice s)
 {
 	if (s.len)
-		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
+		json_object_set_new(o, key, admin_json_text(s));
 }
 
 static void put_int(json_t *o, const char *key, uint64_t v)
@@ -120,7 +121,8 @@ static void streams(struct node *n, void *arg)
 {
 	struct collect *c = arg;
 	c->node = n;
-	xmpp_proxy_each(n->xmpp, stream_row, c);
+	if (n->xmpp)
+		xmpp_proxy_each(n->xmpp, stream_row, c);
 }
 
 /* ---- subscriptions */
@@ -141,7 +143,8 @@ static void subscription_row(void *arg, const struct gateway_subscription_facts 
 
 static void subscriptions(struct node *n, void *arg)
 {
-	gateway_each_subscription(n->gateway, subscription_row, arg);
+	if (n->gateway)
+		gateway_each_subscription(n->gateway, subscription_row, arg);
 }
 
 /* ---- conversations */
@@ -162,7 +165,8 @@ static void conversation_row(void *arg, const struct gateway_conversation_facts 
 
 static void conversations(struct node *n, void *arg)
 {
-	gateway_each_conversation(n->gateway, conversation_row, arg);
+	if (n->gateway)
+		gateway_each_conversation(n->gateway, conversation_row, arg);
 }
 
 /* ---- homes: one row each; the worst news of any worker */
@@ -202,13 +206,44 @@ static void home_row(void *arg, const struct sip_edge_facts *f)
 		put(o, "state", slice_str(word));
 	}
 	if (f->address.len && !json_array_size(json_object_get(o, "addresses")))
-		json_array_append_new(json_object_get(o, "addresses"), json_stringn_nocheck(f->address.p, f->address.len));
+		json_array_append_new(json_object_get(o, "addresses"), admin_json_text(f->address));
 	put(o, "error", f->error);
 }
 
 static void homes(struct node *n, void *arg)
 {
-	sip_edge_each_home(n->sip, home_row, arg);
+	if (n->sip)
+		sip_edge_each_home(n->sip, home_row, arg);
+}
+
+/* ---- links between edge and gateway */
+
+static void link_row(void *arg, const struct split_facts *f)
+{
+	struct collect *c = arg;
+	json_t *o = json_object();
+	put(o, "peer", f->peer);
+	put_int(o, "worker", c->node->worker->id);
+	put(o, "state", slice_str(f->state));
+	put(o, "address", slice_str(f->address));
+	put(o, "version", f->software);
+	put_int(o, "stanzas_in", f->stanzas);
+	put_int(o, "stanzas_out", f->sends);
+	put_int(o, "queued", f->waiting);
+	put_int(o, "unanswered", f->under_way);
+	put_int(o, "age", f->age_ms / 1000);
+	put(o, "error", slice_str(f->error));
+	json_array_append_new(c->array, o);
+}
+
+static void links(struct node *n, void *arg)
+{
+	struct collect *c = arg;
+	c->node = n;
+	if (n->edge)
+		edge_node_each(n->edge, link_row, c);
+	if (n->remote)
+		gw_node_each(n->remote, link_row, c);
 }
 
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err)
@@ -218,11 +253,12 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		[ADMIN_SUBSCRIPTIONS] = subscriptions,
 		[ADMIN_CONVERSATIONS] = conversations,
 		[ADMIN_HOMES] = homes,
+		[ADMIN_LINKS] = links,
 	};
 	struct collect c = {.array = array};
 	if (!nodes_call(app, fn[what], &c))
 		return err_set(err, ENTENTE_ETIMEOUT, REASON_NONE, "a worker did not answer within 5 s");
-	for (size_t i = 0; what == ADMIN_HOMES && i < app->config->n_homes; i++) {
+	for (size_t i = 0; what == ADMIN_HOMES && app->role != CONFIG_EDGE && i < app->config->n_homes; i++) {
 		json_t *row = home_find(array, slice_str(app->config->homes[i].name));
 		for (size_t k = 0; row && k < app->config->homes[i].domains.n; k++)
 			json_array_append_new(json_object_get(row, "domains"),
@@ -241,7 +277,7 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	json_t *o = json_object(), *names = json_array();
 	put(o, "subject", f->subject);
 	for (size_t i = 0; i < f->n_dns; i++)
-		json_array_append_new(names, json_stringn_nocheck(f->dns[i].p, f->dns[i].len));
+		json_array_append_new(names, admin_json_text(f->dns[i]));
 	json_object_set_new(o, "names", names);
 	json_object_set_new(o, "not_after", json_integer(f->not_after));
 	json_object_set_new(object, "certificate", o);
@@ -258,13 +294,49 @@ static void listeners(struct app *app, json_t *object)
 	static const char *const transport[] = {"udp", "tcp", "tls"};
 	json_t *a = json_array();
 	const struct config *c = app->config;
-	for (size_t i = 0; i < c->n_xmpp_listen; i++)
+	for (size_t i = 0; app->role == CONFIG_EDGE && i < c->n_link_listen; i++)
+		json_array_append_new(a, json_sprintf("link %s:%u", c->link_listen[i].address, (unsigned)c->link_listen[i].port));
+	for (size_t i = 0; app->serving && i < c->n_xmpp_listen; i++)
 		json_array_append_new(a, json_sprintf("xmpp%s %s:%u", c->xmpp_listen[i].tls == CONFIG_DIRECT ? "/direct" : "",
 						      c->xmpp_listen[i].address, (unsigned)c->xmpp_listen[i].port));
-	for (size_t i = 0; i < c->n_sip_listen; i++)
+	for (size_t i = 0; app->role != CONFIG_EDGE && i < c->n_sip_listen; i++)
 		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport],
 						      c->sip_listen[i].address, (unsigned)c->sip_listen[i].port));
 	json_object_set_new(object, "listeners", a);
+}
+
+/* "3 of 3 up", and what is wrong where not all are. */
+static void link_state(struct app *app, json_t *object, json_t *problems)
+{
+	json_t *rows, *row;
+	struct entente_err err;
+	size_t i, up = 0, all = 0;
+	const char *error = NULL;
+	if (!app->split)
+		return;
+	rows = json_array();
+	if (facts_show(app, ADMIN_LINKS, rows, &err))
+		json_array_append_new(problems, json_string(err.text));
+	json_array_foreach(rows, i, row) {
+		all++;
+		if (!strcmp(json_string_value(json_object_get(row, "state")), "up"))
+			up++;
+		else if (json_object_get(row, "error"))
+			error = json_string_value(json_object_get(row, "error"));
+	}
+	if (app->role == CONFIG_EDGE)
+		json_object_set_new(object, "links", up ? json_sprintf("%zu with the gateway", up) : json_string("none: the gateway is not there"));
+	else
+		json_object_set_new(object, "links", json_sprintf("%zu of %zu with edges", up, all));
+	if (app->role == CONFIG_EDGE && !edge_has_policy(app))
+		json_array_append_new(problems, json_string("the gateway has not connected since the start: partners are not served before it does"));
+	else if (app->role == CONFIG_EDGE && !up)
+		json_array_append_new(problems, json_string("the gateway is not connected: what partners send waits, then it is refused"));
+	else if (app->role == CONFIG_EDGE && !app->serving)
+		json_array_append_new(problems, json_string("the listeners for partners could not be opened: the log says why"));
+	else if (app->role == CONFIG_GATEWAY && up < all)
+		json_array_append_new(problems, json_sprintf("%zu of %zu links to edges are down: %s", all - up, all, error ? error : "see `entente show links`"));
+	json_decref(rows);
 }
 
 void facts_status(struct app *app, json_t *object)
@@ -277,10 +349,14 @@ void facts_status(struct app *app, json_t *object)
 	put_int(object, "uptime", (clock_ms() - app->started_ms) / 1000);
 	put_int(object, "workers", pool_workers(app->pool));
 	listeners(app, object);
-	json_object_set_new(object, "store",
-			    json_string(store_flush(app->store) ? "failing: the database cannot be written" : "ok"));
-	if (strcmp(json_string_value(json_object_get(object, "store")), "ok"))
-		json_array_append_new(problems, json_string("the database cannot be written: is the disk full?"));
+	json_object_set_new(object, "role", json_string(app_role_name(app)));
+	if (app->store) {
+		bool failing = store_flush(app->store);
+		json_object_set_new(object, "store", json_string(failing ? "failing: the database cannot be written" : "ok"));
+		if (failing)
+			json_array_append_new(problems, json_string("the database cannot be written: is the disk full?"));
+	}
+	link_state(app, object, problems);
 	certificate(app, object, problems);
 	if (facts_show(app, ADMIN_HOMES, rows, &err))
 		json_array_append_new(problems, json_string(err.text));
@@ -304,7 +380,7 @@ struct contact_query {
 static void contact_node(struct node *n, void *arg)
 {
 	struct contact_query *q = arg;
-	q->known = q->known || gateway_knows_contact(n->gateway, q->local, q->remote);
+	q->known = q->known || (n->gateway && gateway_knows_contact(n->gateway, q->local, q->remote));
 }
 
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare)

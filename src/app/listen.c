@@ -2,6 +2,7 @@
 /* The listening sockets, and what the homes are told to call us. */
 #include <stdio.h>
 #include "app/app.h"
+#include "app/split.h"
 #include "base/log.h"
 
 enum { CONNECTIONS_PER_MINUTE = 600, CONNECTIONS_AT_ONCE = 200 }; /* from one address */
@@ -28,9 +29,12 @@ void app_set_gates(struct app *app, const struct config *cfg)
 				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE,
 				.unproven = cfg->limits_max_unproven, .unproven_per_network = cfg->limits_max_unproven_per_network};
 	struct gate_limits s = {.total = cfg->limits_max_connections}; /* homes are exempt, strangers are held down by the edge */
+	struct gate_limits l = {.total = 4 * POOL_WORKERS_MAX, .per_source = 2 * POOL_WORKERS_MAX, .rate_per_minute = CONNECTIONS_PER_MINUTE,
+				.burst = CONNECTIONS_AT_ONCE};
 	if (!app->xmpp_gate) {
 		app->xmpp_gate = gate_new(&x);
 		app->sip_gate = gate_new(&s);
+		app->link_gate = gate_new(&l);
 	}
 	gate_set_limits(app->xmpp_gate, &x);
 	gate_set_limits(app->sip_gate, &s);
@@ -109,6 +113,52 @@ static void name_ourselves(struct app *app, const struct config *cfg, const stru
 	}
 }
 
+static int open_partners(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	struct addr bound;
+	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
+		const struct config_xmpp_listen *l = &cfg->xmpp_listen[i];
+		bool direct = l->tls == CONFIG_DIRECT;
+		int rc = listen_on(app, direct ? "xmpp/direct-tls" : "xmpp", l->address, l->port, app->xmpp_gate,
+				   direct ? node_accept_xmpp_direct : node_accept_xmpp, &bound, err);
+		if (rc)
+			return rc;
+	}
+	app->serving = true;
+	return 0;
+}
+
+int app_serve(struct app *app, struct entente_err *err)
+{
+	return app->serving ? 0 : open_partners(app, app->config, err);
+}
+
+/* Nobody may come in before there is a policy, but an address that cannot be had is better known at the start. */
+static int try_partners(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
+		struct listener_opts o = {.pool = app->pool, .accepted = node_accept_xmpp, .arg = app};
+		struct listener *l;
+		addr_parse(slice_str(cfg->xmpp_listen[i].address), (uint16_t)cfg->xmpp_listen[i].port, &o.addr);
+		int rc = listener_new(&l, pool_control(app->pool)->loop, &o, err);
+		if (rc)
+			return rc;
+		listener_free(l);
+	}
+	return 0;
+}
+
+static int open_link(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	struct addr bound;
+	for (size_t i = 0; i < cfg->n_link_listen; i++) {
+		int rc = listen_on(app, "link", cfg->link_listen[i].address, cfg->link_listen[i].port, app->link_gate, edge_accept, &bound, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 int app_listen(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	struct own own[32];
@@ -116,13 +166,10 @@ int app_listen(struct app *app, const struct config *cfg, struct entente_err *er
 	size_t n = 0;
 	int rc;
 	app_set_gates(app, cfg);
-	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
-		const struct config_xmpp_listen *l = &cfg->xmpp_listen[i];
-		bool direct = l->tls == CONFIG_DIRECT;
-		if ((rc = listen_on(app, direct ? "xmpp/direct-tls" : "xmpp", l->address, l->port, app->xmpp_gate,
-				    direct ? node_accept_xmpp_direct : node_accept_xmpp, &bound, err)))
-			return rc;
-	}
+	if (app->role == CONFIG_EDGE)
+		return (rc = try_partners(app, cfg, err)) ? rc : open_link(app, cfg, err);
+	if (app->role == CONFIG_ALL && (rc = open_partners(app, cfg, err)))
+		return rc;
 	for (size_t i = 0; i < cfg->n_sip_listen; i++) {
 		const struct config_sip_listen *l = &cfg->sip_listen[i];
 		bool tls = l->transport == CONFIG_TLS;

@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "app/app.h"
+#include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -66,7 +67,8 @@ static void on_signal(void *arg, int signo)
 	}
 	if (app->stopping) {
 		log_ev(LOG_WARNING, "server/stopped-at-once", {"text", S("a second signal: what was under way is cut off")});
-		store_flush(app->store);
+		if (app->store)
+			store_flush(app->store);
 		_exit(0);
 	}
 	app->stopping = true;
@@ -110,14 +112,17 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->history = xmpp_history_new();
 	app->tests = xmpp_tests_new();
 	app->trace = trace_new();
+	app->role = (enum config_role)cfg->server_role;
 	*ret_exit = EXIT_CONFIG;
-	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)))
+	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	if ((rc = pool_new(&app->pool, &po, err)))
 		return rc;
 	*ret_exit = EXIT_CANTCREAT;
-	if ((rc = open_store(app, cfg, err)) || (rc = app_publish(app, cfg, err)) || (rc = control_open(&app->control, app, err)))
+	if (app->role != CONFIG_EDGE && ((rc = open_store(app, cfg, err)) || (rc = app_publish(app, cfg, err))))
+		return rc;
+	if ((rc = control_open(&app->control, app, err)))
 		return rc;
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = open_dns(app, cfg, err)))
@@ -159,6 +164,8 @@ static void stop(struct app *app)
 	trace_free(app->trace);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
+	gate_unref(app->link_gate);
+	split_free(app->split);
 	tls_material_unref(app->tls);
 	store_close(app->store);
 	snapshot_slot_destroy(&app->policy);
@@ -231,7 +238,7 @@ int main(int argc, char **argv)
 	char workers[16];
 	snprintf(workers, sizeof workers, "%u", pool_workers(app.pool));
 	log_ev(LOG_INFO, "server/ready", {"version", S(ENTENTE_VERSION)}, {"workers", slice_str(workers)},
-	       {"name", slice_str(app.config->server_name)});
+	       {"role", slice_str(app_role_name(&app))}, {"name", slice_str(app.config->server_name)});
 	app_status(&app);
 	pool_run(app.pool);
 	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", ((unsigned long long)app.config->timers_drain + STOP_MS) * 1000);

@@ -81,5 +81,6 @@ void metrics_print(struct app *app, struct buf *out)
 		buf_printf(out, "%s %jd\n", i->prom, (intmax_t)metric_get((enum metric)m));
 	}
 	refusals(out);
-	partners(app, out);
+	if (app->role != CONFIG_GATEWAY) /* the edge has the streams */
+		partners(app, out);
 }

@@ -2,9 +2,11 @@
 /* One worker: SIP edge, XMPP proxy and gateway; how they are made, changed and ended. */
 #include "app/node_int.h"
 
+#include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rand.h"
 
 /* ---- what the store remembers */
 
@@ -170,7 +172,10 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 static void make_xmpp(struct node *n, const struct config *cfg)
 {
 	unsigned char secret[STORE_SECRET_LEN];
-	store_dialback_secret(n->app->store, secret);
+	if (n->app->store)
+		store_dialback_secret(n->app->store, secret);
+	else
+		rand_bytes(secret, sizeof secret); /* until the gateway pushes its own */
 	struct xmpp_proxy_config c = {
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
 		.routes = n->app->routes,
@@ -183,31 +188,35 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 	xmpp_proxy_set_tls(n->xmpp, n->tls);
 }
 
+static void gateway_settings(struct gateway_config *ret, const struct config *cfg, unsigned workers)
+{
+	ret->im = interwork_im_rules_default;
+	ret->im.type_normal = cfg->im_type == CONFIG_IM_NORMAL;
+	ret->im.max_stanza = cfg->limits_max_stanza;
+	ret->errors = interwork_error_rules_default;
+	ret->errors.bare_6xx = cfg->im_bare_jid_errors == CONFIG_BARE_JID_6XX;
+	ret->subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000);
+	ret->subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000);
+	ret->notify_interval_ms = (uint32_t)cfg->timers_notify_interval;
+	ret->max_subscriptions = cfg->limits_max_subscriptions / workers + 1;
+	ret->max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user;
+	ret->max_contacts_per_user = cfg->limits_max_contacts_per_user;
+}
+
 static void make_gateway(struct node *n, const struct config *cfg)
 {
-	unsigned w = pool_workers(n->app->pool);
 	struct gateway_config c = {
 		.stack = sip_edge_stack(n->sip),
 		.timers = &n->worker->loop->timers,
 		.arenas = n->worker->loop->arenas,
 		.policy = &n->app->policy,
 		.service = &n->app->service,
-		.im = interwork_im_rules_default,
-		.errors = interwork_error_rules_default,
-		.subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000),
-		.notify_interval_ms = (uint32_t)cfg->timers_notify_interval,
 		.error_wait_ms = 500,
 		.max_queue = 200,
-		.max_subscriptions = cfg->limits_max_subscriptions / w + 1,
 		.max_conversations = 20000,
-		.max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user,
-		.max_contacts_per_user = cfg->limits_max_contacts_per_user,
-		.subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000),
 		.xmpp_retry_ms = 10000,
 	};
-	c.im.type_normal = cfg->im_type == CONFIG_IM_NORMAL;
-	c.im.max_stanza = cfg->limits_max_stanza;
-	c.errors.bare_6xx = cfg->im_bare_jid_errors == CONFIG_BARE_JID_6XX;
+	gateway_settings(&c, cfg, pool_workers(n->app->pool));
 	n->gateway = gateway_new(&c, &node_gateway_ops, n);
 }
 
@@ -217,11 +226,14 @@ static void node_end(struct worker *w)
 	if (!n)
 		return;
 	timer_cancel(&w->loop->timers, &n->drain);
+	n->remote = gw_node_free(n->remote);
 	n->gateway = gateway_free(n->gateway);
 	n->xmpp = xmpp_proxy_free(n->xmpp);
+	n->edge = edge_node_free(n->edge);
 	n->sip = sip_edge_free(n->sip);
 	snapshot_reader_destroy(&n->policy);
 	n->tls = tls_ctx_unref(n->tls);
+	n->link_tls = tls_ctx_unref(n->link_tls);
 	w->state = NULL;
 }
 
@@ -229,10 +241,28 @@ static void node_end(struct worker *w)
 
 enum { DRAIN_POLL_MS = 20 };
 
+static bool all_drained(const struct app *app)
+{
+	bool all = true;
+	for (unsigned i = 0; i < pool_workers(app->pool); i++)
+		all = all && atomic_load(&app->nodes[i].drained);
+	return all;
+}
+
 static void drained(void *arg)
 {
 	struct node *n = arg;
-	worker_stopped(n->worker);
+	if (!n->edge) {
+		worker_stopped(n->worker);
+		return;
+	}
+	atomic_store(&n->drained, true); /* the links go last: what became of the stanzas must still be told */
+	timer_arm(&n->worker->loop->timers, &n->drain, 0);
+}
+
+static size_t unanswered(const struct node *n)
+{
+	return n->edge ? edge_node_busy(n->edge) : sip_stack_waiting(sip_edge_stack(n->sip));
 }
 
 static void drain_fired(struct timer *t, uint64_t now)
@@ -240,7 +270,16 @@ static void drain_fired(struct timer *t, uint64_t now)
 	struct node *n = CONTAINER_OF(t, struct node, drain);
 	struct app *app = n->app;
 	size_t waiting = 0;
-	atomic_store(&n->waiting, sip_stack_waiting(sip_edge_stack(n->sip)));
+	if (atomic_load(&n->drained)) { /* an edge */
+		if (!all_drained(app)) {
+			timer_arm(&n->worker->loop->timers, t, DRAIN_POLL_MS);
+			return;
+		}
+		edge_node_close(n->edge);
+		worker_stopped(n->worker);
+		return;
+	}
+	atomic_store(&n->waiting, unanswered(n));
 	for (unsigned i = 0; i < pool_workers(app->pool); i++) /* what waits there may need a link that lives here */
 		waiting += atomic_load(&app->nodes[i].waiting);
 	if (waiting && now < n->drain_until) {
@@ -250,14 +289,25 @@ static void drain_fired(struct timer *t, uint64_t now)
 	if (waiting && n->worker->id == 0)
 		log_ev(LOG_WARNING, "server/drain-refused",
 		       {"text", S("some requests have had no answer in time: what waits for a stream is refused")});
-	xmpp_proxy_drain(n->xmpp, drained, n);
+	if (n->remote) {
+		gw_node_close(n->remote);
+		worker_stopped(n->worker);
+	} else {
+		xmpp_proxy_drain(n->xmpp, drained, n);
+	}
 }
 
 static void node_stop(struct worker *w)
 {
 	struct node *n = w->state;
-	sip_edge_quiesce(n->sip);
-	xmpp_proxy_quiesce(n->xmpp);
+	if (n->sip)
+		sip_edge_quiesce(n->sip);
+	if (n->xmpp)
+		xmpp_proxy_quiesce(n->xmpp);
+	if (n->edge)
+		edge_node_leave(n->edge);
+	if (n->remote)
+		gw_node_leave(n->remote);
 	n->drain_until = w->loop->timers.now + n->app->drain_ms / 2; /* the other half is for the streams */
 	timer_arm(&w->loop->timers, &n->drain, 0);
 }
@@ -271,13 +321,23 @@ static int node_start(struct worker *w, struct entente_err *err)
 	n->worker = w;
 	w->state = n;
 	atomic_store(&n->waiting, 1);
+	atomic_store(&n->drained, false);
 	timer_init(&n->drain, drain_fired);
 	snapshot_reader_init(&n->policy, &app->policy);
 	if (app->tls && (rc = tls_ctx_new(&n->tls, app->tls, err)))
 		goto out;
-	if ((rc = make_sip(n, app->config, err)))
+	if (app->split && (rc = split_context(app, &n->link_tls, err)))
 		goto out;
-	make_xmpp(n, app->config);
+	if (app->role != CONFIG_EDGE && (rc = make_sip(n, app->config, err)))
+		goto out;
+	if (app->role != CONFIG_GATEWAY)
+		make_xmpp(n, app->config);
+	if (app->role == CONFIG_EDGE) {
+		n->edge = edge_node_new(n, app->config);
+		goto out;
+	}
+	if (app->role == CONFIG_GATEWAY)
+		n->remote = gw_node_new(n, app->config);
 	make_gateway(n, app->config);
 	rc = load(n, err);
 out:
@@ -321,40 +381,76 @@ void node_accept_sip_tls(void *arg, struct worker *w, int fd, const struct addr 
 /* ---- reload */
 
 struct reload {
-	struct tls_material *tls;
+	struct tls_material *tls, *link_tls;
 	const struct config *cfg; /* NULL: only the policy changed */
 };
+
+static struct tls_ctx *context(struct tls_material *m, const struct tls_ctx *old)
+{
+	struct entente_err err;
+	struct tls_ctx *ctx = NULL;
+	if (m && (!old || tls_ctx_material(old) != m) && tls_ctx_new(&ctx, m, &err))
+		log_ev(LOG_ERROR, "server/reload-tls", {"text", slice_str(err.text)});
+	return ctx;
+}
+
+static void reload_tls(struct node *n, const struct reload *r)
+{
+	struct tls_ctx *ctx = context(r->tls, n->tls), *link = context(r->link_tls, n->link_tls);
+	if (ctx) {
+		if (n->sip)
+			sip_edge_set_tls(n->sip, ctx);
+		if (n->xmpp)
+			xmpp_proxy_set_tls(n->xmpp, ctx);
+		tls_ctx_unref(n->tls);
+		n->tls = ctx;
+	}
+	if (link) {
+		tls_ctx_unref(n->link_tls);
+		n->link_tls = link;
+	}
+}
+
+static void reload_settings(struct node *n, const struct config *cfg)
+{
+	struct sip_edge_settings sip;
+	struct xmpp_proxy_settings xmpp;
+	struct gateway_config gateway;
+	struct entente_err err;
+	sip_settings(&sip, cfg);
+	xmpp_settings(&xmpp, cfg);
+	gateway_settings(&gateway, cfg, pool_workers(n->app->pool));
+	if (n->sip)
+		sip_edge_set(n->sip, &sip);
+	if (n->xmpp)
+		xmpp_proxy_set(n->xmpp, &xmpp);
+	if (n->gateway)
+		gateway_set(n->gateway, &gateway);
+	if (n->edge)
+		edge_node_set(n->edge, cfg, n->link_tls);
+	if (n->remote)
+		gw_node_set(n->remote, cfg, n->link_tls);
+	if (n->sip && each_home(n, cfg, &err))
+		log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
+}
 
 static void reload_node(struct node *n, void *arg)
 {
 	struct reload *r = arg;
-	struct entente_err err;
-	struct tls_ctx *ctx = NULL;
-	if (r->tls && (!n->tls || tls_ctx_material(n->tls) != r->tls) && tls_ctx_new(&ctx, r->tls, &err))
-		log_ev(LOG_ERROR, "server/reload-tls", {"text", slice_str(err.text)});
-	if (ctx) {
-		sip_edge_set_tls(n->sip, ctx);
-		xmpp_proxy_set_tls(n->xmpp, ctx);
-		tls_ctx_unref(n->tls);
-		n->tls = ctx;
-	}
-	if (r->cfg) {
-		struct sip_edge_settings sip;
-		struct xmpp_proxy_settings xmpp;
-		sip_settings(&sip, r->cfg);
-		xmpp_settings(&xmpp, r->cfg);
-		sip_edge_set(n->sip, &sip);
-		xmpp_proxy_set(n->xmpp, &xmpp);
-		if (each_home(n, r->cfg, &err))
-			log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
-	}
-	gateway_recheck(n->gateway); /* says goodbye while the streams are still there */
-	xmpp_proxy_recheck(n->xmpp);
+	reload_tls(n, r);
+	if (r->cfg)
+		reload_settings(n, r->cfg);
+	if (n->gateway)
+		gateway_recheck(n->gateway); /* says goodbye while the streams are still there */
+	if (n->remote)
+		gw_node_policy(n->remote);
+	if (n->xmpp)
+		xmpp_proxy_recheck(n->xmpp);
 }
 
 void nodes_reload(struct app *app, const struct config *cfg)
 {
-	struct reload r = {app->tls, cfg};
+	struct reload r = {app->tls, app->split ? split_tls(app) : NULL, cfg};
 	if (!nodes_call(app, reload_node, &r))
 		log_ev(LOG_ERROR, "server/reload-slow", {"text", S("a worker did not take the new configuration within 5 s")});
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files that make up a node: node.c (its life), bus.c (what passes between workers), call.c. */
+/* Shared by the files that make up a node: node.c (its life), bus.c (what passes between workers), call.c,
+ * split*.c (another process has the other half). */
 #pragma once
 #include "app/app.h"
 
@@ -7,6 +8,11 @@
 extern const struct xmpp_proxy_ops node_xmpp_ops;
 extern const struct sip_edge_ops node_sip_ops;
 extern const struct gateway_ops node_gateway_ops;
+
+/* Sends a stanza by the proxy of the worker that owns `remote`; copied. Its fate comes back by node_xmpp_ops.sent. */
+void node_to_partner(struct node *n, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
+/* Runs fn on that node's worker, later, and does not wait. Any thread. */
+void node_post_call(struct node *n, void (*fn)(struct node *n, void *arg), void *arg);
 
 static inline struct node *node_of(struct app *app, struct worker *w)
 {

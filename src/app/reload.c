@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 #include "app/app.h"
+#include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -114,9 +115,19 @@ static void tell_restart(void *arg, const char *key, bool live)
 		       {"text", S("changed in the file, but only a restart applies it")});
 }
 
+const char *app_role_name(const struct app *app)
+{
+	static const char *const names[] = {"all", "edge", "gateway"};
+	return names[app->role];
+}
+
 void app_status(const struct app *app)
 {
 	size_t homes = 0, partners = 0;
+	if (app->role == CONFIG_EDGE && !edge_has_policy(app)) {
+		sd_notify(0, "READY=1\nSTATUS=edge: the gateway has not connected yet, partners are not served");
+		return;
+	}
 	struct snapshot *s = snapshot_slot_acquire((struct snapshot_slot *)(uintptr_t)&app->policy);
 	for (size_t i = 0; i < app->config->n_homes; i++)
 		homes += *app->config->homes[i].name != 0;
@@ -129,16 +140,19 @@ void app_status(const struct app *app)
 int app_reload(struct app *app, struct config_errors *errs)
 {
 	struct config *cfg = NULL;
-	struct tls_material *tls = NULL;
+	struct tls_material *tls = NULL, *link_tls = NULL;
 	struct entente_err err;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_ms() * 1000);
 	int rc = config_load(&cfg, app->config_path, errs);
 	tell_findings(app, errs, rc);
 	if (rc)
 		goto out;
-	if (!(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err))) {
+	if (cfg->server_role != app->role)
+		rc = err_set(&err, ENTENTE_EINVAL, REASON_NONE, "server.role has changed: that needs a restart, and nothing else of the file is applied before");
+	if (!rc && !(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err)) &&
+	    !(rc = app->split ? split_load_tls(&link_tls, cfg, &err) : 0)) {
 		keep_places(cfg, app->config);
-		rc = app_publish(app, cfg, &err);
+		rc = app->role == CONFIG_EDGE ? 0 : app_publish(app, cfg, &err);
 	}
 	if (rc) {
 		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)},
@@ -147,6 +161,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 		errs->list[0] = (struct config_error){0};
 		slice_cstr(slice_str(err.text), errs->list[0].text, sizeof errs->list[0].text);
 		tls_material_unref(tls);
+		tls_material_unref(link_tls);
 		config_free(cfg);
 		goto out;
 	}
@@ -155,6 +170,8 @@ int app_reload(struct app *app, struct config_errors *errs)
 	app_set_gates(app, cfg);
 	tls_material_unref(app->tls);
 	app->tls = tls;
+	if (app->split)
+		split_set_tls(app, link_tls);
 	config_diff(app->config, cfg, tell_restart, NULL);
 	nodes_reload(app, cfg);
 	config_free(app->config);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What needs more than one setting, or the machine, to be judged. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -61,6 +62,11 @@ static void check_homes(struct config_loader *l)
 {
 	const struct config *c = l->config;
 	const struct config_node *homes = node_of(l, "homes"), *item = homes ? homes->first : NULL;
+	if (c->server_role == CONFIG_EDGE) {
+		if (c->n_homes)
+			COMPLAIN(l, true, homes, "homes", "homes: not used here: an edge learns our domains from its gateway");
+		return;
+	}
 	if (!c->n_homes) {
 		if (!homes || (homes->kind == CONFIG_NODE_LIST && !homes->n))
 			COMPLAIN(l, false, homes, "homes",
@@ -148,9 +154,15 @@ static void check_listeners(struct config_loader *l)
 	}
 	if (n > 1024)
 		COMPLAIN(l, false, c->n_sip_listen > c->n_xmpp_listen ? sip : xmpp, "", "more than 1024 listeners");
-	if (!sip || !sip->n)
+	if (c->server_role == CONFIG_EDGE) {
+		if (sip && sip->n)
+			COMPLAIN(l, true, sip, "sip.listen", "sip.listen: not used here: the homes speak with the gateway");
+	} else if (!sip || !sip->n)
 		COMPLAIN(l, true, sip, "sip.listen", "sip.listen: no listener, so homes cannot send anything");
-	if (!xmpp || !xmpp->n)
+	if (c->server_role == CONFIG_GATEWAY) {
+		if (xmpp && xmpp->n)
+			COMPLAIN(l, true, xmpp, "xmpp.listen", "xmpp.listen: not used here: partners connect to the edge");
+	} else if (!xmpp || !xmpp->n)
 		COMPLAIN(l, true, xmpp, "xmpp.listen", "xmpp.listen: no listener, so partners cannot connect");
 	else if (!*c->tls_certificate)
 		COMPLAIN(l, true, xmpp, "xmpp.listen",
@@ -203,6 +215,91 @@ static void check_tls(struct config_loader *l)
 	check_file(l, "dns.trust-anchor", c->dns_trust_anchor, false);
 }
 
+/* "edge.example.com", "edge.example.com:23456", "192.0.2.1:23456", "[2001:db8::1]:23456" */
+bool config_edge_split(struct slice text, struct slice *ret_host, uint16_t *ret_port)
+{
+	uint64_t port = CONFIG_LINK_PORT;
+	struct slice host = text, digits = SLICE_NONE;
+	ptrdiff_t close = slice_find_chr(text, ']'), colon;
+	if (text.len && text.p[0] == '[') {
+		if (close < 2)
+			return false;
+		host = slice_of(text.p + 1, (size_t)close - 1);
+		digits = slice_skip(text, (size_t)close + 1);
+	} else if ((colon = slice_find_chr(text, ':')) >= 0 && slice_find_chr(slice_skip(text, (size_t)colon + 1), ':') < 0) {
+		host = slice_first(text, (size_t)colon);
+		digits = slice_skip(text, (size_t)colon);
+	}
+	if (digits.len && (digits.p[0] != ':' || !slice_u64(slice_skip(digits, 1), 65535, &port) || !port))
+		return false;
+	if (!host.len || host.len > POLICY_DOMAIN_MAX)
+		return false;
+	*ret_host = host;
+	*ret_port = (uint16_t)port;
+	return true;
+}
+
+static bool is_address(struct slice host)
+{
+	char z[POLICY_DOMAIN_MAX + 1];
+	unsigned char octets[16];
+	return slice_cstr(host, z, sizeof z) && (inet_pton(AF_INET, z, octets) == 1 || inet_pton(AF_INET6, z, octets) == 1);
+}
+
+static void check_edges(struct config_loader *l)
+{
+	const struct config *c = l->config;
+	const struct config_node *edges = node_of(l, "link.edges");
+	bool named = false;
+	if (!c->link_edges.n)
+		COMPLAIN(l, false, edges, "link.edges", "link.edges: a gateway needs at least one edge");
+	if (c->link_edges.n > CONFIG_EDGES_MAX)
+		COMPLAIN(l, false, edges, "link.edges", "link.edges: more than %d", CONFIG_EDGES_MAX);
+	for (size_t i = 0; i < c->link_edges.n; i++) {
+		struct policy_domain d;
+		struct slice host;
+		uint16_t port;
+		if (!config_edge_split(slice_str(c->link_edges.items[i]), &host, &port) || (!is_address(host) && !policy_domain_make(&d, host)))
+			COMPLAIN(l, false, nth(edges, i), "link.edges", "link.edges[%zu]: '%.100s' is not a name or an IP address with an optional port",
+				 i, c->link_edges.items[i]);
+		else
+			named |= !is_address(host);
+	}
+	if (!c->link_peers.n && c->link_edges.n && !named)
+		COMPLAIN(l, false, edges, "link.peers", "link.peers: needed when link.edges has addresses only: which name is in the edge's certificate?");
+}
+
+static void check_link(struct config_loader *l)
+{
+	static const char *const keys[] = {"link.listen", "link.edges", "link.peers", "link.certificate", "link.key", "link.trust"};
+	const struct config *c = l->config;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys && c->server_role == CONFIG_ALL; i++)
+		if (node_of(l, keys[i]))
+			COMPLAIN(l, true, node_of(l, keys[i]), keys[i], "%s: not used while server.role is all", keys[i]);
+	if (!*c->link_certificate != !*c->link_key)
+		COMPLAIN(l, false, node_of(l, "link.certificate") ? node_of(l, "link.certificate") : node_of(l, "link.key"), "link.certificate",
+			 "link.certificate and link.key: one without the other");
+	check_file(l, "link.certificate", c->link_certificate, false);
+	check_file(l, "link.key", c->link_key, true);
+	check_file(l, "link.trust", c->link_trust, false);
+	if (c->server_role == CONFIG_ALL)
+		return;
+	if (!*c->link_certificate && !*c->tls_certificate)
+		COMPLAIN(l, false, node_of(l, "server.role"), "link.certificate",
+			 "link.certificate: an edge and a gateway show each other certificates: set this, or tls.certificate");
+	if (c->server_role == CONFIG_GATEWAY) {
+		check_edges(l);
+		return;
+	}
+	if (!c->n_link_listen)
+		COMPLAIN(l, false, node_of(l, "link.listen"), "link.listen", "link.listen: an edge needs at least one, for its gateway");
+	if (!c->link_peers.n)
+		COMPLAIN(l, false, node_of(l, "link.peers"), "link.peers",
+			 "link.peers: an edge must know a name in the certificate of its gateway: nobody else may push policy to it");
+	if (c->link_edges.n)
+		COMPLAIN(l, true, node_of(l, "link.edges"), "link.edges", "link.edges: not used here: the gateway connects to the edge");
+}
+
 static void check_order(struct config_loader *l, const char *small, uint64_t a, const char *large, uint64_t b)
 {
 	const struct config_node *n = node_of(l, small) ? node_of(l, small) : node_of(l, large);
@@ -217,6 +314,7 @@ void config_check(struct config_loader *l)
 	check_homes(l);
 	check_listeners(l);
 	check_tls(l);
+	check_link(l);
 	check_order(l, "limits.max-stanza-before-auth", c->limits_max_stanza_before_auth, "limits.max-stanza",
 		    c->limits_max_stanza);
 	check_order(l, "limits.max-stanza", c->limits_max_stanza, "limits.queue-size", c->limits_queue_size);

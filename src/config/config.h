@@ -11,6 +11,7 @@
 /* Values of the enumerated settings, in the order of their choices. The first three are as enum log_level, sip_transport and
  * policy_negotiation_mode. */
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+enum config_role { CONFIG_ALL, CONFIG_EDGE, CONFIG_GATEWAY };
 enum config_transport { CONFIG_UDP, CONFIG_TCP, CONFIG_TLS };
 enum config_listen_tls { CONFIG_STARTTLS, CONFIG_DIRECT };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
@@ -53,6 +54,10 @@ struct config {
 #include "config/settings.def"
 	struct arena *arena; /* owns all texts and lists */
 };
+
+enum { CONFIG_EDGES_MAX = 8, CONFIG_LINK_PORT = 23456 };
+/* An entry of link.edges; false when malformed. */
+bool config_edge_split(struct slice text, struct slice *ret_host, uint16_t *ret_port);
 
 enum { CONFIG_ERRORS_MAX = 20, CONFIG_FILE_MAX = 1048576, CONFIG_LIST_MAX = 4096 };
 

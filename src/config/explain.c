@@ -132,7 +132,7 @@ void config_example(struct buf *out)
 		if (value || (row->def && *row->def))
 			buf_puts(out, value ? value : row->def);
 		else
-			buf_puts(out, config_is_list(row->type)       ? "[]"
+			buf_puts(out, row->kind == CONFIG_RECORD || config_is_list(row->type) ? "[]"
 				      : row->type == CONFIG_TYPE_PATH ? "/path/of/file"
 								      : "\"\"");
 		buf_putc(out, '\n');

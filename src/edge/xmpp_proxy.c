@@ -226,6 +226,11 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	return p;
 }
 
+void xmpp_proxy_set_secret(struct xmpp_proxy *p, struct slice secret)
+{
+	xmpp_dialback_secret_init(&p->stream_cfg.secret, secret);
+}
+
 void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set)
 {
 	struct conn_limits lim;

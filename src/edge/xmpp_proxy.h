@@ -84,6 +84,8 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p);
 /* The present TLS context; the proxy takes a reference. New connections use it. */
 void xmpp_proxy_set_tls(struct xmpp_proxy *p, struct tls_ctx *tls);
+/* Another secret for dialback keys (octets); keys that were made with the one before are worth nothing any more. */
+void xmpp_proxy_set_secret(struct xmpp_proxy *p, struct slice secret);
 /* New settings; streams that are open follow where that is possible. */
 void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set);
 

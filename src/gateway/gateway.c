@@ -215,7 +215,7 @@ void gateway_answer(struct gateway *g, const struct xml_node *n, struct slice lo
 	w->receipt = *r;
 	r->number = 0;
 	map_insert(&g->answers, &w->node, slice_of((const char *)&w->id, sizeof w->id));
-	struct gateway_ticket t = {.kind = TICKET_ANSWER, .tell_sent = true, .id = w->id};
+	struct gateway_ticket t = {.kind = TICKET_ANSWER, .tell_sent = true, .repeat = true, .id = w->id};
 	send_node(g, n, local_domain, remote_domain, &t);
 }
 
@@ -426,8 +426,9 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		message_sent(g, t, reason, why);
 	} else if (t->kind == TICKET_ANSWER) {
 		answer_sent(g, t->id);
-	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN) {
-		/* after a restart the request is made again by itself */
+	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN &&
+		   reason != REASON_LINK_DOWN) {
+		/* after a restart, and when the edge is back, the request is made again by itself */
 		struct undelivered *u = MEM_NEW(struct undelivered);
 		*u = (struct undelivered){
 			.later = {.run = undelivered_run, .drop = undelivered_drop}, .g = g, .ticket = *t, .reason = reason};
@@ -438,6 +439,26 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up)
 {
 	partner_link(g, local_domain, remote_domain, up);
+}
+
+void gateway_links(struct gateway *g, bool up, bool (*ours)(void *, struct slice), void *arg)
+{
+	partners_links(g, up, ours, arg);
+}
+
+void gateway_set(struct gateway *g, const struct gateway_config *cfg)
+{
+	struct gateway_config *c = &g->cfg;
+	c->im = cfg->im;
+	c->errors = cfg->errors;
+	c->subscription_expires = cfg->subscription_expires;
+	c->subscription_minimum = cfg->subscription_minimum;
+	c->notify_interval_ms = cfg->notify_interval_ms;
+	c->max_subscriptions = cfg->max_subscriptions;
+	c->max_subscriptions_per_user = cfg->max_subscriptions_per_user;
+	c->max_contacts_per_user = cfg->max_contacts_per_user;
+	buf_free(&g->out);
+	buf_init(&g->out, c->im.max_stanza);
 }
 
 /* ---- life */

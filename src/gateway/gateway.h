@@ -19,6 +19,7 @@ struct gateway;
 struct gateway_ticket {
 	unsigned kind;
 	bool tell_sent; /* success is reported too */
+	bool repeat;    /* twice does no harm: where it is not known whether it left, it may be sent again before it fails */
 	uint64_t id;    /* 0: nobody wants to hear of it */
 };
 
@@ -81,6 +82,15 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity);
 /* The stream to a partner came up or failed. */
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
+
+/* The edge that serves the remote domains that `ours` says yes to (NULL: all) is gone, or is back: as if the streams to all of them had
+ * failed or come up, but for the pairs of domains that nobody here needs. Back: presence is announced and asked for again, since an edge
+ * that was away does not know what was missed. */
+void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct slice remote_domain), void *arg);
+
+/* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms,
+ * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user. What exists keeps the values that it was made with. */
+void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
 /* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The
  * gateway finds out by itself with the next thing that happens; this is for at once. */

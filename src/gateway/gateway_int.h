@@ -136,4 +136,6 @@ void outs_free(struct gateway *g);
 
 /* ---- partner.c */
 void partner_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
+/* All pairs of domains between which somebody watches somebody, each once. */
+void partners_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct slice remote_domain), void *arg);
 void partners_free(struct gateway *g);

@@ -68,6 +68,63 @@ void partner_link(struct gateway *g, struct slice local_domain, struct slice rem
 	timer_arm(g->cfg.timers, &d->retry, g->cfg.xmpp_retry_ms);
 }
 
+/* ---- all at once */
+
+struct ends { /* a pair of domains */
+	struct map_node node;
+	char key[];
+};
+
+struct gathering {
+	struct map map;
+	bool (*ours)(void *arg, struct slice remote_domain);
+	void *arg;
+};
+
+static void gather(struct gathering *c, struct slice local, struct slice remote)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	local = jid_domain(local);
+	remote = jid_domain(remote);
+	if ((c->ours && !c->ours(c->arg, remote)) || !pair_key(&key, mem, local, remote) || map_find(&c->map, key))
+		return;
+	struct ends *e = mem_calloc(1, sizeof *e + key.len);
+	memcpy(e->key, key.p, key.len);
+	map_insert(&c->map, &e->node, slice_of(e->key, key.len));
+}
+
+static void gather_pairs(struct gathering *c, struct map *records)
+{
+	size_t i;
+	MAP_EACH(n, records, i) {
+		const struct pair *p = CONTAINER_OF(n, struct pair, node);
+		gather(c, p->local, p->remote);
+	}
+}
+
+void partners_links(struct gateway *g, bool up, bool (*ours)(void *, struct slice), void *arg)
+{
+	struct gathering c = {.ours = ours, .arg = arg};
+	size_t i;
+	map_init(&c.map);
+	gather_pairs(&c, &g->outs);
+	gather_pairs(&c, &g->watches);
+	gather_pairs(&c, &g->partners);
+	MAP_EACH(n, &c.map, i) {
+		struct slice remote = n->key, local = slice_split(&remote, '\0');
+		if (up && !map_find(&g->partners, n->key)) { /* it was not noticed that it was away */
+			outs_link(g, local, remote, true);
+			watches_link(g, local, remote);
+		} else {
+			partner_link(g, local, remote, up);
+		}
+		map_remove(&c.map, n);
+		mem_free(CONTAINER_OF(n, struct ends, node));
+	}
+	map_free(&c.map);
+}
+
 void partners_free(struct gateway *g)
 {
 	size_t i;

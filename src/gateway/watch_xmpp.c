@@ -41,7 +41,7 @@ static void op_stanza(void *arg, enum sip_watcher_stanza kind)
 	static const char *const what[] = {"presence/subscribe", "presence/probe", "presence/unavailable"};
 	struct out_pair *p = arg;
 	struct gateway *g = p->g;
-	struct gateway_ticket t = {.kind = TICKET_PRESENCE, .id = kind == SIP_WATCHER_SUBSCRIBE ? p->id : 0};
+	struct gateway_ticket t = {.kind = TICKET_PRESENCE, .repeat = true, .id = kind == SIP_WATCHER_SUBSCRIBE ? p->id : 0};
 	buf_clear(&g->out);
 	buf_puts(&g->out, "<presence from='");
 	xml_escape(&g->out, p->pair.local);

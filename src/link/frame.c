@@ -239,7 +239,7 @@ static void get_body(struct reader *r, struct link_frame *f)
 		break;
 	case LINK_STANZA:
 		f->stanza.number = get(r, 8);
-		f->stanza.proof = (enum xmpp_proof)get_enum(r, 0, XMPP_PROOF_CERTIFICATE + 1);
+		f->stanza.proof = (enum xmpp_proof)get_enum(r, 0, XMPP_PROOF_DANE + 1);
 		f->stanza.encrypted = get_enum(r, 0, 2);
 		f->stanza.local = get_text(r, DOMAIN_MAX);
 		f->stanza.remote = get_text(r, DOMAIN_MAX);

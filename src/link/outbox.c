@@ -174,26 +174,26 @@ bool link_outbox_has(const struct link_outbox *o, uint64_t id)
 	return map_find(&o->by_id, id_key(&id));
 }
 
-void link_outbox_lost(struct link_outbox *o, uint64_t via, bool again, enum reason reason, struct slice why)
+void link_outbox_lost(struct link_outbox *o, uint64_t via, enum reason reason, struct slice why)
 {
-	struct list over;
+	struct list over, again;
 	list_init(&over);
+	list_init(&again);
 	LIST_EACH(n, &o->under_way) {
 		struct link_item *i = item_of(n);
 		if (i->via != via)
 			continue;
 		way_out(o, i);
-		list_prepend(&over, &i->node);
+		list_append(i->again ? &again : &over, &i->node);
 	}
-	/* the last one first, so that the first is in front at the end */
-	for (struct list *n; again && (n = list_head(&over));) {
-		struct link_item *i = item_of(n);
-		list_remove(n);
+	while (!list_empty(&again)) { /* the last one first, so that the first is in front at the end */
+		struct link_item *i = item_of(again.prev);
+		list_remove(&i->node);
 		i->sent = false;
 		i->since = o->timers->now;
 		wait_in(o, i, true);
 	}
-	for (struct list *n; (n = over.prev) != &over;) {
+	for (struct list *n; (n = list_head(&over));) {
 		list_remove(n);
 		fail(o, item_of(n), reason, why);
 	}

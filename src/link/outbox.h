@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What goes over a link and has to be answered, in order: it waits while no link can take it, within limits and for a limited time;
  * then it is on its way until the answer comes, at most a window full. When a link is lost, what was on its way over it is put back to
- * the front (nobody else has it: stanzas of partners) or given up (it may have been sent: stanzas to partners). One per worker, its
+ * the front (nobody else has it, or twice does no harm) or given up (it may have been sent). One per worker, its
  * thread's alone; no I/O, time by the timer queue. */
 #pragma once
 #include "base/list.h"
@@ -17,6 +17,7 @@ struct link_item { /* first in the owner's record; made by link_item_new */
 	uint64_t since;   /* it waits since then, ms */
 	size_t octets;
 	bool answered;    /* an answer follows: it is kept until then */
+	bool again;       /* if its link is lost it waits again; else it fails */
 	bool sent;
 };
 /* Zeroed, `size` octets in all; the outbox frees it with mem_free, unless link_outbox_take gave it back. */
@@ -61,8 +62,8 @@ void link_outbox_flush(struct link_outbox *o);
 struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id);
 /* The item is there (waiting or under way). */
 bool link_outbox_has(const struct link_outbox *o, uint64_t id);
-/* This link is gone. `again`: what was under way over it waits again, in front and in its order, its time begins anew; else it has
- * failed for this reason. */
-void link_outbox_lost(struct link_outbox *o, uint64_t via, bool again, enum reason reason, struct slice why);
+/* This link is gone. What was under way over it waits again, in front and in its order, its time begins anew; or it fails for this
+ * reason. */
+void link_outbox_lost(struct link_outbox *o, uint64_t via, enum reason reason, struct slice why);
 /* Everything that waits fails at once. */
 void link_outbox_bounce(struct link_outbox *o, enum reason reason, struct slice why);

@@ -6,9 +6,7 @@
 #include <openssl/err.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include "base/clock.h"
 #include "net/conn_int.h"
-#include "net/loop_int.h"
 
 static BIO_METHOD *method;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -97,9 +95,7 @@ void conn_handshake(struct conn *c)
 {
 	ERR_clear_error();
 	errno = 0;
-	uint64_t began = clock_ns();
 	int rc = SSL_do_handshake(c->tls.ssl);
-	c->loop->own->shaken_ns += clock_ns() - began;
 	if (rc != 1) {
 		char text[160] = "";
 		switch (SSL_get_error(c->tls.ssl, rc)) {

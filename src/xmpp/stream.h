@@ -45,6 +45,10 @@ bool xmpp_peer_encrypted(const struct xmpp_peer *p); /* proven and used inside T
 /* A copy that lives as long as the arena, to travel with a stanza to another thread; NULL when the arena is exhausted. */
 const struct xmpp_peer *xmpp_peer_copy(struct arena *a, const struct xmpp_peer *p);
 
+/* The peer of a stanza that our own edge process has taken from a proven stream and handed over by the link: for the receiving end of the
+ * room link alone, which knows by mutual TLS who vouches. NULL when the arena is exhausted. */
+const struct xmpp_peer *xmpp_peer_vouched(struct arena *a, struct slice local, struct slice remote, enum xmpp_proof proof, bool encrypted);
+
 /* ---- what the engine is told */
 
 /* The rules for one pair of domains. */

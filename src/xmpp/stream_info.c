@@ -54,6 +54,12 @@ const struct xmpp_peer *xmpp_peer_copy(struct arena *a, const struct xmpp_peer *
 	return c->local.p && c->remote.p ? c : NULL;
 }
 
+const struct xmpp_peer *xmpp_peer_vouched(struct arena *a, struct slice local, struct slice remote, enum xmpp_proof proof, bool encrypted)
+{
+	const struct xmpp_peer p = {.local = local, .remote = remote, .proof = proof, .encrypted = encrypted};
+	return xmpp_peer_copy(a, &p);
+}
+
 /* ---- TLS */
 
 void stream_certificate_text(const struct xmpp_stream *s, char *ret, size_t size)

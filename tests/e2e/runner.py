@@ -96,6 +96,7 @@ def main():
     arguments = argparse.ArgumentParser(prog="tests/e2e/run", description="entented between real peers")
     arguments.add_argument("--peer", choices=PEERS, help="only this XMPP server")
     arguments.add_argument("--workers", type=int, default=1, help="entented's worker threads")
+    arguments.add_argument("--layout", choices=["one", "split"], default="one", help="entented as one process, or edge and gateway as two")
     arguments.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="labs side by side (default: one for each CPU, at most 4)")
     arguments.add_argument("--smoke", action="store_true", help="only a selection that takes every kind of path")
     arguments.add_argument("--list", action="store_true", help="print the scenarios and end")
@@ -104,6 +105,8 @@ def main():
     if chosen.smoke:
         chosen.pattern += SMOKE
     scenarios = [s for s in topics.load() if not chosen.pattern or any(p.lower() in str(s).lower() for p in chosen.pattern)]
+    for s in scenarios if chosen.layout == "split" else ():
+        s.options = {**s.options, "layout": "split"}
     if chosen.list:
         print("\n".join(map(str, scenarios)))
         return 0

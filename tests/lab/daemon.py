@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """entented in the lab: its configuration, its run, its log, and the CLI that speaks to it."""
+import json
 import os
 import re
 import shlex
@@ -7,7 +8,7 @@ import subprocess
 
 import peers
 from process import Process
-from waiting import LabError
+from waiting import LabError, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("B") or "build")       # B: as in the Makefile
@@ -38,29 +39,34 @@ def parse_line(line):
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
 
-    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra=""):
+    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra="", role=None):
+        name = f"entented-{role}" if role else "entented"
+        self.socket = f"/run/entente/{role}.sock" if role else SOCKET
         state = self.state = f"{run}/entente"
         os.makedirs(state, exist_ok=True)
         os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
         certificate = "contoso" if auth == "external" else "contoso-self"
         next_hop = {"udp": f"sip:{peers.HOME}:5060;transport=udp", "tcp": f"sip:{peers.HOME}:5060;transport=tcp",
                     "tls": "sip:sip.contoso.test:5061;transport=tls"}[transport]
-        self.config = peers.render("entented.yaml.in", f"{run}/entented.yaml", WORKERS=workers, STATE=state, SOCKET=SOCKET,
-                                   LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop)
+        self.config = peers.render(f"entente-{role}.yaml.in" if role else "entented.yaml.in", f"{run}/{name}.yaml", WORKERS=workers, STATE=state,
+                                   SOCKET=self.socket, LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop)
         if extra:
             with open(self.config, "a", encoding="utf-8") as f:
                 f.write(extra)
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
-        super().__init__("entented", [*wrapper, binary("entented"), "--config", self.config], f"{run}/entented.log",
+        super().__init__(name, [*wrapper, binary("entented"), "--config", self.config], f"{run}/{name}.log",
                          lambda p: " server/ready" in p.output(),
                          env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None}, timeout=60 if wrapper else 15)
 
     def cli(self, *words, timeout=20):
         try:
-            return subprocess.run([binary("entente"), "--socket", SOCKET, *words], stdin=subprocess.DEVNULL,
+            return subprocess.run([binary("entente"), "--socket", self.socket, *words], stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise LabError(f"entente {' '.join(words)} did not end within {timeout} s") from None
+
+    def metric(self, name):
+        return json.loads(self.cli("status", "--json").stdout)["metrics"][name]
 
     def events(self, event=None, **fields):
         """The log lines since the start, parsed, that have this event and these fields."""
@@ -76,3 +82,52 @@ class Entented(Process):
         signs = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion", "== ERROR SUMMARY")
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return [x.rstrip() for x in f if any(s in x for s in signs) and "ERROR SUMMARY: 0 errors" not in x]
+
+
+class Split:
+    """Edge and gateway as two processes, to be used like one Entented."""
+
+    def __init__(self, *arguments):
+        self.name = "entented"
+        self.edge = Entented(*arguments, role="edge")
+        self.gateway = Entented(*arguments, role="gateway")
+        self.workers = arguments[4]
+        self.parts = [self.edge, self.gateway]
+
+    def start(self):
+        for part in self.parts:
+            part.start()
+        self.linked()
+
+    def linked(self, timeout=15):
+        """Wait until the gateway's links are up and partners are served."""
+        def up():
+            status = self.gateway.cli("status", "--json").stdout
+            return f'"{self.workers} of {self.workers} with edges"' in status and "service=xmpp " in self.edge.output()
+        wait_until(up, timeout, "edge and gateway do not find each other")
+
+    def stop(self, timeout=15):
+        return max([part.stop(timeout) or 0 for part in reversed(self.parts)])
+
+    def kill(self):
+        for part in self.parts:
+            part.kill()
+
+    def alive(self):
+        return all(part.alive() for part in self.parts)
+
+    def cli(self, *words, timeout=20):
+        part = self.edge if words[:2] == ("show", "streams") else self.gateway
+        return part.cli(*words, timeout=timeout)
+
+    def events(self, event=None, **fields):
+        return sorted(x for part in self.parts for x in part.events(event, **fields))
+
+    def output(self):
+        return "".join(part.output() for part in self.parts)
+
+    def tail(self, lines=20):
+        return "\n".join(part.tail(lines) for part in self.parts)
+
+    def complaints(self):
+        return [x for part in self.parts for x in part.complaints()]

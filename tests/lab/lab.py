@@ -16,7 +16,7 @@ import peers
 import xmppserver
 import xmppuser
 from baresip import Baresip
-from daemon import BUILD, Entented
+from daemon import BUILD, Entented, Split
 from sipuser import SipUser
 from waiting import LabError
 from xmppuser import XmppUser
@@ -30,12 +30,12 @@ class Lab:
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
     direct: DNS names direct TLS (XEP-0368) before STARTTLS, the partner's on this port (5270 is right).
     bidi: the XMPP server takes stanzas of both directions on one stream (XEP-0288), where it can.
-    stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and entented has the
+    layout: one process, or "split": edge and gateway are two. stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and entented has the
     certificate that others trust. entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
     to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
-                 entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False,
+                 entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
                  settings="timers:\n  notify-interval: 200ms\n"):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
@@ -50,7 +50,8 @@ class Lab:
         self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
         self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or xmppserver.STANCES[auth]._replace(bidi=bidi), *([STANCE_DOMAINS] if stance else []))
-        self.entented = Entented(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings) if entented else None
+        make = Split if layout == "split" else Entented
+        self.entented = make(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings) if entented else None
         self.accounts = set()
         self.users = []
         self.partner_now = None
@@ -73,11 +74,13 @@ class Lab:
         self.stop()
 
     def programs(self):
-        return [p for p in (self.dns, self.home, self.xmpp, self.entented) if p]
+        return [p for p in (self.dns, self.home, self.xmpp, *getattr(self.entented, "parts", [self.entented])) if p]
 
     def start(self):
         for program in self.programs():
             program.start()
+        if isinstance(self.entented, Split):
+            self.entented.linked()
 
     def stop(self):
         """Stop all; LabError when one did not end well."""
@@ -196,7 +199,7 @@ class Lab:
 
     def log_excerpt(self, lines=15):
         """The ends of the logs, for a person who has to find out why."""
-        names = ["entented.log", "kamailio.log", self.xmpp.log_name]
+        names = ["entented.log", "entented-edge.log", "entented-gateway.log", "kamailio.log", self.xmpp.log_name]
         parts = []
         for name in names:
             path = f"{self.run}/{name}"

@@ -164,6 +164,62 @@ static void test_snapshot(void **state)
 	snapshot_unref(s);
 }
 
+/* What the roles need, and what has no meaning for them. */
+static void expect_first(const char *text, const char *want)
+{
+	struct config *c = NULL;
+	struct config_errors errs;
+	config_parse(&c, slice_str(text), false, &errs);
+	config_free(c);
+	for (size_t i = 0; i < errs.n; i++)
+		if (strstr(errs.list[i].text, want))
+			return;
+	fail_msg("no complaint has '%s': %s", want, errs.n ? errs.list[0].text : "there is none");
+}
+
+#define LINK_FILES "  certificate: /c.pem\n  key: /k.pem\n"
+
+static void test_roles(void **state)
+{
+	struct slice host;
+	uint16_t port;
+	(void)state;
+	struct config *c = load("server: {name: a.test, role: edge}\nlink:\n  listen: [{address: 127.0.0.1}]\n  peers: [gw.test]\n" LINK_FILES
+				"xmpp: {listen: [{address: 127.0.0.1}]}\n");
+	assert_int_equal(c->server_role, CONFIG_EDGE);
+	assert_int_equal(c->link_listen[0].port, CONFIG_LINK_PORT);
+	assert_int_equal(c->n_homes, 0);
+	config_free(c);
+	c = load("server: {name: a.test, role: gateway}\nlink:\n  edges: [edge.test, '192.0.2.1:7', '[2001:db8::1]:8', '2001:db8::2']\n" LINK_FILES
+		 "homes: [{name: h, domains: [h.test], next-hop: 'sip:10.0.0.1;transport=tcp'}]\n");
+	assert_int_equal(c->server_role, CONFIG_GATEWAY);
+	static const struct {
+		const char *host;
+		unsigned port;
+	} want[] = {{"edge.test", 23456}, {"192.0.2.1", 7}, {"2001:db8::1", 8}, {"2001:db8::2", 23456}};
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(config_edge_split(slice_str(c->link_edges.items[i]), &host, &port));
+		assert_true(slice_eq(host, slice_str(want[i].host)));
+		assert_int_equal(port, want[i].port);
+	}
+	config_free(c);
+	expect_first("server: {name: a.test, role: edge}\n", "link.listen: an edge needs");
+	expect_first("server: {name: a.test, role: edge}\n", "link.peers: an edge must know");
+	expect_first("server: {name: a.test, role: edge}\n", "link.certificate:");
+	expect_first("server: {name: a.test, role: edge}\nsip: {listen: [{address: 127.0.0.1}]}\n", "sip.listen: not used here");
+	expect_first("server: {name: a.test, role: gateway}\n", "link.edges: a gateway needs");
+	expect_first("server: {name: a.test, role: gateway}\n", "there is no home");
+	expect_first("server: {name: a.test, role: gateway}\nlink: {edges: [192.0.2.1]}\n", "link.peers: needed");
+	static const char *const bad[] = {"", ":5", "a.test:0", "a.test:65536", "a.test:x", "[2001:db8::1", "[]:5", "-a.test", "a b"};
+	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char text[200];
+		snprintf(text, sizeof text, "server: {name: a.test, role: gateway}\nlink: {edges: ['%s']}\n", bad[i]);
+		expect_first(text, "is not a name or an IP address");
+	}
+	expect_first("server: {name: a.test}\nlink: {peers: [a.test]}\n", "link.peers: not used while server.role is all");
+	expect_first("server: {name: a.test, role: edge}\nlink: {certificate: /x}\n", "one without the other");
+}
+
 static void put(const char *path, const char *text, size_t n)
 {
 	FILE *f = fopen(path, "w");
@@ -226,7 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),	      cmocka_unit_test(test_defaults), cmocka_unit_test(test_styles),
-		cmocka_unit_test(test_dump_and_diff), cmocka_unit_test(test_snapshot), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_dump_and_diff), cmocka_unit_test(test_snapshot), cmocka_unit_test(test_roles), cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

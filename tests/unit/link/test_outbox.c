@@ -11,6 +11,7 @@
 static struct timers clock_;
 static struct link_outbox box;
 static uint64_t via;      /* 0: no link */
+static bool again;        /* of what is put */
 static int refuse;        /* what send answers instead */
 static char log_[2048];
 
@@ -48,6 +49,7 @@ static int setup(void **state)
 	link_outbox_init(&box, &clock_, &c, &ops, NULL);
 	via = 0;
 	refuse = 0;
+	again = true;
 	log_[0] = '\0';
 	return 0;
 }
@@ -67,6 +69,7 @@ static int put(uint64_t id, size_t octets, bool answered)
 	i->id = id;
 	i->octets = octets;
 	i->answered = answered;
+	i->again = again;
 	return link_outbox_put(&box, i);
 }
 
@@ -171,7 +174,7 @@ static void lost_again(void **state)
 	log_[0] = '\0';
 	via = 0;
 	timers_run(&clock_, 5900);
-	link_outbox_lost(&box, 7, true, REASON_LINK_DOWN, SLICE_NONE);
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
 	assert_string_equal(log_, "");
 	assert_int_equal(box.n_waiting, 3);
 	timers_run(&clock_, 6800); /* its time began anew */
@@ -188,12 +191,13 @@ static void lost_for_good(void **state)
 {
 	(void)state;
 	via = 7;
+	again = false;
 	put(1, 10, true);
 	put(2, 10, true);
 	via = 8;
 	put(3, 10, true);
 	log_[0] = '\0';
-	link_outbox_lost(&box, 7, false, REASON_LINK_DOWN, SLICE_NONE);
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
 	assert_string_equal(log_, "d1 d2 ");
 	assert_true(answer(3));
 }
@@ -204,7 +208,7 @@ static void answered_while_waiting(void **state)
 	via = 7;
 	put(1, 10, true);
 	via = 0;
-	link_outbox_lost(&box, 7, true, REASON_LINK_DOWN, SLICE_NONE);
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
 	assert_int_equal(box.n_waiting, 1);
 	assert_true(answer(1)); /* by another link of the same process */
 	assert_int_equal(box.n_waiting, 0);

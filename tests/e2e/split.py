@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edge and gateway as two processes: either goes and comes back, and nobody loses anything. What `--layout split` runs besides are all
+the other scenarios."""
+import concurrent.futures
+import json
+
+from restarts import friends, no_flap, still_friends
+from scenario import check, check_status, reason_of, scenario, wait_until
+
+IMPATIENT = "timers:\n  notify-interval: 200ms\n  queue: 3s\n"
+
+
+def split(name, **options):
+    return scenario(name, layout="split", peers=["prosody"], **options)
+
+
+def again(lab, part, how):
+    getattr(part, how)()
+    part.start()
+    lab.entented.linked()
+
+
+@split("the {part} goes by {how} and comes back", each={"part": ["edge", "gateway"], "how": ["stop", "kill"]})
+def comes_back(lab, part, how):
+    romeo, juliet, subscription = friends(lab)
+    again(lab, getattr(lab.entented, part), how)
+    still_friends(romeo, juliet, subscription)
+    no_flap(juliet, romeo)
+
+
+@split("what changed while the {part} was away is seen when it is back", each={"part": ["edge", "gateway"]})
+def changed_meanwhile(lab, part):
+    romeo, juliet, subscription = friends(lab)
+    half = getattr(lab.entented, part)
+    half.kill()
+    romeo.publish(activity="away", note="changed meanwhile")
+    juliet.show("dnd", "changed meanwhile")
+    half.start()
+    lab.entented.linked()
+    juliet.expect_presence(romeo.name, show="away", note="changed meanwhile", timeout=30)
+    romeo.expect_presence(juliet.name, show="dnd", note="changed meanwhile", timeout=30)
+    no_flap(juliet, romeo)
+
+
+@split("a message to a partner waits while the edge is away")
+def waits_for_edge(lab):
+    romeo, juliet = lab.couple()
+    romeo.say(juliet.name, "before")
+    juliet.expect_message(romeo.name, "before")
+    lab.entented.edge.stop()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(romeo.message, juliet.name, "patience")
+        wait_until(lambda: lab.entented.gateway.metric("entente_link_waiting"), 10, "the gateway does not hold it")
+        lab.entented.edge.start()
+        check_status(answer.result(), 200)
+    juliet.expect_message(romeo.name, "patience", timeout=20)
+
+
+@split("a message to a partner is refused when the edge stays away", settings=IMPATIENT)
+def refused_without_edge(lab):
+    romeo, juliet = lab.couple()
+    romeo.say(juliet.name, "before")
+    juliet.expect_message(romeo.name, "before")
+    lab.entented.edge.kill()
+    try:
+        answer = romeo.message(juliet.name, "nobody there", timeout=20)
+        check_status(answer, 504)
+        check(reason_of(answer) == "link/down", f"the reason is {reason_of(answer)}")
+        status = lab.entented.gateway.cli("status")
+        check(status.returncode == 1 and "links to edges are down" in status.stdout, f"status: {status.stdout}")
+    finally:
+        lab.entented.edge.start()
+        lab.entented.linked()
+    juliet.expect_no_message(romeo.name)
+
+
+@split("a partner's message waits while the gateway is away")
+def waits_for_gateway(lab):
+    romeo, juliet = lab.couple()
+    juliet.message(romeo.name, "before")
+    romeo.expect_message(juliet.name, "before")
+    lab.entented.gateway.kill()
+    for i in range(5):
+        juliet.message(romeo.name, f"patience {i}")
+    wait_until(lambda: lab.entented.edge.metric("entente_link_waiting") >= 5, 15, "the edge does not hold them")
+    lab.entented.gateway.start()
+    lab.entented.linked()
+    for i in range(5):
+        romeo.expect_message(juliet.name, f"patience {i}", timeout=20)
+
+
+@split("a partner's message is answered when the gateway stays away", settings=IMPATIENT)
+def refused_without_gateway(lab):
+    romeo, juliet = lab.couple()
+    juliet.message(romeo.name, "before")
+    romeo.expect_message(juliet.name, "before")
+    lab.entented.gateway.kill()
+    try:
+        number = juliet.message(romeo.name, "nobody there")
+        error = juliet.expect_error(romeo.name, id=number, timeout=20)
+        check(error.error_type == "wait", f"the type is {error.error_type}")
+        check(error.condition == "resource-constraint", f"the condition is {error.condition}")
+        status = lab.entented.edge.cli("status")
+        check(status.returncode == 1 and "the gateway is not connected" in status.stdout, f"status: {status.stdout}")
+    finally:
+        lab.entented.gateway.start()
+        lab.entented.linked()
+
+
+@split("an edge without its gateway serves nobody before the first policy")
+def nobody_before_policy(lab):
+    lab.entented.gateway.stop()
+    lab.entented.edge.stop()
+    lab.entented.edge.start()
+    check(not lab.entented.edge.events("net/listening", service="xmpp"), "it listens for partners without a policy")
+    lab.entented.gateway.start()
+    lab.entented.linked()
+    check(lab.entented.edge.events("net/listening", service="xmpp"), "it does not listen")
+
+
+@split("commands say where they belong, links are shown on both sides")
+def commands(lab):
+    edge, gateway = lab.entented.edge, lab.entented.gateway
+    asked = edge.cli("partner", "xmpp", "list")
+    check(asked.returncode == 69 and "ask the gateway" in asked.stderr, f"{asked.returncode}: {asked.stderr}")
+    asked = gateway.cli("show", "streams")
+    check(asked.returncode == 69 and "ask the edge" in asked.stderr, f"{asked.returncode}: {asked.stderr}")
+    for part in (edge, gateway):
+        rows = json.loads(part.cli("show", "links", "--json").stdout)["links"]
+        check(len(rows) == lab.entented.workers and all(r["state"] == "up" for r in rows), f"{part.name}: {rows}")
+        check(part.events("link/up"), "it is not in the log")
+    listed = json.loads(edge.cli("status", "--json").stdout)
+    check(listed["role"] == "edge" and listed["local_domains"] == ["contoso.test"] and listed["partners"] == 1, f"the edge knows {listed}")
+
+
+@split("a partner that is removed at the gateway is one no more at the edge")
+def removed(lab):
+    romeo, juliet = lab.couple()
+    juliet.message(romeo.name, "before")
+    romeo.expect_message(juliet.name, "before")
+    lab.partner(None)
+    wait_until(lambda: not json.loads(lab.entented.edge.cli("show", "streams", "--json").stdout)["streams"], 15, "the streams stay")
+    lab.partner("federated")
