@@ -84,6 +84,8 @@ void conn_unlend(struct conn *c, struct buf *b);
 /* conn_tls.c */
 int conn_tls_open(struct conn *c, const struct conn_tls *t, struct entente_err *err);
 void conn_handshake(struct conn *c);
+/* The peer makes more key updates than its data could be a reason for: each costs us two derivations, a flood of them all our time. */
+bool conn_tls_restless(const struct conn *c);
 /* Ends for `text` from the error queue, or for errno when it is empty. */
 void conn_tls_fail(struct conn *c, const char *during, const char *text);
 

@@ -110,6 +110,11 @@ void conn_decrypt(struct conn *c)
 			}
 		}
 		c->in_octets += n;
+		if (conn_tls_restless(c)) {
+			ERR_clear_error();
+			conn_end(c, ENTENTE_ETLS, "the peer changes its TLS keys without need");
+			return;
+		}
 		/* What came before a failure is still heard; the error queue is not the owner's. */
 		char text[160] = "";
 		if (result == SSL_ERROR_SSL)

@@ -8,13 +8,22 @@
 #include <sys/socket.h>
 #include "net/conn_int.h"
 
+enum { UPDATES_FREE = 16, UPDATES_OCTETS = 16 << 10 };
+
 static BIO_METHOD *method;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+bool conn_tls_restless(const struct conn *c)
+{
+	return c->tls.updates > UPDATES_FREE + c->in_octets / UPDATES_OCTETS;
+}
 
 static int bio_read(BIO *b, char *dst, size_t n, size_t *ret)
 {
 	struct conn *c = BIO_get_data(b);
 	BIO_clear_retry_flags(b);
+	if (conn_tls_restless(c)) /* else OpenSSL goes on as long as there is nothing but key updates */
+		return 0;
 	if (c->early.len) {
 		struct slice s = slice_first(buf_slice(&c->early), n);
 		memcpy(dst, s.p, s.len);

@@ -132,7 +132,8 @@ static void turn(struct loop *l, uint64_t max_ms)
 	}
 	o->woke = 0;
 	o->stats.turns++;
-	event_base_loop(l->base, busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+	/* ONCE in either case: without it libevent goes on as long as something is ready, and a flood keeps hooks and timers waiting */
+	event_base_loop(l->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : EVLOOP_NO_EXIT_ON_EMPTY));
 	loop_touch(l);
 	if (o->pump)
 		o->pump(o->bus_arg);

@@ -328,6 +328,14 @@ bool tls_fill_store(X509_STORE *store, const struct tls_material *m)
 	return ok;
 }
 
+static void on_message(int written, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct tls_link *k = SSL_get_app_data(ssl);
+	(void)version, (void)arg;
+	if (k && !written && type == SSL3_RT_HANDSHAKE && n && *(const unsigned char *)p == SSL3_MT_KEY_UPDATE)
+		k->updates++;
+}
+
 /* `twin`: the context of the other role, whose trust store (of some hundred certificates) serves both; or NULL. */
 static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m, SSL_CTX *twin)
 {
@@ -337,6 +345,7 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method, const struct tls_material *m,
 	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 		SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_msg_callback(c, on_message);
 	SSL_CTX_set_max_cert_list(c, CERT_LIST_MAX);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER, on_verify);
 	SSL_CTX_set_verify_depth(c, DEPTH_MAX);

@@ -38,6 +38,7 @@ struct tls_link {
 	struct buf key; /* of its sessions; empty: none are kept */
 	int verify_code; /* the first error, 0 = none */
 	char *why;       /* its text */
+	uint64_t updates; /* key updates of the peer (TLS 1.3) */
 };
 
 /* An SSL without BIO. */

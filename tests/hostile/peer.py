@@ -110,8 +110,11 @@ class Initiator:
         end = time.monotonic() + 10
         while time.monotonic() < end:
             item = self.wire.next(end - time.monotonic())
+            if space(item.tag) == SASL and local(item.tag) == "success":
+                self.wire.restart()
+                return ""
             if space(item.tag) == SASL:
-                return "" if local(item.tag) == "success" else local(item[0].tag)
+                return local(item[0].tag)
             if space(item.tag) == STREAMS and local(item.tag) == "error":
                 return "stream error " + condition(item)
         raise LabError("no answer to <auth/>")
