@@ -3,6 +3,7 @@
  * alone, so that both always say the same. */
 #pragma once
 #include "admin/command.h"
+#include "admin/language.h"
 #include "admin/table.h"
 #include "base/err.h"
 
@@ -86,8 +87,6 @@ struct admin_remedy_names {
 };
 /* The remedy with the names filled in; n may be NULL: then as placeholders in capitals. */
 void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n);
-/* "an administrator of ours" for "admin" */
-const char *admin_who_text(const char *who);
 bool admin_reason_find(enum reason *ret, struct slice id);
 
 /* The candidate nearest to `word`, when near enough to be meant; feed candidates one by one. */

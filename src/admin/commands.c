@@ -439,6 +439,7 @@ static const struct admin_field explain_fields[] = {
 };
 static const struct admin_arg reason_args[] = {
 	{"id", ADMIN_REASON, ADMIN_POSITIONAL, .def = "all", .help = "a reason ID, e.g. policy/partner-unknown"},
+	{"language", ADMIN_ENUM, .values = "en|de|ru|zh", .def = "LC_ALL, LC_MESSAGES, LANG", .help = "of the meaning"},
 };
 static const struct admin_field reason_fields[] = {
 	{"reasons[].id", "the reason ID"},

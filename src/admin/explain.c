@@ -229,7 +229,7 @@ void admin_explain_print(struct admin_call *c)
 	admin_styled(&c->text, c->color, ADMIN_BAD_STYLE, S("REFUSED"));
 	buf_printf(&c->text, ": %s\n", r->id);
 	line(c, "why", admin_get_text(d, "text"));
-	line(c, "fixed by", admin_who_text(r->who));
+	line(c, "fixed by", admin_who_text(r->who, ADMIN_ENGLISH));
 	line(c, "next step", admin_get_text(d, "next_step"));
 	if (slice_eq(direction, S("to-local")))
 		snprintf(told, sizeof told, "XMPP error %s, type %s", r->xmpp_condition, r->xmpp_type);

@@ -109,10 +109,18 @@ static void text_print(struct admin_call *c)
 }
 
 /* ---- reason ---- */
+static enum admin_language language(const struct admin_call *c)
+{
+	enum admin_language l = admin_language_of_environment();
+	admin_language_parse(&l, admin_arg_text(c, "language"));
+	return l;
+}
+
 static int reason_run(struct admin_call *c)
 {
 	json_t *list = json_array();
 	struct slice id = admin_arg_text(c, "id");
+	enum admin_language l = language(c);
 	enum reason only = REASON_NONE;
 	json_object_set_new(c->data, "reasons", list);
 	if (id.p && !admin_reason_find(&only, id)) {
@@ -130,7 +138,7 @@ static int reason_run(struct admin_call *c)
 		struct buf next;
 		buf_init(&next, 4096);
 		admin_remedy_print(&next, (enum reason)i, NULL);
-		json_t *o = json_pack("{s:s s:s s:s s:i s:s s:s}", "id", r->id, "text", r->text, "who", r->who, "sip_status",
+		json_t *o = json_pack("{s:s s:s s:s s:i s:s s:s}", "id", r->id, "text", admin_reason_text((enum reason)i, l), "who", r->who, "sip_status",
 				      r->sip_status, "xmpp_condition", r->xmpp_condition, "xmpp_type", r->xmpp_type);
 		admin_set_text(o, "next_step", buf_slice(&next));
 		json_array_append_new(list, o);
@@ -150,7 +158,7 @@ static void reason_print(struct admin_call *c)
 		admin_styled(&c->text, c->color, ADMIN_BOLD, slice_str(admin_get_text(r, "id")));
 		buf_printf(&c->text, "\n  meaning    ");
 		admin_wrap(&c->text, slice_str(admin_get_text(r, "text")), 13, c->width, false);
-		buf_printf(&c->text, "  fixed by   %s\n  next step  ", admin_who_text(admin_get_text(r, "who")));
+		buf_printf(&c->text, "  fixed by   %s\n  next step  ", admin_who_text(admin_get_text(r, "who"), language(c)));
 		admin_wrap(&c->text, slice_str(admin_get_text(r, "next_step")), 13, c->width, false);
 		buf_printf(&c->text, "  SIP        %jd\n  XMPP       %s, type %s\n", (intmax_t)admin_get_int(r, "sip_status"),
 			   admin_get_text(r, "xmpp_condition"), admin_get_text(r, "xmpp_type"));

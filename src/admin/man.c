@@ -206,7 +206,7 @@ void admin_man_reasons(struct buf *out)
 		buf_printf(out, "\n");
 		roffz(out, r->text);
 		buf_puts(out, ".\n.br\nFixed by: ");
-		roffz(out, admin_who_text(r->who));
+		roffz(out, admin_who_text(r->who, ADMIN_ENGLISH));
 		buf_printf(out, ".\n.br\nSIP status %d; XMPP condition ", r->sip_status);
 		roffz(out, r->xmpp_condition);
 		buf_printf(out, ", type %s.\n.br\n", r->xmpp_type);
@@ -240,7 +240,7 @@ void admin_markdown_reasons(struct buf *out)
 			room = first;
 		}
 		remedy_text(&b, (enum reason)i);
-		buf_printf(out, "| `%s` | %s | %s | %.*s | %d | %s |\n", r->id, r->text, admin_who_text(r->who), SFMT(buf_slice(&b)), r->sip_status,
+		buf_printf(out, "| `%s` | %s | %s | %.*s | %d | %s |\n", r->id, r->text, admin_who_text(r->who, ADMIN_ENGLISH), SFMT(buf_slice(&b)), r->sip_status,
 			   r->xmpp_condition);
 	}
 	buf_free(&b);

@@ -123,24 +123,6 @@ void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remed
 	}
 }
 
-const char *admin_who_text(const char *who)
-{
-	static const struct {
-		const char *who, *text;
-	} texts[] = {
-		{"admin", "you, the administrator"},
-		{"partner", "the partner's administrator"},
-		{"sender", "the sender"},
-		{"user", "your user"},
-		{"both", "you or the partner's administrator"},
-		{"nobody", "nobody: it is meant so"},
-	};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (slice_eq(slice_str(who), slice_str(texts[i].who)))
-			return texts[i].text;
-	return who;
-}
-
 bool admin_reason_find(enum reason *ret, struct slice id)
 {
 	for (int i = 0; i < REASON_COUNT; i++)

@@ -180,8 +180,40 @@ static void remedies(void **state)
 				known = known || strncmp(p, names[i], strlen(names[i])) == 0;
 			assert_true(known);
 		}
-		assert_string_not_equal(admin_who_text(reason_info((enum reason)r)->who), reason_info((enum reason)r)->who);
+		assert_string_not_equal(admin_who_text(reason_info((enum reason)r)->who, ADMIN_ENGLISH), reason_info((enum reason)r)->who);
 	}
+}
+
+/* Every reason has its meaning in every language, and no two languages have the same. */
+static void reason_languages(void **state)
+{
+	(void)state;
+	for (int r = 0; r < REASON_COUNT; r++)
+		for (int l = ADMIN_GERMAN; l < ADMIN_LANGUAGE_COUNT; l++) {
+			if (!admin_reason_translated((enum reason)r, (enum admin_language)l))
+				fail_msg("%s has no text in %s: src/admin/reason_text.def", reason_info((enum reason)r)->id,
+					 admin_language_name((enum admin_language)l));
+			assert_string_not_equal(admin_reason_text((enum reason)r, (enum admin_language)l), reason_info((enum reason)r)->text);
+		}
+}
+
+static void languages(void **state)
+{
+	enum admin_language l = ADMIN_ENGLISH;
+	(void)state;
+	assert_true(admin_language_parse(&l, S("de_AT.UTF-8")));
+	assert_int_equal(l, ADMIN_GERMAN);
+	assert_false(admin_language_parse(&l, S("deutsch")));
+	assert_false(admin_language_parse(&l, S("C")));
+	assert_int_equal(l, ADMIN_GERMAN);
+	setenv("LC_ALL", "zh_CN.UTF-8", 1);
+	setenv("LANG", "ru_RU.UTF-8", 1);
+	assert_int_equal(admin_language_of_environment(), ADMIN_CHINESE);
+	setenv("LC_ALL", "", 1);
+	unsetenv("LC_MESSAGES");
+	assert_int_equal(admin_language_of_environment(), ADMIN_RUSSIAN);
+	setenv("LC_ALL", "C", 1);
+	assert_int_equal(admin_language_of_environment(), ADMIN_ENGLISH);
 }
 
 /* Every option that a remedy names exists. */
@@ -221,7 +253,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths),    cmocka_unit_test(groups), cmocka_unit_test(arguments),
 		cmocka_unit_test(fields),   cmocka_unit_test_setup_teardown(carried_out, rig_setup, rig_teardown),
-		cmocka_unit_test(examples), cmocka_unit_test(remedies), cmocka_unit_test(remedy_commands),
+		cmocka_unit_test(examples), cmocka_unit_test(remedies), cmocka_unit_test(reason_languages),
+		cmocka_unit_test(languages),
+		cmocka_unit_test(remedy_commands),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
