@@ -315,14 +315,6 @@ static void fail(struct xmpp_link *l, const struct entente_err *err)
 	p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
 }
 
-/* Where another address may do better. A server that proves nothing, or that does not want us, is not asked elsewhere for another
- * opinion. */
-static bool worth_another_address(const struct entente_err *err)
-{
-	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS ||
-	       err->reason == REASON_XMPP_STREAM_ERROR;
-}
-
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 {
 	struct xmpp_proxy *p = l->proxy;
@@ -333,7 +325,7 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 		l->state = LINK_IDLE;
 		unclaim(l);
 		xmpp_link_bounce(l, REASON_SERVER_SHUTDOWN, SLICE_NONE);
-	} else if (err && l->state == LINK_STREAM && l->dialer && worth_another_address(err)) {
+	} else if (err && l->state == LINK_STREAM && l->dialer && xmpp_s2s_worth_another_address(err)) {
 		l->state = LINK_RESOLVING;
 		dialer_failed(l->dialer, err);
 		dialer_next(l->dialer);

@@ -111,18 +111,6 @@ bool xmpp_proxy_admit(struct xmpp_proxy *p, struct s2s *s, struct slice local, s
 	return s->pass;
 }
 
-/* Is what the stream has proven still enough? An unproven one will be judged when it proves something. */
-static bool still_good(const struct s2s *s, const struct xmpp_stream_info *i, const struct xmpp_stream_policy *rules)
-{
-	const struct xmpp_peer *peer = xmpp_stream_peer(s->stream, i->local, i->remote);
-	struct xmpp_methods m = xmpp_negotiation_methods(rules->tls, rules->sasl, rules->dialback, rules->lenient);
-	if (!peer)
-		return true;
-	if (xmpp_peer_proof(peer) == XMPP_PROOF_EXTERNAL)
-		return m.external;
-	return i->tls ? m.dialback_tls : m.dialback_tcp;
-}
-
 void xmpp_proxy_recheck(struct xmpp_proxy *p)
 {
 	const struct policy_partner *partner;
@@ -132,12 +120,14 @@ void xmpp_proxy_recheck(struct xmpp_proxy *p)
 		if (!s->stream || s->stream_over)
 			continue;
 		xmpp_stream_info(s->stream, &i);
-		if (!i.local.len || !i.remote.len)
+		unsigned proven = i.pairs, left = proven ? xmpp_stream_review(s->stream) : 0;
+		/* one that has proven nothing yet is judged when it does, unless it cannot become anything any more */
+		if (left || !i.local.len || !i.remote.len)
 			continue;
 		struct xmpp_stream_policy rules = xmpp_proxy_policy(p, i.local, i.remote);
 		if (!rules.partner || !rules.local_ours)
 			xmpp_s2s_close(s, "policy-violation", S("this domain is no longer a partner here"));
-		else if (!still_good(s, &i, &rules))
+		else if (proven)
 			xmpp_s2s_close(s, "reset", S("the rules for this partner have changed"));
 	}
 	LIST_EACH(n, &p->all_links) {

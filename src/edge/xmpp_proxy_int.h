@@ -135,6 +135,9 @@ void xmpp_s2s_close(struct s2s *s, const char *condition, struct slice text);
 void xmpp_s2s_leave(struct s2s *s, const char *condition);
 /* Something that came on it is done. */
 void xmpp_s2s_settled(struct s2s *s);
+/* Where another address may do better. A server that proves nothing, or that does not want us, is not asked elsewhere for another
+ * opinion. */
+bool xmpp_s2s_worth_another_address(const struct entente_err *err);
 /* How the address was found (dialer_how); of an inbound connection whether TLS began at once. */
 struct slice xmpp_s2s_how(const struct s2s *s);
 /* The stream with what it served: what it may still say concerns nobody. Closes it when it is not closing yet. */

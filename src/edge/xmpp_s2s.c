@@ -107,6 +107,8 @@ static void admit(struct s2s *s, const struct xmpp_peer *peer)
 	struct slice remote = xmpp_peer_remote(peer);
 	if (s->conn)
 		conn_prove(s->conn);
+	if (s->conn)
+		conn_prove(s->conn);
 	if (s->pass || xmpp_proxy_admit(p, s, xmpp_peer_local(peer), remote)) {
 		p->ops->alive(p->arg, remote);
 		return;
@@ -268,6 +270,19 @@ static void on_misaddressed(void *arg, const struct xmpp_peer *peer, struct xml_
 	arena_release(s->proxy->loop->arenas, a);
 }
 
+static void on_oversize(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a)
+{
+	struct s2s *s = arg;
+	const struct reason_info *r = reason_info(REASON_LIMIT_SIZE);
+	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_refused(REASON_LIMIT_SIZE);
+	log_ev_limited(LOG_WARNING, "xmpp/stanza-too-big", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)},
+		       {"from", stanza_from(node)}, {"to", stanza_to(node)}, {"reason", slice_str(r->id)});
+	if (!s->refused)
+		answer(s, peer, node, a, slice_str(r->xmpp_type), slice_str(r->xmpp_condition), slice_str(r->id));
+	arena_release(s->proxy->loop->arenas, a);
+}
+
 /* ---- failures and questions */
 
 static void on_failed(void *arg, const struct xmpp_failure *f)
@@ -305,6 +320,12 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 			    sizeof kv / sizeof *kv);
 }
 
+bool xmpp_s2s_worth_another_address(const struct entente_err *err)
+{
+	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS ||
+	       err->reason == REASON_XMPP_STREAM_ERROR;
+}
+
 static void on_verify(void *arg, const struct xmpp_verify *v)
 {
 	xmpp_verify_start(arg, v);
@@ -338,6 +359,7 @@ static const struct xmpp_stream_ops stream_ops = {
 	.pair_failed = on_pair_failed,
 	.stanza = on_stanza,
 	.misaddressed = on_misaddressed,
+	.oversize = on_oversize,
 	.verify = on_verify,
 	.verified = on_verified,
 	.acked = on_acked,

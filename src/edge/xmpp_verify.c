@@ -2,17 +2,22 @@
 /* Dialback questions (XEP-0220 2.2): a stranger's db:result makes us ask the authoritative server of the domain it claims. Only
  * for domains that policy allows (the stream engine has asked), never on the stream the request came in on. One connection per
  * pair of domains carries all questions that are open: whoever claims a partner's name a hundred times makes us call that partner
- * once. */
+ * once. Nobody can take all places for himself: each source has a few in all, and when the places of a pair run out, a source that
+ * has fewer of them takes one of the source that has most. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "edge/xmpp_proxy_int.h"
 
-enum { MAX_ASKERS = 256, MAX_QUESTIONS = 32 };
+enum {
+	MAX_ASKERS = 1024, MAX_QUESTIONS = 32, /* of a pair */
+	MAX_OF_SOURCE = 16,                    /* of one source, for all pairs */
+};
 
 struct question {
 	struct list node;     /* asker->questions */
 	struct s2s *receiver;
+	struct addr_source source;
 	struct xmpp_verify v; /* behind the struct */
 };
 
@@ -111,6 +116,8 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	xmpp_s2s_initiator(s, x->local, x->remote, true);
 	s->asker = x;
 	x->s2s = s;
+	if (!timer_armed(&x->patience)) /* not the first address */
+		timer_arm(&x->proxy->loop->timers, &x->patience, x->proxy->cfg.set.dialback_ms);
 	LIST_EACH(n, &x->questions)
 		xmpp_stream_verify(s->stream, &CONTAINER_OF(n, struct question, node)->v);
 }
@@ -137,9 +144,16 @@ void xmpp_verify_try_next(struct s2s *s, const struct entente_err *why)
 void xmpp_verify_down(struct s2s *s)
 {
 	struct xmpp_asker *x = s->asker;
+	struct entente_err err = s->err;
+	bool elsewhere = s->failed && xmpp_s2s_worth_another_address(&err);
 	s->asker = NULL;
 	x->s2s = NULL;
-	give_up(x, "remote-server-timeout"); /* the stream has answered for all that it carried: nothing should be open */
+	if (!elsewhere) {
+		give_up(x, err.code == ENTENTE_ETIMEOUT ? "remote-server-timeout" : "remote-connection-failed");
+		return;
+	}
+	dialer_failed(x->dialer, &err);
+	dialer_next(x->dialer);
 }
 
 /* ---- questions */
@@ -179,6 +193,51 @@ static struct xmpp_asker *asker_of(struct xmpp_proxy *p, const struct xmpp_verif
 	return x;
 }
 
+static struct addr_source source_of(const struct s2s *receiver)
+{
+	struct addr_source none = {0};
+	return receiver->conn ? addr_source(conn_remote(receiver->conn)) : none;
+}
+
+static bool same_source(const struct addr_source *a, const struct addr_source *b)
+{
+	return memcmp(a, b, sizeof *a) == 0;
+}
+
+static size_t count_in(const struct xmpp_asker *x, const struct addr_source *source)
+{
+	size_t c = 0;
+	LIST_EACH(n, &x->questions)
+		c += same_source(&CONTAINER_OF(n, struct question, node)->source, source);
+	return c;
+}
+
+/* Only when a stranger comes near the limit is this more than one pair's list. */
+static bool source_full(struct xmpp_proxy *p, const struct addr_source *source)
+{
+	size_t i, c = 0;
+	MAP_EACH(m, &p->askers, i)
+		c += count_in(CONTAINER_OF(m, struct xmpp_asker, node), source);
+	return c >= MAX_OF_SOURCE;
+}
+
+/* A place for a source that has `have`: the youngest question of the source that has most, if that are two more. NULL: everybody has
+ * his share. */
+static struct question *crowding(struct xmpp_asker *x, size_t have)
+{
+	struct question *worst = NULL;
+	size_t most = have + 1;
+	LIST_EACH(n, &x->questions) {
+		struct question *q = CONTAINER_OF(n, struct question, node);
+		size_t c = count_in(x, &q->source);
+		if (c > most || (worst && c == most)) {
+			most = c;
+			worst = q;
+		}
+	}
+	return worst;
+}
+
 static void refuse(struct s2s *receiver, const struct xmpp_verify *v, enum reason reason)
 {
 	metric_add(METRIC_LIMIT_HITS, 1);
@@ -192,15 +251,28 @@ void xmpp_verify_start(struct s2s *receiver, const struct xmpp_verify *v)
 {
 	struct xmpp_proxy *p = receiver->proxy;
 	enum reason reason = REASON_SERVER_SHUTDOWN;
+	struct addr_source source = source_of(receiver);
+	if (!p->quiet && source_full(p, &source)) {
+		refuse(receiver, v, REASON_LIMIT_CONNECTIONS);
+		return;
+	}
 	struct xmpp_asker *x = p->quiet ? NULL : asker_of(p, v, &reason);
-	if (!x || x->n_questions >= MAX_QUESTIONS) {
+	struct question *out = x && x->n_questions >= MAX_QUESTIONS ? crowding(x, count_in(x, &source)) : NULL;
+	if (!x || (x->n_questions >= MAX_QUESTIONS && !out)) {
 		refuse(receiver, v, x ? REASON_LIMIT_CONNECTIONS : reason);
 		return;
+	}
+	if (out) { /* the answer to it, if it still comes, finds nobody */
+		list_remove(&out->node);
+		x->n_questions--;
+		refuse(out->receiver, &out->v, REASON_LIMIT_CONNECTIONS);
+		mem_free(out);
 	}
 	struct question *q = mem_calloc(1, sizeof *q + v->local.len + v->remote.len + v->id.len + v->key.len + 1);
 	char *at = (char *)(q + 1);
 	q->v = (struct xmpp_verify){keep(&at, v->local), keep(&at, v->remote), keep(&at, v->id), keep(&at, v->key)};
 	q->receiver = receiver;
+	q->source = source;
 	list_append(&x->questions, &q->node);
 	x->n_questions++;
 	if (!x->s2s && x->n_questions == 1)
@@ -216,8 +288,12 @@ void xmpp_verify_start(struct s2s *receiver, const struct xmpp_verify *v)
 void xmpp_verify_answer(struct s2s *s, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition)
 {
 	struct xmpp_asker *x = s->asker;
+	struct xmpp_stream_info i;
 	if (!x)
 		return;
+	xmpp_stream_info(s->stream, &i);
+	if (verdict == XMPP_UNDECIDED && i.state >= XMPP_STREAM_CLOSING)
+		return; /* not an answer but the end of the stream: perhaps another address has one */
 	LIST_EACH(n, &x->questions) {
 		struct question *q = CONTAINER_OF(n, struct question, node);
 		if (!slice_eq(q->v.id, v->id))

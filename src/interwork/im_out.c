@@ -194,8 +194,11 @@ struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, s
 			read_child(&p, stanza, n, a);
 	if (p.forged)
 		return drop(INTERWORK_IM_FORGED);
-	if (p.body)
+	if (p.body) {
 		text = xml_text(p.body, a);
+		if (!text.p)
+			return refuse(REASON_CONTENT_TOO_LARGE, "the text is too large to be put together");
+	}
 	if (p.ciphertext || (p.encrypted && text.len) || slice_starts(text, S("?OTR")))
 		return refuse(REASON_CONTENT_ENCRYPTED, "encrypted messages cannot cross this gateway");
 	if (text.len == 0 && p.n_urls == 0)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "xmpp/stanza.h"
 
 enum { OUT_LIMIT = 16 << 20, ID_LEN = 24 };
 
@@ -66,8 +67,10 @@ static struct xml_limits limits_of(const struct xmpp_stream *s)
 	lim.max_depth = s->cfg->max_depth ? s->cfg->max_depth : lim.max_depth;
 	lim.max_attrs = s->cfg->max_attributes ? s->cfg->max_attributes : lim.max_attrs;
 	/* What an initiator gets after authentication is as small as before, unless stanzas come. */
-	if (s->n_valid && stream_may_receive(s))
+	if (s->n_valid && stream_may_receive(s)) {
 		lim.max_bytes = s->policy.max_stanza ? s->policy.max_stanza : s->cfg->max_stanza;
+		lim.max_skip = s->ops->oversize ? lim.max_bytes : 0;
+	}
 	return lim;
 }
 
@@ -287,7 +290,23 @@ static void on_close(void *arg)
 		stream_finish(s);
 }
 
-static const struct xml_stream_ops xml_ops = {on_open, on_element, on_close};
+/* One user's monster must not end the stream of a whole domain. Who sends other monsters is no user. */
+static void on_oversize(void *arg, struct xml_node *el, struct arena *a)
+{
+	struct xmpp_stream *s = arg;
+	bool passed = false;
+	if (s->discard || s->freed || (s->counted && s->state == XMPP_STREAM_CLOSING))
+		;
+	else if (stanza_kind(el) != STANZA_NONE)
+		passed = stream_in_stanza(s, el, a, true);
+	else
+		stream_fail(s, "policy-violation", ENTENTE_ELIMIT, REASON_LIMIT_SIZE, XMPP_SIDE_REMOTE,
+			    "<%.*s/> exceeds a limit of size, depth, attributes or children", SFMT(slice_first(el->name, 40)));
+	if (!passed)
+		arena_release(s->cfg->pool, a);
+}
+
+static const struct xml_stream_ops xml_ops = {on_open, on_element, on_close, on_oversize};
 
 static void parser_failed(struct xmpp_stream *s, enum xml_fault fault, const struct entente_err *err)
 {

@@ -94,7 +94,7 @@ struct xmpp_stream_config {
 					   (XEP-0478); 0: never */
 	uint32_t idle_ms;               /* clean close when no stanza passed for so long; 0: never */
 	size_t max_early;               /* octets of one element before authentication */
-	size_t max_stanza;              /* and after it */
+	size_t max_stanza;              /* and after it; a larger one is skipped (oversize), twice as large it ends the stream */
 	size_t max_out;                 /* we never send a larger one; the peer may announce less (XEP-0478) */
 	unsigned max_depth, max_attributes; /* of XML; 0: xml_limits_default */
 	bool acks;                      /* acknowledgements (XEP-0198) are offered and used, without resumption */
@@ -181,6 +181,9 @@ struct xmpp_stream_ops {
 	 * "to"). One user's odd resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in the
 	 * peer. Ownership of the arena passes. */
 	void (*misaddressed)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which);
+	/* The same for a stanza of a proven pair that was skipped because it is too large, too deep or too manifold: `node` is its tag
+	 * with from, to, id and type. Answer policy-violation. NULL: such a stanza ends the stream. */
+	void (*oversize)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a);
 	/* Receiver: ask the authoritative server of v->remote (xmpp_stream_verify on a stream to it, never on this one), then
 	 * call xmpp_stream_verify_done. */
 	void (*verify)(void *arg, const struct xmpp_verify *v);
@@ -237,6 +240,10 @@ uint64_t xmpp_stream_pending_span(const struct xmpp_stream *s);
 enum { XMPP_PENDING_MAX = 1 << 20 };
 /* The proven pair, or NULL. */
 const struct xmpp_peer *xmpp_stream_peer(const struct xmpp_stream *s, struct slice local, struct slice remote);
+/* The rules have changed: proven pairs that ops->policy does not allow any more, or not by the method that proved them, are gone, each
+ * with pair_failed(); a stanza of theirs ends the stream as if they had never been proven. Returns how many are left; what to do with
+ * a stream that has none is for the owner. */
+unsigned xmpp_stream_review(struct xmpp_stream *s);
 /* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not
  * open yet; ENTENTE_EUNSUPPORTED: the peer does not do dialback, or (another remote domain) not dialback errors;
  * ENTENTE_EREFUSED: by policy; ENTENTE_ELIMIT. */

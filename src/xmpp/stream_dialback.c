@@ -102,6 +102,57 @@ void pair_prove(struct pair *p, enum xmpp_proof proof)
 	TELL(s, established, &p->peer);
 }
 
+/* The owner may close from its callback, which ends all pairs: this one is gone by then. */
+static void pair_lost(struct pair *p, const struct entente_err *err)
+{
+	struct xmpp_stream *s = p->s;
+	char l[1024], r[1024];
+	slice_cstr(p->peer.local, l, sizeof l);
+	slice_cstr(p->peer.remote, r, sizeof r);
+	pair_remove(p);
+	TELL(s, pair_failed, slice_str(l), slice_str(r), err);
+}
+
+static bool still_allowed(const struct pair *p, const struct xmpp_stream_policy *rules)
+{
+	struct xmpp_methods m = xmpp_negotiation_methods(rules->tls, rules->sasl, rules->dialback, rules->lenient);
+	if (!rules->partner || !rules->local_ours || rules->remote_ours)
+		return false;
+	switch (p->peer.proof) {
+	case XMPP_PROOF_EXTERNAL:
+		return m.external;
+	case XMPP_PROOF_CERTIFICATE:
+		return m.dialback_tls && rules->trust_certificate;
+	default:
+		return p->peer.encrypted ? m.dialback_tls : m.dialback_tcp;
+	}
+}
+
+unsigned xmpp_stream_review(struct xmpp_stream *s)
+{
+	stream_enter(s);
+	for (bool again = true; again && !s->freed && s->state == XMPP_STREAM_OPEN;) {
+		again = false;
+		LIST_EACH(it, &s->pairs) {
+			struct pair *p = CONTAINER_OF(it, struct pair, link);
+			struct entente_err err;
+			if (!p->valid)
+				continue;
+			struct xmpp_stream_policy rules = s->ops->policy(s->arg, p->peer.local, p->peer.remote);
+			if (s->freed || still_allowed(p, &rules))
+				continue;
+			err_set(&err, ENTENTE_EREFUSED, rules.partner ? REASON_XMPP_AUTH : REASON_POLICY_PARTNER_UNKNOWN,
+				"%.*s is not allowed any more, or not by this method", SFMT(p->peer.remote));
+			pair_lost(p, &err);
+			again = true; /* the list may have changed under the callback */
+			break;
+		}
+	}
+	unsigned left = s->n_valid;
+	stream_leave(s);
+	return left;
+}
+
 /* The dialback of a pair failed: tells the peer (receiver) and the owner, and ends a stream that has nothing else. */
 static void pair_refused(struct pair *p, const char *condition, const struct entente_err *err)
 {
@@ -117,12 +168,7 @@ static void pair_refused(struct pair *p, const char *condition, const struct ent
 		stream_fail(s, NULL, why.code, why.reason, s->initiator ? XMPP_SIDE_NONE : XMPP_SIDE_REMOTE, "%s", why.text);
 		return;
 	}
-	/* the owner may close from its callback, which ends all pairs: this one must be gone by then */
-	char l[1024], r[1024];
-	slice_cstr(local, l, sizeof l);
-	slice_cstr(remote, r, sizeof r);
-	pair_remove(p);
-	TELL(s, pair_failed, slice_str(l), slice_str(r), &why);
+	pair_lost(p, &why);
 }
 
 /* ---- the elements */

@@ -138,6 +138,11 @@ void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, str
 		"%.*s ended the stream: %.*s%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(e.condition),
 		slice_empty(text) ? "" : ": ", SFMT(text));
 	s->peer_closed = true; /* it closes after an error, whether it says so or not */
+	if (s->state >= XMPP_STREAM_CLOSING) { /* our good-bye crossed it: there is nothing to add */
+		stream_trace(s, XMPP_TRACE_ODD, "while closing: %s", f.err.text);
+		s->want_close = s->state == XMPP_STREAM_CLOSING;
+		return;
+	}
 	fail_with(s, &f);
 }
 

@@ -22,10 +22,10 @@ static bool header_domain(struct xmpp_stream *s, struct arena *a, const struct x
 	return false;
 }
 
-/* The header after TLS or SASL may add what was missing, but not change anything. */
+/* The header after TLS or SASL may add what was missing, or leave out what is known, but not change anything. */
 static bool same_or_new(struct xmpp_stream *s, struct slice before, struct slice now, const char *which)
 {
-	if (slice_empty(before) || slice_eq(before, now))
+	if (slice_empty(before) || slice_empty(now) || slice_eq(before, now))
 		return true;
 	stream_fail(s, "improper-addressing", ENTENTE_EREFUSED, REASON_POLICY_SPOOFED_DOMAIN, XMPP_SIDE_REMOTE,
 		    "'%s' changed from %.*s to %.*s when the stream was restarted", which, SFMT(before), SFMT(now));
@@ -117,8 +117,10 @@ void stream_in_header(struct xmpp_stream *s, const struct xml_node *header)
 	struct slice local, remote;
 	if (header_domain(s, a, header, S("to"), &local) && header_domain(s, a, header, S("from"), &remote) &&
 	    same_or_new(s, s->local, local, "to") && same_or_new(s, s->remote, remote, "from")) {
-		stream_set(&s->local, local);
-		stream_set(&s->remote, remote);
+		if (!slice_empty(local))
+			stream_set(&s->local, local);
+		if (!slice_empty(remote))
+			stream_set(&s->remote, remote);
 		stream_trace(s, XMPP_TRACE_STEP, "header from %.*s to %.*s%s", SFMT(remote), SFMT(local),
 			     s->legacy ? ", older than 1.0" : "");
 		header_accepted(s);
@@ -169,7 +171,8 @@ static void sasl_auth(struct xmpp_stream *s, const struct xml_node *el, struct a
 		auth_failure(s, XMPP_SASL_NOT_AUTHORIZED, why);
 		return;
 	}
-	enum xmpp_sasl verdict = xmpp_sasl_check_authzid(a, xml_text(el, a), s->remote);
+	struct slice text = xml_text(el, a);
+	enum xmpp_sasl verdict = text.p ? xmpp_sasl_check_authzid(a, text, s->remote) : XMPP_SASL_TEMPORARY_AUTH_FAILURE;
 	if (verdict != XMPP_SASL_OK) {
 		auth_failure(s, verdict,
 			     verdict == XMPP_SASL_INVALID_AUTHZID ? "only the domain in 'from' of the stream can be assumed"
@@ -240,7 +243,7 @@ static struct pair *proven_pair(struct xmpp_stream *s, struct slice local, struc
 	return p;
 }
 
-bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a)
+bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a, bool oversize)
 {
 	if (!s->n_valid) {
 		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_AUTH, XMPP_SIDE_REMOTE,
@@ -279,8 +282,11 @@ bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *
 	s->stanzas_in++;
 	s->last_stanza = s->cfg->timers->now;
 	st.peer = &p->peer;
-	if (odd) {
-		TELL(s, misaddressed, &p->peer, el, a, odd);
+	if (odd || oversize) {
+		if (odd)
+			TELL(s, misaddressed, &p->peer, el, a, odd);
+		else
+			TELL(s, oversize, &p->peer, el, a);
 		xmpp_stream_done(s, st.receipt.number);
 	} else {
 		TELL(s, stanza, &st);
@@ -309,7 +315,7 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 {
 	bool passed = false;
 	if (stanza_kind(el) != STANZA_NONE && !s->counted) {
-		passed = stream_in_stanza(s, el, a);
+		passed = stream_in_stanza(s, el, a, false);
 	} else if (s->state == XMPP_STREAM_CLOSING) {
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));
 	} else if (slice_eq(el->ns, XMPP_NS_DIALBACK)) {
@@ -323,7 +329,7 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 	} else if (slice_eq(el->name, S("bidi")) && (slice_eq(el->ns, XMPP_NS_BIDI) || slice_eq(el->ns, XMPP_NS_BIDI_FEATURE))) {
 		bidi(s, el, a);
 	} else if (is_stanza_name(el->name)) {
-		stream_fail(s, s->n_valid ? "invalid-namespace" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED,
+		stream_fail(s, s->n_valid ? "unsupported-stanza-type" : "not-authorized", ENTENTE_ESYNTAX, REASON_XMPP_MALFORMED,
 			    XMPP_SIDE_REMOTE, "a stanza in the namespace %.*s: between servers it is jabber:server",
 			    SFMT(slice_first(el->ns, 80)));
 	} else {

@@ -149,8 +149,8 @@ static inline bool stream_certificate_good(const struct xmpp_stream *s)
 /* ---- stream_in.c */
 void stream_in_header(struct xmpp_stream *s, const struct xml_node *header);
 void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena *a); /* takes the arena */
-/* A stanza of either role; true when the arena was passed on. */
-bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a);
+/* A stanza of either role, or what is left of one that was too much; true when the arena was passed on. */
+bool stream_in_stanza(struct xmpp_stream *s, struct xml_node *el, struct arena *a, bool oversize);
 static inline bool stream_may_receive(const struct xmpp_stream *s)
 {
 	return !s->initiator || s->bidi;

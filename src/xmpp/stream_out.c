@@ -206,7 +206,7 @@ void stream_out_element(struct xmpp_stream *s, struct xml_node *el, struct arena
 {
 	bool passed = false;
 	if (s->bidi && stanza_kind(el) != STANZA_NONE && s->state >= XMPP_STREAM_OPEN && !s->counted) {
-		passed = stream_in_stanza(s, el, a);
+		passed = stream_in_stanza(s, el, a, false);
 	} else if (slice_eq(el->ns, XMPP_NS_SM)) { /* also while closing: the last acknowledgement */
 		acks_element(s, el);
 	} else if (s->state == XMPP_STREAM_CLOSING) {

@@ -86,7 +86,7 @@ struct slice xml_text(const struct xml_node *n, struct arena *a)
 		return only->text.p ? only->text : S("");
 	char *p = arena_bytes(a, len + 1);
 	if (!p)
-		return S("");
+		return SLICE_NONE;
 	size_t at = 0;
 	for (const struct xml_node *c = n->first; c; c = c->next) {
 		if (!c->name.p && c->text.len) {

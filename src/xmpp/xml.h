@@ -27,6 +27,8 @@ struct xml_limits {
 	size_t max_depth;   /* the first-level element (or the root of a document) is 1 */
 	size_t max_attrs;   /* of one element, namespace declarations included */
 	size_t max_children; /* elements and texts of one first-level element, in all */
+	size_t max_skip;     /* stream: an element beyond one of these is skipped while it has no more than so many octets beyond
+				max_bytes; 0: the stream ends at any limit */
 };
 /* 256 KiB, 64, 64, 4096. */
 extern const struct xml_limits xml_limits_default;
@@ -45,7 +47,8 @@ struct xml_node *xml_next_same(const struct xml_node *n);
 /* Value of an unprefixed attribute; p == NULL when absent. */
 struct slice xml_attr(const struct xml_node *n, struct slice name);
 struct slice xml_attr_ns(const struct xml_node *n, struct slice ns, struct slice name);
-/* All text directly under n, joined in the arena when it is in several runs; empty slice with p != NULL for none. */
+/* All text directly under n, joined in the arena when it is in several runs; empty slice with p != NULL for none. p == NULL: it is
+ * lost, as the arena is exhausted. */
 struct slice xml_text(const struct xml_node *n, struct arena *a);
 bool xml_is(const struct xml_node *n, struct slice name, struct slice ns);
 #define XML_NS_XML S("http://www.w3.org/XML/1998/namespace")

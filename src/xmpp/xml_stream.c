@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "xmpp/xml_build.h"
+#include "xmpp/xml_skip.h"
 
 struct xml_stream {
 	const struct xml_stream_ops *ops;
@@ -25,6 +26,13 @@ struct xml_stream {
 	struct buf held;    /* octets that wait before it is done */
 	unsigned char first; /* octet of the stream */
 	bool opened, in_element, feeding, stopped;
+	bool renew;      /* this parser has done its work: the rest goes to a new one, or is skipped */
+	bool replay;     /* the new one reads the header again */
+	bool over;       /* a limit of octets or memory was passed: skipped from the next token on */
+	size_t depth;    /* open elements of this one */
+	struct xml_skip skip;
+	uint64_t skipped; /* octets of the element at hand, all of them */
+	struct buf head; /* what came up to the end of the header */
 	enum xml_fault fault;
 	char why[160];
 };
@@ -42,8 +50,10 @@ static void fail(struct xml_stream *x, enum xml_fault f, const char *why)
 /* expat still ends an empty element after the parser was stopped at its start. */
 static bool dead(const struct xml_stream *x)
 {
-	return x->fault || x->stopped;
+	return x->fault || x->stopped || x->renew;
 }
+
+enum { REMEMBERS = 128 << 10 }; /* octets of a parser that is worth a new one */
 
 static const char *const too_big = "the element exceeds a limit of depth, attributes, children or memory";
 
@@ -51,6 +61,67 @@ static const char *const too_big = "the element exceeds a limit of depth, attrib
 static uint64_t token_end(const struct xml_stream *x)
 {
 	return (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)XML_GetCurrentByteCount(x->parser);
+}
+
+/* After this token. */
+static void leave_parser(struct xml_stream *x)
+{
+	x->renew = true;
+	x->stop_at = token_end(x);
+	XML_StopParser(x->parser, XML_FALSE);
+}
+
+static bool can_skip(const struct xml_stream *x)
+{
+	return x->b.lim.max_skip && x->ops->oversize;
+}
+
+static bool addresses(struct slice name)
+{
+	return slice_eq(name, S("from")) || slice_eq(name, S("to")) || slice_eq(name, S("id")) || slice_eq(name, S("type"));
+}
+
+/* What is left of an element of which nothing can be kept: its tag. `atts` NULL: the tag is built already. */
+static bool make_stump(struct xml_stream *x, const XML_Char *name, const XML_Char **atts)
+{
+	enum { KEEP = 4 };
+	const XML_Char *keep[2 * KEEP + 1] = {NULL};
+	size_t n = 0;
+	if (!atts) {
+		struct xml_attr **end = &x->b.root->attrs;
+		for (struct xml_attr *at = x->b.root->attrs; at; at = at->next) {
+			if (slice_empty(at->ns) && addresses(at->name)) {
+				*end = at;
+				end = &at->next;
+			}
+		}
+		*end = NULL;
+		x->b.root->first = x->b.root->last = NULL;
+		return true;
+	}
+	for (; *atts; atts += 2) {
+		if (n < KEEP && addresses(slice_str(atts[0]))) {
+			keep[2 * n] = atts[0];
+			keep[2 * n++ + 1] = atts[1];
+		}
+	}
+	x->arena = arena_release(x->pool, x->arena);
+	x->arena = arena_acquire(x->pool);
+	xml_builder_begin(&x->b, x->arena);
+	return xml_builder_start(&x->b, name, keep, 0) == XML_FAULT_NONE;
+}
+
+/* The element at hand is too much. `name`, `atts`: of the tag at hand when it is the element's own. */
+static void too_much(struct xml_stream *x, const XML_Char *name, const XML_Char **atts)
+{
+	bool own = x->depth == 1 && atts;
+	if (!can_skip(x) || !make_stump(x, own ? name : NULL, own ? atts : NULL)) {
+		fail(x, XML_FAULT_TOO_BIG, too_big);
+		return;
+	}
+	leave_parser(x);
+	x->skipped = x->stop_at - x->base;
+	xml_skip_begin(&x->skip, x->depth);
 }
 
 static void begin(struct xml_stream *x)
@@ -64,7 +135,7 @@ static void on_decl(void *arg, const XML_Char *prefix, const XML_Char *uri)
 {
 	struct xml_stream *x = arg;
 	x->n_decls++;
-	if (x->opened || dead(x) || !uri)
+	if (x->opened || x->replay || dead(x) || !uri)
 		return;
 	if (!x->arena)
 		x->arena = arena_acquire(x->pool);
@@ -100,6 +171,7 @@ static void header(struct xml_stream *x, const XML_Char *name, const XML_Char **
 	*end = x->decls;
 	x->opened = true;
 	x->base = token_end(x);
+	buf_truncate(&x->head, x->base);
 	x->ops->open(x->arg, h, x->default_ns);
 	x->decls = NULL;
 	x->default_ns = SLICE_NONE;
@@ -113,15 +185,22 @@ static void on_start(void *arg, const XML_Char *name, const XML_Char **atts)
 		return;
 	if (!x->opened) {
 		header(x, name, atts);
-	} else {
-		if (!x->in_element) {
+	} else if (!x->replay) {
+		bool own = !x->in_element;
+		if (own) {
 			x->base = (uint64_t)XML_GetCurrentByteIndex(x->parser);
 			x->in_element = true;
+			x->over = false;
+			x->depth = 0;
 			begin(x);
 		}
-		enum xml_fault f = xml_builder_start(&x->b, name, atts, x->n_decls);
-		if (f)
-			fail(x, f, too_big);
+		x->depth++;
+		/* leaves room for one more tag as large as any that fits into one read */
+		bool full = x->mem.used > x->mem.max / 4 * 3;
+		if (xml_builder_start(&x->b, name, atts, x->n_decls))
+			too_much(x, name, atts);
+		else if (x->over || (full && can_skip(x)))
+			too_much(x, name, NULL);
 	}
 	x->n_decls = 0;
 }
@@ -130,6 +209,8 @@ static void on_end(void *arg, const XML_Char *name)
 {
 	struct xml_stream *x = arg;
 	(void)name;
+	if (x->renew && x->skip.depth) /* the end of an empty element that was too much */
+		x->skip.depth--;
 	if (dead(x))
 		return;
 	if (!x->in_element) {
@@ -138,17 +219,18 @@ static void on_end(void *arg, const XML_Char *name)
 	}
 	bool done = false;
 	enum xml_fault f = xml_builder_end(&x->b, &done);
+	x->depth--;
 	/* a callback may have narrowed the limit while this was in expat already */
-	if (done && token_end(x) - x->base > x->b.lim.max_bytes)
-		f = XML_FAULT_TOO_BIG;
-	if (f) {
-		fail(x, f, too_big);
+	if (f || x->over || (done && token_end(x) - x->base > x->b.lim.max_bytes)) {
+		too_much(x, NULL, NULL);
 	} else if (done) {
 		struct arena *a = x->arena;
 		x->arena = NULL;
 		x->in_element = false;
 		x->base = token_end(x);
 		x->ops->element(x->arg, x->b.root, a);
+		if (!dead(x) && x->mem.used > REMEMBERS)
+			leave_parser(x);
 	}
 }
 
@@ -158,9 +240,8 @@ static void on_text(void *arg, const XML_Char *p, int len)
 	if (dead(x))
 		return;
 	if (x->in_element) {
-		enum xml_fault f = xml_builder_text(&x->b, p, (size_t)len);
-		if (f)
-			fail(x, f, too_big);
+		if (xml_builder_text(&x->b, p, (size_t)len) || x->over)
+			too_much(x, NULL, NULL);
 	} else if (slice_trim(slice_of(p, (size_t)len)).len) {
 		fail(x, XML_FAULT_BAD_FORMAT, "text between first-level elements");
 	} else {
@@ -198,6 +279,41 @@ static void on_declaration(void *arg, const XML_Char *version, const XML_Char *e
 		fail(arg, XML_FAULT_ENCODING, "the declared encoding is not UTF-8");
 }
 
+static void new_parser(struct xml_stream *x)
+{
+	x->parser = xml_parser_new(&x->mem, "UTF-8");
+	if (!x->parser) {
+		fail(x, XML_FAULT_TOO_BIG, "no memory for a parser");
+		return;
+	}
+	XML_SetUserData(x->parser, x);
+	XML_SetElementHandler(x->parser, on_start, on_end);
+	XML_SetCharacterDataHandler(x->parser, on_text);
+	XML_SetStartNamespaceDeclHandler(x->parser, on_decl);
+	XML_SetCommentHandler(x->parser, on_comment);
+	XML_SetProcessingInstructionHandler(x->parser, on_pi);
+	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
+	XML_SetXmlDeclHandler(x->parser, on_declaration);
+}
+
+/* A parser that knows the header and nothing else. */
+static void renew_parser(struct xml_stream *x)
+{
+	struct slice head = buf_slice(&x->head);
+	XML_ParserFree(x->parser);
+	new_parser(x);
+	if (x->fault)
+		return;
+	x->replay = true;
+	if (XML_Parse(x->parser, head.p, (int)head.len, XML_FALSE) != XML_STATUS_OK)
+		fail(x, XML_FAULT_TOO_BIG, "no memory for a parser");
+	x->replay = false;
+	x->total = x->base = head.len;
+	x->pending = x->rescanned = 0;
+	x->n_decls = 0;
+	x->in_element = x->over = false;
+}
+
 struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool,
 	const struct xml_limits *lim)
 {
@@ -208,19 +324,8 @@ struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, s
 	x->mem.max = xml_parser_memory(lim);
 	xml_builder_init(&x->b, lim);
 	buf_init(&x->held, SIZE_MAX / 2); /* never more than a part of what is pending */
-	x->parser = xml_parser_new(&x->mem, "UTF-8");
-	if (!x->parser) {
-		fail(x, XML_FAULT_TOO_BIG, "no memory for a parser");
-		return x;
-	}
-	XML_SetUserData(x->parser, x);
-	XML_SetElementHandler(x->parser, on_start, on_end);
-	XML_SetCharacterDataHandler(x->parser, on_text);
-	XML_SetStartNamespaceDeclHandler(x->parser, on_decl);
-	XML_SetCommentHandler(x->parser, on_comment);
-	XML_SetProcessingInstructionHandler(x->parser, on_pi);
-	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
-	XML_SetXmlDeclHandler(x->parser, on_declaration);
+	buf_init(&x->head, SIZE_MAX / 2); /* bounded by the limits of the header */
+	new_parser(x);
 	return x;
 }
 
@@ -232,6 +337,7 @@ struct xml_stream *xml_stream_free(struct xml_stream *x)
 		XML_ParserFree(x->parser);
 	xml_builder_free(&x->b);
 	buf_free(&x->held);
+	buf_free(&x->head);
 	arena_release(x->pool, x->arena);
 	return mem_free(x);
 }
@@ -246,10 +352,10 @@ void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim)
 
 void xml_stream_stop(struct xml_stream *x)
 {
-	if (dead(x))
+	if (x->fault || x->stopped)
 		return;
 	x->stopped = true;
-	if (x->feeding) {
+	if (x->feeding && !x->renew) {
 		x->stop_at = token_end(x);
 		XML_StopParser(x->parser, XML_FALSE);
 	}
@@ -321,8 +427,10 @@ static size_t parse(struct xml_stream *x, struct slice rest, uint64_t room)
 		piece = buf_slice(&x->held);
 	}
 	x->total += piece.len;
+	if (!x->opened)
+		buf_put(&x->head, piece);
 	enum XML_Status st = XML_Parse(x->parser, piece.p, (int)piece.len, XML_FALSE);
-	if (x->stopped) {
+	if (x->stopped || (x->renew && !x->fault)) {
 		used = x->stop_at > at + held ? (size_t)(x->stop_at - at) - held : 0;
 	} else if (st != XML_STATUS_OK) {
 		expat_failed(x);
@@ -338,6 +446,31 @@ static size_t parse(struct xml_stream *x, struct slice rest, uint64_t room)
 	return used;
 }
 
+/* Goes on after a parser that has done its work: to the end of an element that is too much, then with a new parser. */
+static size_t skip(struct xml_stream *x, struct slice rest)
+{
+	size_t used = 0;
+	if (x->skip.depth) {
+		uint64_t max = (uint64_t)x->b.lim.max_bytes + x->b.lim.max_skip, room = max > x->skipped ? max - x->skipped : 0;
+		enum xml_fault f = xml_skip_feed(&x->skip, slice_first(rest, room < rest.len ? (size_t)room : rest.len), &used);
+		x->skipped += used;
+		if (f)
+			fail(x, f, "an element that is too long or too deep is not well-formed either");
+		else if (x->skip.depth && used == room)
+			fail(x, XML_FAULT_TOO_BIG, "the element is too long");
+		if (f || x->skip.depth)
+			return used;
+	}
+	struct arena *a = x->arena;
+	struct xml_node *el = x->in_element ? x->b.root : NULL;
+	x->arena = NULL;
+	renew_parser(x);
+	x->renew = false;
+	if (el)
+		x->ops->oversize(x->arg, el, a);
+	return used;
+}
+
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err)
 {
 	size_t used = 0;
@@ -345,14 +478,24 @@ int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, 
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "xml_stream_feed called from its own callback");
 	struct xml_mem *before = xml_mem_enter(&x->mem);
 	x->feeding = true;
-	while (used < bytes.len && !dead(x)) {
+	while (!x->fault && !x->stopped && (used < bytes.len || x->renew)) {
 		struct slice rest = slice_skip(bytes, used);
+		if (x->renew) {
+			used += skip(x, rest);
+			if (x->renew)
+				break;
+			continue;
+		}
 		if (x->total == 0 && slice_trim(slice_first(rest, 1)).len == 0) {
 			used++;
 			continue;
 		}
 		check_beginning(x, rest);
 		uint64_t have = x->total + x->held.len - x->base, max = x->b.lim.max_bytes;
+		if (have >= max && x->opened && can_skip(x)) {
+			x->over = true;
+			max += x->b.lim.max_skip;
+		}
 		if (have >= max)
 			fail(x, XML_FAULT_TOO_BIG, "the element is too long");
 		else if (!x->fault)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The XML of one stream: bytes in, the stream header and then complete first-level elements out. A new parser is made at each
- * stream restart (RFC 6120 4.3.3). Not thread-safe. */
+ * stream restart (RFC 6120 4.3.3). Not thread-safe.
+ *
+ * One bad element need not end a stream that many use: what exceeds a limit can be skipped, and what the parser remembers of names
+ * for good is dropped from time to time, between two elements, so that no sequence of elements exhausts its memory. A single tag
+ * that does still ends the stream. */
 #pragma once
 #include "xmpp/xml.h"
 
@@ -22,6 +26,10 @@ struct xml_stream_ops {
 	void (*element)(void *arg, struct xml_node *el, struct arena *a);
 	/* The closing tag of the stream. */
 	void (*close)(void *arg);
+	/* A first-level element that exceeded a limit and was skipped (max_skip): its own tag alone, of its attributes only those
+	 * without a namespace that are called from, to, id and type. Ownership of the arena passes. NULL: such an element ends the
+	 * stream. */
+	void (*oversize)(void *arg, struct xml_node *el, struct arena *a);
 };
 
 #define XML_NS_XMLNS S("http://www.w3.org/2000/xmlns/")

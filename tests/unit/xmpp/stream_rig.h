@@ -136,6 +136,14 @@ static void on_misaddressed(void *arg, const struct xmpp_peer *p, struct xml_nod
 	arena_release(e->rig->pool, a);
 }
 
+static void on_oversize(void *arg, const struct xmpp_peer *p, struct xml_node *n, struct arena *a)
+{
+	struct end *e = arg;
+	buf_printf(&e->events, "oversize %.*s %.*s->%.*s by %.*s\n", SFMT(n->name), SFMT(xml_attr(n, S("from"))),
+		   SFMT(xml_attr(n, S("to"))), SFMT(xmpp_peer_remote(p)));
+	arena_release(e->rig->pool, a);
+}
+
 static struct slice keep(struct end *e, int i, struct slice s)
 {
 	assert_true(slice_cstr(s, e->text[i], sizeof e->text[i]));
@@ -187,6 +195,7 @@ static const struct xmpp_stream_ops rig_ops = {
 	.pair_failed = on_pair_failed,
 	.stanza = on_stanza,
 	.misaddressed = on_misaddressed,
+	.oversize = on_oversize,
 	.verify = on_verify,
 	.verified = on_verified,
 	.acked = on_acked,

@@ -43,6 +43,6 @@ static void test_check(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors), cmocka_unit_test(test_check)};
+	const struct CMUnitTest tests[] = {NAMED("S01 both vectors of the key", test_vectors), cmocka_unit_test(test_check)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stream_errors, setup, teardown),
+		{"S26 legacy names of stream errors", test_stream_errors, setup, teardown, NULL},
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -383,7 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_between_us), cmocka_unit_test(test_receiver), cmocka_unit_test(test_receiver_without),
-		cmocka_unit_test(test_receiver_dialback), cmocka_unit_test(test_initiator), cmocka_unit_test(test_initiator_without),
+		NAMED("S08 unsolicited verdicts on a stream of both directions", test_receiver_dialback), cmocka_unit_test(test_initiator), cmocka_unit_test(test_initiator_without),
 		cmocka_unit_test(test_initiator_needs_a_certificate), cmocka_unit_test(test_initiator_other_domain),
 		cmocka_unit_test(test_initiator_dialback_requests), cmocka_unit_test(test_acknowledgements),
 	};

@@ -329,13 +329,17 @@ static void test_missing_from_and_to(void **state)
 	give(&o.e, RESULT);
 	assert_events(&o.e, "verify there.example here.example");
 	one_free(&o);
-	/* Only a certificate would do, and it needs a name. */
+	/* Said once, in the clear or before SASL, is enough: what the certificate must prove is known. */
 	one_init(&o);
 	o.e.rules.dialback = false;
 	secure(&o);
-	give(&o.e, OPEN("version='1.0' from='here.example'"));
-	assert_events(&o.e, "failed policy/spoofed-domain");
+	give(&o.e, OPEN("version='1.0'"));
+	assert_wire(&o.e, "EXTERNAL");
+	give(&o.e, AUTH("="));
+	give(&o.e, OPEN("version='1.0'"));
+	assert_events(&o.e, "established there.example here.example external tls");
 	one_free(&o);
+	/* Only a certificate would do, and it needs a name. */
 	one_init(&o);
 	o.e.rules.dialback = false;
 	give(&o.e, OPEN("version='1.0'") STARTTLS);
@@ -806,8 +810,8 @@ static void test_stanzas(void **state)
 		{"<message from='@elsewhere.example' to='b@there.example'/>", "invalid-from", "policy/spoofed-domain"},
 		{"<message from='a@elsewhere.example/x@here.example/' to='b@there.example'/>", "invalid-from",
 		 "policy/spoofed-domain"},
-		{"<message xmlns='jabber:client' from='a@here.example' to='b@there.example'/>", "invalid-namespace",
-		 "xmpp/malformed"},
+		{"<message xmlns='jabber:client' from='a@here.example' to='b@there.example'/>",
+		 "unsupported-stanza-type", "xmpp/malformed"},
 		{"<msg from='a@here.example' to='b@there.example'/>", "unsupported-stanza-type", "xmpp/malformed"},
 		{"<enable xmlns='urn:xmpp:sm:2'/>", "unsupported-stanza-type", "xmpp/malformed"},
 		{"<message from='a@here.example' to='b@there.example'><?pi x?></message>", "restricted-xml", "xmpp/malformed"},
@@ -901,17 +905,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_features), cmocka_unit_test(test_direct), cmocka_unit_test(test_direct_refused),
 		cmocka_unit_test(test_prosody),
-		cmocka_unit_test(test_ejabberd_falls_to_dialback),
-		cmocka_unit_test(test_jabberd2),
+		NAMED("S05 EXTERNAL refused by us, then dialback on the same stream", test_ejabberd_falls_to_dialback),
+		NAMED("S02 header without version, from and to", test_jabberd2),
 		cmocka_unit_test(test_old_server_but_tls_required),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_foreign_to_reveals_nothing),
-		cmocka_unit_test(test_missing_from_and_to),
+		NAMED("S02 header without from or to", test_missing_from_and_to),
 		cmocka_unit_test(test_version_variants),
 		cmocka_unit_test(test_restart_keeps_names),
 		cmocka_unit_test(test_new_id_after_restart),
-		cmocka_unit_test(test_injection),
-		cmocka_unit_test(test_starttls_refused),
+		NAMED("S13 clear text behind starttls is dropped", test_injection),
+		NAMED("S12 starttls though not offered", test_starttls_refused),
 		cmocka_unit_test(test_external_rules),
 		cmocka_unit_test(test_external_attempts),
 		cmocka_unit_test(test_external_without_tls),
@@ -920,14 +924,14 @@ int main(void)
 		cmocka_unit_test(test_big_before_authentication),
 		cmocka_unit_test(test_medium_before_authentication),
 		cmocka_unit_test(test_peer_errors_and_leaves),
-		cmocka_unit_test(test_result_refusals),
+		NAMED("S09 type=error, each condition, from us", test_result_refusals),
 		cmocka_unit_test(test_result_needs_certificate),
 		cmocka_unit_test(test_certificate_instead_of_calling_back),
 		cmocka_unit_test(test_stale_verdicts),
 		cmocka_unit_test(test_late_verdict),
-		cmocka_unit_test(test_unsolicited),
-		cmocka_unit_test(test_verify_requests),
-		cmocka_unit_test(test_verify_needs_tls),
+		NAMED("S08 unsolicited verdicts on a stream of the peer", test_unsolicited),
+		NAMED("S07 db:verify on an unauthenticated stream", test_verify_requests),
+		NAMED("S07 db:verify before TLS", test_verify_needs_tls),
 		cmocka_unit_test(test_stanzas),
 		cmocka_unit_test(test_nothing_after_an_error),
 		cmocka_unit_test(test_many_in_one_read),

@@ -67,7 +67,14 @@ static void on_close(void *arg)
 		xml_stream_stop(r->x);
 }
 
-static const struct xml_stream_ops ops = {on_open, on_element, on_close};
+static void on_oversize(void *arg, struct xml_node *el, struct arena *a)
+{
+	struct rec *r = arg;
+	buf_puts(&r->log, "over ");
+	on_element(r, el, a);
+}
+
+static const struct xml_stream_ops ops = {on_open, on_element, on_close, on_oversize};
 
 static void rec_open(struct rec *r)
 {
@@ -393,10 +400,110 @@ static void test_limits(void **state)
 		int n = snprintf(tag, sizeof tag, "<name-%zu a%zu='1'/>", i, i);
 		xml_stream_feed(m.x, slice_of(tag, (size_t)n), &used, &f, NULL);
 	}
-	assert_int_equal(f, big);
-	assert_in_range(i, 500, 20000);
+	assert_int_equal(f, 0); /* but not that of the stream: a parser that remembers too much is replaced */
+	assert_int_equal(i, 100000);
+	assert_int_equal(xml_stream_feed(m.x, S("<stream:x/></stream:stream>"), NULL, NULL, NULL), 0); /* the new one knows the header */
+	buf_consume(&m.log, m.log.len - 80);
+	assert_true(slice_find(buf_slice(&m.log), S("<x xmlns='http://etherx.jabber.org/streams'/>|close|")) >= 0);
 	rec_close(&m);
 	arena_release(NULL, a);
+}
+
+/* With max_skip an element beyond a limit is left out, however it is cut, and all others come. */
+static void test_skip(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in, *log;
+		enum xml_fault f;
+	} rows[] = {
+		/* depth: at once, deeper, closed again; what looks like an end is none */
+		{"<a from='x' to='y' id='1' type='t'><b><c><d/></c></b></a>", "over <a from='x' to='y' id='1' type='t'/>|", 0},
+		{"<a to='y'><b><c><d><e q='>'><f r=\"/>'</a>\"/></e>&gt;</d></c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
+		{"<a to='y'><b><c><d><e q='/>'><f r=\"'>/\"/></e>></d></c></b></a>", "over <a to='y'/>|", 0},
+		{"<a><b><c><d><![CDATA[</a>] ]><x>]>]]]></d></c></b></a>", "over <a/>|", 0},
+		{"<a><b><c><d ></d ></c\n></b></a >", "over <a/>|", 0},
+		{"<a><b><c/><c><d/></c></b><b><c><d/></c></b></a>", "over <a/>|", 0},
+		/* attributes, of itself and of a child; in another order, with others of the same names */
+		{"<a i='1' type='t' j='2' id='3' k='4' to='y' l='5'/>", "over <a type='t' id='3' to='y'/>|", 0},
+		{"<a to='y' xmlns:p='u' p:from='z' a='1' b='2' c='3'>text</a>", "over <a to='y'/>|", 0},
+		{"<a to='y' lang='x'><b a='1' b='2' c='3' d='4' e='5' f='6'/></a>", "over <a to='y'/>|", 0},
+		{"<a to='y'><b a='1' b='2' c='3' d='4' e='5' f='6'><c/></b>t</a>", "over <a to='y'/>|", 0},
+		/* children, texts among them; the last one too many */
+		{"<a to='y'><b/><b/><b/><b/><b/><b/></a>", "over <a to='y'/>|", 0},
+		{"<a to='y'>1<b/>2<b/>3<b/>4</a>", "over <a to='y'/>|", 0},
+		{"<a to='y'><b/>2<b/>3<b/>4</a>", "over <a to='y'/>|", 0},
+		/* octets: in text, in a tag, in its own tag */
+		{"<a to='y'>111111111122222222223333333333444444444455555555556666666666777777777788888888889999999999</a>", "over <a to='y'/>|", 0},
+		{"<a to='y'><b c='11111111112222222222333333333344444444445555555555666666666677777777778888888888'/></a>", "over <a to='y'/>|", 0},
+		{"<a to='y' c='1111111111222222222233333333334444444444555555555566666666667777777777888888888899999'/>", "over <a to='y'/>|", 0},
+		{"<a to='y' c='1111111111222222222233333333334444444444555555555566666666667777777777888888888899999'><b/></a>",
+		 "over <a to='y'/>|", 0},
+		/* what cannot be skipped is a fault as ever */
+		{"<a><b><c><d><!-- --></d></c></b></a>", "", XML_FAULT_RESTRICTED},
+		{"<a><b><c><d><?x?></d></c></b></a>", "", XML_FAULT_RESTRICTED},
+		{"<a><b><c><d><![CDAT[", "", XML_FAULT_RESTRICTED},
+		{"<a><b><c><d>< d/></d></c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
+		{"<a><b><c><d/ ></c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
+		{"<a><b><c><d x='</c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
+		{"<a><b><c><d></d</c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
+	};
+	const struct rec like = {.lim = {.max_bytes = 90, .max_depth = 3, .max_attrs = 5, .max_children = 6, .max_skip = 60}};
+	char in[600], log[600];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bool fault = rows[i].f;
+		snprintf(in, sizeof in, "<s:s xmlns='jabber:server' xmlns:s='s'><m from='1'/> %s <n/><o><p/></o></s:s>", rows[i].in);
+		snprintf(log, sizeof log, "open <s xmlns='s'/>|jabber:server s=s|<m from='1'/>|%s%s", rows[i].log,
+			 fault ? "" : "<n/>|<o><p/></o>|close|");
+		check_with(&like, slice_str(in), rows[i].f, log, strlen(in));
+	}
+}
+
+/* The end of patience, exactly; and stopping in the middle of it. */
+static void test_skip_bound(void **state)
+{
+	(void)state;
+	struct arena *a = arena_new(1 << 20);
+	const struct rec r = {.lim = {.max_bytes = 2000, .max_depth = 3, .max_attrs = 5, .max_children = 6, .max_skip = 3000}};
+	expect(&r, repeat(a, HEAD "<a>", "x", 5000 - 7, "</a><b/>"), 0);
+	expect(&r, repeat(a, HEAD "<a>", "x", 5000 - 6, "</a><b/>"), XML_FAULT_TOO_BIG);
+	expect(&r, repeat(a, HEAD "<a><b><c><d>", "x", 5000 - 28, "</d></c></b></a><b/>"), 0);
+	expect(&r, repeat(a, HEAD "<a><b><c><d>", "x", 5000 - 27, "</d></c></b></a><b/>"), XML_FAULT_TOO_BIG);
+	expect(&r, repeat(a, HEAD "<a b='", "x", 5000 - 9, "'/><b/>"), 0);
+	expect(&r, repeat(a, HEAD "<a b='", "x", 5000 - 8, "'/><b/>"), XML_FAULT_TOO_BIG);
+	expect(&r, repeat(a, HEAD, "<a><b><c><d/></c></b></a>", 3000, ""), 0); /* each counts for itself */
+	expect(&r, repeat(a, "<stream:stream xmlns:stream='s' a='", "x", 3000, "'>"), XML_FAULT_TOO_BIG); /* not the header */
+	arena_release(NULL, a);
+	const struct rec stop = {.lim = r.lim, .stop_at = "a"};
+	check_with(&stop, S(HEAD "<a to='1'><b><c><d/></c></b></a><e/>"), 0, OPEN "over <a to='1'/>|",
+		   sizeof HEAD "<a to='1'><b><c><d/></c></b></a>" - 1);
+}
+
+/* One element with more names than the parser may remember: it goes, the stream stays. */
+static void test_skip_names(void **state)
+{
+	(void)state;
+	struct rec m = {.lim = {.max_bytes = 400000, .max_depth = 5, .max_attrs = 64, .max_children = 100000, .max_skip = 400000}};
+	enum xml_fault f = 0;
+	size_t used, n = 0;
+	rec_open(&m);
+	m.lim.max_bytes = 400000;
+	assert_int_equal(xml_stream_feed(m.x, S(HEAD "<a to='b'>"), NULL, NULL, NULL), 0);
+	for (size_t i = 0; i < 390000 && !f; i += n) {
+		char tag[2048];
+		n = 0;
+		tag[n++] = '<';
+		n += (size_t)snprintf(tag + n, sizeof tag - n, "z%zx", i);
+		for (int k = 0; k < 60; k++)
+			n += (size_t)snprintf(tag + n, sizeof tag - n, " y%zx-%d=''", i, k);
+		n += (size_t)snprintf(tag + n, sizeof tag - n, "/>");
+		xml_stream_feed(m.x, slice_of(tag, n), &used, &f, NULL);
+	}
+	assert_int_equal(f, 0);
+	assert_int_equal(xml_stream_feed(m.x, S("</a><c/>"), NULL, NULL, NULL), 0);
+	buf_consume(&m.log, sizeof OPEN - 1);
+	assert_true(slice_ends(buf_slice(&m.log), S("</a>|<c/>|")) || slice_eq(buf_slice(&m.log), S("over <a to='b'/>|<c/>|")));
+	rec_close(&m);
 }
 
 static void test_limits_change(void **state)
@@ -513,7 +620,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain), cmocka_unit_test(test_faults), cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_dead_stays_dead),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_change), cmocka_unit_test(test_nested_parsers),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_skip), cmocka_unit_test(test_skip_bound),
+		cmocka_unit_test(test_skip_names), cmocka_unit_test(test_limits_change), cmocka_unit_test(test_nested_parsers),
 		cmocka_unit_test(test_text_is_joined), cmocka_unit_test(test_large_tag_in_pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,3 +36,6 @@ static inline struct xml_node *unit_parse(struct arena *a, const char *text)
 	assert_int_equal(rc, 0);
 	return n;
 }
+
+/* A test of the catalogue: its name begins with its id. */
+#define NAMED(name, f) {name, f, NULL, NULL, NULL}
