@@ -30,7 +30,8 @@ enum {
 	ADMIN_ADDRESS_MAX = 3072,      /* of a bare address, with its NUL: RFC 7622 3.1 without the resource, and room */
 };
 
-enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES, ADMIN_LINKS };
+enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES, ADMIN_LINKS, ADMIN_SIP_CONNECTIONS, ADMIN_SIP_TRANSACTIONS,
+		  ADMIN_WATCH_LIST };
 
 /* ---- commands that take time ---- */
 struct admin_task;
@@ -80,6 +81,9 @@ struct admin_ops {
 	 *   links          peer, worker, state ("up", "leaving", "connecting", "backoff"), address, version, stanzas_in, stanzas_out, queued,
 	 *                  unanswered, age, error
 	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
+	/*   sip connections   id, worker, direction, state, domain, host, address, subject, tls, cipher, requests, age, idle
+	 *   sip transactions  worker, direction, method, state, from, to, age
+	 *   watch list        subject, issuer, serial, domains, mode, requests, throttled, contacts, contacts_refused, succeeded, failed, idle */
 	int (*show)(void *arg, enum admin_show what, json_t *array, struct entente_err *err);
 	/* Appends an object per attempt to come into contact with the domain (A-labels) or of the domain with us, newest first: at
 	 * (RFC 3339), direction, purpose, result ("up", "ended", "failed"), step (how far it came), took {step: ms}, local, remote,

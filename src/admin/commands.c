@@ -369,6 +369,9 @@ static const struct admin_field trace_fields[] = {
 	{"events", "last line: how many there were"},
 };
 
+#define FEDERATION_SHOW
+#include "admin/federation_table.def"
+
 /* ---- status, explain, reason, history, reload, version ---- */
 static const struct admin_field links_fields[] = {
 	{"links[].peer", "name of the other side"},

@@ -85,7 +85,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address, "
 				     "limits.max-unproven-per-network or the "
 				     "partner's --connection-limit when the traffic is legitimate",
-	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}; else block it: entente block add {remote}",
+	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}. `entente show watch-list` tells what it did",
 	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",
 	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
 	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",

@@ -172,6 +172,19 @@ static const struct column links[] = {
 	{{"WORKER", ADMIN_TABLE_RIGHT}, "worker", PLAIN}, {{"IN", ADMIN_TABLE_RIGHT}, "stanzas_in", PLAIN},
 	{{"OUT", ADMIN_TABLE_RIGHT}, "stanzas_out", PLAIN}, {{"WAIT", ADMIN_TABLE_RIGHT}, "queued", PLAIN},
 	{{"OPEN", ADMIN_TABLE_RIGHT}, "unanswered", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS}, {{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
+static const struct column sip_connections[] = {
+	{{"DIRECTION", 0}, "direction", PLAIN}, {{"STATE", 0}, "state", PLAIN}, {{"DOMAIN", ADMIN_TABLE_FLEX}, "domain", PLAIN},
+	{{"HOST", ADMIN_TABLE_FLEX}, "host", PLAIN}, {{"ADDRESS", 0}, "address", PLAIN}, {{"CERTIFICATE", ADMIN_TABLE_FLEX}, "subject", PLAIN},
+	{{"TLS", 0}, "tls", PLAIN}, {{"REQUESTS", ADMIN_TABLE_RIGHT}, "requests", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS},
+	{{"IDLE", ADMIN_TABLE_RIGHT}, "idle", SECONDS}};
+static const struct column sip_transactions[] = {
+	{{"DIRECTION", 0}, "direction", PLAIN}, {{"METHOD", 0}, "method", PLAIN}, {{"STATE", 0}, "state", PLAIN},
+	{{"FROM", ADMIN_TABLE_FLEX}, "from", PLAIN}, {{"TO", ADMIN_TABLE_FLEX}, "to", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS}};
+static const struct column watch_list[] = {
+	{{"CERTIFICATE", ADMIN_TABLE_FLEX}, "subject", PLAIN}, {{"DOMAINS", ADMIN_TABLE_FLEX}, "domains", PLAIN}, {{"MODE", 0}, "mode", PLAIN},
+	{{"REQUESTS", ADMIN_TABLE_RIGHT}, "requests", PLAIN}, {{"THROTTLED", ADMIN_TABLE_RIGHT}, "throttled", PLAIN},
+	{{"CONTACTS", ADMIN_TABLE_RIGHT}, "contacts", PLAIN}, {{"OK", ADMIN_TABLE_RIGHT}, "succeeded", PLAIN},
+	{{"FAILED", ADMIN_TABLE_RIGHT}, "failed", PLAIN}, {{"IDLE", ADMIN_TABLE_RIGHT}, "idle", SECONDS}};
 
 static const struct view {
 	enum admin_id id;
@@ -186,6 +199,12 @@ static const struct view {
 	 sizeof subscriptions / sizeof *subscriptions},
 	{ADMIN_CMD_SHOW_CONVERSATIONS, ADMIN_CONVERSATIONS, "conversations", "Nobody talks now.", conversations,
 	 sizeof conversations / sizeof *conversations},
+	{ADMIN_CMD_SHOW_SIP_CONNECTIONS, ADMIN_SIP_CONNECTIONS, "connections", "There are no connections with SIP partners.", sip_connections,
+	 sizeof sip_connections / sizeof *sip_connections},
+	{ADMIN_CMD_SHOW_SIP_TRANSACTIONS, ADMIN_SIP_TRANSACTIONS, "transactions", "No request is on its way.", sip_transactions,
+	 sizeof sip_transactions / sizeof *sip_transactions},
+	{ADMIN_CMD_SHOW_WATCH_LIST, ADMIN_WATCH_LIST, "watched", "No discovered partner has sent anything.", watch_list,
+	 sizeof watch_list / sizeof *watch_list},
 	{ADMIN_CMD_SHOW_HOMES, ADMIN_HOMES, "homes", "There are no homes.", homes, sizeof homes / sizeof *homes},
 	{ADMIN_CMD_SHOW_LINKS, ADMIN_LINKS, "links", "There are no links: edge and gateway are one process, or the gateway is not there.", links,
 	 sizeof links / sizeof *links},

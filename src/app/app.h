@@ -3,6 +3,7 @@
 #pragma once
 #include <stdatomic.h>
 #include "config/config.h"
+#include "edge/access.h"
 #include "edge/sip_edge.h"
 #include "edge/xmpp_proxy.h"
 #include "edge/xmpp_test.h"
@@ -33,6 +34,9 @@ struct node { /* one worker's roles; its thread's alone */
 	struct tls_ctx *tls;
 	struct sip_edge *sip;
 	struct xmpp_proxy *xmpp;
+	struct access *access;      /* NULL without sip.external-listen */
+	unsigned *home_types;       /* enum config_home_type, by home; owned */
+	size_t n_home_types;
 	struct gateway *gateway;
 	struct edge_node *edge;     /* role edge: instead of sip and gateway */
 	struct gw_node *remote;     /* role gateway: instead of xmpp */
@@ -62,7 +66,12 @@ struct app {
 	struct seeing *seeing;
 	struct metrics_http *metrics;
 	struct tls_material *tls;     /* NULL without a certificate */
-	struct gate *xmpp_gate, *sip_gate, *link_gate;
+	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
+	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
+	struct access_own own[8];      /* shared, immutable: our names in Route and Request-URI */
+	size_t n_own;
+	char outer_name[APP_NAME_MAX]; /* shared, immutable: what partners call us, with the port */
+	uint16_t outer_port;
 	struct listener *listeners[32];
 	size_t n_listeners;
 	struct control *control;
@@ -93,6 +102,12 @@ void node_accept_sip_tcp(void *arg, struct worker *w, int fd, const struct addr 
 void node_accept_sip_tls(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 /* Runs fn on every worker's thread and waits until all have (at most 5 s; false when not). Control thread. */
 bool nodes_call(struct app *app, void (*fn)(struct node *n, void *arg), void *arg);
+
+/* access.c */
+/* After app_listen, before the workers start. */
+int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err);
+void app_access_end(struct app *app);
+void node_accept_access(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 
 /* policy.c */
 /* Builds the snapshot from configuration and store and publishes it. */

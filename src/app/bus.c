@@ -282,8 +282,11 @@ static unsigned sip_shard(void *arg, const struct sip_msg *m, struct arena *a)
 {
 	struct node *n = arg;
 	struct slice user;
+	unsigned worker;
 	if (pool_workers(n->app->pool) == 1)
 		return 0;
+	if (node_access_shard(n, m, a, &worker))
+		return worker;
 	/* requests of a home come from the local user; answers go to requests of ours, addressed to the local user */
 	return gateway_local_user(&user, a, m, m->is_request) ? pool_pick(n->app->pool, user)->id : n->worker->id;
 }
@@ -299,7 +302,31 @@ static uint32_t sip_home_of(void *arg, const struct sip_msg *m)
 static void sip_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
 	struct node *n = arg;
-	gateway_request(n->gateway, st, m, a, from);
+	if (node_access_carries(n, m))
+		access_request(n->access, st, m, a, from);
+	else
+		gateway_request(n->gateway, st, m, a, from);
+}
+
+static bool sip_carried(void *arg, const struct sip_msg *m)
+{
+	return node_access_carries(arg, m);
+}
+
+static void sip_cancelled(void *arg, struct sip_server_trans *st)
+{
+	struct node *n = arg;
+	if (n->access)
+		access_cancelled(n->access, st);
+	else
+		sip_server_reply(st, 487);
+}
+
+static void sip_gone(void *arg, struct sip_server_trans *st)
+{
+	struct node *n = arg;
+	if (n->access)
+		access_gone(n->access, st);
 }
 
 static struct sip_edge *sip_edge_of(struct worker *w)
@@ -308,7 +335,8 @@ static struct sip_edge *sip_edge_of(struct worker *w)
 	return n->sip;
 }
 
-const struct sip_edge_ops node_sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .edge = sip_edge_of};
+const struct sip_edge_ops node_sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .carried = sip_carried,
+					.cancelled = sip_cancelled, .gone = sip_gone, .edge = sip_edge_of};
 
 static bool gw_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
 {

@@ -246,6 +246,23 @@ static void links(struct node *n, void *arg)
 		gw_node_each(n->remote, link_row, c);
 }
 
+/* ---- the Access Edge */
+
+static void access_connections(struct node *n, void *arg)
+{
+	facts_access_connections(n, ((struct collect *)arg)->array);
+}
+
+static void access_transactions(struct node *n, void *arg)
+{
+	facts_access_transactions(n, ((struct collect *)arg)->array);
+}
+
+static void access_watch(struct node *n, void *arg)
+{
+	facts_access_watch(n, ((struct collect *)arg)->array);
+}
+
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err)
 {
 	static void (*const fn[])(struct node *, void *) = {
@@ -254,6 +271,9 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		[ADMIN_CONVERSATIONS] = conversations,
 		[ADMIN_HOMES] = homes,
 		[ADMIN_LINKS] = links,
+		[ADMIN_SIP_CONNECTIONS] = access_connections,
+		[ADMIN_SIP_TRANSACTIONS] = access_transactions,
+		[ADMIN_WATCH_LIST] = access_watch,
 	};
 	struct collect c = {.array = array};
 	if (!nodes_call(app, fn[what], &c))
@@ -302,6 +322,9 @@ static void listeners(struct app *app, json_t *object)
 	for (size_t i = 0; app->role != CONFIG_EDGE && i < c->n_sip_listen; i++)
 		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport],
 						      c->sip_listen[i].address, (unsigned)c->sip_listen[i].port));
+	for (size_t i = 0; i < c->n_sip_external_listen; i++)
+		json_array_append_new(a, json_sprintf("sip/partners %s:%u", c->sip_external_listen[i].address,
+						      (unsigned)c->sip_external_listen[i].port));
 	json_object_set_new(object, "listeners", a);
 }
 

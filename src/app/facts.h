@@ -8,6 +8,11 @@
 
 void facts_status(struct app *app, json_t *object);
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err);
+/* access_facts.c: rows of one worker. */
+struct node;
+void facts_access_connections(struct node *n, json_t *array);
+void facts_access_transactions(struct node *n, json_t *array);
+void facts_access_watch(struct node *n, json_t *array);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);

@@ -35,9 +35,11 @@ void app_set_gates(struct app *app, const struct config *cfg)
 		app->xmpp_gate = gate_new(&x);
 		app->sip_gate = gate_new(&s);
 		app->link_gate = gate_new(&l);
+		app->access_gate = gate_new(&x);
 	}
 	gate_set_limits(app->xmpp_gate, &x);
 	gate_set_limits(app->sip_gate, &s);
+	gate_set_limits(app->access_gate, &x);
 }
 
 static int listen_on(struct app *app, const char *what, const char *address, uint64_t port, struct gate *gate,
@@ -181,6 +183,13 @@ int app_listen(struct app *app, const struct config *cfg, struct entente_err *er
 					 tls ? node_accept_sip_tls : node_accept_sip_tcp, &bound, err)))
 			return rc;
 		own[n++] = (struct own){l->transport, bound};
+	}
+	for (size_t i = 0; i < cfg->n_sip_external_listen; i++) {
+		const struct config_sip_external_listen *l = &cfg->sip_external_listen[i];
+		if ((rc = listen_on(app, "sip/partners", l->address, l->port, app->access_gate, node_accept_access, &bound, err)))
+			return rc;
+		if (!i)
+			app->outer_port = addr_port(&bound);
 	}
 	name_ourselves(app, cfg, own, n);
 	return 0;

@@ -129,7 +129,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	app->nodes = mem_calloc(pool_workers(app->pool), sizeof *app->nodes);
-	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = app_listen(app, cfg, err)) || (rc = pool_start(app->pool, err)))
+	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = app_listen(app, cfg, err)) ||
+	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
 	struct loop *control = pool_control(app->pool)->loop;
 	loop_signal(control, SIGHUP, on_signal, app);
@@ -164,6 +165,8 @@ static void stop(struct app *app)
 	trace_free(app->trace);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
+	gate_unref(app->access_gate);
+	app_access_end(app);
 	gate_unref(app->link_gate);
 	split_free(app->split);
 	tls_material_unref(app->tls);

@@ -226,6 +226,7 @@ static void node_end(struct worker *w)
 	if (!n)
 		return;
 	timer_cancel(&w->loop->timers, &n->drain);
+	node_access_end(n);
 	n->remote = gw_node_free(n->remote);
 	n->gateway = gateway_free(n->gateway);
 	n->xmpp = xmpp_proxy_free(n->xmpp);
@@ -262,7 +263,9 @@ static void drained(void *arg)
 
 static size_t unanswered(const struct node *n)
 {
-	return n->edge ? edge_node_busy(n->edge) : sip_stack_waiting(sip_edge_stack(n->sip));
+	if (n->edge)
+		return edge_node_busy(n->edge);
+	return sip_stack_waiting(sip_edge_stack(n->sip)) + (n->access ? access_waiting(n->access) : 0);
 }
 
 static void drain_fired(struct timer *t, uint64_t now)
@@ -302,6 +305,8 @@ static void node_stop(struct worker *w)
 	struct node *n = w->state;
 	if (n->sip)
 		sip_edge_quiesce(n->sip);
+	if (n->access)
+		access_quiesce(n->access);
 	if (n->xmpp)
 		xmpp_proxy_quiesce(n->xmpp);
 	if (n->edge)
@@ -339,6 +344,7 @@ static int node_start(struct worker *w, struct entente_err *err)
 	if (app->role == CONFIG_GATEWAY)
 		n->remote = gw_node_new(n, app->config);
 	make_gateway(n, app->config);
+	node_access_make(n, app->config);
 	rc = load(n, err);
 out:
 	if (rc)
@@ -400,6 +406,8 @@ static void reload_tls(struct node *n, const struct reload *r)
 	if (ctx) {
 		if (n->sip)
 			sip_edge_set_tls(n->sip, ctx);
+		if (n->access)
+			access_set_tls(n->access, ctx);
 		if (n->xmpp)
 			xmpp_proxy_set_tls(n->xmpp, ctx);
 		tls_ctx_unref(n->tls);
@@ -430,6 +438,7 @@ static void reload_settings(struct node *n, const struct config *cfg)
 		edge_node_set(n->edge, cfg, n->link_tls);
 	if (n->remote)
 		gw_node_set(n->remote, cfg, n->link_tls);
+	node_access_set(n, cfg);
 	if (n->sip && each_home(n, cfg, &err))
 		log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
 }

@@ -13,6 +13,14 @@ extern const struct gateway_ops node_gateway_ops;
 void node_to_partner(struct node *n, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
 /* Runs fn on that node's worker, later, and does not wait. Any thread. */
 void node_post_call(struct node *n, void (*fn)(struct node *n, void *arg), void *arg);
+/* access.c; the worker's thread */
+void node_access_make(struct node *n, const struct config *cfg);
+void node_access_set(struct node *n, const struct config *cfg);
+void node_access_end(struct node *n);
+/* Is this request of a home for a SIP partner? */
+bool node_access_carries(struct node *n, const struct sip_msg *m);
+/* Which worker takes it, if it concerns the Access Edge. */
+bool node_access_shard(struct node *n, const struct sip_msg *m, struct arena *a, unsigned *ret);
 
 static inline struct node *node_of(struct app *app, struct worker *w)
 {

@@ -154,6 +154,12 @@ static void check_listeners(struct config_loader *l)
 	}
 	if (n > 1024)
 		COMPLAIN(l, false, c->n_sip_listen > c->n_xmpp_listen ? sip : xmpp, "", "more than 1024 listeners");
+	if (c->n_sip_external_listen && !*c->tls_certificate)
+		COMPLAIN(l, false, node_of(l, "sip.external-listen"), "sip.external-listen",
+			 "sip.external-listen: partners connect by TLS: tls.certificate and tls.key are needed");
+	if (c->n_sip_external_listen && c->server_role != CONFIG_ALL)
+		COMPLAIN(l, false, node_of(l, "sip.external-listen"), "sip.external-listen",
+			 "sip.external-listen: SIP federation needs server.role all: it is not split yet");
 	if (c->server_role == CONFIG_EDGE) {
 		if (sip && sip->n)
 			COMPLAIN(l, true, sip, "sip.listen", "sip.listen: not used here: the homes speak with the gateway");

@@ -35,6 +35,11 @@ struct sip_edge_ops {
 	void (*request)(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
 	/* The instance of this worker; called on its thread. */
 	struct sip_edge *(*edge)(struct worker *w);
+	/* Will this request be carried on, not answered here? Then only what concerns a proxy is checked (by whom it goes to). May be NULL. */
+	bool (*carried)(void *arg, const struct sip_msg *m);
+	/* As sip_stack_ops, for transactions with a user pointer. May be NULL together. */
+	void (*cancelled)(void *arg, struct sip_server_trans *st);
+	void (*gone)(void *arg, struct sip_server_trans *st);
 };
 
 struct sip_edge_settings { /* what may change while it runs */

@@ -66,7 +66,8 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	};
 	struct sip_edge *e = arg;
 	struct sip_uas_verdict v;
-	if (st && sip_uas_check(m, &caps, a, &v)) {
+	bool carried = e->ops->carried && e->ops->carried(e->arg, m);
+	if (st && !carried && sip_uas_check(m, &caps, a, &v)) {
 		struct sip_extra x = {v.header, v.value};
 		struct sip_answer ans = {
 			.status = v.status, .reason = v.reason, .headers = &x, .n_headers = v.header.len ? 1 : 0};
@@ -82,7 +83,24 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	sip_stack_release(e->stack, a);
 }
 
-const struct sip_stack_ops sip_edge_stack_ops = {.send = sip_edge_stack_send, .request = on_request};
+static void on_cancelled(void *arg, struct sip_server_trans *st)
+{
+	struct sip_edge *e = arg;
+	if (e->ops->cancelled)
+		e->ops->cancelled(e->arg, st);
+	else
+		sip_server_reply(st, 487);
+}
+
+static void on_gone(void *arg, struct sip_server_trans *st)
+{
+	struct sip_edge *e = arg;
+	if (e->ops->gone)
+		e->ops->gone(e->arg, st);
+}
+
+const struct sip_stack_ops sip_edge_stack_ops = {
+	.send = sip_edge_stack_send, .request = on_request, .cancelled = on_cancelled, .gone = on_gone};
 
 /* ---- on the worker of the socket */
 

@@ -399,7 +399,14 @@ bool policy_is_sip(const struct snapshot *s, struct slice remote)
 {
 	if (!snapshot_access(s)->federated_users || snapshot_partner(s, remote))
 		return false;
-	return !snapshot_local(s, remote, NULL);
+	if (!snapshot_local(s, remote, NULL))
+		return true;
+	for (size_t i = 0; i < snapshot_provider_count(s); i++) { /* who is unknown to the home is looked for there */
+		const struct policy_provider *p = snapshot_provider_at(s, i);
+		if (p->kind == POLICY_HOSTING && p->shared_address_space && p->enabled)
+			return true;
+	}
+	return false;
 }
 
 const char *policy_class_name(enum policy_class c)

@@ -39,7 +39,7 @@ def parse_line(line):
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
 
-    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra="", role=None):
+    def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra="", role=None, external=""):
         name = f"entented-{role}" if role else "entented"
         self.socket = f"/run/entente/{role}.sock" if role else SOCKET
         state = self.state = f"{run}/entente"
@@ -49,7 +49,8 @@ class Entented(Process):
         next_hop = {"udp": f"sip:{peers.HOME}:5060;transport=udp", "tcp": f"sip:{peers.HOME}:5060;transport=tcp",
                     "tls": "sip:sip.contoso.test:5061;transport=tls"}[transport]
         self.config = peers.render(f"entente-{role}.yaml.in" if role else "entented.yaml.in", f"{run}/{name}.yaml", WORKERS=workers, STATE=state,
-                                   SOCKET=self.socket, LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop)
+                                   SOCKET=self.socket, LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop,
+                                   TLS=external or "    - {address: 127.0.0.12, port: 5061, transport: tls}\n")
         if extra:
             with open(self.config, "a", encoding="utf-8") as f:
                 f.write(extra)

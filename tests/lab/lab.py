@@ -12,6 +12,7 @@ import os
 import re
 import tempfile
 
+import federation as federation_lab
 import peers
 import xmppserver
 import xmppuser
@@ -36,7 +37,7 @@ class Lab:
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
-                 settings="timers:\n  notify-interval: 200ms\n"):
+                 settings="timers:\n  notify-interval: 200ms\n", federation=False):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         stance = stance and xmppserver.Stance(*stance)
@@ -50,8 +51,14 @@ class Lab:
         self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
         self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or xmppserver.STANCES[auth]._replace(bidi=bidi), *([STANCE_DOMAINS] if stance else []))
+        external = {"external": federation_lab.EXTERNAL % peers.GATEWAY} if federation else {}
         make = Split if layout == "split" else Entented
-        self.entented = make(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings) if entented else None
+        self.entented = make(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings, **external) if entented else None
+        self.federation = federation    # with adatum.test and woodgrove.test (federation.py)
+        if federation:
+            self.adatum_home = federation_lab.adatum_home(self.run, self.certs)
+            self.adatum = federation_lab.AdatumEdge(self.run, self.certs, workers)
+            self.woodgrove = federation_lab.woodgrove(self.run, self.certs)
         self.accounts = set()
         self.users = []
         self.partner_now = None
@@ -74,7 +81,8 @@ class Lab:
         self.stop()
 
     def programs(self):
-        return [p for p in (self.dns, self.home, self.xmpp, *getattr(self.entented, "parts", [self.entented])) if p]
+        more = (self.adatum_home, self.adatum, self.woodgrove) if self.federation else ()
+        return [p for p in (self.dns, self.home, self.xmpp, *getattr(self.entented, "parts", [self.entented]), *more) if p]
 
     def start(self):
         for program in self.programs():

@@ -198,8 +198,8 @@ class SipTransport:
         except OSError as e:
             self._write("out, failed", b"", str(e))
 
-    def _answer(self, m, status, reason, headers):
-        answer = SipMessage(status=status, reason=reason)
+    def _answer(self, m, status, reason, headers, body=b""):
+        answer = SipMessage(status=status, reason=reason, body=body)
         for via in m.all("via"):
             answer.add("Via", via)
         for route in m.all("record-route"):

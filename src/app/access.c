@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Access Edge in the daemon: made when sip.external-listen says where partners connect. One internal listener serves all: for each
+ * request of a home the snapshot says whether its domain is the gateway's or the Access Edge's. */
+#include "app/node_int.h"
+
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "policy/decide.h"
+
+enum { CONTACTS_MAX = 4 << 20 };
+
+/* ---- the process */
+
+static int load_contact(void *arg, const struct store_contact *c)
+{
+	access_contact_learn(arg, c->local_user, c->remote_user);
+	return 0;
+}
+
+static void own_add(struct app *app, struct slice host, uint16_t port)
+{
+	if (app->n_own < sizeof app->own / sizeof *app->own)
+		app->own[app->n_own++] = (struct access_own){host, port};
+}
+
+int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	struct sip_uri u;
+	if (!cfg->n_sip_external_listen)
+		return 0;
+	app->access_shared = access_shared_new(CONTACTS_MAX);
+	snprintf(app->outer_name, sizeof app->outer_name, "%.250s:%u", cfg->server_name, app->outer_port);
+	own_add(app, slice_str(cfg->server_name), app->outer_port);
+	for (unsigned t = 0; t < 3; t++)
+		for (unsigned v6 = 0; v6 < 2; v6++)
+			if (!sip_uri_parse(slice_str(app->contact[t][v6]), &u))
+				own_add(app, u.host, u.port ? u.port : t == SIP_TLS ? 5061 : 5060);
+	return store_load_contacts(app->store, load_contact, app->access_shared, err);
+}
+
+void app_access_end(struct app *app)
+{
+	app->access_shared = access_shared_free(app->access_shared);
+}
+
+/* ---- one worker */
+
+static bool op_home(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact)
+{
+	struct node *n = arg;
+	bool ipv6;
+	if (!sip_edge_home_flow(n->sip, home, ret, &ipv6))
+		return false;
+	*ret_contact = slice_str(n->app->contact[ret->transport][ipv6]);
+	return true;
+}
+
+static bool op_lync(void *arg, uint32_t home)
+{
+	struct node *n = arg;
+	return home < n->n_home_types && n->home_types[home] == CONFIG_HOME_LYNC;
+}
+
+static void op_learned(void *arg, struct slice local, struct slice remote, enum sip_method by)
+{
+	struct node *n = arg;
+	struct store_contact c = {.local_user = local, .remote_user = remote, .learned_at = clock_unix(),
+				  .how = by == SIP_SUBSCRIBE ? STORE_BY_SUBSCRIBE : by == SIP_INVITE ? STORE_BY_INVITE : STORE_BY_MESSAGE};
+	store_contact_put(n->app->store, &c, NULL, NULL);
+}
+
+static const struct access_ops ops = {.home = op_home, .lync = op_lync, .learned = op_learned};
+
+static void settings(struct access_settings *ret, const struct config *cfg)
+{
+	*ret = (struct access_settings){
+		.limits = sip_limits_default,
+		.connect_ms = (uint32_t)cfg->timers_connect,
+		.keepalive_ms = (uint32_t)cfg->timers_keepalive,
+		.queue_octets = cfg->limits_queue_size,
+	};
+	ret->limits.max_message = cfg->limits_max_sip_message;
+	ret->limits.max_headers = cfg->limits_max_headers;
+}
+
+void node_access_set(struct node *n, const struct config *cfg)
+{
+	struct access_settings set;
+	if (!n->access)
+		return;
+	mem_free(n->home_types);
+	n->home_types = mem_calloc(cfg->n_homes ? cfg->n_homes : 1, sizeof *n->home_types);
+	n->n_home_types = cfg->n_homes;
+	for (size_t i = 0; i < cfg->n_homes; i++)
+		n->home_types[i] = cfg->homes[i].type;
+	settings(&set, cfg);
+	access_set(n->access, &set);
+}
+
+void node_access_make(struct node *n, const struct config *cfg)
+{
+	struct app *app = n->app;
+	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared,
+				  .inner = sip_edge_stack(n->sip), .name = slice_str(cfg->server_name), .outer_name = slice_str(app->outer_name),
+				  .own = app->own, .n_own = app->n_own};
+	if (!app->access_shared)
+		return;
+	settings(&c.set, cfg);
+	n->access = access_new(&c, &ops, n);
+	access_set_tls(n->access, n->tls);
+	node_access_set(n, cfg);
+}
+
+void node_access_end(struct node *n)
+{
+	n->access = access_free(n->access);
+	mem_free(n->home_types);
+	n->home_types = NULL;
+	n->n_home_types = 0;
+}
+
+void node_accept_access(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
+{
+	struct app *app = arg;
+	(void)from;
+	access_accept(node_of(app, w)->access, fd, pass);
+}
+
+/* ---- what the internal side asks */
+
+bool node_access_carries(struct node *n, const struct sip_msg *m)
+{
+	struct snapshot *s = n->access ? snapshot_reader_get(&n->policy) : NULL;
+	return s && policy_is_sip(s, access_target(m));
+}
+
+/* Few connections with one partner, and order for each user: a user's requests leave from one of as many workers as there may be
+ * connections. An answer goes to the worker that asked. */
+bool node_access_shard(struct node *n, const struct sip_msg *m, struct arena *a, unsigned *ret)
+{
+	unsigned workers = pool_workers(n->app->pool);
+	struct slice user;
+	if (!n->access)
+		return false;
+	if (!m->is_request)
+		return access_branch_worker(m, ret) && *ret < workers;
+	if (!node_access_carries(n, m))
+		return false;
+	uint32_t max = snapshot_access(snapshot_reader_get(&n->policy))->tls_count;
+	if (!gateway_local_user(&user, a, m, true))
+		user = m->from.uri.user;
+	*ret = (unsigned)(hash_slice_nocase(user) % (workers < max ? workers : max));
+	return true;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Access Edge as a whole, and what comes in from partners: whose is it, may it, and on to the home. */
+#include "edge/access_int.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+struct parked { /* a request that waits for its sender's SRV record */
+	struct access_srv_wait wait;
+	struct list node; /* in e->parked */
+	struct access *e;
+	uint64_t server;
+	bool has_server;
+	struct sip_msg *m;
+	struct arena *a;
+	struct sip_flow from;
+	struct access_look look;
+};
+
+static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+		  const struct access_look *look);
+
+struct slice access_user(struct arena *a, const struct sip_uri *u)
+{
+	if (slice_empty(u->user) || slice_empty(u->host))
+		return SLICE_NONE;
+	struct slice s = arena_printf(a, "%.*s@%.*s", SFMT(u->user), SFMT(u->host));
+	for (size_t i = 0; i < s.len; i++) {
+		char *c = (char *)(uintptr_t)(s.p + i);
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	}
+	return s;
+}
+
+/* ---- the decision */
+
+static void release(struct access *e, struct arena *a)
+{
+	arena_release(e->loop->arenas, a);
+}
+
+static void parked_known(struct access_srv_wait *w)
+{
+	struct parked p = *CONTAINER_OF(w, struct parked, wait);
+	struct parked *own = CONTAINER_OF(w, struct parked, wait);
+	struct sip_server_trans *st = p.has_server ? sip_server_find(p.e->outer, p.server) : NULL;
+	struct access_conn *c = access_conn_find(p.e, p.from.conn);
+	list_remove(&own->node);
+	mem_free(own);
+	p.e->n_parked--;
+	if (c)
+		c->n_parked--;
+	if (p.has_server && !st)
+		release(p.e, p.a);
+	else
+		judge(p.e, st, p.m, p.a, &p.from, &p.look);
+}
+
+static bool park(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+		 const struct access_look *look, struct access_conn *c)
+{
+	if (e->n_parked >= ACCESS_PARKED_ALL || c->n_parked >= ACCESS_PARKED_CONN) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		return false;
+	}
+	struct parked *p = MEM_NEW(struct parked);
+	*p = (struct parked){.wait = {.known = parked_known}, .e = e, .server = st ? sip_server_id(st) : 0, .has_server = st != NULL, .m = m, .a = a,
+			     .from = *from, .look = *look};
+	if (!access_srv_ask(e, look->remote, &p->wait)) {
+		mem_free(p);
+		return false;
+	}
+	list_append(&e->parked, &p->node);
+	e->n_parked++;
+	c->n_parked++;
+	return true;
+}
+
+static void refuse(struct access *e, struct sip_server_trans *st, const struct sip_msg *m, const struct access_conn *c, enum reason reason,
+		   const struct policy_verdict *v)
+{
+	char z[ADDR_TEXT];
+	const struct tls_peer *cert = conn_peer(c->conn);
+	const struct policy_step *last = v && v->n_steps ? &v->steps[v->n_steps - 1] : NULL;
+	addr_text(conn_remote(c->conn), z);
+	log_ev_limited(LOG_WARNING, "access/refused-in", slice_str(z), {"address", slice_str(z)}, {"method", m->method_text}, {"from", m->from.uri_text},
+		       {"to", m->to.uri_text}, {"reason", slice_str(reason_info(reason)->id)}, {"text", last ? slice_str(last->detail) : SLICE_NONE},
+		       {"rule", last ? slice_str(last->rule) : SLICE_NONE}, {"subject", cert ? cert->subject : SLICE_NONE});
+	access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
+}
+
+static void ask(struct access *e, const struct access_conn *c, const struct sip_msg *m, const struct access_look *look, struct arena *a,
+		struct policy_verdict *ret)
+{
+	const struct access_srv *srv = access_srv_known(e, look->remote);
+	struct slice asserted[8];
+	struct policy_sip sip = {.srv = srv ? srv->state : POLICY_SRV_UNASKED, .mark = access_mark_of(m), .asserted = asserted};
+	access_conn_names(c, &sip);
+	sip.n_asserted = access_asserted(m, asserted, 8);
+	if (srv && srv->state == POLICY_SRV_FOUND) {
+		sip.targets = srv->targets;
+		sip.n_targets = srv->n_targets;
+	}
+	struct policy_question q = {.kind = look->kind, .direction = POLICY_TO_LOCAL, .from = {m->from.uri.user, look->remote},
+				    .to = {m->to.uri.user, look->local}, .sip = &sip};
+	struct snapshot *s = snapshot_reader_get(&e->policy);
+	policy_decide(s, &q, ret);
+	if (ret->reason != REASON_POLICY_NO_CONTACT)
+		return;
+	struct slice local = access_user(a, m->to.tag.len ? &m->to.uri : &m->uri), remote = access_user(a, &m->from.uri);
+	q.has_contact = access_contact_known(e->cfg.shared, local, remote) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
+	policy_decide(s, &q, ret);
+}
+
+static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+		  const struct access_look *look)
+{
+	struct access_conn *c = access_conn_find(e, from->conn);
+	struct policy_verdict v;
+	struct access_terms terms = {0};
+	enum reason limit = REASON_NONE;
+	if (!c) { /* gone meanwhile: nobody would hear the answer */
+		release(e, a);
+		return;
+	}
+	ask(e, c, m, look, a, &v);
+	if (v.need_srv && park(e, st, m, a, from, look, c))
+		return;
+	policy_domain_make(&c->domain, look->remote);
+	if (v.allow && v.transit) /* between two partners: the decision knows it, the proxy core does not */
+		v = (struct policy_verdict){.reason = REASON_POLICY_LOCAL_UNKNOWN};
+	if (v.allow && v.rate)
+		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, access_user(a, m->to.tag.len ? &m->to.uri : &m->uri),
+					   e->loop->timers.now, v.rate, m->to.tag.len ? 0 : v.max_contacts, &terms.sender);
+	if (limit)
+		metric_add(METRIC_LIMIT_HITS, 1);
+	if (!v.allow || limit) {
+		refuse(e, st, m, c, v.allow ? limit : v.reason, &v);
+		release(e, a);
+		return;
+	}
+	if (v.allowed && v.allowed->monitoring)
+		log_ev(LOG_INFO, "access/monitored", {"domain", v.allowed->domain}, {"method", m->method_text}, {"from", m->from.uri_text},
+		       {"to", m->to.uri_text});
+	terms.home = v.home;
+	terms.marks = (struct access_marks){.keep_asserted = v.verified, .edge_name = e->cfg.name, .verified = v.verified,
+					    .publiccloud = v.cls == POLICY_CLASS_PUBLIC,
+					    .source_type = e->ops->lync(e->arg, v.home) ? access_source_type(v.cls) : NULL};
+	access_proxy_inward(e->proxy, st, m, a, from, &terms);
+}
+
+/* ---- the outer stack */
+
+static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct access *e = arg;
+	struct access_look look;
+	access_proxy_look(e->proxy, m, a, false, &look);
+	if (e->quiet && st && !m->to.tag.len) {
+		access_proxy_reject(e->proxy, st, false, REASON_SERVER_SHUTDOWN, SLICE_NONE);
+	} else if (look.status) {
+		access_proxy_answer(e->proxy, st, false, &look);
+	} else {
+		judge(e, st, m, a, from, &look);
+		return;
+	}
+	release(e, a);
+}
+
+static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
+{
+	struct access *e = arg;
+	struct access_conn *c = access_conn_find(e, to->conn);
+	if (!c || c->over)
+		return ENTENTE_ENET;
+	c->used = e->loop->timers.now;
+	return conn_write(c->conn, bytes);
+}
+
+static void on_cancelled(void *arg, struct sip_server_trans *st)
+{
+	access_cancelled(arg, st);
+}
+
+static void on_gone(void *arg, struct sip_server_trans *st)
+{
+	access_gone(arg, st);
+}
+
+static const struct sip_stack_ops stack_ops = {.send = on_send, .request = on_request, .cancelled = on_cancelled, .gone = on_gone};
+
+/* Its octets are copied once, into an arena, which the message keeps on its whole way. */
+void access_input(struct access *e, struct access_conn *c, struct slice raw)
+{
+	struct sip_msg *m = NULL;
+	struct sip_fault fault = {.text = "larger than the memory of one message"};
+	struct arena *a = arena_acquire(e->loop->arenas);
+	struct sip_flow flow = access_conn_flow(c);
+	struct slice own = arena_dup(a, raw);
+	c->used = e->loop->timers.now;
+	if (!c->ready || !own.p || sip_msg_parse(&m, a, own, &e->cfg.set.limits, &fault)) {
+		metric_add(METRIC_SIP_MALFORMED, 1);
+		if (m && fault.status)
+			sip_stack_refuse(e->outer, &flow, m, fault.status, slice_str(fault.text));
+		release(e, a);
+		return;
+	}
+	c->requests += m->is_request;
+	sip_stack_input(e->outer, &flow, m, a);
+}
+
+/* ---- what the home side says */
+
+void access_request(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	access_proxy_outward(e->proxy, st, m, a, from);
+}
+
+/* A CANCEL for an INVITE that waits for nothing of ours any more is answered as the stack would. */
+void access_cancelled(struct access *e, struct sip_server_trans *st)
+{
+	if (sip_server_user(st))
+		access_proxy_cancelled(e->proxy, st);
+	else
+		sip_server_reply(st, 487);
+}
+
+void access_gone(struct access *e, struct sip_server_trans *st)
+{
+	access_proxy_gone(e->proxy, st);
+}
+
+/* ---- life */
+
+struct access *access_new(const struct access_config *cfg, const struct access_ops *ops, void *arg)
+{
+	struct access *e = MEM_NEW(struct access);
+	struct sip_stack_config sc = {.server = S("Entente/" ENTENTE_VERSION), .pool = cfg->worker->loop->arenas, .sent_by = {[SIP_TLS] = cfg->outer_name}};
+	e->cfg = *cfg;
+	e->ops = ops;
+	e->arg = arg;
+	e->worker = cfg->worker;
+	e->loop = cfg->worker->loop;
+	map_init(&e->conns);
+	map_init(&e->srvs);
+	map_init(&e->peers);
+	map_init(&e->seeks);
+	list_init(&e->srv_lru);
+	list_init(&e->parked);
+	snapshot_reader_init(&e->policy, cfg->policy);
+	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
+	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
+					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own};
+	e->proxy = access_proxy_new(&pc, &access_way_ops, e);
+	return e;
+}
+
+struct access *access_free(struct access *e)
+{
+	size_t i;
+	if (!e)
+		return NULL;
+	LIST_EACH(n, &e->parked) {
+		struct parked *p = CONTAINER_OF(n, struct parked, node);
+		list_remove(&p->wait.node);
+		release(e, p->a);
+		mem_free(p);
+	}
+	access_proxy_free(e->proxy);
+	access_peer_free_all(e);
+	access_srv_free_all(e);
+	MAP_EACH(n, &e->conns, i)
+		access_conn_free(CONTAINER_OF(n, struct access_conn, node));
+	sip_stack_free(e->outer);
+	map_free(&e->conns);
+	map_free(&e->srvs);
+	map_free(&e->peers);
+	map_free(&e->seeks);
+	snapshot_reader_destroy(&e->policy);
+	tls_ctx_unref(e->tls);
+	return mem_free(e);
+}
+
+void access_set_tls(struct access *e, struct tls_ctx *tls)
+{
+	struct tls_ctx *old = e->tls;
+	e->tls = tls ? tls_ctx_ref(tls) : NULL;
+	tls_ctx_unref(old);
+}
+
+void access_set(struct access *e, const struct access_settings *set)
+{
+	struct conn_limits lim;
+	size_t i;
+	e->cfg.set = *set;
+	access_conn_limits(e, &lim);
+	MAP_EACH(n, &e->conns, i) {
+		struct access_conn *c = CONTAINER_OF(n, struct access_conn, node);
+		if (c->ready)
+			conn_set_limits(c->conn, &lim);
+	}
+}
+
+void access_quiesce(struct access *e)
+{
+	e->quiet = true;
+}
+
+size_t access_waiting(struct access *e)
+{
+	return sip_stack_waiting(e->outer);
+}
+
+void access_each_leg(struct access *e, void (*fn)(void *, const struct access_leg_facts *), void *arg)
+{
+	access_proxy_each(e->proxy, fn, arg);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS connections with partners' servers, whoever opened them. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "edge/access_int.h"
+
+enum { OUT_SLACK = 256 << 10, HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000 };
+
+void access_conn_limits(const struct access *e, struct conn_limits *ret)
+{
+	const struct access_settings *s = &e->cfg.set;
+	*ret = (struct conn_limits){
+		.in_max = s->limits.max_message + 65536,
+		.out_max = s->queue_octets + s->limits.max_message + OUT_SLACK,
+		.out_high = s->queue_octets,
+		.out_low = s->queue_octets / 4,
+		.connect_ms = s->connect_ms,
+		.handshake_ms = s->connect_ms,
+		.idle_ms = IDLE_MS,
+		.linger_ms = 2000,
+	};
+}
+
+struct access_conn *access_conn_find(struct access *e, uint64_t id)
+{
+	struct map_node *n = map_find(&e->conns, slice_of((const char *)&id, sizeof id));
+	return n ? CONTAINER_OF(n, struct access_conn, node) : NULL;
+}
+
+/* `target` tells connections apart: an answer counts only when it comes over the connection that was asked. */
+struct sip_flow access_conn_flow(const struct access_conn *c)
+{
+	struct sip_flow f = {.transport = SIP_TLS, .conn = c->id, .target = (uint32_t)c->id};
+	const struct addr *remote = conn_remote(c->conn);
+	memcpy(&f.remote, remote, addr_len(remote));
+	return f;
+}
+
+void access_conn_names(const struct access_conn *c, struct policy_sip *ret)
+{
+	const struct tls_peer *p = conn_peer(c->conn);
+	ret->connected = true;
+	ret->chain_ok = p && p->has_cert && p->chain_ok;
+	ret->uris = c->uris;
+	ret->n_uris = c->n_uris;
+	ret->dns = c->dns;
+	ret->n_dns = c->n_dns;
+	ret->cn = c->cn;
+	ret->host = slice_str(c->host);
+}
+
+/* RFC 5922 7.1. */
+static void take_names(struct access_conn *c, const struct tls_peer *p)
+{
+	for (size_t i = 0; i < p->n_uri && c->n_uris < ACCESS_NAMES; i++) {
+		struct sip_uri u;
+		if (!sip_uri_parse(p->uri[i], &u) && u.scheme == SIP_SCHEME_SIP && !u.user.p)
+			c->uris[c->n_uris++] = u.host;
+	}
+	for (size_t i = 0; i < p->n_dns && c->n_dns < ACCESS_NAMES; i++)
+		c->dns[c->n_dns++] = p->dns[i];
+	if (!p->has_san)
+		c->cn = p->cn;
+}
+
+static void refused(struct access_conn *c, const char *why, struct slice text)
+{
+	char z[ADDR_TEXT];
+	addr_text(conn_remote(c->conn), z);
+	metric_refused(REASON_POLICY_PEER_IDENTITY);
+	log_ev_limited(LOG_WARNING, "access/connection-refused", slice_str(z), {"address", slice_str(z)},
+		       {"reason", slice_str(reason_info(REASON_POLICY_PEER_IDENTITY)->id)}, {"text", slice_str(why)}, {"detail", text});
+}
+
+static void on_secured(struct conn *k, const struct tls_peer *peer)
+{
+	struct access_conn *c = conn_owner(k);
+	struct conn_limits lim;
+	take_names(c, peer);
+	if (c->peer) {
+		access_peer_secured(c->peer, c);
+		return;
+	}
+	if (!peer->has_cert || !peer->chain_ok) { /* nothing that it sends could pass: it need not send it */
+		refused(c, peer->has_cert ? "its certificate is not trusted" : "it shows no certificate", peer->why_not);
+		access_conn_free(c);
+		return;
+	}
+	c->ready = true;
+	conn_prove(k);
+	access_conn_limits(c->e, &lim);
+	conn_set_limits(k, &lim);
+}
+
+static void broken(struct access_conn *c, const struct sip_frame *f)
+{
+	struct access *e = c->e;
+	struct sip_flow flow = access_conn_flow(c);
+	char z[ADDR_TEXT];
+	struct arena *a = arena_acquire(e->loop->arenas);
+	struct sip_msg *m = sip_frame_answerable(f, a, &e->cfg.set.limits);
+	addr_text(conn_remote(c->conn), z);
+	metric_add(METRIC_SIP_MALFORMED, 1);
+	log_ev_limited(LOG_WARNING, "access/framing", slice_str(z), {"address", slice_str(z)}, {"reason", S("sip/malformed")},
+		       {"text", slice_str(f->fault.text)});
+	if (m && f->fault.status)
+		sip_stack_refuse(e->outer, &flow, m, f->fault.status, slice_str(f->fault.text));
+	arena_release(e->loop->arenas, a);
+}
+
+static size_t on_data(struct conn *k, struct slice in)
+{
+	struct access_conn *c = conn_owner(k);
+	struct timers *q = &c->e->loop->timers;
+	size_t used = 0;
+	c->waiting = false;
+	while (!c->over) {
+		struct sip_frame f;
+		sip_framer_next(&c->framer, slice_skip(in, used), &f);
+		used += f.consume;
+		switch (f.kind) {
+		case SIP_FRAME_MORE:
+			if (!c->peer && used < in.len && !timer_armed(&c->timer))
+				timer_arm(q, &c->timer, HALF_MS);
+			else if (!c->peer && used == in.len)
+				timer_cancel(q, &c->timer);
+			return used;
+		case SIP_FRAME_PING:
+			conn_write(k, S("\r\n"));
+			break;
+		case SIP_FRAME_PONG:
+			c->ponged = true;
+			break;
+		case SIP_FRAME_MESSAGE:
+			if (!c->peer)
+				timer_cancel(q, &c->timer); /* the next one has its own time */
+			access_input(c->e, c, f.message);
+			break;
+		case SIP_FRAME_ERROR:
+			broken(c, &f);
+			c->over = true;
+			break;
+		}
+	}
+	conn_close(k);
+	return in.len;
+}
+
+static void on_closed(struct conn *k, const struct entente_err *why)
+{
+	struct access_conn *c = conn_owner(k);
+	struct access *e = c->e;
+	struct access_peer *p = c->peer;
+	struct sip_flow flow = access_conn_flow(c);
+	struct entente_err copy = *why;
+	if (p)
+		access_peer_lost(p, c, &copy);
+	access_conn_free(c);
+	sip_stack_transport_failed(e->outer, &flow);
+}
+
+static const struct conn_ops ops = {.secured = on_secured, .data = on_data, .closed = on_closed};
+
+static void on_timer(struct timer *t, uint64_t now)
+{
+	struct access_conn *c = CONTAINER_OF(t, struct access_conn, timer);
+	bool unused = c->peer && (c->retired || now - c->used > UNUSED_MS);
+	if (!c->peer || unused || (c->waiting && c->ponged)) { /* half a message for too long; or no pong from one that gives them */
+		struct entente_err err;
+		err_set(&err, unused ? ENTENTE_OK : ENTENTE_ETIMEOUT, REASON_SIP_PEER_UNREACHABLE,
+			unused ? "not used any more" : c->peer ? "no answer to a keep-alive" : "too slow");
+		on_closed(c->conn, &err);
+		return;
+	}
+	c->waiting = c->framer.expect_pong = true;
+	conn_write(c->conn, S("\r\n\r\n"));
+	timer_arm(&c->e->loop->timers, t, c->e->cfg.set.keepalive_ms);
+}
+
+static struct access_conn *make(struct access *e)
+{
+	struct access_conn *c = MEM_NEW(struct access_conn);
+	c->e = e;
+	c->id = (uint64_t)(e->worker->id + 1) << 48 | (uint32_t)++e->next_conn;
+	c->since = c->used = e->loop->timers.now;
+	sip_framer_init(&c->framer, &e->cfg.set.limits);
+	timer_init(&c->timer, on_timer);
+	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
+	metric_add(METRIC_SIP_CONNECTIONS, 1);
+	return c;
+}
+
+void access_conn_free(struct access_conn *c)
+{
+	map_remove(&c->e->conns, &c->node);
+	metric_add(METRIC_SIP_CONNECTIONS, -1);
+	timer_cancel(&c->e->loop->timers, &c->timer);
+	list_remove(&c->of_peer);
+	conn_free(c->conn);
+	mem_free(c);
+}
+
+void access_accept(struct access *e, int fd, struct gate_pass *pass)
+{
+	struct entente_err err;
+	struct conn_limits lim;
+	struct access_conn *c = make(e);
+	struct conn_tls t = {.ctx = e->tls, .server = true};
+	struct conn_opts o = {.ops = &ops, .owner = c, .limits = &lim, .tls = e->tls ? &t : NULL, .pass = pass};
+	access_conn_limits(e, &lim);
+	lim.idle_ms = UNPROVEN_MS;
+	if (conn_accept(&c->conn, e->loop, fd, &o, &err) || !e->tls || e->quiet || e->conns.count > ACCESS_CONNS_MAX)
+		access_conn_free(c);
+}
+
+struct access_conn *access_conn_open(struct access_peer *p, size_t entry, struct entente_err *err)
+{
+	struct access *e = p->e;
+	struct conn_limits lim;
+	struct access_conn *c = make(e);
+	struct access_address *to = &p->addrs[entry];
+	struct slice host = slice_str(to->host);
+	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = host, .session_key = slice_str(p->key)};
+	struct conn_opts o = {.ops = &ops, .owner = c, .limits = &lim, .tls = &t};
+	c->peer = p;
+	c->entry = entry;
+	slice_cstr(host, c->host, sizeof c->host);
+	access_conn_limits(e, &lim);
+	list_append(&p->conns, &c->of_peer);
+	if (!e->tls)
+		err_set(err, ENTENTE_ETLS, REASON_SIP_PEER_UNREACHABLE, "TLS needs tls.certificate, which is not configured");
+	else if (!conn_connect(&c->conn, e->loop, &to->addr, &o, err))
+		return c;
+	c->peer = NULL;
+	access_conn_free(c);
+	return NULL;
+}
+
+void access_each_conn(struct access *e, void (*fn)(void *, const struct access_conn_facts *), void *arg)
+{
+	size_t i;
+	MAP_EACH(n, &e->conns, i) {
+		struct access_conn *c = CONTAINER_OF(n, struct access_conn, node);
+		const struct tls_peer *p = conn_peer(c->conn);
+		char z[ADDR_TEXT];
+		addr_text(conn_remote(c->conn), z);
+		struct access_conn_facts f = {
+			.id = (uint32_t)c->id, .inbound = !c->peer, .state = c->ready ? "up" : "connecting", .address = slice_str(z), .host = slice_str(c->host),
+			.subject = p ? p->subject : SLICE_NONE, .protocol = p ? p->protocol : SLICE_NONE, .cipher = p ? p->cipher : SLICE_NONE,
+			.domain = policy_domain_slice(&c->domain), .requests = c->requests, .age_ms = e->loop->timers.now - c->since,
+			.idle_ms = e->loop->timers.now - c->used};
+		fn(arg, &f);
+	}
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the Access Edge: access.c (the whole, requests of partners), access_conn.c (connections), access_srv.c (federation records),
+ * access_peer.c (the way to a partner). */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "edge/access.h"
+#include "net/conn.h"
+#include "sip/frame.h"
+#include "sip/target.h"
+
+enum {
+	ACCESS_NAMES = 64,      /* of one certificate */
+	ACCESS_TARGETS = 16,    /* SRV records of one domain */
+	ACCESS_PARKED = 64,     /* requests that wait for one look-up ... */
+	ACCESS_PARKED_CONN = 32, ACCESS_PARKED_ALL = 1000, /* ... of one connection, in all */
+	ACCESS_SEEKS = 1000,    /* requests that wait for one partner's connection */
+	ACCESS_CONNS_MAX = 10000,
+};
+
+/* ---- SRV records, remembered */
+enum { ACCESS_SRV_MS = 5000 };
+struct access_srv_wait {
+	struct list node;
+	void (*known)(struct access_srv_wait *w); /* the entry is in the cache; w is in no list any more */
+};
+struct access_srv {
+	struct map_node node; /* key: domain */
+	struct list lru;
+	struct access *e;
+	struct policy_domain domain;
+	enum policy_srv state;  /* UNASKED: being asked */
+	char names[ACCESS_TARGETS][DNS_NAME_MAX + 1];
+	struct slice targets[ACCESS_TARGETS];
+	size_t n_targets;
+	uint64_t until;
+	struct dns_query *query;
+	struct timer budget;
+	struct list waits;
+	size_t n_waits;
+};
+/* What is known now; NULL: nothing, ask. */
+const struct access_srv *access_srv_known(struct access *e, struct slice domain);
+/* False: too many wait. `known` is called later, never from inside. */
+bool access_srv_ask(struct access *e, struct slice domain, struct access_srv_wait *w);
+void access_srv_free_all(struct access *e);
+
+/* ---- connections */
+struct access_conn {
+	struct map_node node; /* key: id */
+	uint64_t id;
+	struct access *e;
+	struct conn *conn;
+	struct sip_framer framer;
+	struct access_peer *peer; /* NULL: the partner's connection to us */
+	char host[DNS_NAME_MAX + 1]; /* ours: the name that was connected to */
+	size_t entry;             /* ours: which of the peer's addresses */
+	struct list of_peer;
+	bool ready, over, retired, ponged, waiting;
+	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
+	struct slice uris[ACCESS_NAMES], dns[ACCESS_NAMES], cn; /* of the certificate, for policy */
+	size_t n_uris, n_dns;
+	struct policy_domain domain; /* the last one */
+	uint64_t requests, since, used;
+	size_t n_parked;       /* requests that wait for DNS */
+};
+struct access_conn *access_conn_open(struct access_peer *p, size_t entry, struct entente_err *err);
+void access_conn_free(struct access_conn *c);
+struct access_conn *access_conn_find(struct access *e, uint64_t id);
+struct sip_flow access_conn_flow(const struct access_conn *c);
+/* The certificate's side of a question. */
+void access_conn_names(const struct access_conn *c, struct policy_sip *ret);
+void access_conn_limits(const struct access *e, struct conn_limits *ret);
+
+/* ---- partners that we connect to */
+struct access_address {
+	struct addr addr;
+	char host[SIP_TARGET_NAME_MAX];
+	uint64_t failed_at;
+	bool tried;
+};
+struct access_question {
+	struct access_peer *peer;
+	unsigned id;
+	struct dns_query *q;
+};
+struct access_peer {
+	struct map_node node;  /* key: "=host" or "~domain" */
+	struct access *e;
+	char key[DNS_NAME_MAX + 2], text[DNS_NAME_MAX + 64];
+	struct sip_uri uri;    /* of text */
+	bool by_srv;
+	struct sip_target *resolver;
+	struct access_question questions[8];
+	struct access_address *addrs; /* owned */
+	size_t n_addrs;
+	uint64_t known_until;
+	struct list conns;     /* of struct access_conn */
+	struct access_conn *coming; /* being opened */
+	struct list seeks;     /* of struct seek */
+	size_t n_seeks;
+	bool locating;
+	struct timer patience;
+	struct entente_err err; /* why the present round fails, so far */
+	uint64_t used;
+};
+void access_peer_free_all(struct access *e);
+/* A connection of ours is proven, or not, or gone. */
+void access_peer_secured(struct access_peer *p, struct access_conn *c);
+void access_peer_lost(struct access_peer *p, struct access_conn *c, const struct entente_err *why);
+extern const struct access_proxy_ops access_way_ops;
+
+struct access {
+	struct access_config cfg;
+	const struct access_ops *ops;
+	void *arg;
+	struct worker *worker;
+	struct loop *loop;
+	struct tls_ctx *tls;
+	struct sip_stack *outer;
+	struct access_proxy *proxy;
+	struct snapshot_reader policy;
+	struct map conns, srvs, peers, seeks;
+	struct list srv_lru, parked;
+	size_t n_parked;
+	uint64_t next_conn;
+	bool quiet;
+};
+
+/* access.c */
+void access_input(struct access *e, struct access_conn *c, struct slice raw);
+/* "user@domain" in lower case. */
+struct slice access_user(struct arena *a, const struct sip_uri *u);

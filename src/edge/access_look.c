@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy core, first half: what a request asks for, and whether it is one that a proxy carries at all (RFC 3261 16.3, 16.4). */
+#include "edge/access_proxy_int.h"
+
+#include "sip/uas_check.h"
+
+/* Lync's federation carries these, as far as is known; the rest stays within an organisation. */
+static bool federated(enum sip_method m)
+{
+	switch (m) {
+	case SIP_INVITE:
+	case SIP_ACK:
+	case SIP_BYE:
+	case SIP_CANCEL:
+	case SIP_MESSAGE:
+	case SIP_INFO:
+	case SIP_SUBSCRIBE:
+	case SIP_NOTIFY:
+	case SIP_BENOTIFY:
+	case SIP_REFER:
+	case SIP_UPDATE:
+	case SIP_PRACK:
+	case SIP_OPTIONS: return true;
+	default: return false;
+	}
+}
+
+static enum policy_kind kind_of(enum sip_method m)
+{
+	switch (m) {
+	case SIP_MESSAGE: return POLICY_MESSAGE;
+	case SIP_SUBSCRIBE: return POLICY_PRESENCE_SUBSCRIBE;
+	case SIP_NOTIFY:
+	case SIP_BENOTIFY: return POLICY_PRESENCE_STATE;
+	case SIP_INVITE:
+	case SIP_ACK:
+	case SIP_BYE:
+	case SIP_INFO:
+	case SIP_UPDATE:
+	case SIP_PRACK: return POLICY_SESSION;
+	default: return POLICY_REQUEST;
+	}
+}
+
+bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u)
+{
+	struct slice t;
+	if (u->scheme != SIP_SCHEME_SIP && u->scheme != SIP_SCHEME_SIPS)
+		return false;
+	bool tls = u->scheme == SIP_SCHEME_SIPS || (sip_uri_param(u, S("transport"), &t) && slice_ieq(t, S("tls")));
+	uint16_t port = u->port ? u->port : tls ? 5061 : 5060;
+	for (size_t i = 0; i < p->cfg.n_own; i++)
+		if ((!p->cfg.own[i].port || p->cfg.own[i].port == port) && slice_ieq(p->cfg.own[i].host, u->host))
+			return true;
+	return false;
+}
+
+size_t access_own_routes(const struct access_proxy *p, const struct sip_msg *m, size_t *ret_all)
+{
+	struct sip_values it = {0};
+	struct slice value;
+	struct sip_addr a;
+	size_t own = 0, all = 0;
+	for (; sip_msg_next_value(m, SIP_H_ROUTE, &it, &value); all++)
+		if (own == all && sip_addr_parse(value, &a) == 0 && access_own_uri(p, &a.uri))
+			own++;
+	*ret_all = all;
+	return own;
+}
+
+struct slice access_target(const struct sip_msg *m)
+{
+	return m->to.tag.len ? m->to.uri.host : m->uri.host;
+}
+
+/* ---- loops (RFC 5393 4.2): our branches end with "-", the worker, and a hash of what routing depends on */
+
+enum { BRANCH_HEAD = 7 + 16, BRANCH_SUFFIX = 1 + 2 + 16 };
+
+uint64_t access_loop_hash(const struct sip_msg *m, bool outward)
+{
+	struct sip_values it = {0};
+	struct slice route;
+	uint64_t h = hash_slice(m->uri_text) ^ (outward ? 1 : 2);
+	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &route))
+		h = h * 31 + hash_slice(route);
+	h = h * 31 + hash_slice(m->from.tag);
+	h = h * 31 + hash_slice(m->to.tag);
+	h = h * 31 + hash_slice(m->call_id);
+	return h * 31 + m->cseq;
+}
+
+static bool suffix_of(struct slice branch, unsigned *ret_worker, uint64_t *ret_hash)
+{
+	uint64_t v[2] = {0, 0};
+	if (branch.len != BRANCH_HEAD + BRANCH_SUFFIX || branch.p[BRANCH_HEAD] != '-')
+		return false;
+	for (size_t i = BRANCH_HEAD + 1; i < branch.len; i++) {
+		char c = branch.p[i];
+		unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
+		if (d == 16)
+			return false;
+		uint64_t *x = &v[i >= BRANCH_HEAD + 3];
+		*x = *x << 4 | d;
+	}
+	*ret_worker = (unsigned)v[0];
+	*ret_hash = v[1];
+	return true;
+}
+
+bool access_branch_worker(const struct sip_msg *m, unsigned *ret)
+{
+	uint64_t hash;
+	return suffix_of(m->via.branch, ret, &hash);
+}
+
+/* The hash is keyed anew in each process, so nobody else can make one that fits. */
+static bool looped(const struct sip_msg *m, bool outward)
+{
+	struct sip_values it = {0};
+	struct slice value;
+	struct sip_via via;
+	uint64_t mine = access_loop_hash(m, outward), hash;
+	unsigned worker;
+	while (sip_msg_next_value(m, SIP_H_VIA, &it, &value))
+		if (sip_via_parse(value, &via) == 0 && suffix_of(via.branch, &worker, &hash) && hash == mine)
+			return true;
+	return false;
+}
+
+/* ---- */
+
+static void refuse(struct access_look *l, int status, enum reason reason)
+{
+	l->status = status ? status : reason_info(reason)->sip_status;
+	l->reason = reason;
+}
+
+void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, struct access_look *ret)
+{
+	static const struct slice known[] = {S("ms-benotify")};
+	static const struct sip_uas_caps caps = {.proxy = true, .schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS, .extensions = {known, 1}};
+	struct sip_uas_verdict v;
+	size_t all, own = access_own_routes(p, m, &all);
+	bool to_us = access_own_uri(p, &m->uri) && slice_empty(m->uri.user);
+	*ret = (struct access_look){.kind = kind_of(m->method)};
+	ret->local = outward ? m->from.uri.host : access_target(m);
+	ret->remote = outward ? access_target(m) : m->from.uri.host;
+	if (m->method == SIP_NEGOTIATE) { /* gates the first request of a Lync edge: at once, and no compression */
+		ret->for_us = true;
+		ret->status = 405;
+		ret->header = S("Allow");
+		ret->value = S(ACCESS_ALLOW);
+	} else if (m->method == SIP_OPTIONS && ((to_us && own == all) || m->max_forwards == 0)) {
+		ret->for_us = true;
+		ret->status = 200;
+		ret->header = S("Allow");
+		ret->value = S(ACCESS_ALLOW);
+	} else if (sip_uas_check(m, &caps, a, &v)) {
+		refuse(ret, v.status, v.status == 483 ? REASON_SIP_TOO_MANY_HOPS : v.status == 420 ? REASON_SIP_EXTENSION
+					  : v.status == 416					  ? REASON_ADDRESS_SCHEME
+												  : REASON_SIP_MALFORMED);
+		ret->header = v.header;
+		ret->value = v.value;
+	} else if (!federated(m->method)) {
+		refuse(ret, to_us ? 405 : 0, to_us ? REASON_SIP_METHOD : REASON_POLICY_METHOD);
+		ret->header = to_us ? S("Allow") : SLICE_NONE;
+		ret->value = S(ACCESS_ALLOW);
+	} else if (looped(m, outward)) {
+		refuse(ret, 0, REASON_SIP_LOOP);
+	} else if (!outward && all > own && slice_empty(m->to.tag)) {
+		refuse(ret, 0, REASON_POLICY_ROUTE); /* who asks for a way of its own wants a relay */
+	}
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy core, second half: legs. A leg is one request on its way from one side to the other: its server transaction, the message as it
+ * came until nobody needs it again, and the client transaction of the present attempt. */
+#include "edge/access_proxy_int.h"
+
+#include <stdio.h>
+#include <arpa/inet.h>
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+enum { OUT_MAX = 2 << 20, MAX_LEGS = 20000, HOPS = 70, BREADTH = 60 };
+
+struct leg {
+	struct map_node node; /* key: id */
+	uint64_t id;
+	struct access_proxy *p;
+	bool outward;
+	uint64_t server;      /* 0: ACK, BENOTIFY, or it is over */
+	enum sip_method method;
+	struct sip_flow from;
+	struct sip_msg *m;    /* with its arena; NULL once an answer has come */
+	struct arena *a;
+	struct policy_domain local;
+	struct access_marks marks;
+	uint64_t sender, since;
+	struct sip_client_trans *ct;
+	unsigned attempt;
+	bool wants;           /* a way is being looked for */
+	bool heard, again, cancelled;
+};
+
+static struct sip_stack *stack_in(const struct leg *l)
+{
+	return l->outward ? l->p->cfg.inner : l->p->cfg.outer;
+}
+
+static struct sip_stack *stack_out(const struct leg *l)
+{
+	return l->outward ? l->p->cfg.outer : l->p->cfg.inner;
+}
+
+static struct sip_server_trans *server_of(const struct leg *l)
+{
+	return l->server ? sip_server_find(stack_in(l), l->server) : NULL;
+}
+
+/* ---- life */
+
+struct access_proxy *access_proxy_new(const struct access_proxy_config *cfg, const struct access_proxy_ops *ops, void *arg)
+{
+	struct access_proxy *p = MEM_NEW(struct access_proxy);
+	p->cfg = *cfg;
+	p->ops = ops;
+	p->arg = arg;
+	if (!p->cfg.max_legs)
+		p->cfg.max_legs = MAX_LEGS;
+	map_init(&p->legs);
+	buf_init(&p->out, OUT_MAX);
+	return p;
+}
+
+static void drop_message(struct leg *l)
+{
+	if (l->a)
+		arena_release(l->p->cfg.pool, l->a);
+	l->a = NULL;
+	l->m = NULL;
+}
+
+static void leg_free(struct leg *l)
+{
+	struct sip_server_trans *st = server_of(l);
+	if (st)
+		sip_server_set_user(st, NULL);
+	if (l->wants && l->p->ops->forget)
+		l->p->ops->forget(l->p->arg, l->id);
+	sip_client_drop(l->ct);
+	map_remove(&l->p->legs, &l->node);
+	drop_message(l);
+	mem_free(l);
+}
+
+struct access_proxy *access_proxy_free(struct access_proxy *p)
+{
+	size_t i;
+	if (!p)
+		return NULL;
+	MAP_EACH(n, &p->legs, i)
+		leg_free(CONTAINER_OF(n, struct leg, node));
+	map_free(&p->legs);
+	buf_free(&p->out);
+	return mem_free(p);
+}
+
+static struct leg *leg_new(struct access_proxy *p, bool outward, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
+			   const struct sip_flow *from)
+{
+	struct leg *l = MEM_NEW(struct leg);
+	*l = (struct leg){.id = ++p->next, .p = p, .outward = outward, .server = st ? sip_server_id(st) : 0, .method = m->method, .from = *from, .m = m,
+			  .a = a};
+	l->since = sip_stack_timers(stack_in(l))->now;
+	map_insert(&p->legs, &l->node, slice_of((const char *)&l->id, sizeof l->id));
+	if (st)
+		sip_server_set_user(st, l);
+	return l;
+}
+
+static struct leg *leg_find(struct access_proxy *p, uint64_t id)
+{
+	struct map_node *n = map_find(&p->legs, slice_of((const char *)&id, sizeof id));
+	return n ? CONTAINER_OF(n, struct leg, node) : NULL;
+}
+
+/* ---- answers of ours */
+
+static const struct diagnosis {
+	enum reason reason;
+	unsigned id;
+	const char *text;
+} diagnoses[] = { /* [MS-OCER]; the texts as Lync's clients know them */
+	{REASON_POLICY_FEDERATION_OFF, 1012, "From URI is not authorized to communicate outside the enterprise"},
+	{REASON_POLICY_PARTNER_UNKNOWN, 1005, "Cannot route to destination domain"},
+	{REASON_POLICY_DOMAIN_BLOCKED, 1005, "Cannot route to destination domain"},
+	{REASON_POLICY_PARTNER_DISABLED, 1005, "Cannot route to destination domain"},
+	{REASON_POLICY_LOCAL_UNKNOWN, 1005, "Cannot route to destination domain"},
+	{REASON_POLICY_USER_DENIED, 1002, "From URI is not authorized to communicate with federated partners"},
+	{REASON_POLICY_METHOD, 1027, "Cannot route this type of SIP request to or from federated partners"},
+	{REASON_SIP_SRV_NONE, 1008, "Unable to resolve DNS SRV record"},
+	{REASON_SIP_DNS, 1008, "Unable to resolve DNS SRV record"},
+	{REASON_SIP_SRV_DOMAIN, 1009, "No match for domain in DNS SRV results"},
+	{REASON_SIP_CERTIFICATE, 1010, "Certificate trust with next-hop server could not be established"},
+	{REASON_SIP_PEER_UNREACHABLE, 1046, "Failed to connect to a federated peer server"},
+	{REASON_LIMIT_QUEUE_FULL, 1007, "Temporarily cannot route"},
+	{REASON_SERVER_SHUTDOWN, 1007, "Temporarily cannot route"},
+};
+
+static struct slice edge_host(const struct access_proxy *p)
+{
+	struct slice name = p->cfg.outer_name;
+	ptrdiff_t colon = slice_find_chr(name, ':');
+	return colon > 0 ? slice_first(name, (size_t)colon) : name;
+}
+
+static struct slice clean(struct slice in, char *dst, size_t size)
+{
+	slice_cstr(in, dst, size);
+	for (char *c = dst; *c; c++)
+		if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ' || (unsigned char)*c >= 127)
+			*c = '\'';
+	return slice_str(dst);
+}
+
+static void answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, int status, enum reason reason, struct slice why,
+		   struct slice header, struct slice value)
+{
+	char diag[512], text[256];
+	struct sip_extra x[4];
+	struct sip_answer an = {.status = status, .headers = x};
+	if (header.len)
+		x[an.n_headers++] = (struct sip_extra){header, value};
+	if (status == 503)
+		x[an.n_headers++] = (struct sip_extra){S("Retry-After"), S("10")};
+	if (outward && reason != REASON_NONE) { /* a partner learns the status alone */
+		x[an.n_headers++] = (struct sip_extra){S("Entente-Reason"), slice_str(reason_info(reason)->id)};
+		for (size_t i = 0; i < sizeof diagnoses / sizeof *diagnoses; i++) {
+			const struct diagnosis *d = &diagnoses[i];
+			if (d->reason != reason)
+				continue;
+			snprintf(diag, sizeof diag, "%u;reason=\"%s\";source=\"%.*s\"%s%.*s%s", d->id, d->text, SFMT(edge_host(p)),
+				 why.len ? ";detail=\"" : "", SFMT(clean(why, text, sizeof text)), why.len ? "\"" : "");
+			x[an.n_headers++] = (struct sip_extra){S("ms-diagnostics"), slice_str(diag)};
+			break;
+		}
+	}
+	if (reason != REASON_NONE)
+		metric_refused((int)reason);
+	if (st)
+		sip_server_respond(st, &an);
+}
+
+void access_proxy_answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, const struct access_look *l)
+{
+	answer(p, st, outward, l->status, l->for_us ? REASON_NONE : l->reason, SLICE_NONE, l->header, l->value);
+}
+
+void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bool outward, enum reason reason, struct slice why)
+{
+	answer(p, st, outward, reason_info(reason)->sip_status, reason, why, SLICE_NONE, SLICE_NONE);
+}
+
+static void outcome(struct leg *l, int status)
+{
+	if (!l->outward && l->p->ops->outcome && l->server)
+		l->p->ops->outcome(l->p->arg, l->sender, status);
+}
+
+static void fail(struct leg *l, enum reason reason, struct slice why)
+{
+	struct sip_server_trans *st = server_of(l);
+	if (st)
+		sip_server_set_user(st, NULL);
+	l->wants = false;
+	access_proxy_reject(l->p, st, l->outward, reason, why);
+	outcome(l, reason_info(reason)->sip_status);
+	l->server = 0;
+	leg_free(l);
+}
+
+/* ---- writing */
+
+/* What RFC 3261 18.2.1 and RFC 3581 4 have a server note in the topmost Via. */
+static void note_source(struct sip_edit *e, const struct leg *l)
+{
+	char ip[INET6_ADDRSTRLEN];
+	const struct sockaddr_storage *ss = &l->from.remote;
+	const struct sip_via *v = &e->m->via;
+	const void *addr = ss->ss_family == AF_INET	? (const void *)&((const struct sockaddr_in *)(const void *)ss)->sin_addr
+			   : ss->ss_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)ss)->sin6_addr
+						       : NULL;
+	struct slice host = v->host;
+	if (!addr || v->received.len || !inet_ntop(ss->ss_family, addr, ip, sizeof ip))
+		return;
+	if (host.len > 2 && *host.p == '[')
+		host = slice_of(host.p + 1, host.len - 2);
+	if (slice_ieq(host, slice_str(ip)) && !v->rport)
+		return;
+	uint16_t port = ntohs(ss->ss_family == AF_INET ? ((const struct sockaddr_in *)(const void *)ss)->sin_port
+						       : ((const struct sockaddr_in6 *)(const void *)ss)->sin6_port);
+	for (size_t i = 0; v->rport && !v->rport_value && i + 6 <= v->raw.len; i++)
+		if (slice_ieq(slice_of(v->raw.p + i, 6), S(";rport"))) {
+			sip_edit_insert(e, v->raw.p + i + 6, arena_printf(e->arena, "=%u", port));
+			break;
+		}
+	sip_edit_insert(e, v->raw.p + v->raw.len, arena_printf(e->arena, ";received=%s", ip));
+}
+
+/* Takes our Routes off; a Request-URI that is our Record-Route was put there by a strict router (RFC 3261 16.4). */
+static void edit_routes(struct sip_edit *e, const struct leg *l)
+{
+	size_t all, own = access_own_routes(l->p, e->m, &all);
+	struct sip_values it = {0};
+	struct slice last = SLICE_NONE, value;
+	struct sip_addr a;
+	if (all && access_own_uri(l->p, &e->m->uri) && slice_empty(e->m->uri.user) && sip_uri_param(&e->m->uri, S("lr"), NULL)) {
+		while (sip_msg_next_value(e->m, SIP_H_ROUTE, &it, &value))
+			last = value;
+		if (sip_addr_parse(last, &a) == 0) {
+			sip_edit_replace(e, e->m->uri_text, a.uri_text);
+			if (own + 1 >= all) { /* nothing is left */
+				sip_edit_remove_named(e, S("Route"));
+				return;
+			}
+			struct slice before = slice_of(e->m->raw.p, (size_t)(last.p - e->m->raw.p));
+			while (before.len && (before.p[before.len - 1] == ' ' || before.p[before.len - 1] == '\t'))
+				before.len--;
+			if (before.len && before.p[before.len - 1] == ',')
+				sip_edit_remove(e, slice_of(before.p + before.len - 1, (size_t)(last.p + last.len - before.p) - before.len + 1));
+			else
+				for (size_t i = 0; i < e->m->n_headers; i++)
+					if (e->m->headers[i].value.p == last.p)
+						sip_edit_remove(e, e->m->headers[i].line);
+		}
+	}
+	if (own)
+		sip_edit_pop(e, SIP_H_ROUTE, own);
+}
+
+static void edit_counters(struct sip_edit *e)
+{
+	const struct sip_header *hops = sip_msg_header(e->m, SIP_H_MAX_FORWARDS, 0);
+	struct slice breadth = sip_msg_header_named(e->m, S("Max-Breadth"));
+	uint64_t n;
+	if (hops)
+		sip_edit_replace(e, hops->value, arena_printf(e->arena, "%d", e->m->max_forwards > 0 ? e->m->max_forwards - 1 : 0));
+	else
+		sip_edit_append(e, S("Max-Forwards"), arena_printf(e->arena, "%d", HOPS));
+	if (!breadth.p)
+		sip_edit_append(e, S("Max-Breadth"), arena_printf(e->arena, "%d", BREADTH));
+	else if (!slice_u64(breadth, BREADTH, &n))
+		sip_edit_replace(e, breadth, arena_printf(e->arena, "%d", BREADTH));
+	if (e->m->content_length < 0)
+		sip_edit_append(e, S("Content-Length"), arena_printf(e->arena, "%zu", e->m->body.len));
+}
+
+static bool makes_dialog(enum sip_method m)
+{
+	return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER || m == SIP_NOTIFY;
+}
+
+/* Each side finds the URI on top that it knows us by (RFC 5658). */
+static void edit_record_route(struct sip_edit *e, const struct leg *l, struct slice inner_contact)
+{
+	struct slice outer = arena_printf(e->arena, "<sip:%.*s;transport=tls;lr>", SFMT(l->p->cfg.outer_name));
+	struct slice inner = arena_printf(e->arena, "<%.*s;lr>", SFMT(inner_contact));
+	if (!makes_dialog(l->method))
+		return;
+	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);
+	sip_edit_push(e, S("Record-Route"), l->outward ? outer : inner);
+}
+
+static bool write_request(struct leg *l, struct slice inner_contact)
+{
+	struct sip_edit e;
+	sip_edit_init(&e, l->a, l->m);
+	note_source(&e, l);
+	edit_routes(&e, l);
+	edit_counters(&e);
+	edit_record_route(&e, l, inner_contact);
+	if (l->outward)
+		access_edit_outward(&e, &l->marks);
+	else
+		access_edit_inward(&e, &l->marks);
+	buf_clear(&l->p->out);
+	return sip_edit_apply(&e, &l->p->out);
+}
+
+/* ---- the client side */
+
+static void try_way(struct leg *l, bool busy);
+
+static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_server_trans *st)
+{
+	struct arena *a = arena_acquire(l->p->cfg.pool);
+	struct access_marks k = l->marks;
+	struct sip_edit e;
+	int status = m->status;
+	sip_edit_init(&e, a, m);
+	bool ok = sip_edit_pop(&e, SIP_H_VIA, 1);
+	if (status == 503) { /* it is not we who are overloaded (RFC 3261 16.7) */
+		status = 500;
+		sip_edit_replace(&e, slice_first(m->raw, (size_t)slice_find_chr(m->raw, '\r')), S("SIP/2.0 500 Server Internal Error"));
+	}
+	if (m->content_length < 0)
+		sip_edit_append(&e, S("Content-Length"), arena_printf(a, "%zu", m->body.len));
+	k.mark = k.disclaimer = false; /* those belong to requests */
+	if (l->outward) {
+		access_edit_inward(&e, &k);
+	} else {
+		k.local = policy_domain_slice(&l->local);
+		access_edit_outward(&e, &k);
+	}
+	buf_clear(&l->p->out);
+	ok = ok && sip_edit_apply(&e, &l->p->out);
+	arena_release(l->p->cfg.pool, a);
+	if (ok)
+		sip_server_forward(st, status, buf_slice(&l->p->out));
+	return ok;
+}
+
+static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
+{
+	struct leg *l = arg;
+	struct sip_server_trans *st = server_of(l);
+	(void)ct, (void)from;
+	bool first = !l->heard;
+	l->heard = true;
+	if (m->status == 100 || !st)
+		return;
+	if (m->status == 503 && l->outward && first && l->m && !l->cancelled && l->attempt + 1 < ACCESS_ATTEMPTS) {
+		l->again = true;
+		return;
+	}
+	drop_message(l);
+	if (m->status >= 200) {
+		outcome(l, m->status);
+		if (l->method != SIP_INVITE || m->status >= 300) {
+			sip_server_set_user(st, NULL); /* from here on it is the stack's alone */
+			l->server = 0;
+		}
+	}
+	if (!forward_response(l, m, st) && m->status >= 200) {
+		sip_server_set_user(st, NULL);
+		l->server = 0;
+		access_proxy_reject(l->p, st, l->outward, REASON_SIP_MALFORMED, SLICE_NONE);
+	}
+}
+
+static void on_done(void *arg, enum sip_done why)
+{
+	struct leg *l = arg;
+	l->ct = NULL;
+	if ((l->again || (why == SIP_DONE_TRANSPORT && !l->heard)) && l->outward && l->m && !l->cancelled &&
+	    l->attempt + 1 < ACCESS_ATTEMPTS && server_of(l)) {
+		bool busy = l->again;
+		l->again = l->heard = false;
+		l->attempt++;
+		try_way(l, busy);
+		return;
+	}
+	if (why == SIP_DONE_ANSWERED || !server_of(l)) {
+		if (why != SIP_DONE_ANSWERED)
+			outcome(l, 0);
+		leg_free(l);
+	} else if (l->cancelled || why == SIP_DONE_TIMEOUT) {
+		struct sip_server_trans *st = server_of(l);
+		outcome(l, 408);
+		sip_server_set_user(st, NULL);
+		l->server = 0;
+		sip_server_reply(st, l->cancelled ? 487 : 408); /* 408 to an INVITE; to others nothing is said so late (RFC 4320) */
+		leg_free(l);
+	} else {
+		fail(l, l->outward ? REASON_SIP_PEER_UNREACHABLE : REASON_SIP_HOME_UNREACHABLE, S("the connection was lost"));
+	}
+}
+
+static const struct sip_client_handler handler = {on_response, on_done};
+
+static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_contact)
+{
+	char suffix[32];
+	struct sip_client_opts o = {0};
+	snprintf(suffix, sizeof suffix, "-%02x%016llx", l->p->cfg.worker & 0xff, (unsigned long long)access_loop_hash(l->m, l->outward));
+	o.branch_suffix = slice_str(suffix);
+	if (!write_request(l, inner_contact)) {
+		fail(l, REASON_SIP_MALFORMED, S("it cannot be edited"));
+		return;
+	}
+	if (l->method == SIP_ACK || l->method == SIP_BENOTIFY) {
+		sip_stack_send(stack_out(l), to, buf_slice(&l->p->out), &o);
+		leg_free(l);
+		return;
+	}
+	int rc = sip_client_start(&l->ct, stack_out(l), to, buf_slice(&l->p->out), &handler, l, &o);
+	if (rc)
+		fail(l, rc == ENTENTE_ELIMIT ? REASON_LIMIT_QUEUE_FULL : REASON_SIP_MALFORMED, SLICE_NONE);
+}
+
+/* ---- requests of homes */
+
+static void try_way(struct leg *l, bool busy)
+{
+	l->wants = true;
+	l->p->ops->way(l->p->arg, l->id, l->m, l->m->from.uri.host, access_target(l->m), &l->from, l->attempt, busy);
+}
+
+static bool room(struct access_proxy *p, struct sip_server_trans *st, bool outward, struct arena *a)
+{
+	if (p->legs.count < p->cfg.max_legs)
+		return true;
+	metric_add(METRIC_LIMIT_HITS, 1);
+	access_proxy_reject(p, st, outward, REASON_LIMIT_QUEUE_FULL, SLICE_NONE);
+	arena_release(p->cfg.pool, a);
+	return false;
+}
+
+void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct access_look look;
+	access_proxy_look(p, m, a, true, &look);
+	if (look.status) {
+		access_proxy_answer(p, st, true, &look);
+		arena_release(p->cfg.pool, a);
+		return;
+	}
+	if (room(p, st, true, a))
+		try_way(leg_new(p, true, st, m, a, from), false);
+}
+
+void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow *to, const struct access_marks *marks)
+{
+	struct leg *l = leg_find(p, id);
+	struct sip_flow home;
+	struct slice contact = SLICE_NONE;
+	if (!l || !l->wants)
+		return;
+	l->wants = false;
+	l->marks = *marks;
+	l->marks.local = l->m->from.uri.host;
+	if (l->method != SIP_ACK && l->method != SIP_BENOTIFY && !server_of(l)) { /* it took too long */
+		leg_free(l);
+		return;
+	}
+	if (!p->ops->home(p->arg, l->from.target, &home, &contact)) {
+		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
+		return;
+	}
+	launch(l, to, contact);
+}
+
+void access_proxy_refuse(struct access_proxy *p, uint64_t id, enum reason reason, struct slice why)
+{
+	struct leg *l = leg_find(p, id);
+	if (l && l->wants)
+		fail(l, reason, why);
+}
+
+/* ---- requests of partners */
+
+void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+			 const struct access_terms *terms)
+{
+	struct sip_flow home;
+	struct slice contact;
+	if (!room(p, st, false, a))
+		return;
+	struct leg *l = leg_new(p, false, st, m, a, from);
+	l->marks = terms->marks;
+	l->sender = terms->sender;
+	policy_domain_make(&l->local, access_target(m));
+	if (!p->ops->home(p->arg, terms->home, &home, &contact)) {
+		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
+		return;
+	}
+	launch(l, &home, contact);
+}
+
+/* ---- what the stacks tell */
+
+void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st)
+{
+	struct leg *l = sip_server_user(st);
+	(void)p;
+	if (!l)
+		return;
+	l->cancelled = true;
+	if (l->ct) {
+		sip_client_cancel(l->ct);
+		return;
+	}
+	sip_server_set_user(st, NULL);
+	l->server = 0;
+	sip_server_reply(st, 487);
+	leg_free(l);
+}
+
+void access_proxy_gone(struct access_proxy *p, struct sip_server_trans *st)
+{
+	struct leg *l = sip_server_user(st);
+	(void)p;
+	if (l)
+		l->server = 0;
+}
+
+/* ---- facts */
+
+void access_proxy_each(struct access_proxy *p, void (*fn)(void *arg, const struct access_leg_facts *f), void *arg)
+{
+	size_t i;
+	MAP_EACH(n, &p->legs, i) {
+		struct leg *l = CONTAINER_OF(n, struct leg, node);
+		struct access_leg_facts f = {.outward = l->outward, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : SLICE_NONE,
+					     .to = l->m ? l->m->to.uri_text : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
+					     .age_ms = sip_stack_timers(stack_in(l))->now - l->since};
+		fn(arg, &f);
+	}
+}
+
+size_t access_proxy_legs(const struct access_proxy *p)
+{
+	return p->legs.count;
+}

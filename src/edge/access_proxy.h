@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy core of the Access Edge: a stateful SIP proxy (RFC 3261 16, RFC 6026, 4320, 5393) between two transaction layers, the inner
+ * one towards the homes and the outer one towards partners, which share nothing else. Sans-I/O: requests come in from the stacks'
+ * callbacks, ways to partners are asked for by ops->way, everything else goes through the stacks. Messages go on as they came, edited
+ * in place (sip/edit.h): our Via is on top, Record-Route twice, once for each side (RFC 5658), Routes that name us are taken off,
+ * Max-Forwards counts down, trust headers do not cross (edge/access_headers.h).
+ *
+ * Whether a request may pass at all is decided before: inward by the caller with policy_decide, outward by whoever finds the way.
+ * One for each worker, not thread-safe. */
+#pragma once
+#include "edge/access_headers.h"
+#include "sip/trans.h"
+
+struct access_proxy;
+
+enum { ACCESS_ATTEMPTS = 3 }; /* ways that one request is tried on */
+
+struct access_own { /* a name of ours in Route and Request-URI; port 0: any */
+	struct slice host;
+	uint16_t port;
+};
+
+struct access_proxy_ops {
+	/* Which outside connection carries this request to a partner? Answered by access_proxy_way or access_proxy_refuse with the same `leg`,
+	 * once, now or later. `attempt` counts from 0: the ways given before were of no use; `busy`: the last one led to a server that said
+	 * 503, else it broke. The message is valid during the call. */
+	void (*way)(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,
+		    unsigned attempt, bool busy);
+	/* The leg needs no way any more (cancelled). May be NULL. */
+	void (*forget)(void *arg, uint64_t leg);
+	/* A flow to a home, and the URI that names us there (for Record-Route). False: there is no such home. */
+	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact);
+	/* An inward request of `sender` was answered with this status (0: not at all). May be NULL. */
+	void (*outcome)(void *arg, uint64_t sender, int status);
+};
+
+struct access_proxy_config {
+	struct sip_stack *inner, *outer;
+	struct arena_pool *pool;
+	unsigned worker;            /* written into our branches on the inner side, see access_branch_worker */
+	struct slice outer_name;    /* "edge.contoso.com:5061": Via and Record-Route towards partners */
+	const struct access_own *own; /* all our names, of either side */
+	size_t n_own;
+	size_t max_legs;            /* 0: 20000 */
+};
+
+/* All borrowed until free. */
+struct access_proxy *access_proxy_new(const struct access_proxy_config *cfg, const struct access_proxy_ops *ops, void *arg);
+/* Before the stacks. Accepts NULL; returns NULL. */
+struct access_proxy *access_proxy_free(struct access_proxy *p);
+
+/* What the decision about an inward request was. */
+struct access_terms {
+	uint32_t home;
+	struct access_marks marks;
+	uint64_t sender;   /* for ops->outcome */
+};
+
+/* A request of a home for a partner, as sip_stack_ops.request of the inner stack gives it; the arena is the proxy's from here on. */
+void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+/* ... and the way: the outside connection, and how the request is marked. */
+void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flow *to, const struct access_marks *marks);
+/* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
+void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
+
+/* A request of a partner that may pass. The arena is the proxy's. */
+void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+			 const struct access_terms *terms);
+
+/* Looks at a request before it is judged: what it is about, and what can be answered here. */
+struct access_look {
+	struct slice local, remote; /* domains */
+	enum policy_kind kind;
+	bool for_us;                /* answered by us: OPTIONS to the edge itself, NEGOTIATE */
+	int status;                 /* not 0: to be refused with this status ... */
+	enum reason reason;         /* ... for this reason, unless REASON_NONE */
+	struct slice header, value; /* ... and this header */
+};
+void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, struct access_look *ret);
+
+/* Answers as `look` says (for_us or status), with what each side may learn: homes the reason, partners the status alone. */
+void access_proxy_answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, const struct access_look *look);
+/* ... and for a reason alone. */
+void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bool outward, enum reason reason, struct slice why);
+
+/* Callbacks of either stack, for transactions whose user pointer is set: they are the proxy's. */
+void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st);
+void access_proxy_gone(struct access_proxy *p, struct sip_server_trans *st);
+
+/* The domain that a request of a home is for: of the Request-URI; of To inside a dialog. */
+struct slice access_target(const struct sip_msg *m);
+/* Which worker sent the request that this response answers: true when its topmost Via is of a proxy of ours. */
+bool access_branch_worker(const struct sip_msg *m, unsigned *ret);
+
+struct access_leg_facts {
+	bool outward;
+	struct slice method, from, to; /* valid during the call */
+	const char *state;             /* "locating" "trying" "proceeding" */
+	uint64_t age_ms;
+};
+void access_proxy_each(struct access_proxy *p, void (*fn)(void *arg, const struct access_leg_facts *f), void *arg);
+size_t access_proxy_legs(const struct access_proxy *p);

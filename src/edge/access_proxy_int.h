@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the proxy core: access_look.c and access_proxy.c. */
+#pragma once
+#include "base/map.h"
+#include "edge/access_proxy.h"
+
+#define ACCESS_ALLOW "INVITE, ACK, BYE, CANCEL, MESSAGE, INFO, SUBSCRIBE, NOTIFY, BENOTIFY, REFER, UPDATE, PRACK, OPTIONS"
+
+struct access_proxy {
+	struct access_proxy_config cfg;
+	const struct access_proxy_ops *ops;
+	void *arg;
+	struct map legs;
+	uint64_t next;
+	struct buf out;
+};
+
+bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u);
+/* How many Routes on top name us; *ret_all: how many there are. */
+size_t access_own_routes(const struct access_proxy *p, const struct sip_msg *m, size_t *ret_all);
+uint64_t access_loop_hash(const struct sip_msg *m, bool outward);

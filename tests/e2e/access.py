@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIP federation: contoso.test and adatum.test, each a Kamailio home behind an entented edge, over mutual TLS found by DNS; every kind of
+partner, every refusal; and woodgrove.test, whose edge is a Kamailio."""
+import itertools
+
+from scenario import check, check_status, reason_of, scenario, wait_until
+import federation
+from federation import RawPeer, adatum_user, contoso_user
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=message 5060 sip null\r\na=accept-types:text/plain\r\n"
+COUNT = itertools.count(1)
+OPTIONS = dict(partner=None, federation=True)
+
+
+def switches(lab, ours=(), theirs=(), on=True):
+    """Both edges in a known state: nothing allowed, discovery off."""
+    for entente in (lab.entente, lab.adatum.entente):
+        for row in entente("allowed-domain", "list")["allowed"]:
+            entente("allowed-domain", "remove", row["domain"])
+        for row in entente("hosting-provider", "list")["providers"]:
+            entente("hosting-provider", "remove", row["name"])
+        for row in entente("block", "list")["blocked"]:
+            entente("block", "remove", row["domain"])
+    for entente, words in ((lab.entente, ours), (lab.adatum.entente, theirs)):
+        entente("access-edge", "set", f"--federated-users={'true' if on else 'false'}", "--partner-discovery=false",
+                "--discovered-partner-verification-level", "use-source-verification")
+        if words:
+            entente("access-edge", "set", *words)
+
+
+def allowed(lab, ours=("adatum.test",), theirs=("contoso.test",)):
+    switches(lab)
+    lab.entente("allowed-domain", "add", *ours)
+    lab.adatum.entente("allowed-domain", "add", *theirs)
+
+
+def pair(lab):
+    n = next(COUNT)
+    return contoso_user(lab, f"romeo{n}"), adatum_user(lab, f"mercutio{n}")
+
+
+KINDS = {
+    "allowed domain": (("adatum.test",), ("contoso.test",)),
+    "allowed server": (("adatum.test", "--proxy-fqdn", "gw.adatum.test"), ("contoso.test", "--proxy-fqdn", "gw.contoso.test")),
+}
+
+
+@scenario("page mode both ways, {kind}", each={"kind": [*KINDS, "discovered", "hosting provider"]}, **OPTIONS)
+def page_mode(lab, kind):
+    if kind in KINDS:
+        allowed(lab, *KINDS[kind])
+    elif kind == "discovered":
+        switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
+    else:
+        switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
+        for entente, proxy in ((lab.entente, "gw.adatum.test"), (lab.adatum.entente, "gw.contoso.test")):
+            entente("hosting-provider", "add", "Host", "--proxy-fqdn", proxy, "--enabled", "--verification-level", "always-verifiable")
+    romeo, mercutio = pair(lab)
+    romeo.say(mercutio.name, "hello over there")
+    got = mercutio.expect_message(romeo.name, "hello over there").raw
+    check(not got.get("ms-asserted-verification-level"), "a trust header crossed the border")
+    mercutio.say(romeo.name, "and back")
+    romeo.expect_message(mercutio.name, "and back")
+    answer = romeo.message("nobody@adatum.test", "hello?")
+    check_status(answer, 404)
+
+
+@scenario("presence both ways", **OPTIONS)
+def presence(lab):
+    allowed(lab)
+    romeo, mercutio = pair(lab)
+    watch = romeo.subscribe(mercutio.name)
+    romeo.expect_presence(mercutio.name, basic="open")
+    mercutio.publish(activity="busy", note="in a meeting")
+    romeo.expect_presence(mercutio.name, basic="open", note="in a meeting")
+    back = mercutio.subscribe(romeo.name)
+    mercutio.expect_presence(romeo.name, basic="open")
+    check_status(watch.refresh(), 200, 202)
+    watch.end()
+    romeo.expect_presence(mercutio.name, state="terminated")
+    back.end()
+    mercutio.expect_presence(romeo.name, state="terminated")
+
+
+@scenario("a session: INVITE with SDP, requests within, BYE", **OPTIONS)
+def session(lab):
+    allowed(lab)
+    for caller, callee in (lambda p: (p, p[::-1]))(pair(lab)):
+        dialog = caller.call(callee.name, SDP)
+        check_status(dialog["answer"], 200)
+        check(dialog["answer"].body == callee.answer_sdp, "the answer's SDP was changed")
+        invite = callee.expect_request("INVITE")
+        check(invite.body.encode() == SDP, "the offer's SDP was changed")
+        routes = [r for r in invite.raw.listed("record-route") if "gw." in r or "127.0.0.12" in r or "127.0.0.32" in r]
+        check(len(routes) == 4, f"each edge records itself twice, once for each side: {routes}")
+        callee.expect_request("ACK")
+        check_status(caller.within(dialog, "INFO", [("Content-Type", "text/plain")], b"typing"), 200)
+        check(callee.expect_request("INFO").body == "typing", "the body of INFO was changed")
+        check_status(caller.within(dialog, "BYE"), 200)
+        bye = callee.expect_request("BYE").raw
+        check(not any("gw." in r for r in bye.listed("route")), f"a Route of the edges is left over: {bye.listed('route')}")
+
+
+@scenario("a session that the called side ends", **OPTIONS)
+def ended_by_callee(lab):
+    allowed(lab)
+    romeo, mercutio = pair(lab)
+    dialog = romeo.call(mercutio.name, SDP)
+    check_status(dialog["answer"], 200)
+    invite = mercutio.expect_request("INVITE").raw
+    back = {"id": dialog["id"], "tag": federation.tag_of(dialog["answer"]), "seq": 0, "to": invite.get("from"),
+            "target": federation.address(invite.get("contact")), "route": invite.listed("record-route")}
+    check_status(mercutio.within(back, "BYE"), 200)
+    romeo.expect_request("BYE")
+
+
+@scenario("refused: discovery off and not allowed", **OPTIONS)
+def unknown(lab):
+    switches(lab)
+    romeo, mercutio = pair(lab)
+    answer = romeo.message(mercutio.name, "knock")
+    check_status(answer, 403)
+    check(reason_of(answer) == "policy/partner-unknown", f"reason {reason_of(answer)}")
+    check("1005" in (answer.get("ms-diagnostics") or ""), "a Lync client learns why, too")
+    lab.entente("allowed-domain", "add", "adatum.test")     # one side alone is not enough
+    answer = romeo.message(mercutio.name, "knock")
+    check_status(answer, 403)
+    check(not answer.get("ms-diagnostics") or "adatum" not in answer.get("ms-diagnostics"), "the other side's reasons are its own")
+    wait_until(lambda: lab.adatum.events("access/refused-in", reason="policy/partner-unknown"), 5, "adatum's log does not say why")
+    mercutio.expect_no_message(romeo.name, 1)
+
+
+@scenario("refused: switched off", **OPTIONS)
+def switched_off(lab):
+    switches(lab, on=False)
+    romeo, mercutio = pair(lab)
+    check_status(romeo.message(mercutio.name, "knock"), 403)
+
+
+@scenario("refused: a blocked domain, in both directions", **OPTIONS)
+def blocked(lab):
+    switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
+    lab.entente("block", "add", "adatum.test")
+    romeo, mercutio = pair(lab)
+    answer = romeo.message(mercutio.name, "knock")
+    check_status(answer, 403)
+    check(reason_of(answer) == "policy/domain-blocked", f"reason {reason_of(answer)}")
+    check_status(mercutio.message(romeo.name, "knock"), 403)
+    wait_until(lambda: lab.entented.events("access/refused-in", reason="policy/domain-blocked"), 5, "the log does not say why")
+
+
+@scenario("refused: who is not who he says", **OPTIONS)
+def identity(lab):
+    allowed(lab)
+    romeo, _ = pair(lab)
+    to = f"sip:{romeo.name}"
+    lab.entente("access-edge", "set", "--partner-discovery", "--discovered-partner-verification-level", "always-verifiable")
+    mallory = RawPeer(lab.certs, "mallory")
+    verified = ["ms-asserted-verification-level: ms-source-verified-user=verified", "Content-Type: text/plain"]
+    check_status(mallory.ask("MESSAGE", to, "sip:m@mallory.test", headers=verified, body="it is me"), 200)
+    romeo.expect_message("m@mallory.test", "it is me")
+    for sender, why in (("sip:mercutio@adatum.test", "policy/peer-identity"), (f"sip:{romeo.name}", "policy/spoofed-domain"),
+                        ("sip:juliet@fabrikam.test", "policy/peer-identity")):
+        answer = mallory.ask("MESSAGE", to, sender, headers=verified, body="forged")
+        check_status(answer, 403, 504)
+        check(not answer.get("entente-reason") and not answer.get("ms-diagnostics"), "a stranger is told why")
+        wait_until(lambda s=sender, w=why: lab.entented.events("access/refused-in", **{"from": s, "reason": w}), 5,
+                   f"the log does not say why {sender} was refused")
+    forged = [*verified, "P-Asserted-Identity: <sip:boss@contoso.test>"]
+    check_status(mallory.ask("MESSAGE", to, "sip:m@mallory.test", headers=forged, body="forged"), 403)
+    # inside a dialog that does not exist, the same
+    check_status(mallory.ask("INFO", to, "sip:mercutio@adatum.test", headers=verified, body="forged", tag="x"), 403)
+    # we are nobody's relay
+    check_status(mallory.ask("MESSAGE", "sip:a@adatum.test", "sip:m@mallory.test", headers=verified, body="relay"), 404)
+    check_status(mallory.ask("MESSAGE", to, "sip:m@mallory.test", headers=[*verified, "Route: <sip:elsewhere.test;lr>"], body="relay"), 403)
+    check_status(mallory.ask("REGISTER", "sip:contoso.test", "sip:m@mallory.test"), 403)
+    check_status(mallory.ask("NEGOTIATE", "sip:gw.contoso.test:5061", "sip:m@mallory.test"), 405)
+    check_status(mallory.ask("OPTIONS", "sip:gw.contoso.test:5061;transport=tls", "sip:m@mallory.test"), 200)
+    mallory.close()
+    romeo.expect_no_message("mercutio@adatum.test", 1)
+
+
+@scenario("refused: no certificate, or one that nobody trusts", **OPTIONS)
+def certificates(lab):
+    allowed(lab)
+    romeo, _ = pair(lab)
+    for certificate in (None, "contoso-self"):
+        peer = RawPeer(lab.certs, certificate)
+        answer = peer.ask("MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", headers=["Content-Type: text/plain"], body="x")
+        check(answer is None, f"a connection with the certificate {certificate} was answered {answer and answer.status}")
+        peer.close()
+    romeo.expect_no_message("m@mallory.test", 1)
+
+
+FATES = {"mallory": "in", "mallory-server": "in", "mallory-edge": "in", "mallory-client": "cut off", "mallory-rogue": "cut off",
+         "mallory-expired": "cut off", "mallory-wildcard": "refused"}
+
+
+@scenario("a discovered partner's certificate: {certificate}", each={"certificate": list(FATES)}, **OPTIONS)
+def purposes(lab, certificate):
+    fate = FATES[certificate]
+    switches(lab, ours=["--partner-discovery", "--discovered-partner-verification-level", "always-verifiable"])
+    romeo, _ = pair(lab)
+    peer = RawPeer(lab.certs, certificate)
+    answer = peer.ask("MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", headers=["Content-Type: text/plain"], body="it is me")
+    peer.close()
+    if fate == "cut off":
+        check(answer is None, f"answered {answer and answer.status}")
+    else:
+        check_status(answer, 200 if fate == "in" else 403)
+
+
+@scenario("a discovered partner is held down: rate, suspicion, contacts", **OPTIONS)
+def limits(lab):
+    switches(lab, ours=["--partner-discovery", "--discovered-partner-verification-level", "always-verifiable",
+                        "--max-contacts-per-discovered-partner", "5"])
+    romeo, _ = pair(lab)
+    peer = RawPeer(lab.certs, "mallory-server")
+    text = {"headers": ["Content-Type: text/plain"], "body": "x"}
+    answers = [peer.ask("MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", **text).status for _ in range(60)]
+    check(answers[0] == 200 and 503 in answers, f"60 at once should be too many for 20 a second: {answers}")
+    guesses = []
+    for n in range(30):     # nobody of these exists: the partner becomes suspicious
+        wait_until(lambda: guesses.append(peer.ask("MESSAGE", f"sip:guess{n % 9}@contoso.test", "sip:m@mallory.test", **text).status) or guesses[-1] != 503,
+                   10, "everything is refused for good")
+        if guesses[-1] == 403:
+            break
+    check(guesses[-1] == 403, f"more than five local users could be tried out: {guesses}")
+    row = next(r for r in lab.entente("show", "watch-list")["watched"] if "mallory.test" in r["domains"] and r["contacts_refused"])
+    check(row["throttled"] > 0 and row["contacts"] == 5 and row["subject"] == "CN=mallory.test", f"the watch list has {row}")
+    lab.entente("allowed-domain", "add", "mallory.test", "--verification-level", "always-verifiable")   # is exempt
+    answers = [peer.ask("MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", **text).status for _ in range(60)]
+    check(set(answers) == {200}, f"an allowed partner was held down: {answers}")
+    rows = lab.entente("show", "sip", "connections")["connections"]
+    check(any(r["direction"] == "in" and r["domain"] == "mallory.test" and r["requests"] > 100 for r in rows), f"the connection is not shown: {rows}")
+    peer.close()
+
+
+@scenario("the partner has two servers, one is dead", **OPTIONS)
+def two_servers(lab):
+    switches(lab)
+    lab.entente("allowed-domain", "add", "twins.test", "--verification-level", "always-verifiable")
+    romeo, _ = pair(lab)
+    for n in range(3):      # gw1 never answers, gw2 is woodgrove's Kamailio, whose certificate names neither
+        answer = romeo.message("echo@twins.test", f"try {n}")
+        check_status(answer, 504)
+        check(reason_of(answer) in ("sip/partner-unreachable", "sip/certificate"), f"reason {reason_of(answer)}")
+    events = lab.entented.events("access/peer-refused", host="gw2.twins.test")
+    check(events, "the second server was not tried")
+
+
+@scenario("unverified senders reach only those who know them", **OPTIONS)
+def unverified(lab):
+    allowed(lab, ("adatum.test", "--verification-level", "always-unverifiable"))
+    romeo, mercutio = pair(lab)
+    check_status(mercutio.message(romeo.name, "you do not know me"), 403)
+    romeo.say(mercutio.name, "now I know you")
+    mercutio.expect_message(romeo.name, "now I know you")
+    mercutio.say(romeo.name, "hello then")
+    romeo.expect_message(mercutio.name, "hello then")
+
+
+@scenario("a Kamailio as the partner's edge", **OPTIONS)
+def kamailio(lab):
+    switches(lab)
+    lab.entente("allowed-domain", "add", "woodgrove.test", "--verification-level", "always-verifiable")
+    romeo, _ = pair(lab)
+    romeo.say("echo@woodgrove.test", "anybody there?")
+    romeo.expect_message("echo@woodgrove.test", "echo of anybody there?")
+    check_status(romeo.message("nobody@woodgrove.test", "x"), 404)
+
+
+@scenario("the partner's edge goes away and comes back", **OPTIONS)
+def outage(lab):
+    allowed(lab)
+    romeo, mercutio = pair(lab)
+    romeo.say(mercutio.name, "one")
+    mercutio.expect_message(romeo.name, "one")
+    lab.adatum.stop()
+    answer = romeo.message(mercutio.name, "two")
+    check_status(answer, 504)
+    check(reason_of(answer) == "sip/partner-unreachable", f"reason {reason_of(answer)}")
+    lab.adatum.start()
+    wait_until(lambda: romeo.message(mercutio.name, "three").status == 200, 40, "no message gets through again")

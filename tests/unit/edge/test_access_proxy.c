@@ -1,0 +1,829 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy core between two transaction layers, under a virtual clock: octets in on one side, octets out on the other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <stdio.h>
+#include "base/mem.h"
+#include "edge/access_proxy.h"
+
+enum { INNER, OUTER, SENT_MAX = 256 };
+
+struct sent {
+	char *text;
+	struct sip_flow to;
+};
+
+struct rig;
+struct side {
+	struct rig *rig;
+	int which;
+	struct sip_stack *stack;
+	struct sent sent[SENT_MAX];
+	size_t n, read;
+	bool refuse;
+};
+
+struct rig {
+	struct timers timers;
+	struct arena_pool *pool;
+	struct side side[2];
+	struct access_proxy *proxy;
+	struct access_terms terms;
+	struct access_marks marks;
+	enum { AT_ONCE, LATER, NEVER } way;
+	uint64_t leg;
+	unsigned ways, busy_ways, forgotten;
+	uint32_t conn;
+	int last_outcome;
+};
+
+static struct sip_flow flow_of(int which, uint32_t conn)
+{
+	struct sip_flow f = {.transport = which == INNER ? SIP_TCP : SIP_TLS, .conn = conn, .target = which == INNER ? 0 : conn};
+	struct sockaddr_in *sin = (struct sockaddr_in *)(void *)&f.remote;
+	sin->sin_family = AF_INET;
+	sin->sin_port = htons(4321);
+	sin->sin_addr.s_addr = htonl(which == INNER ? 0xC0000201 : 0xC6336401); /* 192.0.2.1, 198.51.100.1 */
+	return f;
+}
+
+static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
+{
+	struct side *s = arg;
+	if (s->refuse)
+		return ENTENTE_ENET;
+	assert_true(s->n < SENT_MAX);
+	s->sent[s->n++] = (struct sent){mem_strndup(bytes.p, bytes.len), *to};
+	return 0;
+}
+
+static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct side *s = arg;
+	struct access_look look;
+	if (s->which == INNER) {
+		access_proxy_outward(s->rig->proxy, st, m, a, from);
+		return;
+	}
+	access_proxy_look(s->rig->proxy, m, a, false, &look);
+	if (look.status) {
+		access_proxy_answer(s->rig->proxy, st, false, &look);
+		arena_release(s->rig->pool, a);
+		return;
+	}
+	access_proxy_inward(s->rig->proxy, st, m, a, from, &s->rig->terms);
+}
+
+static void on_cancelled(void *arg, struct sip_server_trans *st)
+{
+	struct side *s = arg;
+	if (sip_server_user(st))
+		access_proxy_cancelled(s->rig->proxy, st);
+	else
+		sip_server_reply(st, 487);
+}
+
+static void on_gone(void *arg, struct sip_server_trans *st)
+{
+	struct side *s = arg;
+	access_proxy_gone(s->rig->proxy, st);
+}
+
+static const struct sip_stack_ops stack_ops = {.send = on_send, .request = on_request, .cancelled = on_cancelled, .gone = on_gone};
+
+static void give_way(struct rig *r)
+{
+	struct sip_flow f = flow_of(OUTER, r->conn);
+	access_proxy_way(r->proxy, r->leg, &f, &r->marks);
+}
+
+static void op_way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,
+		   unsigned attempt, bool busy)
+{
+	struct rig *r = arg;
+	(void)m, (void)local, (void)remote, (void)from, (void)attempt;
+	r->ways++;
+	r->busy_ways += busy;
+	r->leg = leg;
+	r->conn++;
+	if (r->way == AT_ONCE)
+		give_way(r);
+}
+
+static void op_forget(void *arg, uint64_t leg)
+{
+	struct rig *r = arg;
+	r->forgotten += leg == r->leg;
+}
+
+static bool op_home(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact)
+{
+	(void)arg;
+	*ret = flow_of(INNER, 1);
+	ret->target = home;
+	*ret_contact = S("sip:10.0.0.2:5060;transport=tcp");
+	return home == 0;
+}
+
+static void op_outcome(void *arg, uint64_t sender, int status)
+{
+	struct rig *r = arg;
+	assert_int_equal(sender, 77);
+	r->last_outcome = status;
+}
+
+static const struct access_proxy_ops proxy_ops = {.way = op_way, .forget = op_forget, .home = op_home, .outcome = op_outcome};
+static const struct access_own own[] = {{{"edge.ours.test", 14}, 5061}, {{"10.0.0.2", 8}, 5060}};
+
+static void rig_start(struct rig *r)
+{
+	memset(r, 0, sizeof *r);
+	timers_init(&r->timers, 1000);
+	r->pool = arena_pool_new(1 << 22, 8);
+	for (int i = 0; i < 2; i++) {
+		struct sip_stack_config c = {.pool = r->pool, .sent_by = {[SIP_TCP] = S("10.0.0.2:5060"), [SIP_TLS] = S("edge.ours.test:5061")}};
+		r->side[i].rig = r;
+		r->side[i].which = i;
+		r->side[i].stack = sip_stack_new(&stack_ops, &r->side[i], &r->timers, &c);
+	}
+	struct access_proxy_config c = {.inner = r->side[INNER].stack, .outer = r->side[OUTER].stack, .pool = r->pool, .worker = 5,
+					.outer_name = S("edge.ours.test:5061"), .own = own, .n_own = 2};
+	r->proxy = access_proxy_new(&c, &proxy_ops, r);
+	r->terms.sender = 77;
+	r->last_outcome = -1;
+}
+
+static void rig_end(struct rig *r)
+{
+	access_proxy_free(r->proxy);
+	for (int i = 0; i < 2; i++) {
+		sip_stack_free(r->side[i].stack);
+		for (size_t k = 0; k < r->side[i].n; k++)
+			mem_free(r->side[i].sent[k].text);
+	}
+	arena_pool_free(r->pool);
+	timers_free(&r->timers);
+}
+
+static void feed_octets(struct rig *r, int which, uint32_t conn, struct slice octets)
+{
+	struct arena *a = arena_acquire(r->pool);
+	struct sip_flow f = flow_of(which, conn);
+	struct sip_msg *m;
+	struct sip_fault fault;
+	if (sip_msg_parse(&m, a, arena_dup(a, octets), &sip_limits_default, &fault))
+		arena_release(r->pool, a);
+	else
+		sip_stack_input(r->side[which].stack, &f, m, a);
+}
+
+static void feed(struct rig *r, int which, const char *text)
+{
+	feed_octets(r, which, 1, slice_str(text));
+}
+
+static void run(struct rig *r, uint64_t ms)
+{
+	uint64_t end = r->timers.now + ms;
+	while (timers_next(&r->timers) <= end)
+		timers_run(&r->timers, timers_next(&r->timers));
+	timers_run(&r->timers, end);
+}
+
+/* The next message that was sent on this side; fails when there is none. */
+static const char *next(struct rig *r, int which)
+{
+	struct side *s = &r->side[which];
+	if (s->read >= s->n)
+		fail_msg("nothing was sent to the %s side", which == INNER ? "inner" : "outer");
+	return s->sent[s->read++].text;
+}
+
+static void nothing(struct rig *r, int which)
+{
+	struct side *s = &r->side[which];
+	if (s->read < s->n)
+		fail_msg("unexpected on the %s side: %s", which == INNER ? "inner" : "outer", s->sent[s->read].text);
+}
+
+static void expect_status(struct rig *r, int which, int status)
+{
+	char want[32];
+	const char *got = next(r, which);
+	snprintf(want, sizeof want, "SIP/2.0 %d ", status);
+	if (strncmp(got, want, strlen(want)))
+		fail_msg("wanted %d, got %s", status, got);
+}
+
+static bool has(const char *text, const char *piece)
+{
+	return strstr(text, piece) != NULL;
+}
+
+/* What a peer answers to a request that we sent: its Via fields and the rest, by hand. */
+static void answer(struct rig *r, int which, const char *request, int status, const char *more)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct sip_msg *m;
+	struct sip_fault fault;
+	struct buf b;
+	assert_int_equal(sip_msg_parse(&m, a, arena_dup(a, slice_str(request)), &sip_limits_default, &fault), 0);
+	buf_init(&b, 1 << 20);
+	sip_build_response(&b, m, status, SLICE_NONE, S("far"), true, SLICE_NONE, 0);
+	buf_puts(&b, more);
+	sip_build_body(&b, SLICE_NONE, SLICE_NONE);
+	const struct side *s = &r->side[which];
+	uint32_t conn = 1;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->sent[i].text == request)
+			conn = (uint32_t)s->sent[i].to.conn;
+	feed_octets(r, which, conn, buf_slice(&b));
+	buf_free(&b);
+	arena_release(NULL, a);
+}
+
+/* Our branch differs from run to run. */
+static char *without_branch(const char *text, char *dst, size_t size)
+{
+	const char *at = strstr(text, "branch=z9hG4bK");
+	assert_non_null(at);
+	snprintf(dst, size, "%.*s*%s", (int)(at - text + 14), text, at + 14 + 16 + 19);
+	return dst;
+}
+
+#define HEAD_OUT(method) method " sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK-h1;ms-received-cid=AA\r\n"
+#define REST_OUT(method)                                                                                                        \
+	"Max-Forwards: 70\r\nfrom:  \"A\\\"\" <sip:alice@ours.test;x=1>;epid=0aB;tag=a1\r\nTo: <sip:bob@far.test>\r\nCall-ID: c1\r\n" \
+	"CSeq: 1 " method "\r\nms-Conversation-ID: =xY=\r\nX-Odd :\tv , w\r\n"
+
+/* ---- octets */
+
+static void outward_octets(void **state)
+{
+	struct rig r;
+	char got[4096];
+	(void)state;
+	rig_start(&r);
+	r.marks = (struct access_marks){.mark = true, .verified = true};
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "Remote-Party-ID: <sip:x@y>\r\nl: 2\r\n\r\nhi");
+	assert_string_equal(without_branch(next(&r, OUTER), got, sizeof got),
+		"MESSAGE sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS edge.ours.test:5061;branch=z9hG4bK*\r\n"
+		"Via: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK-h1;ms-received-cid=AA\r\n"
+		"Max-Forwards: 69\r\nfrom:  \"A\\\"\" <sip:alice@ours.test;x=1>;epid=0aB;tag=a1\r\nTo: <sip:bob@far.test>\r\nCall-ID: c1\r\n"
+		"CSeq: 1 MESSAGE\r\nms-Conversation-ID: =xY=\r\nX-Odd :\tv , w\r\nl: 2\r\n"
+		"Max-Breadth: 60\r\nms-asserted-verification-level: ms-source-verified-user=verified\r\n\r\nhi");
+	feed(&r, OUTER, "SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS nobody;branch=z9hG4bK-stray\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
+			"Call-ID: c1\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"); /* a stray answer goes nowhere */
+	nothing(&r, INNER);
+	answer(&r, OUTER, r.side[OUTER].sent[0].text, 200, "ms-diagnostics: 1;source=\"x\"\r\nms-Odd: kept\r\n");
+	const char *back = next(&r, INNER);
+	assert_true(slice_starts(slice_str(back), S("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK-h1;ms-received-cid=AA\r\n")));
+	assert_true(has(back, "ms-Odd: kept\r\n") && !has(back, "ms-diagnostics"));
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+}
+
+static void answers_of_another_connection(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r);
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	const char *request = next(&r, OUTER);
+	r.side[OUTER].sent[0].to.conn = 99; /* the right branch, over a connection that was not asked */
+	answer(&r, OUTER, request, 200, "");
+	nothing(&r, INNER);
+	r.side[OUTER].sent[0].to.conn = 1;
+	answer(&r, OUTER, request, 200, "");
+	expect_status(&r, INNER, 200);
+	rig_end(&r);
+}
+
+static void record_route_pairs(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r);
+	feed(&r, INNER, HEAD_OUT("INVITE") "Record-Route: <sip:home.ours.test;lr>\r\n" REST_OUT("INVITE") "Contact: <sip:alice@ours.test;gruu;opaque=Z>\r\nl: 0\r\n\r\n");
+	const char *m = next(&r, OUTER);
+	const char *outer = strstr(m, "Record-Route: <sip:edge.ours.test:5061;transport=tls;lr>\r\n");
+	const char *inner = strstr(m, "Record-Route: <sip:10.0.0.2:5060;transport=tcp;lr>\r\n"), *home = strstr(m, "Record-Route: <sip:home.ours.test;lr>\r\n");
+	assert_true(outer && inner && home && outer < inner && inner < home); /* the next hop's side on top */
+	assert_true(has(m, "Contact: <sip:alice@ours.test;gruu;opaque=Z>\r\n"));
+	feed(&r, OUTER, "SUBSCRIBE sip:alice@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS far.test;branch=z9hG4bK-f1\r\nMax-Forwards: 9\r\n"
+			"From: <sip:bob@far.test>;tag=b\r\nTo: <sip:alice@ours.test>\r\nCall-ID: c2\r\nCSeq: 4 SUBSCRIBE\r\nContent-Length: 0\r\n\r\n");
+	m = next(&r, INNER);
+	outer = strstr(m, "<sip:edge.ours.test:5061;transport=tls;lr>");
+	inner = strstr(m, "<sip:10.0.0.2:5060;transport=tcp;lr>");
+	assert_true(outer && inner && inner < outer);
+	rig_end(&r);
+}
+
+/* ---- routes */
+
+static void routes(void **state)
+{
+	static const struct {
+		const char *uri, *routes, *tag; /* as they come, from a partner */
+		int status;                     /* 0: forwarded */
+		const char *want_uri, *want;    /* what is left */
+	} cases[] = {
+		{"sip:alice@10.9.9.9", "Route: <sip:edge.ours.test:5061;transport=tls;lr>, <sip:10.0.0.2;transport=tcp;lr>,<sip:home.ours.test;lr;x=Y>\r\n", ";tag=t", 0,
+		 "sip:alice@10.9.9.9", "Route: <sip:home.ours.test;lr;x=Y>\r\n"},
+		{"sip:alice@10.9.9.9", "Route: <sip:EDGE.ours.test:5061;lr;transport=TLS>\r\nRoute: <sip:10.0.0.2:5060;lr>\r\nRoute: <sip:home.ours.test;lr>\r\n", ";tag=t", 0,
+		 "sip:alice@10.9.9.9", "Route: <sip:home.ours.test;lr>\r\n"},
+		{"sip:alice@ours.test", "Route: <sip:edge.ours.test:5061;transport=tls;lr>\r\n", "", 0, "sip:alice@ours.test", ""},
+		{"sip:alice@ours.test", "Route: <sip:edge.ours.test:5061;transport=tls;lr>, <sip:elsewhere.test;lr>\r\n", "", 403, NULL, NULL},
+		{"sip:alice@ours.test", "Route: <sip:elsewhere.test;lr>, <sip:edge.ours.test:5061;transport=tls;lr>\r\n", "", 403, NULL, NULL},
+		{"sip:alice@ours.test", "Route: <sip:edge.ours.test:5099;transport=tls;lr>\r\n", "", 403, NULL, NULL}, /* another port is somebody else */
+		/* a strict router before us */
+		{"sip:edge.ours.test:5061;transport=tls;lr", "Route: <sip:10.0.0.2:5060;lr>, <sip:alice@10.9.9.9>\r\n", ";tag=t", 0, "sip:alice@10.9.9.9", ""},
+		{"sip:edge.ours.test:5061;transport=tls;lr", "Route: <sip:10.0.0.2:5060;lr>\r\nRoute: <sip:home.ours.test;lr>\r\nRoute: <sip:alice@10.9.9.9>\r\n", ";tag=t", 0,
+		 "sip:alice@10.9.9.9", "Route: <sip:home.ours.test;lr>\r\n"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct rig r;
+		char text[2048], first[256];
+		rig_start(&r);
+		snprintf(text, sizeof text, "INFO %s SIP/2.0\r\nVia: SIP/2.0/TLS far.test;branch=z9hG4bK-f1\r\nMax-Forwards: 9\r\n%sFrom: <sip:bob@far.test>;tag=b\r\n"
+			 "To: <sip:alice@ours.test>%s\r\nCall-ID: c2\r\nCSeq: 4 INFO\r\nContent-Length: 0\r\n\r\n", cases[i].uri, cases[i].routes, cases[i].tag);
+		feed(&r, OUTER, text);
+		if (cases[i].status) {
+			expect_status(&r, OUTER, cases[i].status);
+			nothing(&r, INNER);
+		} else {
+			const char *m = next(&r, INNER);
+			snprintf(first, sizeof first, "INFO %s SIP/2.0\r\n", cases[i].want_uri);
+			if (strncmp(m, first, strlen(first)) || (*cases[i].want ? !has(m, cases[i].want) : has(m, "Route:")) ||
+			    has(m, "edge.ours.test:5061;transport=tls;lr>\r\nRoute") || has(m, "<sip:10.0.0.2"))
+				fail_msg("case %zu: %s", i, m);
+		}
+		rig_end(&r);
+	}
+}
+
+/* ---- what is refused, and what is answered here */
+
+static void refused(void **state)
+{
+	static const struct {
+		const char *method, *uri, *more;
+		int from_partner, from_home; /* status; 0: forwarded; -1: not asked */
+	} cases[] = {
+		{"MESSAGE", "sip:x@Y", "Max-Forwards: 5\r\n", 0, 0},
+		{"MESSAGE", "sip:x@Y", "Max-Forwards: 0\r\n", 483, 483},
+		{"OPTIONS", "sip:x@Y", "Max-Forwards: 0\r\n", 200, 200},
+		{"OPTIONS", "sip:edge.ours.test:5061;transport=tls", "", 200, -1},
+		{"OPTIONS", "sip:x@Y", "", 0, 0},
+		{"NEGOTIATE", "sip:edge.ours.test:5061", "Max-Forwards: 0\r\n", 405, 405},
+		{"REGISTER", "sip:Y", "", 403, 403},
+		{"PUBLISH", "sip:x@Y", "", 403, 403},
+		{"SERVICE", "sip:x@Y", "", 403, 403},
+		{"FOO", "sip:x@Y", "", 403, 403},
+		{"REGISTER", "sip:edge.ours.test:5061;transport=tls", "", 405, -1},
+		{"MESSAGE", "tel:+4930", "", 416, 416},
+		{"MESSAGE", "sip:x@Y", "Proxy-Require: foo\r\n", 420, 420},
+		{"SUBSCRIBE", "sip:x@Y", "Proxy-Require: ms-benotify\r\n", 0, 0},
+		{"MESSAGE", "sip:x@Y", "Require: foo\r\n", 0, 0}, /* the far end's affair */
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (int from = 0; from < 2; from++) {
+			struct rig r;
+			char text[2048], uri[128];
+			const char *y = strchr(cases[i].uri, 'Y');
+			int want = from == OUTER ? cases[i].from_partner : cases[i].from_home;
+			if (want < 0)
+				continue;
+			snprintf(uri, sizeof uri, "%.*s%s", (int)(y ? y - cases[i].uri : (long)strlen(cases[i].uri)), cases[i].uri,
+				 y ? from == OUTER ? "ours.test" : "far.test" : "");
+			snprintf(text, sizeof text, "%s %s SIP/2.0\r\nVia: SIP/2.0/TLS z.test;branch=z9hG4bK-f1\r\n%sFrom: <sip:a@%s>;tag=b\r\n"
+				 "To: <sip:alice@%s>\r\nCall-ID: c2\r\nCSeq: 4 %s\r\nContent-Length: 0\r\n\r\n", cases[i].method, uri, cases[i].more,
+				 from == OUTER ? "far.test" : "ours.test", from == OUTER ? "ours.test" : "far.test", cases[i].method);
+			rig_start(&r);
+			feed(&r, from, text);
+			if (want) {
+				const char *got = r.side[from].n ? r.side[from].sent[0].text : "nothing";
+				expect_status(&r, from, want);
+				nothing(&r, 1 - from);
+				if (from == OUTER && (has(got, "Entente-Reason") || has(got, "ms-diagnostics")))
+					fail_msg("a partner is told why: %s", got);
+				if (want == 420)
+					assert_true(has(got, "Unsupported: foo"));
+			} else {
+				assert_true(has(next(&r, 1 - from), cases[i].method));
+			}
+			rig_end(&r);
+		}
+}
+
+static void hops(void **state)
+{
+	static const char *const cases[][2] = {{"Max-Forwards: 70\r\n", "Max-Forwards: 69\r\n"}, {"max-forwards :  1\r\n", "max-forwards :  0\r\n"},
+					       {"", "Max-Forwards: 70\r\n"}, {"Max-Breadth: 7\r\n", "Max-Breadth: 7\r\n"},
+					       {"Max-Breadth: 900\r\n", "Max-Breadth: 60\r\n"}};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct rig r;
+		char text[1024];
+		rig_start(&r);
+		snprintf(text, sizeof text, HEAD_OUT("MESSAGE") "%sFrom: <sip:a@ours.test>;tag=b\r\nTo: <sip:bob@far.test>\r\nCall-ID: c2\r\nCSeq: 4 MESSAGE\r\n"
+			 "Content-Length: 0\r\n\r\n", cases[i][0]);
+		feed(&r, INNER, text);
+		assert_true(has(next(&r, OUTER), cases[i][1]));
+		rig_end(&r);
+	}
+}
+
+/* RFC 5393: what comes back unchanged is a loop; what comes back for somebody else is a spiral. */
+static void loops(void **state)
+{
+	struct rig r;
+	char text[4096];
+	(void)state;
+	rig_start(&r);
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	const char *m = next(&r, OUTER);
+	const char *rest = strstr(m, "\r\n") + 2;
+	snprintf(text, sizeof text, "MESSAGE sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bK-again\r\n%s", rest);
+	feed(&r, INNER, text);
+	expect_status(&r, INNER, 482);
+	snprintf(text, sizeof text, "MESSAGE sip:carol@far.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bK-other\r\n%s", rest);
+	feed(&r, INNER, text);
+	assert_true(has(next(&r, OUTER), "MESSAGE sip:carol@far.test"));
+	unsigned worker;
+	struct arena *a = arena_new(1 << 20);
+	struct sip_msg *parsed;
+	struct sip_fault fault;
+	assert_int_equal(sip_msg_parse(&parsed, a, slice_str(m), &sip_limits_default, &fault), 0);
+	assert_true(access_branch_worker(parsed, &worker) && worker == 5);
+	arena_release(NULL, a);
+	rig_end(&r);
+}
+
+/* ---- transactions */
+
+static void invite(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r);
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "Content-Type: application/sdp\r\nl: 5\r\n\r\nv=0\r\n");
+	const char *req = next(&r, OUTER);
+	assert_true(has(req, "\r\n\r\nv=0\r\n"));
+	run(&r, 300);
+	expect_status(&r, INNER, 100);
+	answer(&r, OUTER, req, 100, "");
+	nothing(&r, INNER);
+	answer(&r, OUTER, req, 180, "");
+	expect_status(&r, INNER, 180);
+	answer(&r, OUTER, req, 200, "Contact: <sip:bob@far.test;gruu>\r\n");
+	expect_status(&r, INNER, 200);
+	answer(&r, OUTER, req, 200, "Contact: <sip:bob@far.test;gruu>\r\n"); /* repeated by the far end: passes again (RFC 6026) */
+	expect_status(&r, INNER, 200);
+	feed(&r, INNER, "ACK sip:bob@far.test;gruu SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK-ack\r\nMax-Forwards: 70\r\n"
+			"Route: <sip:10.0.0.2:5060;transport=tcp;lr>, <sip:edge.ours.test:5061;transport=tls;lr>, <sip:sip.far.test;lr>\r\n"
+			"From: <sip:alice@ours.test>;tag=a1\r\nTo: <sip:bob@far.test>;tag=far\r\nCall-ID: c1\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n");
+	const char *ack = next(&r, OUTER);
+	assert_true(slice_starts(slice_str(ack), S("ACK sip:bob@far.test;gruu ")) && has(ack, "Route: <sip:sip.far.test;lr>") && !has(ack, "10.0.0.2"));
+	run(&r, 70000);
+	nothing(&r, INNER);
+	nothing(&r, OUTER);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	assert_int_equal(sip_stack_stats(r.side[INNER].stack)->servers, 0);
+	assert_int_equal(sip_stack_stats(r.side[OUTER].stack)->clients, 0);
+	rig_end(&r);
+}
+
+static const char cancel[] = "CANCEL sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK-h1;ms-received-cid=AA\r\n" REST_OUT("CANCEL") "l: 0\r\n\r\n";
+
+static void cancelled(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r);
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	const char *req = next(&r, OUTER);
+	answer(&r, OUTER, req, 180, "");
+	expect_status(&r, INNER, 180);
+	feed(&r, INNER, cancel);
+	expect_status(&r, INNER, 200);
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("CANCEL sip:bob@far.test ")));
+	answer(&r, OUTER, req, 487, "");
+	expect_status(&r, INNER, 487);
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("ACK "))); /* hop by hop */
+	run(&r, 70000);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+
+	rig_start(&r); /* while the way is being looked for */
+	r.way = LATER;
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	feed(&r, INNER, cancel);
+	expect_status(&r, INNER, 200);
+	expect_status(&r, INNER, 487);
+	assert_int_equal(r.forgotten, 1);
+	give_way(&r); /* too late: nothing happens */
+	nothing(&r, OUTER);
+	rig_end(&r);
+
+	rig_start(&r); /* the 2xx crosses the CANCEL */
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	req = next(&r, OUTER);
+	answer(&r, OUTER, req, 180, "");
+	feed(&r, INNER, cancel);
+	answer(&r, OUTER, req, 200, "");
+	expect_status(&r, INNER, 180);
+	expect_status(&r, INNER, 200); /* of the CANCEL */
+	expect_status(&r, INNER, 200); /* of the INVITE */
+	run(&r, 70000);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+}
+
+static void silence(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r); /* RFC 4320: no 408 to a MESSAGE, and nothing late */
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	const char *req = next(&r, OUTER);
+	run(&r, 40000);
+	expect_status(&r, INNER, 100);
+	nothing(&r, INNER);
+	answer(&r, OUTER, req, 200, "");
+	nothing(&r, INNER);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+
+	rig_start(&r); /* an INVITE is given up */
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	run(&r, 33000);
+	expect_status(&r, INNER, 100);
+	expect_status(&r, INNER, 408);
+	run(&r, 40000);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+}
+
+static void another_way(void **state)
+{
+	struct rig r;
+	struct sip_flow f;
+	(void)state;
+	rig_start(&r); /* 503, 503, 200 */
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	answer(&r, OUTER, next(&r, OUTER), 503, "");
+	answer(&r, OUTER, next(&r, OUTER), 503, "");
+	assert_int_equal(r.busy_ways, 2);
+	answer(&r, OUTER, next(&r, OUTER), 200, "");
+	expect_status(&r, INNER, 200);
+	assert_string_not_equal(r.side[OUTER].sent[0].text, r.side[OUTER].sent[1].text); /* a new branch each time */
+	rig_end(&r);
+
+	rig_start(&r); /* 503 for good: it is not we who are overloaded */
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	for (int i = 0; i < ACCESS_ATTEMPTS; i++) {
+		answer(&r, OUTER, next(&r, OUTER), 503, "");
+		assert_true(slice_starts(slice_str(next(&r, OUTER)), S("ACK "))); /* before the next attempt */
+	}
+	expect_status(&r, INNER, 500);
+	nothing(&r, OUTER);
+	run(&r, 70000);
+	rig_end(&r);
+
+	rig_start(&r); /* the connection breaks before any answer */
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	f = r.side[OUTER].sent[0].to;
+	sip_stack_transport_failed(r.side[OUTER].stack, &f);
+	run(&r, 1);
+	assert_true(r.ways == 2 && !r.busy_ways);
+	(void)next(&r, OUTER);
+	answer(&r, OUTER, next(&r, OUTER), 202, "");
+	expect_status(&r, INNER, 202);
+	rig_end(&r);
+
+	rig_start(&r); /* it breaks after the far end has begun to answer: the request may have been carried out */
+	feed(&r, INNER, HEAD_OUT("INVITE") REST_OUT("INVITE") "l: 0\r\n\r\n");
+	answer(&r, OUTER, next(&r, OUTER), 180, "");
+	expect_status(&r, INNER, 180);
+	f = r.side[OUTER].sent[0].to;
+	sip_stack_transport_failed(r.side[OUTER].stack, &f);
+	run(&r, 1);
+	expect_status(&r, INNER, 504);
+	assert_int_equal(r.ways, 1);
+	run(&r, 70000);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	rig_end(&r);
+
+	rig_start(&r); /* refused by whoever finds the way */
+	r.way = LATER;
+	feed(&r, INNER, HEAD_OUT("MESSAGE") REST_OUT("MESSAGE") "l: 0\r\n\r\n");
+	access_proxy_refuse(r.proxy, r.leg, REASON_SIP_SRV_DOMAIN, S("no \"match\"\r\n"));
+	const char *no = next(&r, INNER);
+	assert_true(has(no, "SIP/2.0 504") && has(no, "Entente-Reason: sip/srv-outside-domain\r\n") && has(no, "ms-diagnostics: 1009;reason=\"No match for domain in DNS SRV results\";source=\"edge.ours.test\";detail=\"no 'match'''\"\r\n"));
+	rig_end(&r);
+}
+
+static void inward(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_start(&r);
+	feed(&r, OUTER, "MESSAGE sip:alice@ours.test SIP/2.0\r\nv: SIP/2.0/TLS far.test;branch=z9hG4bK-f1\r\nMax-Forwards: 9\r\nf: <sip:bob@far.test>;tag=b\r\n"
+			"t: <sip:alice@ours.test>\r\ni: c2\r\nCSeq: 4 MESSAGE\r\nl: 2\r\n\r\nyo");
+	const char *m = next(&r, INNER);
+	assert_true(has(m, "v: SIP/2.0/TLS far.test;branch=z9hG4bK-f1;received=198.51.100.1\r\n"));
+	answer(&r, INNER, m, 503, "Entente-Reason: secret\r\nP-Asserted-Identity: <sip:alice@ours.test>\r\nms-diagnostics: 1;source=\"in\"\r\n");
+	m = next(&r, OUTER);
+	assert_true(has(m, "SIP/2.0 500 Server Internal Error\r\n") && !has(m, "secret") && !has(m, "ms-diagnostics"));
+	assert_true(has(m, "P-Asserted-Identity: <sip:alice@ours.test>\r\n"));
+	assert_int_equal(r.last_outcome, 503);
+	rig_end(&r);
+
+	rig_start(&r); /* BENOTIFY: carried, never answered */
+	feed(&r, OUTER, "BENOTIFY sip:alice@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS far.test;branch=z9hG4bK-f1\r\nMax-Forwards: 9\r\nFrom: <sip:bob@far.test>;tag=b\r\n"
+			"To: <sip:alice@ours.test>;tag=x\r\nCall-ID: c2\r\nCSeq: 4 BENOTIFY\r\nContent-Length: 0\r\n\r\n");
+	assert_true(slice_starts(slice_str(next(&r, INNER)), S("BENOTIFY ")));
+	run(&r, 40000);
+	nothing(&r, OUTER);
+	rig_end(&r);
+}
+
+/* ---- headers at the border */
+
+static void border(void **state)
+{
+	/* each stands twice, in another case and folded */
+	static const char *const trust[] = {"ms-edge-proxy-message-trust", "ms-asserted-verification-level", "ms-user-data", "ms-user-logon-data",
+					    "ms-split-domain-info", "ms-application-via", "ms-diagnostics", "ms-keep-alive", "P-Preferred-Identity",
+					    "Remote-Party-ID", "Entente-Reason", "ms-received-port", "P-Charging-Vector"};
+	(void)state;
+	for (int from = 0; from < 2; from++) {
+		struct rig r;
+		struct buf b;
+		const char *theirs = from == OUTER ? "far.test" : "ours.test", *ours = from == OUTER ? "ours.test" : "far.test";
+		rig_start(&r);
+		r.terms.marks = (struct access_marks){.source_type = "DirectPartner", .edge_name = S("edge.ours.test"), .verified = true};
+		r.marks = (struct access_marks){.mark = true};
+		buf_init(&b, 65536);
+		buf_printf(&b, "MESSAGE sip:x@%s SIP/2.0\r\nVia: SIP/2.0/TLS z.test;branch=z9hG4bK-f1\r\nFrom: <sip:a@%s>;tag=b\r\nTo: <sip:x@%s>\r\nCall-ID: c\r\n"
+			       "CSeq: 1 MESSAGE\r\n", ours, theirs, ours);
+		for (size_t i = 0; i < sizeof trust / sizeof *trust; i++) {
+			buf_printf(&b, "%s: forged\r\n", trust[i]);
+			for (const char *p = trust[i]; *p; p++)
+				buf_putc(&b, *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+			buf_puts(&b, " \t:\r\n forged\r\n");
+		}
+		buf_puts(&b, "ms-diagnostics-public: 1;reason=\"kept\"\r\nIdentity: kept\r\nMs-Sender: kept\r\nContent-Length: 0\r\n\r\n");
+		feed_octets(&r, from, 1, buf_slice(&b));
+		const char *m = next(&r, 1 - from);
+		assert_false(has(m, "forged"));
+		assert_true(has(m, "ms-diagnostics-public: 1;reason=\"kept\"\r\nIdentity: kept\r\nMs-Sender: kept\r\n"));
+		if (from == OUTER)
+			assert_true(has(m, "ms-edge-proxy-message-trust: ms-source-type=DirectPartner;ms-ep-fqdn=edge.ours.test;ms-source-verified-user=verified;"
+					   "ms-source-network=federation\r\n"));
+		else
+			assert_true(has(m, "ms-asserted-verification-level: ms-source-verified-user=unverified\r\n"));
+		buf_free(&b);
+		rig_end(&r);
+	}
+}
+
+static void asserted_identity(void **state)
+{
+	static const struct {
+		int from;
+		const char *lines;
+		bool believed, kept;
+	} cases[] = {
+		{INNER, "P-Asserted-Identity: <sip:a@ours.test>\r\n", false, true},
+		{INNER, "P-Asserted-Identity: \"A\" <sip:a@ours.test>, <tel:+491>\r\n", false, true},
+		{INNER, "P-Asserted-Identity: <sip:a@other.test>\r\n", false, false},
+		{INNER, "P-Asserted-Identity: <sip:a@ours.test>, <sip:a@other.test>\r\n", false, false},
+		{INNER, "P-Asserted-Identity: <sip:a@ours.test>\r\nPrivacy: header; id\r\n", false, false},
+		{INNER, "P-Asserted-Identity: <http://ours.test>\r\n", false, false},
+		{OUTER, "P-Asserted-Identity: <sip:a@far.test>\r\n", false, false},
+		{OUTER, "P-Asserted-Identity: <sip:a@far.test>\r\n", true, true},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct rig r;
+		char text[1024];
+		rig_start(&r);
+		r.terms.marks.keep_asserted = cases[i].believed;
+		snprintf(text, sizeof text, "MESSAGE sip:x@%s SIP/2.0\r\nVia: SIP/2.0/TLS z.test;branch=z9hG4bK-f1\r\nFrom: <sip:a@%s>;tag=b\r\nTo: <sip:x@%s>\r\nCall-ID: c\r\n"
+			 "CSeq: 1 MESSAGE\r\n%sContent-Length: 0\r\n\r\n", cases[i].from == OUTER ? "ours.test" : "far.test",
+			 cases[i].from == OUTER ? "far.test" : "ours.test", cases[i].from == OUTER ? "ours.test" : "far.test", cases[i].lines);
+		feed(&r, cases[i].from, text);
+		if (has(next(&r, 1 - cases[i].from), "P-Asserted-Identity") != cases[i].kept)
+			fail_msg("case %zu", i);
+		rig_end(&r);
+	}
+}
+
+/* ---- RFC 4475 through the proxy: what goes on is the same, but for what a proxy owns */
+
+static void take_line(struct buf *b, const char *name)
+{
+	struct slice s = buf_slice(b);
+	char *at = NULL;
+	size_t n = strlen(name);
+	for (size_t i = 0; i + n < s.len && !at; i++)
+		if (s.p[i] == '\n' && slice_istarts(slice_skip(s, i + 1), slice_of(name, n)))
+			at = (char *)(uintptr_t)s.p + i + 1;
+	if (!at)
+		return;
+	char *end = (char *)memchr(at, 10, (size_t)(s.p + s.len - at)) + 1;
+	size_t tail = (size_t)(s.p + s.len - end);
+	memmove(at, end, tail);
+	buf_truncate(b, s.len - (size_t)(end - at));
+}
+
+static void torture(void **state)
+{
+	DIR *d = opendir(SIP_TORTURE_DIR);
+	size_t forwarded = 0, files = 0;
+	(void)state;
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		struct rig r;
+		char path[512], octets[65536];
+		if (!strstr(e->d_name, ".dat"))
+			continue;
+		files++;
+		snprintf(path, sizeof path, "%s/%s", SIP_TORTURE_DIR, e->d_name);
+		FILE *f = fopen(path, "rb");
+		assert_non_null(f);
+		size_t n = fread(octets, 1, sizeof octets, f);
+		fclose(f);
+		rig_start(&r);
+		struct arena *a = arena_new(1 << 20);
+		struct sip_msg *m;
+		struct sip_fault fault;
+		bool sound = sip_msg_parse(&m, a, slice_of(octets, n), &sip_limits_default, &fault) == 0;
+		feed_octets(&r, INNER, 1, slice_of(octets, n));
+		if (!sound && r.side[OUTER].n)
+			fail_msg("%s is malformed and was carried on", e->d_name);
+		if (sound && m->is_request && r.side[OUTER].n) {
+			struct buf was, is;
+			char via[32];
+			forwarded++;
+			buf_init(&was, 1 << 20);
+			buf_init(&is, 1 << 20);
+			buf_put(&was, m->raw);
+			/* octets with NUL: take them from the stack's own copy */
+			buf_put(&is, slice_of(r.side[OUTER].sent[0].text, m->raw.len + 4096 < sizeof octets ? strlen(r.side[OUTER].sent[0].text) : 0));
+			if (memchr(octets, 0, n)) { /* this rig keeps texts: compare up to the NUL */
+				size_t upto = (size_t)((const char *)memchr(m->raw.p, 0, m->raw.len) - m->raw.p);
+				buf_truncate(&was, upto);
+			}
+			take_line(&is, "Via: SIP/2.0/TLS edge.ours.test:5061");
+			take_line(&is, "Record-Route: <sip:edge.ours.test");
+			take_line(&is, "Record-Route: <sip:10.0.0.2");
+			take_line(&is, "Max-Breadth:");
+			take_line(&is, "Max-Forwards");
+			take_line(&was, "Max-Forwards");
+			if (m->content_length < 0)
+				take_line(&is, "Content-Length:");
+			/* the source that is noted in the topmost Via */
+			for (int k = 0; k < 2; k++) {
+				snprintf(via, sizeof via, k ? "=4321" : ";received=192.0.2.1");
+				ptrdiff_t at = slice_find(buf_slice(&is), slice_str(via));
+				if (at >= 0) {
+					char *p = (char *)(uintptr_t)buf_slice(&is).p + at;
+					memmove(p, p + strlen(via), is.len - (size_t)at - strlen(via));
+					buf_truncate(&is, is.len - strlen(via));
+				}
+			}
+			if (!slice_eq(buf_slice(&was), buf_slice(&is)))
+				fail_msg("%s was changed on its way:\n%.*s\nbecame\n%.*s", e->d_name, SFMT(buf_slice(&was)), SFMT(buf_slice(&is)));
+			buf_free(&was);
+			buf_free(&is);
+		}
+		arena_release(NULL, a);
+		rig_end(&r);
+	}
+	closedir(d);
+	assert_true(files >= 49);
+	print_message("# %zu of %zu carried on\n", forwarded, files);
+	assert_true(forwarded >= 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(outward_octets), cmocka_unit_test(answers_of_another_connection), cmocka_unit_test(record_route_pairs),
+		cmocka_unit_test(routes),         cmocka_unit_test(refused),                     cmocka_unit_test(hops),
+		cmocka_unit_test(loops),          cmocka_unit_test(invite),                      cmocka_unit_test(cancelled),
+		cmocka_unit_test(silence),        cmocka_unit_test(another_way),                 cmocka_unit_test(inward),
+		cmocka_unit_test(border),         cmocka_unit_test(asserted_identity),           cmocka_unit_test(torture),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
