@@ -9,9 +9,10 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/rand.h"
+#include "command.h"
 #include "usage.h"
 
-enum { PRIME_WINDOW = 1000, DRAIN_MS = 5000, GOODBYE_MS = 2000, GOODBYE_STEP_MS = 10, CONNECT_MS = 15000, REFUSALS_SHOWN = 3 };
+enum { PRIME_WINDOW = 1000, DRAIN_MS = 5000, GOODBYE_MS = 2000, GOODBYE_STEP_MS = 10, CONNECT_MS = 15000 };
 
 const struct conn_limits load_conn_limits = {
 	.in_max = 1 << 20, .out_max = 64 << 20, .out_high = 32 << 20, .out_low = 1 << 20,
@@ -40,39 +41,6 @@ struct driver {
 	struct usage before, after;
 	uint64_t completed_before, completed_after, sent_before, sent_after;
 };
-
-/* ---- texts */
-
-static const char words[] = "Wherefore art thou? Shall we meet for lunch at noon, or walk along the river first? ";
-
-struct slice load_text(const struct load *l, uint64_t seq, char dst[LOAD_BODY_MAX])
-{
-	size_t n = (size_t)snprintf(dst, LOAD_BODY_MAX, "%s.%llu ", l->run, (unsigned long long)seq);
-	for (; n < l->body; n++)
-		dst[n] = words[n % (sizeof words - 1)];
-	return slice_of(dst, n);
-}
-
-bool load_text_seq(const struct load *l, struct slice text, uint64_t *ret)
-{
-	struct slice rest = text;
-	return slice_eq(slice_split(&rest, '.'), slice_str(l->run)) && slice_u64(slice_split(&rest, ' '), UINT64_MAX, ret);
-}
-
-/* ---- marks */
-
-void load_mark(struct load *l, uint64_t seq, uint8_t bit)
-{
-	if (track_mark(&l->track, seq, bit))
-		l->completed(l);
-}
-
-void load_refused(struct load *l, uint64_t seq, struct slice what)
-{
-	if (l->refusals_shown++ < REFUSALS_SHOWN)
-		fprintf(stderr, "load: refused: %.*s\n", SFMT(what));
-	load_mark(l, seq, TRACK_FAILED);
-}
 
 static void broken(struct load *l, const char *what, struct slice why)
 {
@@ -317,27 +285,6 @@ static struct tls_ctx *identity(const char *certs, const char *name)
 	return ctx;
 }
 
-static struct addr address(const char *text, uint16_t port)
-{
-	struct addr a;
-	if (!addr_parse(slice_str(text), port, &a)) {
-		fprintf(stderr, "load: %s is no IP address\n", text);
-		exit(2);
-	}
-	return a;
-}
-
-static uint64_t number(const char *text, uint64_t min, uint64_t max)
-{
-	uint64_t n;
-	if (!slice_u64(slice_str(text), max, &n) || n < min) {
-		fprintf(stderr, "load: %s is no number from %llu to %llu\n", text, (unsigned long long)min,
-			(unsigned long long)max);
-		exit(2);
-	}
-	return n;
-}
-
 int main(int argc, char **argv)
 {
 	enum { FROM, TO, CERTS, TRANSPORT, HOME, PARTNER, TARGET, SNI, USERS, BODY, RATE, WINDOW, WARMUP, MEASURED, WATCH, HELP };
@@ -365,12 +312,12 @@ int main(int argc, char **argv)
 		case PARTNER: partner = optarg; break;
 		case TARGET: target = optarg; break;
 		case SNI: so.sni = optarg; break;
-		case USERS: l->users = (unsigned)number(optarg, 1, 100000); break;
-		case BODY: l->body = number(optarg, 1, LOAD_BODY_MAX - 32); break;
-		case RATE: d.rate = (unsigned)number(optarg, 1, 1000000); break;
-		case WINDOW: d.window = (unsigned)number(optarg, 1, 65536); break;
-		case WARMUP: d.warm_ms = (uint32_t)number(optarg, 0, 3600000); break;
-		case MEASURED: d.measure_ms = (uint32_t)number(optarg, 100, 3600000); break;
+		case USERS: l->users = (unsigned)option_number(optarg, 1, 100000); break;
+		case BODY: l->body = option_number(optarg, 1, LOAD_BODY_MAX - 32); break;
+		case RATE: d.rate = (unsigned)option_number(optarg, 1, 1000000); break;
+		case WINDOW: d.window = (unsigned)option_number(optarg, 1, 65536); break;
+		case WARMUP: d.warm_ms = (uint32_t)option_number(optarg, 0, 3600000); break;
+		case MEASURED: d.measure_ms = (uint32_t)option_number(optarg, 100, 3600000); break;
 		case WATCH:
 			if ((n = usage_pids(optarg, d.pids)) < 0)
 				return usage(stderr);
@@ -399,13 +346,13 @@ int main(int argc, char **argv)
 	d.fill.run = fill_run;
 	enter(&d, CONNECT);
 	struct tls_ctx *home_ctx = identity(certs, "home"), *partner_ctx = identity(certs, "fabrikam");
-	so.home = address(home, so.tls ? 5061 : 5060);
-	so.target = address(target, so.tls ? 5061 : 5060);
+	so.home = option_address(home, so.tls ? 5061 : 5060);
+	so.target = option_address(target, so.tls ? 5061 : 5060);
 	so.ctx = home_ctx;
 	so.send = !d.from_xmpp;
 	l->sip = sip_end_new(l, &so);
 	if (d.from_xmpp || d.to_xmpp) {
-		struct xmpp_end_opts xo = {.listen = address(partner, 5269), .target = address(target, 5269), .ctx = partner_ctx,
+		struct xmpp_end_opts xo = {.listen = option_address(partner, 5269), .target = option_address(target, 5269), .ctx = partner_ctx,
 					   .send = d.from_xmpp};
 		l->xmpp = xmpp_end_new(l, &xo);
 	}

@@ -16,6 +16,8 @@ struct load {
 	struct loop *loop;
 	struct track track;
 	const char *from_domain, *to_domain; /* of the senders, of the recipients */
+	const char *const *partners;         /* several partners instead of to_domain: the users are spread over them */
+	unsigned n_partners;
 	unsigned users;                      /* user i writes to user i */
 	size_t body;                         /* octets of a text */
 	char run[16];                        /* makes texts, Call-IDs and branches of this run unique */
@@ -34,6 +36,8 @@ struct load {
 struct slice load_text(const struct load *l, uint64_t seq, char dst[LOAD_BODY_MAX]);
 /* The number in a text; false when the text is not of this run (a server may deliver what an earlier one left behind). */
 bool load_text_seq(const struct load *l, struct slice text, uint64_t *ret);
+/* The domain that a message to the partner's user goes to. */
+const char *load_partner(const struct load *l, unsigned user);
 /* Marks; tells load->completed. */
 void load_mark(struct load *l, uint64_t seq, uint8_t bit);
 /* A message was refused: counted, and the first ones printed. */

@@ -188,6 +188,7 @@ void sip_end_send(struct sip_end *e, unsigned user, uint64_t seq)
 	struct load *l = e->load;
 	char text[2048], body[LOAD_BODY_MAX];
 	struct slice b = load_text(l, seq, body);
+	const char *to = load_partner(l, user);
 	const char *tr = e->o.tls ? "TLS" : "TCP";
 	unsigned long long id = seq;
 	int n = snprintf(text, sizeof text,
@@ -203,8 +204,8 @@ void sip_end_send(struct sip_end *e, unsigned user, uint64_t seq)
 			 "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY\r\n"
 			 "Content-Type: text/plain;charset=UTF-8\r\n"
 			 "Content-Length: %zu\r\n\r\n",
-			 user, l->to_domain, tr, e->via, l->run, id, l->run, id, user, user, l->from_domain, id, user,
-			 l->to_domain, l->run, id, b.len);
+			 user, to, tr, e->via, l->run, id, l->run, id, user, user, l->from_domain, id, user,
+			 to, l->run, id, b.len);
 	struct slice v[2] = {slice_of(text, (size_t)n), b};
 	if (!e->out || conn_writev(e->out->conn, v, 2))
 		l->broken(l, "the SIP connection takes no more", SLICE_NONE);

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thousands of partners connected at once: memory per idle link, time and processor time to bring them up, and a storm in which
+all of them are cut off and come back at once while some others go on writing. Part of bench.py."""
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+
+import peers
+from daemon import SOCKET, Entented
+from process import answers
+from waiting import LabError
+
+TALKERS = 10
+AT_ONCE = 50        # that come up at the same time when there is no storm
+SETTLE_S = 2.0
+
+
+class Generator:
+    """crowd or talk: told what to do by lines, answers with lines of JSON."""
+
+    def __init__(self, argv, log):
+        self.out = open(log, "ab")
+        self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.out)
+        self.name = os.path.basename(argv[0])
+        self.log = log
+
+    def tell(self, line):
+        try:
+            self.popen.stdin.write(line.encode() + b"\n")
+            self.popen.stdin.flush()
+        except OSError:
+            raise LabError(f"{self.name} is gone (log: {self.log})") from None
+
+    def hear(self, event, timeout):
+        if not select.select([self.popen.stdout], [], [], timeout)[0]:
+            raise LabError(f"{self.name} did not say '{event}' within {timeout} s (log: {self.log})")
+        line = self.popen.stdout.readline()
+        said = json.loads(line) if line else {}
+        if said.get("event") != event:
+            raise LabError(f"{self.name} ended, or said {line!r} instead of '{event}' (log: {self.log})")
+        return said
+
+    def ask(self, line, event, timeout=15):
+        self.tell(line)
+        return self.hear(event, timeout)
+
+    def stop(self):
+        self.popen.stdin.close()
+        try:
+            self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+
+def cpu(pid):
+    """Seconds of processor time of all threads so far: (exact sum, user ticks, system ticks)."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return time.clock_gettime(((~pid) << 3) | 2), int(fields[11]), int(fields[12])   # the processor clock of a process
+
+
+def status_kib(pid, name):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def add_partners(domains):
+    """On one connection with the control socket, as `entente partner xmpp add` would, one after the other."""
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(SOCKET)
+        answers_in = s.makefile("rb")
+        for domain in domains:
+            request = {"command": ["partner", "xmpp", "add"], "json": True, "color": False, "width": 80,
+                       "args": {"domain": domain, "type": "federated"}}
+            s.sendall(json.dumps(request).encode() + b"\n")
+            said = json.loads(answers_in.readline())
+            if said.get("exit"):
+                raise LabError(f"the partner {domain} could not be added: {said}")
+    return time.monotonic() - began
+
+
+def zone(run, hosts):
+    """SRV records of all domains, at the end of the lab's zone. hosts: {name: (address, [domain])}."""
+    with open(f"{run}/knot/test.zone", "a", encoding="utf-8") as f:
+        for name, (address, domains) in hosts.items():
+            f.write(f"{name}  A  {address}\n")
+            for domain in domains:
+                f.write(f"_xmpp-server._tcp.{domain}.  SRV  0 0 5269 {name}\n")
+
+
+def name_server(run, count):
+    server = peers.name_server(run)
+    zone(run, {"xmpp.many": ("127.0.0.22", crowd_domains(count)), "xmpp.talk": ("127.0.0.23", talk_domains())})
+    return server
+
+
+def crowd_domains(count):
+    return [f"p{i:04}.many.test" for i in range(count)]
+
+
+def talk_domains():
+    return [f"t{i:04}.talk.test" for i in range(TALKERS)]
+
+
+def daemon(bench, folder, count):
+    os.makedirs(folder)
+    settings = f"limits:\n  max-connections: {4 * count + 1000}\n"
+    program = Entented(folder, bench.certs, "external", "tls", workers=1, log_level="warning", extra=settings)
+    with open(program.config, encoding="utf-8") as f:
+        text = f.read().replace("trace: true", "trace: false")
+    with open(program.config, "w", encoding="utf-8") as f:
+        f.write(text)
+    program.ready = lambda _: answers(peers.GATEWAY, 5061) and answers(peers.GATEWAY, 5269) and os.path.exists(SOCKET)
+    return bench.start(program)
+
+
+def spent(before, after):
+    ticks = after[1] - before[1] + after[2] - before[2]
+    user = (after[1] - before[1]) / ticks if ticks else 0
+    return {"cpu_s": round(after[0] - before[0], 3), "user_s": round((after[0] - before[0]) * user, 3)}
+
+
+def measure(bench, count, rate, calm_s, progress):
+    """The whole run; returns the figures."""
+    folder = f"{bench.run}/partners"
+    server = bench.start(name_server(bench.run, count))
+    entented = daemon(bench, folder, count)
+    pid = entented.popen.pid
+    generators = []
+
+    def generator(name, n):
+        g = Generator([f"{os.path.dirname(bench.load)}/{name}", "--certs", bench.certs, "--own", f"/run/bench-{name}", "--n", str(n)],
+                      f"{bench.run}/{name}.log")
+        generators.append(g)
+        return g
+
+    try:
+        progress(f"{count} partners: adding them")
+        seconds = add_partners(talk_domains() + crowd_domains(count))
+        out = {"partners": count, "links": 2 * count, "talkers": TALKERS, "rate": rate, "add_s": round(seconds, 3)}
+        progress(f"{count} partners: making their certificates")
+        crowd, talk = generator("crowd", count), generator("talk", TALKERS)
+        talk.hear("ready", 30)
+        crowd.hear("ready", 180)
+        talk.tell(f"go {rate}")
+        time.sleep(1.5)     # the first message of each pair waits half a second; then memory is what it is without the crowd
+        talk.ask("lap", "lap")
+
+        progress(f"{count} partners: bringing them up")
+        rss, before = status_kib(pid, "VmRSS"), cpu(pid)
+        out["up"] = crowd.ask(f"up {AT_ONCE}", "up", 180)
+        out["up"].update(spent(before, cpu(pid)))
+        out["up"]["others"] = talk.ask("lap", "lap")
+        time.sleep(SETTLE_S)
+        links = out["up"]["streams_in"] + out["up"]["streams_out"]
+        out["memory"] = {"before_kib": rss, "after_kib": status_kib(pid, "VmRSS"), "descriptors": descriptors(pid)}
+        out["memory"]["per_link_kib"] = round((out["memory"]["after_kib"] - rss) / links, 2) if links else None
+
+        progress(f"{count} partners: at rest")
+        talk.ask("lap", "lap")
+        before = cpu(pid)
+        time.sleep(calm_s)
+        out["calm"] = {"others": talk.ask("lap", "lap"), **spent(before, cpu(pid))}
+
+        progress(f"{count} partners: storm")
+        before = cpu(pid)
+        out["storm"] = crowd.ask("storm", "storm", 180)
+        out["storm"].update(spent(before, cpu(pid)))
+        out["storm"]["others"] = talk.ask("lap", "lap")
+        time.sleep(SETTLE_S)
+        out["memory"]["after_storm_kib"] = status_kib(pid, "VmRSS")
+        out["memory"]["peak_kib"] = status_kib(pid, "VmHWM")
+        talk.tell("stop")
+        time.sleep(1)
+        out["last"] = talk.ask("lap", "lap")
+        for g in generators:
+            g.stop()
+        bench.stop(entented, server)
+    except BaseException:
+        for g in generators:
+            g.kill()
+        raise
+    progress("")
+    laps = [out["up"]["others"], out["calm"]["others"], out["storm"]["others"], out["last"]]
+    out["refused"] = sum(x["refused"] for x in laps)
+    out["lost"] = out["last"]["open"]
+    out["missing"] = 2 * count - out["storm"]["there"] - out["up"]["there"]
+    out["ok"] = not (out["refused"] or out["lost"] or out["missing"])
+    return out
