@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "net/dns_int.h"
 
-enum { TIMEOUT_MS = 5000, IN_FLIGHT = 512, ARENA_MAX = 128 << 10 };
+enum { TIMEOUT_MS = 5000, IN_FLIGHT = 512, WAITING = 16384, ARENA_MAX = 128 << 10 };
 
 struct dns {
 	atomic_uint refs; /* the owner's and one per query */
@@ -19,9 +19,11 @@ struct dns {
 	struct ub_ctx *ctx;
 	struct event *ev;
 	FILE *silence;
-	unsigned timeout_ms, limit;
+	unsigned timeout_ms, limit, waiting_max;
 	bool gone, started;
-	struct list open;
+	struct list open;    /* libunbound has them */
+	struct list waiting; /* until it has fewer */
+	struct loop_hook next;
 	struct dns_counts counts;
 };
 
@@ -31,7 +33,8 @@ struct dns_query {
 	void (*done)(void *arg, const struct dns_answer *a); /* the asker's; NULL when cancelled */
 	void *arg;
 	struct bus_msg ask, answer;
-	struct list node; /* in dns.open while libunbound has it */
+	struct list node; /* in dns.open or dns.waiting */
+	bool open;
 	struct timer timer;
 	int async_id;
 	struct arena *arena;
@@ -105,7 +108,9 @@ static void finish(struct dns_query *q, enum dns_status status, const char *why)
 	if (list_linked(&q->node)) {
 		timer_cancel(&q->dns->home->loop->timers, &q->timer);
 		list_remove(&q->node);
-		n->in_flight--;
+		--*(q->open ? &n->in_flight : &n->waiting);
+		if (n->waiting) /* not from inside libunbound's callback */
+			loop_defer(q->dns->home->loop, &q->dns->next);
 	}
 	send_answer(q, status, why);
 }
@@ -172,7 +177,8 @@ static void on_timeout(struct timer *t, uint64_t now)
 {
 	(void)now;
 	struct dns_query *q = CONTAINER_OF(t, struct dns_query, timer);
-	ub_cancel(q->dns->ctx, q->async_id);
+	if (q->open)
+		ub_cancel(q->dns->ctx, q->async_id);
 	finish(q, DNS_TIMEOUT, NULL);
 }
 
@@ -190,6 +196,28 @@ static int resolve(struct dns_query *q)
 	return rc;
 }
 
+static void open_query(struct dns_query *q)
+{
+	struct dns *d = q->dns;
+	q->open = true;
+	list_append(&d->open, &q->node);
+	d->counts.in_flight++;
+	int rc = resolve(q);
+	if (rc)
+		finish(q, DNS_SERVFAIL, ub_strerror(rc));
+}
+
+static void run_next(struct loop_hook *h)
+{
+	struct dns *d = CONTAINER_OF(h, struct dns, next);
+	while (!list_empty(&d->waiting) && d->counts.in_flight < d->limit) {
+		struct dns_query *q = CONTAINER_OF(d->waiting.next, struct dns_query, node);
+		list_remove(&q->node);
+		d->counts.waiting--;
+		open_query(q);
+	}
+}
+
 static void run_ask(struct worker *w, struct bus_msg *m)
 {
 	struct dns_query *q = CONTAINER_OF(m, struct dns_query, ask);
@@ -199,16 +227,17 @@ static void run_ask(struct worker *w, struct bus_msg *m)
 		finish(q, DNS_GONE, NULL);
 		return;
 	}
-	if (d->counts.in_flight >= d->limit) {
+	if (d->counts.in_flight >= d->limit && d->counts.waiting >= d->waiting_max) {
 		finish(q, DNS_LIMIT, "too many DNS queries at once");
 		return;
 	}
-	list_append(&d->open, &q->node);
-	d->counts.in_flight++;
 	timer_arm(&w->loop->timers, &q->timer, d->timeout_ms);
-	int rc = resolve(q);
-	if (rc)
-		finish(q, DNS_SERVFAIL, ub_strerror(rc));
+	if (d->counts.in_flight < d->limit) {
+		open_query(q);
+		return;
+	}
+	list_append(&d->waiting, &q->node);
+	d->counts.waiting++;
 }
 
 struct dns_query *dns_ask(struct dns *d, struct worker *self, struct slice name, enum dns_type type,
@@ -338,7 +367,10 @@ int dns_new(struct dns **ret, struct worker *home, const struct dns_opts *o, str
 	d->home = home;
 	d->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS;
 	d->limit = o->in_flight ? o->in_flight : IN_FLIGHT;
+	d->waiting_max = o->waiting ? o->waiting : WAITING;
+	d->next.run = run_next;
 	list_init(&d->open);
+	list_init(&d->waiting);
 	d->ctx = ub_ctx_create();
 	int code = d->ctx ? configure(d, o, err) : err_set(err, ENTENTE_EIO, REASON_NONE, "libunbound does not start");
 	if (code) {
@@ -356,11 +388,14 @@ struct dns *dns_free(struct dns *d)
 	if (!d)
 		return NULL;
 	d->gone = true;
+	while (!list_empty(&d->waiting))
+		finish(CONTAINER_OF(d->waiting.next, struct dns_query, node), DNS_GONE, NULL);
 	while (!list_empty(&d->open)) {
 		struct dns_query *q = CONTAINER_OF(d->open.next, struct dns_query, node);
 		ub_cancel(d->ctx, q->async_id);
 		finish(q, DNS_GONE, NULL);
 	}
+	loop_undefer(&d->next);
 	if (d->ev)
 		event_free(d->ev);
 	if (d->ctx)

@@ -58,7 +58,8 @@ struct dns_opts {
 	const char *hosts;             /* NULL = /etc/hosts; "" = none */
 	const char *trust_anchor_file; /* DS or DNSKEY records; NULL = no validation */
 	unsigned timeout_ms;           /* 0 = 5000 */
-	unsigned in_flight;            /* 0 = 512 */
+	unsigned in_flight;            /* asked at the same time; 0 = 512 */
+	unsigned waiting;              /* that wait until fewer are; more are answered DNS_LIMIT. Their time runs. 0 = 16384 */
 };
 
 struct dns;
@@ -80,7 +81,7 @@ struct dns_query *dns_cancel(struct dns_query *q);
 
 struct dns_counts {
 	uint64_t asked, ok, nodata, nxdomain, failed, bogus, timeout, limit;
-	unsigned in_flight;
+	unsigned in_flight, waiting;
 };
 /* On home's thread. */
 void dns_counts(const struct dns *d, struct dns_counts *ret);

@@ -353,21 +353,22 @@ static void test_timeout_limit_cancel(void **state)
 {
 	(void)state;
 	struct resolver r;
-	open_resolver(&r, &(struct dns_opts){.timeout_ms = 150, .in_flight = 2});
+	open_resolver(&r, &(struct dns_opts){.timeout_ms = 150, .in_flight = 2, .waiting = 1});
 	uint64_t start = clock_ms();
 	struct asked k = ask(&r, "silent.test", DNS_A);
 	assert_int_equal(k.status, DNS_TIMEOUT);
 	assert_in_range(clock_ms() - start, 140, 3000);
-	struct asked many[3] = {{0}};
-	for (int i = 0; i < 3; i++)
+	struct asked many[4] = {{0}};
+	for (int i = 0; i < 4; i++)
 		dns_ask(r.dns, r.control, S("silent.test"), DNS_A, done, &many[i]);
-	for (int i = 0; i < 1000 && !many[2].done; i++)
+	for (int i = 0; i < 1000 && !many[3].done; i++)
 		loop_once(r.control->loop, 1);
-	assert_int_equal(many[2].status, DNS_LIMIT);
-	assert_int_equal(many[0].done + many[1].done, 0);
-	for (int i = 0; i < 3000 && !(many[0].done && many[1].done); i++)
+	assert_int_equal(many[3].status, DNS_LIMIT);
+	assert_int_equal(many[0].done + many[1].done + many[2].done, 0);
+	for (int i = 0; i < 3000 && !(many[0].done && many[1].done && many[2].done); i++)
 		loop_once(r.control->loop, 1);
 	assert_int_equal(many[0].status, DNS_TIMEOUT);
+	assert_int_equal(many[2].status, DNS_TIMEOUT); /* it only waited */
 	/* cancelled: never called back, whatever the state */
 	struct asked gone = {0};
 	dns_cancel(dns_ask(r.dns, r.control, S("a.test"), DNS_A, done, &gone));
@@ -392,6 +393,36 @@ static void test_timeout_limit_cancel(void **state)
 		loop_once(r.control->loop, 1);
 	assert_int_equal(late.status, DNS_GONE);
 	assert_int_equal(later.status, DNS_GONE);
+	pool_free(r.pool);
+}
+
+/* More than may be asked at once wait their turn, and all are answered. */
+static void test_waiting(void **state)
+{
+	(void)state;
+	struct resolver r;
+	struct asked many[24] = {{0}};
+	struct dns_counts n;
+	open_resolver(&r, &(struct dns_opts){.timeout_ms = 5000, .in_flight = 2});
+	for (size_t i = 0; i < 24; i++)
+		dns_ask(r.dns, r.control, S("a.test"), DNS_A, done, &many[i]);
+	for (int i = 0; i < 5000 && !many[23].done; i++)
+		loop_once(r.control->loop, 1);
+	for (size_t i = 0; i < 24; i++)
+		assert_int_equal(many[i].status, DNS_OK);
+	dns_counts(r.dns, &n);
+	assert_int_equal(n.in_flight + n.waiting, 0);
+	/* freed while some wait: told so */
+	struct asked late[3] = {{0}};
+	for (int i = 0; i < 3; i++)
+		dns_ask(r.dns, r.control, S("silent.test"), DNS_A, done, &late[i]);
+	loop_once(r.control->loop, 5);
+	dns_counts(r.dns, &n);
+	assert_int_equal(n.waiting, 1);
+	r.dns = dns_free(r.dns);
+	for (int i = 0; i < 1000 && !late[2].done; i++)
+		loop_once(r.control->loop, 1);
+	assert_int_equal(late[2].status, DNS_GONE);
 	pool_free(r.pool);
 }
 
@@ -573,6 +604,7 @@ int main(void)
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_timeout_limit_cancel),
+		cmocka_unit_test(test_waiting),
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_bogus),
 		cmocka_unit_test(test_hosts_and_bad_configuration),
