@@ -6,6 +6,7 @@
 
 /* Monotonic milliseconds. */
 uint64_t clock_ms(void);
+uint64_t clock_ns(void); /* the same clock, to measure how long something took */
 /* Seconds since 1970 (UTC). */
 int64_t clock_unix(void);
 

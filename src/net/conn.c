@@ -24,6 +24,10 @@ const struct conn_limits CONN_LIMITS_DEFAULT = {
 	.linger_ms = 5000,
 };
 
+/* A handshake step costs as much as a hundred messages. When a thousand partners come at once, the others are served between
+ * slices of this length. */
+enum { SHAKE_SHARE_NS = 4000000 };
+
 enum { KEEP_IDLE = 120, KEEP_INTERVAL = 30, KEEP_COUNT = 4, USER_TIMEOUT_MS = 120000 };
 
 void conn_later(struct conn *c)
@@ -34,7 +38,7 @@ void conn_later(struct conn *c)
 void conn_watch(struct conn *c)
 {
 	bool want = c->state != CONN_CLOSED && c->state != CONN_CONNECTING && c->state != CONN_UPGRADING && !c->fin &&
-		((!c->paused && !c->told_eof) || c->closing);
+		!list_linked(&c->shaker) && ((!c->paused && !c->told_eof) || c->closing);
 	if (want == c->reading)
 		return;
 	c->reading = want;
@@ -68,6 +72,7 @@ static void release(struct conn *c, bool clean)
 	if (c->state == CONN_CLOSED)
 		return;
 	c->state = CONN_CLOSED;
+	list_remove(&c->shaker);
 	timer_cancel(&c->loop->timers, &c->timer);
 	conn_watch(c);
 	conn_watch_write(c, false);
@@ -142,7 +147,25 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	struct conn *c = arg;
 	loop_touch(c->loop);
+	struct loop_own *o = c->loop->own;
+	if (c->state == CONN_HANDSHAKE && !c->closing && (o->shaken_ns >= SHAKE_SHARE_NS || !list_empty(&o->shakers))) {
+		list_append(&o->shakers, &c->shaker);
+		conn_watch(c);
+		return;
+	}
 	conn_on_readable(c);
+}
+
+void conn_shake(struct loop *l)
+{
+	struct loop_own *o = l->own;
+	while (!list_empty(&o->shakers) && o->shaken_ns < SHAKE_SHARE_NS) {
+		struct conn *c = CONTAINER_OF(o->shakers.next, struct conn, shaker);
+		list_remove(&c->shaker);
+		conn_watch(c);
+		conn_arm(c); /* the wait was ours */
+		conn_on_readable(c);
+	}
 }
 
 static void finish_connect(struct conn *c)
@@ -279,6 +302,7 @@ static struct conn *make(struct loop *l, int fd, const struct conn_opts *o, bool
 	c->id = (uint64_t)l->own->id << 48 | ++l->own->conn_seq;
 	c->born = c->last_io = l->timers.now;
 	c->pass = o->pass;
+	list_init(&c->shaker);
 	list_init(&c->hook.node);
 	list_init(&c->reap.node);
 	c->hook.run = work;

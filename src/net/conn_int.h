@@ -18,7 +18,8 @@ enum conn_state {
 };
 
 struct conn {
-	struct list node; /* in the loop's list */
+	struct list node;   /* in the loop's list */
+	struct list shaker; /* in the loop's queue of handshakes, then nothing is read */
 	struct loop *loop;
 	const struct conn_ops *ops;
 	void *owner;

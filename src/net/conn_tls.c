@@ -6,7 +6,9 @@
 #include <openssl/err.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include "base/clock.h"
 #include "net/conn_int.h"
+#include "net/loop_int.h"
 
 enum { UPDATES_FREE = 16, UPDATES_OCTETS = 16 << 10 };
 
@@ -104,7 +106,9 @@ void conn_handshake(struct conn *c)
 {
 	ERR_clear_error();
 	errno = 0;
+	uint64_t began = clock_ns();
 	int rc = SSL_do_handshake(c->tls.ssl);
+	c->loop->own->shaken_ns += clock_ns() - began;
 	if (rc != 1) {
 		char text[160] = "";
 		switch (SSL_get_error(c->tls.ssl, rc)) {

@@ -23,6 +23,8 @@ struct loop_own {
 	bool stop;
 	struct list hooks, reaps, signals;
 	struct list conns;
+	struct list shakers;     /* connections whose next TLS handshake step waits for its turn */
+	uint64_t shaken_ns;      /* spent on handshakes in this turn */
 	struct loop_stats stats;
 	uint64_t woke;    /* when this turn began to work, 0 while waiting */
 	unsigned short id;
@@ -36,3 +38,6 @@ struct loop_own {
 	void (*pump)(void *arg);
 	void *bus_arg;
 };
+
+/* conn.c: goes on with the handshakes that wait, until this turn's share is spent. */
+void conn_shake(struct loop *l);
