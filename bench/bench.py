@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""entented under load, and Kamailio as a plain SIP proxy under the same load beside it. Runs inside the namespaces of
-tests/lab/ns; started by bench/run. docs/bench.md says what is measured."""
+"""entented under load: translated messages with Kamailio as a plain SIP proxy beside it; relayed stanzas with Prosody, ejabberd
+and jabberd2 beside it; thousands of partners. Runs inside the namespaces of tests/lab/ns; started by bench/run. docs/bench.md
+says what is measured."""
 import argparse
 import datetime
 import json
@@ -15,7 +16,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAB = os.path.join(HERE, "..", "tests", "lab")
 sys.path[:0] = [HERE, LAB]
+import partners                                 # noqa: E402
 import peers                                    # noqa: E402
+import relay                                    # noqa: E402
 import report                                   # noqa: E402
 from daemon import BUILD, SOCKET, Entented, binary  # noqa: E402
 from process import Process, answers            # noqa: E402
@@ -29,8 +32,8 @@ SETTINGS = "limits:\n  partner-rate: 100000\n  sender-rate: 100000\n"
 
 def options():
     p = argparse.ArgumentParser(prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--quick", action="store_true", help="one short repeat, TLS only: about 20 seconds, for a first look")
-    p.add_argument("--rows", metavar="REGEX", default="", help="only rows whose name matches, e.g. 'sip-to-xmpp.tls'")
+    p.add_argument("--quick", action="store_true", help="one short repeat, TLS only, 200 partners: less than a minute, for a first look")
+    p.add_argument("--rows", metavar="REGEX", default="", help="only rows whose name matches, e.g. 'sip-to-xmpp.tls', 'relay' or 'partners'")
     p.add_argument("--repeats", type=int, help="of each row (3)")
     p.add_argument("--warm", type=int, metavar="MS", help="warm-up before each measurement (600)")
     p.add_argument("--measure", type=int, metavar="MS", help="measured time (2500)")
@@ -38,9 +41,12 @@ def options():
     p.add_argument("--window", type=int, default=256, help="messages under way in the rows that go flat out (256)")
     p.add_argument("--users", type=int, default=500, help="pairs of users (500)")
     p.add_argument("--body", type=int, default=100, help="octets of a text (100)")
+    p.add_argument("--partners", type=int, metavar="N", help="partners connected at once (2000)")
+    p.add_argument("--talk", type=int, default=500, metavar="RATE", help="messages a second of the others meanwhile (500)")
     p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
     o = p.parse_args()
     o.repeats = o.repeats or (1 if o.quick else 3)
+    o.partners = o.partners or (200 if o.quick else 2000)
     o.warm = o.warm or (400 if o.quick else 600)
     o.measure = o.measure or (1500 if o.quick else 2500)
     return o
@@ -96,6 +102,10 @@ def build_options():
         return ""
 
 
+def package(name):
+    return first_line("dpkg-query", "-W", "-f=${Version}", name)
+
+
 def versions():
     kamailio = first_line(peers.program("kamailio"), "-v")
     entented = first_line(binary("entented"), "--version")
@@ -104,6 +114,9 @@ def versions():
         "commit": first_line("git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=12"),
         "build": build_options(),
         "kamailio": (re.search(r"\d+\.\d+\.\d+", kamailio) or [kamailio])[0],
+        "prosody": package("prosody"),
+        "ejabberd": package("ejabberd"),
+        "jabberd2": package("jabberd2"),
         "openssl": " ".join(first_line("openssl", "version").split()[:2]),
         "system": field_shell("/etc/os-release", "PRETTY_NAME"),
     }
@@ -171,8 +184,9 @@ class Bench:
         for p in self.programs:
             p.kill()
 
-    def entented(self, transport):
-        folder = f"{self.run}/{transport}"
+    def entented(self, name, partner=PARTNER):
+        transport = name if name in ("tls", "tcp") else "tls"
+        folder = f"{self.run}/{name}"
         os.makedirs(folder)
         daemon = Entented(folder, self.certs, "external", transport, workers=1, log_level="warning", extra=SETTINGS)
         with open(daemon.config, encoding="utf-8") as f:
@@ -182,7 +196,7 @@ class Bench:
         # at this level it does not say that it is ready
         daemon.ready = lambda _: answers(peers.GATEWAY, 5061) and answers(peers.GATEWAY, 5269) and os.path.exists(SOCKET)
         self.start(daemon)
-        done = daemon.cli("partner", "xmpp", "add", PARTNER, "--type", "federated")
+        done = daemon.cli("partner", "xmpp", "add", partner, "--type", "federated")
         if done.returncode:
             raise LabError(f"the partner could not be added: {done.stdout}{done.stderr}")
         return daemon
@@ -239,7 +253,9 @@ def rows_of(o):
 def measure(bench, rows, results):
     """Both servers run at the same time and are used in turn, so that a change of the machine's mood hits both."""
     o = bench.o
-    bench.start(peers.name_server(bench.run))
+    if not rows:
+        return
+    server = bench.start(peers.name_server(bench.run))
     for transport in dict.fromkeys(r["transport"] for r in rows):
         servers = {"entented": bench.entented(transport), "kamailio": bench.kamailio(transport)}
         time.sleep(0.5)     # the children of Kamailio start after its ports are open
@@ -252,13 +268,37 @@ def measure(bench, rows, results):
         results["memory"] += [{"server": name, "transport": transport, "idle_kib": idle[name],
                                "peak_kib": memory(p, "VmHWM")} for name, p in pids.items()]
         bench.stop(*reversed(servers.values()))
+    bench.stop(server)
+    report.progress("")
+
+
+def measure_relay(bench, rows, results):
+    """As above: all servers at the same time, used in turn."""
+    if not rows:
+        return
+    r = relay.Relay(bench)
+    server = peers.name_server(bench.run)
+    relay.zone(bench.run)
+    bench.start(server)
+    servers = [r.start(row["server"], tree) for row in rows]
+    time.sleep(1)
+    idle = {row["server"]: memory(r.pids[row["server"]], "VmRSS") for row in rows}
+    for n in range(bench.o.repeats):
+        for row in rows:
+            report.progress(f"{row['id']}, repeat {n + 1} of {bench.o.repeats}")
+            row["runs"].append(r.one(row["server"], bench.o))
+    for row in rows:
+        row["idle_kib"], row["peak_kib"] = idle[row["server"]], memory(r.pids[row["server"]], "VmHWM")
+    bench.stop(*reversed(servers), server)
     report.progress("")
 
 
 def main():
     o = options()
     rows = rows_of(o)
-    if not rows:
+    relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
+    crowd = re.search(o.rows, "partners")
+    if not (rows or relays or crowd):
         sys.exit(f"bench: no row matches {o.rows}")
     results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
                "machine": machine(), "memory": []}
@@ -269,6 +309,9 @@ def main():
                            "server_core": bench.cores and bench.cores[0], "generator_core": bench.cores and bench.cores[1]}
     try:
         measure(bench, rows, results)
+        measure_relay(bench, relays, results)
+        if crowd:
+            results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
         bench.stop()
     except (LabError, subprocess.SubprocessError) as e:
         report.progress("")
@@ -277,7 +320,7 @@ def main():
     except BaseException:
         bench.kill()
         raise
-    report.finish(results, rows)
+    report.finish(results, rows, relays)
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
     path = f"{BUILD}/bench/results.json"
     with open(path, "w", encoding="utf-8") as f:

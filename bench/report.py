@@ -4,6 +4,8 @@ import statistics
 import sys
 
 AIM_CPU_US, AIM_IDLE_MIB = 30, 40
+AIM_RELAY_US, AIM_LINK_KIB, PROMISE_LINK_KIB, PROMISE_P99_MS = 8, 20, 64, 250
+AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
 NAMES = {"sip-to-xmpp": "SIP to XMPP", "xmpp-to-sip": "XMPP to SIP", "sip-to-sip": "Kamailio, SIP to SIP"}
 
 
@@ -17,8 +19,19 @@ def spread(values):
     return {"min": min(values), "median": statistics.median(values), "max": max(values)} if values else None
 
 
-def finish(results, rows):
+def finish(results, rows, relays):
     """Fills in what follows from the runs."""
+    for row in relays:
+        row["runs"] = [r if r and r["stanzas"] else None for r in row["runs"]]
+        runs = [r for r in row["runs"] if r]
+        row["ok"] = len(runs) == len(row["runs"]) and all(r["ok"] for r in runs)
+        for key in ("cpu_per_stanza_us", "user_per_stanza_us", "system_per_stanza_us", "rate", "busy", "generator_busy"):
+            row[key] = spread([r[key] for r in runs])
+        row["latency_us"] = {q: statistics.median(r["latency_us"][q] for r in runs) for q in ("p50", "p95", "p99", "max")} if runs else None
+        for key in ("refused", "lost", "doubled"):
+            row[key] = sum(r[key] for r in runs)
+        row["failed_runs"] = len(row["runs"]) - len(runs)
+    results["relay"] = relays
     done = []
     for row in rows:
         row["runs"] = [r if r and r["messages"] else None for r in row["runs"]]
@@ -36,9 +49,9 @@ def finish(results, rows):
         row["behind"] = row["load"] == "rate" and any(r["messages"] < 0.95 * r["sent"] for r in runs)
         done.append(row)
     results["rows"] = done
-    results["ratios"] = list(ratios(done))
+    results["ratios"] = list(ratios(done)) + list(relay_ratios(relays))
     results["aims"] = list(aims(results))
-    results["ok"] = all(r["ok"] for r in done)
+    results["ok"] = all(r["ok"] for r in done + relays) and results.get("partners", {"ok": True})["ok"]
 
 
 def ratios(rows):
@@ -52,6 +65,19 @@ def ratios(rows):
         pairs = [(a, b) for a, b in zip(row["runs"], other["runs"]) if a and b]
         yield {"id": row["id"], "against": other["id"],
                "cpu": spread([a["cpu_per_message_us"] / b["cpu_per_message_us"] for a, b in pairs]),
+               "rate": spread([a["rate"] / b["rate"] for a, b in pairs])}
+
+
+def relay_ratios(rows):
+    """entented over each of the others, repeat by repeat."""
+    by_server = {r["server"]: r for r in rows}
+    ours = by_server.get("entented")
+    for row in rows:
+        pairs = [(a, b) for a, b in zip(ours["runs"], row["runs"]) if a and b] if ours else []
+        if row is ours or not pairs:
+            continue
+        yield {"id": "relay.entented", "against": row["id"],
+               "cpu": spread([a["cpu_per_stanza_us"] / b["cpu_per_stanza_us"] for a, b in pairs]),
                "rate": spread([a["rate"] / b["rate"] for a, b in pairs])}
 
 
@@ -106,15 +132,74 @@ def show(results):
         table += [line(row, by_id.get(row["id"])) for row in rows]
     width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
     print()
-    for n, cells in enumerate(table):
+    for n, cells in enumerate(table if results["rows"] else []):
         if n in titles:
             print(titles[n])
         print(("  " + "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, width)))).rstrip())
-    print()
+    if results["rows"]:
+        print()
+    show_relay(results)
+    show_partners(results.get("partners"))
     for x in results["memory"]:
         print(f"Memory of {x['server']}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
               f"{x['peak_kib'] / 1024:.1f} MiB at most")
     verdict(results)
+
+
+def show_relay(results):
+    if not results["relay"]:
+        return
+    by_id = {r["against"]: r for r in results["ratios"] if r["id"] == "relay.entented"}
+    octets = next((x["octets"] for r in results["relay"] for x in r["runs"] if x), 0)
+    table = [["", "CPU", "min-max", "user+", "entented", "stanzas", "of its", "generator's", "p50", "p99", "memory MiB", ""],
+             ["", "µs/stanza", "", "system", "uses", "/s", "core", "core", "ms", "ms", "idle, peak", ""]]
+    for row in results["relay"]:
+        cpu = row["cpu_per_stanza_us"]
+        words = ", ".join(f"{row[k]} {k}" for k in ("refused", "lost", "doubled") if row[k])
+        if row["failed_runs"]:
+            words = ", ".join(x for x in (words, f"{row['failed_runs']} runs failed") if x)
+        if not cpu:
+            table.append([row["server"], *[""] * 10, words])
+            continue
+        ratio = by_id.get(row["id"])
+        table.append([row["server"], f"{cpu['median']:.1f}", f"{cpu['min']:.1f}-{cpu['max']:.1f}",
+                      f"{row['user_per_stanza_us']['median']:.0f}+{row['system_per_stanza_us']['median']:.0f}",
+                      f"{ratio['cpu']['median']:.3f}" if ratio else "", f"{row['rate']['median']:.0f}", f"{row['busy']['median'] * 100:.0f} %",
+                      f"{row['generator_busy']['median'] * 100:.0f} %", milliseconds(row["latency_us"]["p50"]),
+                      milliseconds(row["latency_us"]["p99"]), f"{row['idle_kib'] / 1024:.0f}, {row['peak_kib'] / 1024:.0f}", words])
+    width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
+    v = results["versions"]
+    print(f"XMPP: a stanza of {octets} octets in on one stream, its answer out on another, {results['settings']['window']} under way "
+          f"(Prosody {v['prosody']}, ejabberd {v['ejabberd']}, jabberd2 {v['jabberd2']})")
+    for cells in table:
+        print(("  " + "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, width)))).rstrip())
+    print()
+
+
+def show_partners(p):
+    if not p:
+        return
+    up, storm, m = p["up"], p["storm"], p["memory"]
+    print(f"XMPP: {p['partners']} partners, {p['links']} authenticated streams (TLS 1.3, EXTERNAL), one worker; "
+          f"{p['talkers']} others exchange {p['rate']} messages/s")
+    streams = up["streams_in"] + up["streams_out"]
+    print(f"  brought up {partners_at_once(up)} in {up['seconds']:.1f} s, {up['cpu_s']:.1f} s of CPU "
+          f"({up['cpu_s'] * 1000 / max(streams, 1):.2f} ms a stream); messages of the others meanwhile: {lap(up['others'])}")
+    print(f"  at rest: {m['per_link_kib']} KiB of memory a stream ({m['before_kib'] / 1024:.0f} -> {m['after_kib'] / 1024:.0f} MiB), "
+          f"{m['descriptors']} descriptors; the others: {lap(p['calm']['others'])}")
+    print(f"  storm, all cut and back at once: {storm['there']} of {storm['partners']} back, half of them within {storm['p50']:.1f} s, "
+          f"all within {storm['seconds']:.1f} s; {storm['failed']} attempts failed; {storm['cpu_s']:.1f} s of CPU")
+    print(f"  the others in the storm: {lap(storm['others'])}; memory after it {m['after_storm_kib'] / 1024:.0f} MiB")
+    words = [f"{p[k]} {k}" for k in ("refused", "lost", "missing") if p[k]]
+    print(f"  {', '.join(words) or 'nothing was refused, nothing was lost, nobody is missing'}\n")
+
+
+def partners_at_once(up):
+    return f"{up['there']} of {up['partners']}"
+
+
+def lap(x):
+    return f"p50 {milliseconds(x['p50'])} ms, p99 {milliseconds(x['p99'])} ms, at most {milliseconds(x['max'])} ms"
 
 
 def aims(results):
@@ -124,13 +209,27 @@ def aims(results):
     idle = [x["idle_kib"] / 1024 for x in results["memory"] if x["server"] == "entented"]
     for name, words, unit, most, values in (
             ("cpu_per_message", "CPU per message, TLS on both sides, flat out", "µs", AIM_CPU_US, cpu),
-            ("idle_memory", "idle memory", "MiB", AIM_IDLE_MIB, idle)):
+            ("idle_memory", "idle memory", "MiB", AIM_IDLE_MIB, idle),
+            *more_aims(results)):
         if values:
-            yield {"name": name, "words": words, "unit": unit, "at_most": most, "is": round(max(values), 1),
+            yield {"name": name, "words": words, "unit": unit, "at_most": most, "is": round(max(values), 3 if unit == "times" else 1),
                    "met": max(values) <= most}
+
+
+def more_aims(results):
+    relays = [r["cpu_per_stanza_us"]["median"] for r in results["relay"] if r["server"] == "entented" and r["cpu_per_stanza_us"]]
+    yield "relay_cpu", "CPU per relayed stanza, in and out", "µs", AIM_RELAY_US, relays
+    for server, most in AIM_RATIO.items():
+        found = [r["cpu"]["median"] for r in results["ratios"] if r["against"] == f"relay.{server}"]
+        yield f"relay_{server}", f"CPU per relayed stanza against {server}", "times", round(most, 3), found
+    p = results.get("partners")
+    if p:
+        yield "link_memory_promise", "memory per idle stream, promised", "KiB", PROMISE_LINK_KIB, [p["memory"]["per_link_kib"]]
+        yield "link_memory", "memory per idle stream", "KiB", AIM_LINK_KIB, [p["memory"]["per_link_kib"]]
+        yield "storm_p99", "p99 of the others in the storm", "ms", PROMISE_P99_MS, [p["storm"]["others"]["p99"] / 1000]
 
 
 def verdict(results):
     for a in results["aims"]:
         words = f"{a['words']}, at most {a['at_most']} {a['unit']}"
-        print(f"Aim: {words}: {'met' if a['met'] else 'missed'} ({a['is']:.1f} {a['unit']})")
+        print(f"Aim: {words}: {'met' if a['met'] else 'missed'} ({a['is']:g} {a['unit']})")
