@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The listening sockets, and what the homes are told to call us. */
 #include <stdio.h>
+#include <sys/resource.h>
 #include "app/app.h"
 #include "app/split.h"
 #include "base/log.h"
@@ -23,8 +24,30 @@ static void refused(void *arg, const struct addr *from, const char *why)
 		       {"reason", slice_str(reason_info(REASON_LIMIT_CONNECTIONS)->id)});
 }
 
+/* Each connection is a descriptor; the soft limit is often 1024 and may be raised by everybody. */
+static void allow_descriptors(const struct config *cfg)
+{
+	enum { OTHERS = 200 }; /* listeners, homes, the database, libunbound */
+	struct rlimit r;
+	char have[24], need[24];
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	if (r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &r))
+			getrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (r.rlim_cur == RLIM_INFINITY || r.rlim_cur >= cfg->limits_max_connections + OTHERS)
+		return;
+	snprintf(have, sizeof have, "%llu", (unsigned long long)r.rlim_cur);
+	snprintf(need, sizeof need, "%llu", (unsigned long long)cfg->limits_max_connections + OTHERS);
+	log_ev(LOG_WARNING, "server/descriptors", {"limit", slice_str(have)}, {"needed", slice_str(need)},
+	       {"text", S("limits.max-connections cannot be reached: raise LimitNOFILE of the unit, or ulimit -n")});
+}
+
 void app_set_gates(struct app *app, const struct config *cfg)
 {
+	allow_descriptors(cfg);
 	struct gate_limits x = {.total = cfg->limits_max_connections, .per_source = cfg->limits_max_connections_per_address,
 				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE,
 				.unproven = cfg->limits_max_unproven, .unproven_per_network = cfg->limits_max_unproven_per_network};

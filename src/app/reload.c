@@ -24,7 +24,10 @@ int app_load_tls(struct tls_material **ret, const struct config *cfg, struct ent
 {
 	struct tls_settings s;
 	*ret = NULL;
-	return plan_tls_settings(&s, cfg) ? tls_material_load(ret, &s, err) : 0;
+	if (!plan_tls_settings(&s, cfg))
+		return 0;
+	s.sessions = cfg->limits_max_connections; /* after a cut all partners resume */
+	return tls_material_load(ret, &s, err);
 }
 
 /* ---- what the parser cannot know */

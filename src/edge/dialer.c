@@ -30,7 +30,7 @@ struct dialer {
 		bool secure;
 	} srv[2];
 	struct dns_query *a, *aaaa;
-	struct target targets[XMPP_TARGETS];
+	struct target *targets;   /* XMPP_TARGETS places: 7 KiB, so not kept longer than needed */
 	size_t n_targets, target; /* target: the next one to resolve */
 	struct addr addrs[MAX_ADDRESSES];
 	size_t n_addrs, addr;
@@ -44,6 +44,7 @@ struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer
 			  void *arg)
 {
 	struct dialer *d = MEM_NEW(struct dialer);
+	d->targets = mem_calloc(XMPP_TARGETS, sizeof *d->targets);
 	d->w = w;
 	d->dns = dns;
 	d->ops = ops;
@@ -72,7 +73,19 @@ struct dialer *dialer_free(struct dialer *d)
 	arena_release(d->w->loop->arenas, d->found);
 	dns_cancel(d->a);
 	dns_cancel(d->aaaa);
+	mem_free(d->targets);
 	return mem_free(d);
+}
+
+void dialer_settle(struct dialer *d)
+{
+	if (!d->target)
+		return;
+	struct target *t = mem_realloc(NULL, sizeof *t);
+	*t = d->targets[d->target - 1];
+	mem_free(d->targets);
+	d->targets = t;
+	d->n_targets = d->target = 1;
 }
 
 const char *dialer_how(const struct dialer *d)

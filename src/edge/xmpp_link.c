@@ -267,6 +267,8 @@ void xmpp_link_up(struct xmpp_link *l)
 	l->err = (struct entente_err){0};
 	l->told = REASON_NONE;
 	l->untold = 0;
+	if (l->dialer)
+		dialer_settle(l->dialer);
 	loop_defer(l->proxy->loop, &l->flush); /* not from inside the stream, which gathers what it is given */
 	l->proxy->ops->link(l->proxy->arg, slice_str(l->local), slice_str(l->remote), true);
 }
