@@ -180,3 +180,8 @@ size_t arena_used(const struct arena *a)
 {
 	return a->used;
 }
+
+size_t arena_size(const struct arena *a)
+{
+	return a->total;
+}

@@ -39,5 +39,7 @@ struct slice arena_vprintf(struct arena *a, const char *fmt, va_list ap) __attri
 
 /* Octets handed out so far. */
 size_t arena_used(const struct arena *a);
+/* Octets of memory that it occupies. */
+size_t arena_size(const struct arena *a);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))

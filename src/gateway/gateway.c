@@ -457,6 +457,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->max_subscriptions = cfg->max_subscriptions;
 	c->max_subscriptions_per_user = cfg->max_subscriptions_per_user;
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
+	c->max_queue_octets = cfg->max_queue_octets;
 	buf_free(&g->out);
 	buf_init(&g->out, c->im.max_stanza);
 }

@@ -58,7 +58,7 @@ struct gateway_config {
 	uint32_t subscription_expires;           /* seconds asked of homes, and granted at most */
 	uint32_t notify_interval_ms;
 	uint32_t error_wait_ms;                  /* how long the answer to a first MESSAGE waits for an XMPP error */
-	size_t max_queue;                        /* messages waiting for one SIP target */
+	size_t max_queue, max_queue_octets;      /* messages waiting for one SIP target, and what they hold; 0 octets: no limit */
 	uint32_t subscription_minimum;           /* seconds; shorter ones get 423; 0: 60 */
 	size_t max_subscriptions, max_conversations; /* of this worker */
 	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */

@@ -42,6 +42,7 @@ struct gateway {
 	struct list recent;       /* conversations, least recently used first */
 	struct map targets;       /* SIP targets with a MESSAGE pending */
 	size_t waiting;           /* messages in all their queues */
+	size_t waiting_memory;    /* octets that their arenas occupy */
 	struct map held, held_ids; /* S2X messages whose answer waits: by SIP transaction, by stanza id */
 	struct map watches;       /* XMPP users watching SIP users: struct watch */
 	struct map outs;          /* SIP users watching XMPP users: struct out_pair */

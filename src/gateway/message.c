@@ -13,6 +13,7 @@
 enum {
 	CALL_IDS = 4, MAX_HELD = 10000,
 	MAX_WAITING = 10000,   /* messages in the queues of all SIP users together: each has an arena */
+	MAX_WAITING_MEMORY = 256 << 20, /* of all these arenas */
 	HELD_MS = 40000,       /* longer than a SIP transaction waits: then nobody will be answered any more */
 };
 
@@ -25,7 +26,7 @@ struct conversation {
 	uint64_t seen[CALL_IDS]; /* hashes of the SIP user's recent Call-IDs */
 	unsigned next_seen;
 	uint64_t to_xmpp, to_sip, failed, last;
-	size_t queued;
+	size_t queued; /* messages that point here: then it stays */
 };
 
 /* A SIP MESSAGE that became a stanza and is not answered yet. */
@@ -41,18 +42,20 @@ struct held {
 
 /* A SIP user with MESSAGEs waiting, the first of them sent. */
 struct target {
-	struct map_node node; /* key: bare JID, owned */
-	char *key;
+	struct map_node node; /* key: bare JID */
 	struct gateway *g;
 	struct list queue; /* of struct outgoing */
-	size_t count;
+	size_t count, octets;
 	bool busy;
+	char key[];
 };
 
 struct outgoing { /* lies in its arena, together with the stanza */
 	struct list node;
 	struct arena *arena;
 	struct target *target;
+	struct conversation *conversation;
+	size_t octets, memory; /* as counted when it began to wait */
 	const struct xml_node *stanza;
 	struct interwork_im_page page;
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
@@ -79,13 +82,35 @@ static void conversation_free(struct gateway *g, struct conversation *c)
 	mem_free(c);
 }
 
+/* The longest silent conversation makes room, but not one with messages under way (there are MAX_WAITING of these at most): it goes
+ * to the end of the line. */
+static void forget_oldest(struct gateway *g)
+{
+	enum { LOOKS = 16 };
+	struct list *n;
+	for (int i = 0; i < LOOKS && g->conversations.count >= g->cfg.max_conversations && (n = list_head(&g->recent)); i++) {
+		struct conversation *c = CONTAINER_OF(n, struct conversation, lru);
+		if (!c->queued) {
+			conversation_free(g, c);
+			return;
+		}
+		list_remove(n);
+		list_append(&g->recent, n);
+	}
+}
+
+static void conversation_touch(struct gateway *g, struct conversation *c)
+{
+	list_remove(&c->lru);
+	list_append(&g->recent, &c->lru);
+	c->last = g->cfg.timers->now;
+}
+
 static struct conversation *conversation_get(struct gateway *g, struct slice local, struct slice remote)
 {
 	struct conversation *c = conversation_find(g, local, remote);
 	if (!c) {
-		struct list *oldest = list_head(&g->recent);
-		if (oldest && g->conversations.count >= g->cfg.max_conversations) /* the longest silent one is forgotten */
-			conversation_free(g, CONTAINER_OF(oldest, struct conversation, lru));
+		forget_oldest(g);
 		c = MEM_NEW(struct conversation);
 		pair_init(&c->pair, local, remote);
 		rand_token(c->call_id, 24);
@@ -93,9 +118,7 @@ static struct conversation *conversation_get(struct gateway *g, struct slice loc
 		list_init(&c->lru);
 		map_insert(&g->conversations, &c->pair.node, slice_of(c->pair.key, local.len + 1 + remote.len));
 	}
-	list_remove(&c->lru);
-	list_append(&g->recent, &c->lru);
-	c->last = g->cfg.timers->now;
+	conversation_touch(g, c);
 	return c;
 }
 
@@ -245,7 +268,6 @@ static void target_send(struct target *t);
 static void target_free(struct target *t)
 {
 	map_remove(&t->g->targets, &t->node);
-	mem_free(t->key);
 	mem_free(t);
 }
 
@@ -254,21 +276,14 @@ static void outgoing_free(struct outgoing *o)
 {
 	struct target *t = o->target;
 	struct gateway *g = t->g;
-	struct conversation *c = conversation_find(g, o->local, o->remote);
-	if (c && c->queued)
-		c->queued--;
+	o->conversation->queued--;
 	list_remove(&o->node);
 	t->count--;
+	t->octets -= o->octets;
 	g->waiting--;
+	g->waiting_memory -= o->memory;
 	gateway_done(g, &o->receipt);
 	arena_release(g->cfg.arenas, o->arena);
-}
-
-static void count_failure(struct outgoing *o)
-{
-	struct conversation *c = conversation_find(o->target->g, o->local, o->remote);
-	if (c)
-		c->failed++;
 }
 
 static void out_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
@@ -280,16 +295,14 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 	if (m->status < 200)
 		return;
 	if (m->status < 300) {
-		struct conversation *c = conversation_find(g, o->local, o->remote);
 		metric_add(METRIC_MESSAGES_TO_SIP, 1);
-		if (c)
-			c->to_sip++;
+		o->conversation->to_sip++;
 		gateway_done(g, &o->receipt);
 		return;
 	}
 	log_ev(LOG_INFO, "message/refused-by-home", {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
-	count_failure(o);
+	o->conversation->failed++;
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	gateway_answer(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
 		       &o->receipt);
@@ -302,7 +315,7 @@ static void out_failed(struct outgoing *o, enum reason reason)
 	metric_refused((int)reason);
 	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
-	count_failure(o);
+	o->conversation->failed++;
 	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
 }
 
@@ -323,8 +336,9 @@ static const struct sip_client_handler out_handler = {.response = out_response, 
 
 static void write_message(struct gateway *g, struct outgoing *o, struct buf *b)
 {
-	struct conversation *c = conversation_get(g, o->local, o->remote);
+	struct conversation *c = o->conversation;
 	const struct interwork_im_page *p = &o->page;
+	conversation_touch(g, c);
 	sip_build_request(b, S("MESSAGE"), o->uri);
 	sip_build_header_uint(b, SIP_H_MAX_FORWARDS, (uint64_t)p->max_forwards);
 	sip_build_header_fmt(b, SIP_H_FROM, "<%.*s>;tag=%s", SFMT(o->from_uri), c->tag);
@@ -380,9 +394,9 @@ static struct target *target_of(struct gateway *g, struct slice local)
 	struct map_node *n = map_find(&g->targets, local);
 	if (n)
 		return CONTAINER_OF(n, struct target, node);
-	struct target *t = MEM_NEW(struct target);
+	struct target *t = mem_calloc(1, sizeof *t + local.len);
 	t->g = g;
-	t->key = mem_strndup(local.p, local.len);
+	memcpy(t->key, local.p, local.len);
 	list_init(&t->queue);
 	map_insert(&g->targets, &t->node, slice_of(t->key, local.len));
 	return t;
@@ -412,6 +426,16 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		sip_server_respond(server, &ans);
 	}
 	held_free(h);
+}
+
+static bool queue_full(struct gateway *g, struct slice local, const struct outgoing *o)
+{
+	struct map_node *n = map_find(&g->targets, local);
+	const struct target *t = n ? CONTAINER_OF(n, struct target, node) : NULL;
+	if (g->waiting >= MAX_WAITING || g->waiting_memory + o->memory > MAX_WAITING_MEMORY)
+		return true;
+	return t && (t->count >= g->cfg.max_queue ||
+		     (g->cfg.max_queue_octets && t->octets + o->octets > g->cfg.max_queue_octets));
 }
 
 /* Everything that the answer to it needs lies in the stanza's arena, so *ret does too. REASON_NONE and *ret NULL: nothing to
@@ -451,8 +475,9 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		}
 	}
 	if (!reason) {
-		struct map_node *n = map_find(&g->targets, st->to.bare);
-		if ((n && CONTAINER_OF(n, struct target, node)->count >= g->cfg.max_queue) || g->waiting >= MAX_WAITING) {
+		o->octets = arena_used(a);
+		o->memory = arena_size(a);
+		if (queue_full(g, st->to.bare, o)) {
 			metric_add(METRIC_LIMIT_HITS, 1);
 			reason = REASON_LIMIT_QUEUE_FULL;
 		}
@@ -495,12 +520,14 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 	o->receipt = *r;
 	r->number = 0;
 	struct target *t = o->target = target_of(g, o->local);
-	struct conversation *c = conversation_get(g, o->local, o->remote);
+	struct conversation *c = o->conversation = conversation_get(g, o->local, o->remote);
 	c->confirmed = true;
 	c->queued++;
 	list_append(&t->queue, &o->node);
 	t->count++;
+	t->octets += o->octets;
 	g->waiting++;
+	g->waiting_memory += o->memory;
 	if (!t->busy)
 		target_send(t);
 }

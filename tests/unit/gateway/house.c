@@ -441,6 +441,7 @@ struct house *house_new(void)
 		.notify_interval_ms = 5000,
 		.error_wait_ms = 500,
 		.max_queue = 5,
+		.max_queue_octets = 64000,
 		.max_subscriptions = 100,
 		.max_conversations = 100,
 		.xmpp_retry_ms = 10000,

@@ -472,6 +472,23 @@ static void queue_limit(void **state)
 		  " '4'");
 }
 
+/* A few long messages are as much as many short ones. */
+static void queue_limit_octets(void **state)
+{
+	struct house *h = *state; /* max_queue_octets 64000; the first message is sent, and counts until it is answered */
+	enum { LONG = 12000 };
+	static char text[LONG + 1];
+	memset(text, 'x', LONG);
+	for (int i = 0; i < 3; i++)
+		partner_message(h, JULIET, ROMEO, text);
+	expect_count(h, "X message/error", 1);
+	partner_message(h, JULIET, "mercutio@contoso.test", text); /* his queue is his own */
+	expect_count(h, "X message/error", 0);
+	home_answers(h, "MESSAGE sip:" ROMEO, 0, 200, "");
+	partner_message(h, JULIET, ROMEO, text); /* there is room again */
+	expect_count(h, "X message/error", 0);
+}
+
 static void refused_from_xmpp(void **state)
 {
 	struct house *h = *state;
@@ -557,6 +574,7 @@ int main(void)
 		TEST(home_silent),
 		TEST(home_down),
 		TEST(queue_limit),
+		TEST(queue_limit_octets),
 		TEST(refused_from_xmpp),
 		TEST(ends_in_the_middle),
 		TEST(facts),
