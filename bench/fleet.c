@@ -313,7 +313,7 @@ int fleet_new(struct fleet **ret, struct loop *loop, const struct fleet_opts *o,
 		struct member *m = &f->members[i];
 		m->index = i;
 		m->from = o->from;
-		m->from.v4.sin_addr.s_addr = htonl(ntohl(o->from.v4.sin_addr.s_addr) + i);
+		m->from.v4.sin_addr.s_addr = htonl(ntohl(o->from.v4.sin_addr.s_addr) + (i << 8));
 		snprintf(m->domain, sizeof m->domain, "%s%04u.%s", o->prefix, i, o->suffix);
 		map_insert(&f->by_domain, &m->node, slice_str(m->domain));
 		rc = identity(m, o, err);

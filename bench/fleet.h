@@ -17,7 +17,7 @@ struct fleet_opts {
 	const char *certs;         /* directory with the certificate of each domain (see mint.h) */
 	const char *trust;         /* file */
 	struct addr listen, target;
-	struct addr from;          /* address of the first domain's server, those of the others follow; connections leave from it */
+	struct addr from;          /* connections of the first domain's server leave from it, those of the others from the next networks (/24) */
 	bool dialback;             /* prove the domain by dialback instead of EXTERNAL; questions of the other side are not asked back */
 	bool acks;                 /* XEP-0198 */
 	/* The stream that we opened is authenticated; it ended, or could not be had (then `why` says it). */

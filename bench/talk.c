@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 	struct fleet_opts o = {
 		.n = 10, .prefix = "t", .suffix = "talk.test", .server = "contoso.test", .trust = trust,
 		.listen = option_address("127.0.0.23", 5269), .target = option_address("127.0.0.12", 5269),
-		.from = option_address("127.2.0.1", 0), .acks = true, .up = up, .down = down, .stanza = stanza, .arg = &t,
+		.from = option_address("127.200.0.1", 0), .acks = true, .up = up, .down = down, .stanza = stanza, .arg = &t,
 	};
 	for (int x; (x = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (x) {
