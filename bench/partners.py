@@ -117,8 +117,9 @@ def talk_domains():
 
 def daemon(bench, folder, count):
     os.makedirs(folder)
-    settings = f"limits:\n  max-connections: {4 * count + 1000}\n"
-    program = Entented(folder, bench.certs, "external", "tls", workers=1, log_level=os.environ.get("LV","warning"), extra=settings)
+    # the defaults are for 1,000 connections, half of them not proven yet
+    settings = f"limits:\n  max-connections: {4 * count + 1000}\n  max-unproven: {count + 500}\n"
+    program = Entented(folder, bench.certs, "external", "tls", workers=1, log_level="warning", extra=settings)
     with open(program.config, encoding="utf-8") as f:
         text = f.read().replace("trace: true", "trace: false")
     with open(program.config, "w", encoding="utf-8") as f:

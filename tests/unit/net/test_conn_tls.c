@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "net/loop_int.h"
 #include "pki.h"
 
 static struct pki ca, other_ca;
@@ -726,6 +727,84 @@ static void free_self(struct end *e)
 	assert_true(name.len && e->peer->chain_ok); /* the facts outlive the call */
 }
 
+enum { CROWD = 96 };
+
+struct crowd {
+	struct pair pair;
+	struct end servers[CROWD], clients[CROWD];
+	int accepted;
+};
+
+static void crowd_accepted(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
+{
+	struct crowd *c = arg;
+	struct conn_tls t = {.ctx = server_ctx, .server = true};
+	struct end *e = &c->servers[c->accepted++];
+	struct conn_opts o = {.ops = &end_ops, .owner = e, .tls = &t, .pass = pass};
+	struct entente_err err;
+	(void)w, (void)from;
+	assert_int_equal(conn_accept(&e->c, c->pair.loop, fd, &o, &err), 0);
+}
+
+/* A crowd that comes at once leaves something of each turn to the others; all of it gets in. */
+static void test_crowd(void **state)
+{
+	(void)state;
+	static struct crowd c;
+	struct listener *listener;
+	struct entente_err err;
+	struct conn_tls t = {.ctx = client_ctx, .sni = S("server.test")};
+	struct listener_opts lo = {.accepted = crowd_accepted, .arg = &c};
+	int waited = 0, done = 0;
+	memset(&c, 0, sizeof c);
+	assert_int_equal(loop_new(&c.pair.loop, NULL, &err), 0);
+	assert_true(addr_parse(S("127.0.0.1"), 0, &lo.addr));
+	assert_int_equal(listener_new(&listener, c.pair.loop, &lo, &err), 0);
+	for (int i = 0; i < CROWD; i++) {
+		struct conn_opts o = {.ops = &end_ops, .owner = &c.clients[i], .tls = &t};
+		assert_int_equal(conn_connect(&c.clients[i].c, c.pair.loop, listener_addr(listener), &o, &err), 0);
+	}
+	for (int turn = 0; turn < 20000 && done < 2 * CROWD; turn++) {
+		loop_once(c.pair.loop, 1);
+		waited += !list_empty(&c.pair.loop->own->shakers);
+		done = 0;
+		for (int i = 0; i < CROWD; i++)
+			done += c.clients[i].secured + c.servers[i].secured;
+	}
+	assert_int_equal(done, 2 * CROWD);
+	assert_true(waited > 1); /* a turn's share is less than the crowd needs */
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(c.clients[i].closed + c.servers[i].closed, 0);
+		conn_free(c.clients[i].c);
+		conn_free(c.servers[i].c);
+	}
+	/* one that is freed, and one that is closed, while it waits */
+	memset(c.clients, 0, sizeof c.clients);
+	memset(c.servers, 0, sizeof c.servers);
+	c.accepted = 0;
+	for (int i = 0; i < CROWD; i++) {
+		struct conn_opts o = {.ops = &end_ops, .owner = &c.clients[i], .tls = &t};
+		assert_int_equal(conn_connect(&c.clients[i].c, c.pair.loop, listener_addr(listener), &o, &err), 0);
+	}
+	for (int turn = 0; turn < 20000 && list_empty(&c.pair.loop->own->shakers); turn++)
+		loop_once(c.pair.loop, 1);
+	assert_false(list_empty(&c.pair.loop->own->shakers));
+	for (int i = 0; i < CROWD; i++) {
+		if (i % 2)
+			c.clients[i].c = conn_free(c.clients[i].c);
+		else
+			conn_close(c.clients[i].c);
+	}
+	for (int turn = 0; turn < 200; turn++)
+		loop_once(c.pair.loop, 1);
+	listener_free(listener);
+	loop_free(c.pair.loop);
+	for (int i = 0; i < CROWD; i++) {
+		buf_free(&c.clients[i].got);
+		buf_free(&c.servers[i].got);
+	}
+}
+
 static void test_free_in_secured(void **state)
 {
 	(void)state;
@@ -817,6 +896,7 @@ int main(void)
 		cmocka_unit_test(test_refuses_our_certificate),
 		cmocka_unit_test(test_old_versions),
 		cmocka_unit_test(test_choose_by_sni),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_free_in_secured),
 		cmocka_unit_test(test_close_during_handshake),
 		cmocka_unit_test(test_material_errors),
