@@ -151,6 +151,7 @@ static void stanza(void *arg, struct xmpp_stanza *st)
 	struct fleet *f = s->fleet;
 	if (s->member)
 		f->o.stanza(f->o.arg, s->member->index, st);
+	xmpp_stream_done(s->xmpp, st->receipt.number);
 	arena_release(f->loop->arenas, st->arena);
 }
 

@@ -113,6 +113,7 @@ static void stanza(void *arg, struct xmpp_stanza *st)
 			load_mark(l, seq, TRACK_ARRIVED);
 		}
 	}
+	xmpp_stream_done(s->stream, st->receipt.number);
 	arena_release(l->loop->arenas, st->arena);
 }
 
