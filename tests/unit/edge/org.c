@@ -32,6 +32,15 @@ static unsigned on_stanza(void *arg, struct xmpp_stanza *st)
 	struct org *o = arg;
 	buf_printf(&o->seen, "%.*s>%.*s %.*s %.*s\n", SFMT(st->from.full), SFMT(st->to.full), SFMT(st->node->name),
 		   SFMT(stanza_id(st->node)));
+	if (o->pong && stanza_kind(st->node) == STANZA_IQ && stanza_type(st->node) == STANZA_TYPE_GET) {
+		static const struct xmpp_ticket none;
+		struct buf b;
+		buf_init(&b, 4096);
+		buf_printf(&b, "<iq type='result' from='%.*s' to='%.*s' id='%.*s'/>", SFMT(st->to.full), SFMT(st->from.full),
+			   SFMT(stanza_id(st->node)));
+		xmpp_proxy_send(o->proxy, st->to.domain, st->from.domain, buf_slice(&b), &none);
+		buf_free(&b);
+	}
 	arena_release(o->worker.loop->arenas, st->arena);
 	if (!o->keep)
 		xmpp_proxy_done(o->proxy, &st->receipt);
@@ -153,6 +162,9 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	assert_int_equal(listener_new(&o->listener, loop, &lo, &err), 0);
 	snapshot_slot_init(&o->policy, NULL);
 	o->quota = xmpp_quota_new();
+	o->history = xmpp_history_new();
+	o->tests = xmpp_tests_new();
+	o->trace = trace_new();
 }
 
 static void org_start(struct org *o, const struct org *other)
@@ -160,6 +172,9 @@ static void org_start(struct org *o, const struct org *other)
 	struct xmpp_proxy_config c = {.worker = &o->worker,
 				      .policy = &o->policy,
 				      .quota = o->quota,
+				      .history = o->history,
+				      .tests = o->tests,
+				      .trace = o->trace,
 				      .dialback_secret = slice_str(o->domain),
 				      .set = o->set};
 	policy_partner_defaults(&o->partner);
@@ -191,6 +206,9 @@ static void org_free(struct org *o)
 	listener_free(o->second);
 	xmpp_proxy_free(o->proxy);
 	xmpp_quota_free(o->quota);
+	xmpp_history_free(o->history);
+	xmpp_tests_free(o->tests);
+	trace_free(o->trace);
 	snapshot_slot_destroy(&o->policy);
 	for (size_t i = 0; i < o->n_held; i++)
 		close(o->held[i]);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "edge/xmpp_proxy.h"
+#include "edge/xmpp_test.h"
 #include "../net/pki.h"
 
 struct org {
@@ -14,6 +15,10 @@ struct org {
 	struct worker worker;        /* only its loop is real: fixed addresses need no DNS */
 	struct snapshot_slot policy;
 	struct xmpp_quota *quota;
+	struct xmpp_history *history;
+	struct xmpp_tests *tests;
+	struct trace *trace;
+	bool pong;                   /* answers pings */
 	struct xmpp_proxy *proxy;
 	struct listener *listener, *second;
 	char address[16];            /* of the second */
