@@ -40,7 +40,7 @@ static int begin(struct admin_task *t)
 		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "%.*s is a domain of ours, no partner's", SFMT(what.domain));
 	admin_set_text(c->data, "domain", what.domain);
 	admin_set_text(c->data, "from", what.from);
-	json_object_set_new(c->data, "partner", json_boolean(snapshot_partner(s, what.domain) != NULL));
+	json_object_set_new(c->data, "partner", json_false());
 	json_object_set_new(c->data, "steps", json_array());
 	if (c->admin->ops->test(c->admin->arg, &what, t, &err))
 		return admin_fail_err(c, "the test cannot begin", &err, NULL);
@@ -51,7 +51,10 @@ static int begin(struct admin_task *t)
 
 static void event(struct admin_call *c, json_t *e)
 {
+	json_t *partner = json_object_get(json_object_get(e, "facts"), "partner");
 	json_array_append(json_object_get(c->data, "steps"), e);
+	if (json_is_string(partner)) /* of the step "policy" */
+		json_object_set_new(c->data, "partner", json_boolean(slice_eq(slice_str(json_string_value(partner)), S("yes"))));
 }
 
 static void took(struct buf *out, json_int_t ms)
@@ -201,6 +204,18 @@ static bool cannot_know(struct admin_call *c, const char *step, json_t *last)
 	return asked && last && !json_is_true(json_object_get(c->data, "partner")) && asked_back(c, step, last);
 }
 
+/* What lets the domain in. */
+static json_t *let_in(struct admin_call *c)
+{
+	const char *domain = admin_get_text(c->data, "domain");
+	struct snapshot *s = c->admin->ops->snapshot(c->admin->arg);
+	if (s && snapshot_blocked(s, slice_str(domain)).p)
+		return json_sprintf("entente block remove %.*s", SFMT(snapshot_blocked(s, slice_str(domain))));
+	if (s && snapshot_partner(s, slice_str(domain)))
+		return json_sprintf("entente partner xmpp set %s --enabled", domain);
+	return json_sprintf("entente partner xmpp add %s --type federated", domain);
+}
+
 static int end(struct admin_call *c)
 {
 	json_t *d = c->data, *v = verdict_event(c);
@@ -223,8 +238,9 @@ static int end(struct admin_call *c)
 			json_object_set_new(d, "verdict", json_string("undecided"));
 			json_object_set_new(d, "who", json_string("us"));
 			json_object_set_new(d, "cause", json_string("all is well up to dialback; that can only be tried with a domain that is let in"));
-			json_object_set_new(d, "next_step", json_sprintf("entente partner xmpp add %s --type federated, then test again",
-									 admin_get_text(d, "domain")));
+			json_t *how = let_in(c);
+			json_object_set_new(d, "next_step", json_sprintf("%s, then test again", json_string_value(how)));
+			json_decref(how);
 		} else if (one_way && up) {
 			json_object_set_new(d, "cause", json_sprintf("%s has a stream to us, but did not answer the ping", admin_get_text(d, "domain")));
 			json_object_set_new(d, "who", json_string("partner"));
@@ -245,8 +261,9 @@ static int end(struct admin_call *c)
 			next_step(c, admin_get_text(d, "reason"));
 		}
 	} else if (!json_is_true(json_object_get(d, "partner"))) {
-		json_object_set_new(d, "next_step", json_sprintf("to let the domain in: entente partner xmpp add %s --type federated",
-								 admin_get_text(d, "domain")));
+		json_t *how = let_in(c);
+		json_object_set_new(d, "next_step", json_sprintf("to let the domain in: %s", json_string_value(how)));
+		json_decref(how);
 	}
 	json_decref(last);
 	json_decref(v);

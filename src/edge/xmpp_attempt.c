@@ -8,6 +8,7 @@ void xmpp_attempt_begin(struct s2s *s)
 {
 	for (int i = 0; i < XMPP_STEPS; i++)
 		s->took[i] = XMPP_NOT_REACHED;
+	s->purpose = "messages";
 	s->mark = s->proxy->loop->timers.now;
 	s->at = s->inbound ? s->direct ? XMPP_STEP_TLS : XMPP_STEP_STREAM : XMPP_STEP_TCP;
 }
@@ -22,18 +23,13 @@ uint32_t xmpp_attempt_step(struct s2s *s, enum xmpp_step done, enum xmpp_step ne
 	return (uint32_t)took;
 }
 
-static const char *purpose(const struct s2s *s)
-{
-	return s->inbound ? "messages" : s->test ? "test" : s->asker ? "dialback question" : "messages";
-}
-
 static void fill(const struct s2s *s, struct xmpp_attempt *a, struct xmpp_stream_info *i)
 {
 	*a = (struct xmpp_attempt){
 		.stream = s->id,
 		.at = clock_unix() - (int64_t)((s->proxy->loop->timers.now - s->since) / 1000),
 		.inbound = s->inbound,
-		.purpose = purpose(s),
+		.purpose = s->purpose,
 		.step = s->at,
 		.address = slice_str(s->address),
 		.how = xmpp_s2s_how(s),

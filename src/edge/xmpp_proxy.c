@@ -344,7 +344,7 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		struct xmpp_proxy_facts f = {
 			.id = s->id,
 			.inbound = s->inbound,
-			.purpose = s->test ? "test" : s->asker ? "dialback question" : "messages",
+			.purpose = s->purpose,
 			.stream = &i,
 			.certificate = s->conn ? conn_peer(s->conn) : NULL,
 			.heard_ms = p->loop->timers.now - s->heard,

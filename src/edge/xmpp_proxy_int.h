@@ -2,6 +2,7 @@
 /* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_link.c outbound
  * links, xmpp_verify.c dialback questions). */
 #pragma once
+#include "base/log.h"
 #include "base/map.h"
 #include "edge/dialer.h"
 #include "edge/xmpp_proxy.h"
@@ -28,6 +29,7 @@ struct s2s { /* a connection and its stream */
 	struct entente_err err;
 	struct loop_hook kill;
 	struct xmpp_test *test;         /* that it is made for, or NULL */
+	const char *purpose;            /* "messages", "dialback question", "test" */
 	/* for the history (xmpp_attempt.c) */
 	uint64_t mark;                  /* the present step began, ms */
 	uint32_t took[XMPP_STEPS];
@@ -179,6 +181,11 @@ void xmpp_verify_down(struct s2s *s);
 void xmpp_verify_forget(struct s2s *receiver);
 /* Ends all questions; `tell`: their receivers hear "undecided". */
 void xmpp_verify_end_all(struct xmpp_proxy *p, bool tell);
+
+/* xmpp_log.c: a line about a stream, with all that is known of it and `more`. peer: the pair that it is about; NULL: the stream's own.
+ * limit: not NULL, at most so many lines about this (base/log.h). */
+void xmpp_s2s_log(struct s2s *s, enum log_level level, const char *event, const struct xmpp_peer *peer, const struct slice *limit,
+		  const struct log_kv *more, size_t n);
 
 /* xmpp_attempt.c: what a connection was good for, for the history */
 void xmpp_attempt_begin(struct s2s *s);

@@ -127,10 +127,7 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	struct s2s *s = arg;
 	struct xmpp_stream_info i;
 	xmpp_stream_info(s->stream, &i);
-	log_ev(LOG_INFO, "xmpp/stream-up", {"direction", direction(s)},
-	       {"carries", i.bidi ? S("both") : direction(s)}, {"local", xmpp_peer_local(peer)},
-	       {"partner", xmpp_peer_remote(peer)}, {"proof", slice_str(xmpp_proof_text(xmpp_peer_proof(peer)))},
-	       {"tls", i.tls_protocol}, {"cipher", i.tls_cipher}, {"address", slice_str(s->address)}, {"how", xmpp_s2s_how(s)});
+	xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-up", peer, NULL, NULL, 0);
 	xmpp_attempt_up(s, peer);
 	step(s, S("stream is up"), slice_str(xmpp_proof_text(xmpp_peer_proof(peer))));
 	if (s->inbound) {
@@ -285,6 +282,13 @@ static void on_oversize(void *arg, const struct xmpp_peer *peer, struct xml_node
 
 /* ---- failures and questions */
 
+/* The partner's server says good-bye for a reason of its own. */
+static bool orderly(const struct xmpp_failure *f)
+{
+	return f->received && (slice_eq(f->condition, S("system-shutdown")) || slice_eq(f->condition, S("reset")) ||
+			       slice_eq(f->condition, S("connection-timeout")));
+}
+
 static void on_failed(void *arg, const struct xmpp_failure *f)
 {
 	static const char *const side[] = {"unknown", "here", "partner"};
@@ -300,10 +304,6 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
 	metric_refused((int)f->err.reason);
 	const struct log_kv kv[] = {
-		{"direction", direction(s)},
-		{"local", i.local},
-		{"partner", i.remote},
-		{"address", slice_str(s->address)},
 		{"stage", slice_str(f->stage)},
 		{"reason", slice_str(reason_info(f->err.reason)->id)},
 		{"text", slice_str(f->err.text)},
@@ -312,12 +312,13 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 		{"said", f->received ? f->text : SLICE_NONE},
 		{"fault", slice_str(side[f->fault])},
 	};
+	struct slice key = s->inbound ? slice_str(s->address) : i.remote;
+	enum log_level level = orderly(f) ? LOG_INFO : LOG_WARNING;
 	if (s->link) /* limited by its own memory of what was said */
-		log_event(xmpp_link_told(s->link, f->err.reason) ? LOG_DEBUG : LOG_WARNING, "xmpp/stream-failed", kv,
-			  sizeof kv / sizeof *kv);
+		xmpp_s2s_log(s, xmpp_link_told(s->link, f->err.reason) ? LOG_DEBUG : level, "xmpp/stream-failed", NULL, NULL, kv,
+			     sizeof kv / sizeof *kv);
 	else
-		log_limited(LOG_WARNING, "xmpp/stream-failed", s->inbound ? slice_str(s->address) : i.remote, kv,
-			    sizeof kv / sizeof *kv);
+		xmpp_s2s_log(s, level, "xmpp/stream-failed", NULL, &key, kv, sizeof kv / sizeof *kv);
 }
 
 bool xmpp_s2s_worth_another_address(const struct entente_err *err)
@@ -495,9 +496,10 @@ void xmpp_s2s_free(struct s2s *s)
 	if (s->stream) {
 		xmpp_stream_info(s->stream, &i);
 		if (i.pairs)
-			log_ev(LOG_INFO, "xmpp/stream-down", {"direction", direction(s)}, {"local", i.local},
-			       {"partner", i.remote}, {"address", slice_str(s->address)},
-			       {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE});
+			xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-down", NULL, NULL,
+				     (const struct log_kv[]){{"ended-by", i.peer_ended ? S("partner") : S("us")},
+							     {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE}},
+				     2);
 	}
 	if (s->err.code) /* what no stream has told: the connection, a limit */
 		xmpp_attempt_failed(s, &s->err, NULL);

@@ -247,6 +247,7 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct s2s *s = xmpp_s2s_new(p, false);
 	s->direct = dialer_direct(t->dialer);
 	s->test = t;
+	s->purpose = "test";
 	s->took[XMPP_STEP_DNS] = dns_ms;
 	t->s2s = s;
 	if (!xmpp_s2s_connect(s, to, &err)) {

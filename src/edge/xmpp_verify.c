@@ -106,6 +106,7 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct entente_err err;
 	struct s2s *s = xmpp_s2s_new(x->proxy, false);
 	(void)host;
+	s->purpose = "dialback question";
 	s->direct = dialer_direct(x->dialer);
 	if (xmpp_s2s_connect(s, to, &err)) {
 		xmpp_s2s_free(s);

@@ -280,6 +280,7 @@ static void on_close(void *arg)
 	if (s->freed)
 		return;
 	s->peer_closed = true;
+	s->peer_ended = s->peer_ended || s->state < XMPP_STREAM_CLOSING;
 	if (s->state == XMPP_STREAM_CLOSING)
 		s->want_close = true;
 	else if (s->initiator && s->state != XMPP_STREAM_OPEN && s->state != XMPP_STREAM_VERIFY)

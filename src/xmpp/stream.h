@@ -297,6 +297,7 @@ struct xmpp_stream_info {
 	size_t peer_max_stanza;          /* XEP-0478; 0: not announced */
 	bool peer_dialback, peer_dialback_errors;
 	bool bidi;                       /* both directions (XEP-0288) */
+	bool peer_ended;                 /* the peer ended it, or the connection */
 	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
 	uint64_t unacked;                /* sent, not acknowledged yet */
 	uint64_t pending;                /* delivered, not done yet */

@@ -137,6 +137,7 @@ void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, str
 	err_set(&f.err, auth ? ENTENTE_EAUTH : ENTENTE_ECLOSED, auth ? REASON_XMPP_AUTH : REASON_XMPP_STREAM_ERROR,
 		"%.*s ended the stream: %.*s%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(e.condition),
 		slice_empty(text) ? "" : ": ", SFMT(text));
+	s->peer_ended = s->peer_ended || s->state < XMPP_STREAM_CLOSING;
 	s->peer_closed = true; /* it closes after an error, whether it says so or not */
 	if (s->state >= XMPP_STREAM_CLOSING) { /* our good-bye crossed it: there is nothing to add */
 		stream_trace(s, XMPP_TRACE_ODD, "while closing: %s", f.err.text);
@@ -152,6 +153,7 @@ void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why)
 		return;
 	stream_enter(s);
 	const char *stage = xmpp_stream_state_text(s->state);
+	s->peer_ended = s->peer_ended || s->state < XMPP_STREAM_CLOSING;
 	s->header_sent = false; /* nothing can be written any more */
 	if (s->state == XMPP_STREAM_CLOSING)
 		s->want_close = true;

@@ -136,6 +136,7 @@ void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
 		.identity = s->identity,
 		.certificate_why = why,
 		.pairs = s->n_valid,
+		.peer_ended = s->peer_ended,
 		.stanzas_in = s->stanzas_in,
 		.stanzas_out = s->stanzas_out,
 		.bytes_in = s->bytes_in,

@@ -56,6 +56,7 @@ struct xmpp_stream {
 	bool discard;        /* failed: what still comes is not looked at */
 	bool fault_told;     /* failed() was called, or must not be */
 	bool peer_closed;    /* its closing tag came */
+	bool peer_ended;     /* it was the first to end the stream */
 	struct buf out, writing;
 
 	/* this header and what came before */

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an administrator sees: tests of a partner, traces, streams, attempts, metrics."""
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 import urllib.error
 import urllib.request
 
 from daemon import SOCKET, binary
-from scenario import PARTNER, check, scenario, wait_until
+from scenario import MODERN, PARTNER, check, scenario, wait_until
+from xmppserver import Stance
 
 BOTH = ["external", "dialback"]
 
@@ -156,7 +159,7 @@ def undisturbed(lab):
     after = [s["id"] for s in lab.entente("show", "streams", "--partner", PARTNER)["streams"] if s["direction"] == "out" and s["purpose"] == "messages"]
     check(mine == after, f"streams before {mine}, after {after}")
     one = lab.entente("show", "stream", str(after[0]))
-    check(one["certificate"]["matched_by"] == "dNSName" and one["certificate"]["trusted"] and one["stanzas_out"] >= 1, f"{one}")
+    check(one["certificate"]["matched_by"] == "dNSName" and one["certificate"]["trusted"] == (lab.peer != "jabberd2") and one["stanzas_out"] >= 1, f"{one}")
 
 
 @scenario("metrics over HTTP, for Prometheus", settings="metrics:\n  listen: 127.0.0.12:9464\n")
@@ -179,3 +182,62 @@ def metrics(lab):
             check(False, f"{method} {path} was answered")
         except urllib.error.HTTPError as e:
             check(e.code == status or (isinstance(status, tuple) and e.code in status), f"{method} {path}: {e.code}")
+
+
+DEFECTS = {"expired": "expired", "wrong": "not valid for the name", "self": "self-signed", "rogue": "unable to get local issuer"}
+
+
+def defect(kind):
+    """A server whose certificate proves nothing. rrn.stance.test is one of its domains, and no partner."""
+    @scenario(f"{kind}: the certificate proves nothing, and the partner has to act", stance=Stance(f"stance-{kind}"), peers=MODERN)
+    def bad_certificate(lab):
+        answer = test_partner(lab, "rrn.stance.test", "--no-dialback", status=1)
+        check((answer["verdict"], answer["reason"], answer["who"]) == ("fails", "xmpp/certificate", "partner"), f"{answer}")
+        tls = next(s for s in answer["steps"] if s["step"] == "tls" and s["outcome"] == "warning")
+        check(DEFECTS[kind] in tls["text"], f"{tls}")
+        check(tls["facts"]["issuer"] and tls["facts"]["not-after"], f"{tls}")
+        seen = lab.entente("show", "attempts", "rrn.stance.test")["attempts"][0]
+        check(seen["result"] == "failed" and seen["reason"] == "xmpp/certificate" and "tls" in seen["took"], f"{seen}")
+
+
+for KIND in DEFECTS:
+    defect(KIND)
+
+
+@scenario("a server that does dialback only", stance=Stance("stance", external=False), peers=["ejabberd"])
+def dialback_only(lab):
+    answer = test_partner(lab, "rnd.stance.test", "--no-sasl")
+    check(answer["verdict"] == "works", f"{answer}")
+    proof = next(s for s in answer["steps"] if s["step"] == "auth" and s["outcome"] == "ok")
+    check(proof["facts"]["method"] == "dialback", f"{proof}")
+
+
+@scenario("a partner that is disabled can be tested all the same", partner=None, peers=MODERN)
+def disabled(lab):
+    lab.entente("partner", "xmpp", "add", "litware.test", "--type", "federated", "--disabled")
+    try:
+        answer = test_partner(lab, "litware.test")
+        check(answer["verdict"] == "works" and answer["steps"][0]["outcome"] == "warning", f"{answer}")
+        check(not answer["partner"] and "set litware.test --enabled" in answer["next_step"], f"{answer['next_step']}")
+    finally:
+        lab.entente("partner", "xmpp", "remove", "litware.test")
+
+
+@scenario("they cannot come to us: one way", partner=None)
+def one_way(lab):
+    """Their server is let in, takes our stream, and is stopped before it can open its own."""
+    lab.entented.stop()
+    lab.entented.start()
+    lab.partner()
+    with Tracer(lab, "--partner", PARTNER) as trace:
+        program = subprocess.Popen([binary("entente"), "--socket", SOCKET, "partner", "test", PARTNER, "--json"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        trace.expect("our stream", event="step", direction="out", what="stream is up")
+        os.kill(lab.xmpp.popen.pid, signal.SIGSTOP)
+        try:
+            answer = json.loads(program.communicate(timeout=30)[0])
+        finally:
+            os.kill(lab.xmpp.popen.pid, signal.SIGCONT)
+    if answer["verdict"] == "works":    # its answer was faster than the signal
+        return
+    check(answer["verdict"] == "one-way" and answer["failed_step"] == "ping", f"{answer['verdict']} at {answer.get('failed_step')}")

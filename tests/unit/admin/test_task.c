@@ -84,8 +84,10 @@ static void works(void **state)
 	assert_int_equal(r->test.timeout_ms, 30000);
 	assert_false(r->test.set_tls || r->test.set_sasl || r->test.set_dialback);
 	assert_null(hear(&t));
+	step(r, "{\"step\":\"policy\",\"outcome\":\"ok\",\"took\":0,\"text\":\"a partner\",\"facts\":{\"partner\":\"yes\"}}");
+	json_decref(hear(&t));
 	step(r, "{\"step\":\"dns\",\"outcome\":\"note\",\"text\":\"SRV x: 0 0 y:5269\",\"took\":0}");
-	assert_int_equal(t.ready, 1);
+	assert_int_equal(t.ready, 2);
 	expect_text(&t, "line", "                           SRV x: 0 0 y:5269\n");
 	step(r, "{\"step\":\"tcp\",\"outcome\":\"ok\",\"text\":\"192.0.2.1:5269\",\"took\":12}");
 	expect_text(&t, "line", "ok      tcp         12 ms  192.0.2.1:5269\n");
