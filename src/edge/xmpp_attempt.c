@@ -91,6 +91,8 @@ static void failed(struct s2s *s, const struct entente_err *err, const struct xm
 	certificate(s, cert, sizeof cert);
 	a.certificate = slice_str(cert);
 	a.over = true;
+	if (err->reason == REASON_XMPP_CERTIFICATE && s->at == XMPP_STEP_AUTH) /* noticed afterwards */
+		a.step = XMPP_STEP_TLS;
 	a.reason = err->reason;
 	a.text = slice_str(err->text);
 	a.received = f && f->received;

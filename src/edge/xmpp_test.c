@@ -435,6 +435,8 @@ void xmpp_test_failed(struct s2s *s, const struct xmpp_failure *f)
 		{"condition", f->condition}, {"said", f->received ? f->text : SLICE_NONE}, {"address", slice_str(s->address)}};
 	if (t->over)
 		return;
+	if (f->err.reason == REASON_XMPP_CERTIFICATE && t->at == XMPP_STEP_AUTH) /* noticed afterwards */
+		t->at = XMPP_STEP_TLS;
 	failure(t, &f->err, xmpp_blame(t->at, false, f->received, f->fault, &f->err), facts, 3);
 	if (!goes_on(t, &f->err))
 		conclude(t);
