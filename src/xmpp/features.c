@@ -49,7 +49,8 @@ static bool offer_extra(const struct xmpp_stream *s)
 static void write_starttls(const struct xmpp_stream *s, struct buf *b)
 {
 	buf_puts(b, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'");
-	buf_puts(b, s->policy.tls == XMPP_REQUIRED ? "><required/></starttls>" : "/>");
+	/* also where nothing but TLS leads on (RFC 6120 5.3.1): some wait for ever when it is not said */
+	buf_puts(b, s->policy.tls == XMPP_REQUIRED || !s->methods.dialback_tcp ? "><required/></starttls>" : "/>");
 }
 
 static void write_mechanisms(const struct xmpp_stream *s, struct buf *b)

@@ -287,8 +287,13 @@ static void on_close(void *arg)
 		stream_fail(s, NULL, ENTENTE_ECLOSED, REASON_XMPP_STREAM_ERROR, XMPP_SIDE_REMOTE,
 			    "%.*s closed the stream during %s without saying why", SFMT(s->remote),
 			    xmpp_stream_state_text(s->state));
-	else
+	else {
+		if (!s->initiator && s->state == XMPP_STREAM_NEGOTIATE && !s->n_valid && !s->answered)
+			stream_trace(s, XMPP_TRACE_ODD, "%.*s left without proving anything%s",
+				     SFMT(slice_empty(s->remote) ? S("the peer") : s->remote),
+				     s->secured ? "" : "; maybe it wants TLS");
 		stream_finish(s);
+	}
 }
 
 /* One user's monster must not end the stream of a whole domain. Who sends other monsters is no user. */
@@ -342,7 +347,7 @@ static void on_setup(struct timer *t, uint64_t now)
 		stream_fail(s, NULL, ENTENTE_ETIMEOUT, REASON_XMPP_TLS, XMPP_SIDE_REMOTE,
 			    "the TLS handshake with %.*s did not end in time", SFMT(s->remote));
 	} else if (s->initiator) {
-		stream_fail(s, "connection-timeout", ENTENTE_ETIMEOUT, REASON_XMPP_UNREACHABLE, XMPP_SIDE_REMOTE,
+		stream_fail(s, "connection-timeout", ENTENTE_ETIMEOUT, stream_cause(s, SLICE_NONE, REASON_XMPP_UNREACHABLE), XMPP_SIDE_REMOTE,
 			    "%.*s did not answer within %u s (waiting for: %s)", SFMT(s->remote), s->cfg->setup_ms / 1000,
 			    xmpp_stream_state_text(s->state));
 	} else {

@@ -248,59 +248,55 @@ static struct slice error_condition(const struct xml_node *el)
 
 /* ---- receiving server: db:result requests */
 
-static const char *refuse_request(const struct xmpp_stream *s, const struct xmpp_stream_policy *p, const struct db *d,
-				  const char **text)
+struct refusal {
+	const char *condition; /* for the peer; NULL: no refusal */
+	const char *text;
+	enum reason reason;    /* for us */
+};
+
+static struct refusal refuse_request(const struct xmpp_stream *s, const struct xmpp_stream_policy *p, const struct db *d)
 {
 	struct xmpp_methods m = xmpp_negotiation_methods(p->tls, p->sasl, p->dialback, p->lenient);
-	*text = "";
 	if (!p->local_ours)
-		return "item-not-found";
-	if (p->remote_ours) {
-		*text = "this domain is served here and cannot come from outside";
-		return "policy-violation";
-	}
-	if (!p->partner) {
-		*text = "not a federation partner; ask the administrator";
-		return "policy-violation";
-	}
-	if (!s->secured && !m.dialback_tcp && p->tls != XMPP_OFF) {
-		*text = "TLS is required";
-		return "policy-violation";
-	}
-	if (s->secured ? !m.dialback_tls : !m.dialback_tcp) {
-		*text = "dialback is not accepted: a certificate that proves the domain is required";
-		return "not-authorized";
-	}
+		return (struct refusal){"item-not-found", "", REASON_POLICY_LOCAL_UNKNOWN};
+	if (p->remote_ours)
+		return (struct refusal){"policy-violation", "this domain is served here and cannot come from outside",
+					REASON_POLICY_SPOOFED_DOMAIN};
+	if (!p->partner)
+		return (struct refusal){"policy-violation", "not a federation partner; ask the administrator",
+					REASON_POLICY_PARTNER_UNKNOWN};
+	if (!s->secured && !m.dialback_tcp && p->tls != XMPP_OFF)
+		return (struct refusal){"policy-violation", "TLS is required", REASON_XMPP_TLS_REQUIRED};
+	if (s->secured ? !m.dialback_tls : !m.dialback_tcp)
+		return (struct refusal){"not-authorized",
+					"dialback is not accepted: a certificate that proves the domain is required", REASON_XMPP_AUTH};
 	if (slice_empty(d->key) || d->key.len > KEY_MAX)
-		return "not-acceptable";
-	return NULL;
+		return (struct refusal){"not-acceptable", "", REASON_XMPP_DIALBACK};
+	return (struct refusal){.text = ""};
 }
 
 static void result_request(struct xmpp_stream *s, const struct db *d)
 {
-	const char *text;
 	struct xmpp_stream_policy policy = s->ops->policy(s->arg, d->local, d->remote);
 	if (s->freed)
 		return;
 	struct pair *p = pair_find(s, d->local, d->remote);
-	const char *condition = refuse_request(s, &policy, d, &text);
-	if (!condition && p && !p->valid) {
+	struct refusal no = refuse_request(s, &policy, d);
+	if (!no.condition && p && !p->valid) {
 		stream_trace(s, XMPP_TRACE_ODD, "dialback request for %.*s repeated while the first is open", SFMT(d->remote));
 		return;
 	}
-	if (!condition && p) {
+	if (!no.condition && p) {
 		write_answer(s, "result", d->local, d->remote, SLICE_NONE, "valid", NULL, NULL);
 		return;
 	}
-	if (!condition && (s->n_pairs >= s->cfg->max_pairs || s->n_pending >= s->cfg->max_pending)) {
-		condition = "resource-constraint";
-		text = "too many domains on one stream";
-	}
-	if (condition) {
+	if (!no.condition && (s->n_pairs >= s->cfg->max_pairs || s->n_pending >= s->cfg->max_pending))
+		no = (struct refusal){"resource-constraint", "too many domains on one stream", REASON_LIMIT_CONNECTIONS};
+	if (no.condition) {
 		struct entente_err err;
-		write_answer(s, "result", d->local, d->remote, SLICE_NONE, "error", condition, text);
-		err_set(&err, ENTENTE_EREFUSED, REASON_XMPP_DIALBACK, "dialback of %.*s refused with %s%s%s", SFMT(d->remote),
-			condition, *text ? ": " : "", text);
+		write_answer(s, "result", d->local, d->remote, SLICE_NONE, "error", no.condition, no.text);
+		err_set(&err, ENTENTE_EREFUSED, no.reason, "dialback of %.*s refused with %s%s%s", SFMT(d->remote), no.condition,
+			*no.text ? ": " : "", no.text);
 		TELL(s, pair_failed, d->local, d->remote, &err);
 		return;
 	}

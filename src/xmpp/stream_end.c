@@ -56,6 +56,26 @@ static void write_error(struct xmpp_stream *s, const char *condition, bool too_b
 	buf_puts(&s->out, "</stream:error>");
 }
 
+enum reason stream_cause(const struct xmpp_stream *s, struct slice condition, enum reason otherwise)
+{
+	static const char *const gave_up[] = {"",			 "connection-timeout",	"not-authorized",
+					      "policy-violation",	 "undefined-condition", "unsupported-feature",
+					      "unsupported-stanza-type"};
+	bool about_this = false;
+	for (size_t i = 0; i < sizeof gave_up / sizeof *gave_up; i++)
+		about_this |= slice_eq(condition, slice_str(gave_up[i]));
+	if (!about_this)
+		return otherwise;
+	if (s->initiator)
+		/* the peer may answer in any way to what it did not offer */
+		return s->state == XMPP_STREAM_STARTTLS && !(s->features & FEATURE_STARTTLS) ? REASON_XMPP_TLS_REQUIRED : otherwise;
+	if (s->n_valid || s->state != XMPP_STREAM_NEGOTIATE)
+		return otherwise;
+	if (!s->secured && s->policy.tls != XMPP_OFF && !s->methods.dialback_tcp)
+		return REASON_XMPP_TLS_REQUIRED;
+	return otherwise == REASON_XMPP_UNREACHABLE ? REASON_XMPP_AUTH : otherwise; /* it reached us, after all */
+}
+
 static void fail_with(struct xmpp_stream *s, const struct xmpp_failure *f)
 {
 	bool tell = !s->fault_told;
@@ -90,8 +110,12 @@ void stream_fail(struct xmpp_stream *s, const char *condition, int code, enum re
 void stream_refuse_tls(struct xmpp_stream *s)
 {
 	buf_puts(&s->out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-	stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_TLS, XMPP_SIDE_REMOTE,
-		    "%.*s asked for TLS, which is not offered to it", SFMT(s->remote));
+	if (s->policy.tls == XMPP_OFF) /* who asks for what is not offered needs it */
+		stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_TLS_REQUIRED, XMPP_SIDE_LOCAL,
+			    "%.*s requires TLS, which is switched off for it here", SFMT(s->remote));
+	else
+		stream_fail(s, NULL, ENTENTE_EREFUSED, REASON_XMPP_TLS, XMPP_SIDE_REMOTE,
+			    "%.*s asked for TLS, which is not offered to it now", SFMT(s->remote));
 }
 
 /* Whom a stream error of the peer blames (RFC 6120 4.9.3). */
@@ -134,7 +158,8 @@ void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, str
 				 .received = true,
 				 .fault = blamed(e.condition)};
 	bool auth = s->state < XMPP_STREAM_OPEN && slice_eq(e.condition, S("not-authorized"));
-	err_set(&f.err, auth ? ENTENTE_EAUTH : ENTENTE_ECLOSED, auth ? REASON_XMPP_AUTH : REASON_XMPP_STREAM_ERROR,
+	enum reason reason = stream_cause(s, e.condition, auth ? REASON_XMPP_AUTH : REASON_XMPP_STREAM_ERROR);
+	err_set(&f.err, auth ? ENTENTE_EAUTH : ENTENTE_ECLOSED, reason,
 		"%.*s ended the stream: %.*s%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(e.condition),
 		slice_empty(text) ? "" : ": ", SFMT(text));
 	s->peer_ended = s->peer_ended || s->state < XMPP_STREAM_CLOSING;
@@ -165,7 +190,7 @@ void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why)
 			    "%.*s ended the connection during the TLS handshake%s%.*s", SFMT(s->remote),
 			    slice_empty(why) ? "" : ": ", SFMT(why));
 	else
-		stream_fail(s, NULL, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, XMPP_SIDE_REMOTE,
+		stream_fail(s, NULL, ENTENTE_ENET, stream_cause(s, SLICE_NONE, REASON_XMPP_UNREACHABLE), XMPP_SIDE_REMOTE,
 			    "%.*s ended the connection (%s)%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote),
 			    stage, slice_empty(why) ? "" : ": ", SFMT(why));
 	buf_clear(&s->out);

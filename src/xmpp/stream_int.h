@@ -134,6 +134,9 @@ void stream_finish(struct xmpp_stream *s);
 void stream_fail(struct xmpp_stream *s, const char *condition, int code, enum reason reason, enum xmpp_side fault,
 		 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* <failure/> of STARTTLS, then the end. */
+/* What an administrator has to know of a stream that the peer gave up: not how it said so, but what was missing. `condition` is
+ * the stream error, empty when it just left. */
+enum reason stream_cause(const struct xmpp_stream *s, struct slice condition, enum reason otherwise);
 void stream_refuse_tls(struct xmpp_stream *s);
 /* A <stream:error/> of the peer. */
 void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, struct arena *a);

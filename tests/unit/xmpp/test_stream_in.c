@@ -433,7 +433,7 @@ static void test_starttls_refused(void **state)
 	assert_null(strstr(zstr(&o.e.wire), "starttls"));
 	give(&o.e, STARTTLS);
 	assert_wire(&o.e, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>");
-	assert_events(&o.e, "failed xmpp/tls-failed");
+	assert_events(&o.e, "failed xmpp/tls-required", "requires TLS, which is switched off");
 	one_free(&o);
 	one_init(&o);
 	secure(&o);

@@ -285,6 +285,19 @@ static void test_starttls_not_offered(void **state)
 	give(&o.e, HEADER("1") FEATURES(F_DB));
 	give(&o.e,
 	     "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+	assert_events(&o.e, "failed xmpp/tls-required at starttls received policy-violation", "close");
+	one_free(&o);
+	one_init(&o);
+	xmpp_stream_start(o.e.s);
+	give(&o.e, HEADER("1") FEATURES(F_DB));
+	give(&o.e, "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+	assert_events(&o.e, "failed xmpp/stream-error at starttls received system-shutdown", "close");
+	one_free(&o);
+	one_init(&o);
+	xmpp_stream_start(o.e.s);
+	give(&o.e, HEADER("1") FEATURES(F_TLS F_DB)); /* an offer that is not kept is another matter */
+	give(&o.e,
+	     "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
 	assert_events(&o.e, "failed xmpp/stream-error at starttls received policy-violation", "close");
 	one_free(&o);
 }
