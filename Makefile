@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 export B
 
-.PHONY: all demo test bench install deps fuzz clean
+.PHONY: all demo test stances bench install deps fuzz clean
 
 all: $(B)/build.ninja
 	@ninja -C $(B)
@@ -20,6 +20,11 @@ demo: all
 test:
 	@tools/deps test
 	@tests/run
+
+# Every stance of every XMPP server against every setting of ours; make test has a selection.
+stances: all
+	@tools/deps test
+	@tests/e2e/run --table stances/
 
 bench: all
 	@tools/deps bench

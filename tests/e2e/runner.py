@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import table
 import topics
 from scenario import PEERS
 from daemon import BUILD
@@ -23,6 +24,8 @@ UNIT = 30       # scenarios for one lab, when several labs are there
 # Each kind of path once, for runs under sanitizers and with several workers.
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages"]
+# jabberd2, when nobody names it: what is peculiar to it is in streams and stances.
+JABBERD2 = SMOKE + ["streams/", "stances/", "im/plain"]
 
 
 class Run:
@@ -32,6 +35,7 @@ class Run:
         self.lock = threading.Lock()
         self.units = set()      # running
         self.stopped = False
+        self.cells = []         # of the table of stances
 
     def line(self, name, peer, seconds, trouble, logs):
         with self.lock:
@@ -60,6 +64,8 @@ class Run:
         for line in program.stdout:
             result = json.loads(line)
             open_ones.pop(result["number"], None)
+            if result["cell"]:
+                self.cells.append({**result["cell"], "trouble": bool(result["trouble"])})
             self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"])
         program.wait()
         reader.join(1)
@@ -85,6 +91,10 @@ def divide(scenarios, peers, several):
     return units
 
 
+def matches(scenario, patterns):
+    return any(p.lower() in str(scenario).lower() for p in patterns)
+
+
 def sweep():
     """Remove what older runs left, but for the last few."""
     for old in sorted(glob.glob(f"{BUILD}/lab/run.*"), key=os.path.getmtime)[:-10]:
@@ -99,12 +109,16 @@ def main():
     arguments.add_argument("--layout", choices=["one", "split"], default="one", help="entented as one process, or edge and gateway as two")
     arguments.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="labs side by side (default: one for each CPU, at most 4)")
     arguments.add_argument("--smoke", action="store_true", help="only a selection that takes every kind of path")
+    arguments.add_argument("--table", action="store_true", help="print the table of stances at the end; it is in stances.txt of the build directory anyway")
     arguments.add_argument("--list", action="store_true", help="print the scenarios and end")
     arguments.add_argument("pattern", nargs="*", help='a part of "topic/name"; all when there is none')
     chosen = arguments.parse_args()
     if chosen.smoke:
         chosen.pattern += SMOKE
-    scenarios = [s for s in topics.load() if not chosen.pattern or any(p.lower() in str(s).lower() for p in chosen.pattern)]
+    scenarios = [s for s in topics.load() if matches(s, chosen.pattern) or not chosen.pattern and not s.rare]
+    if not chosen.peer and not chosen.pattern:
+        for s in scenarios:
+            s.peers = [p for p in s.peers if p != "jabberd2" or matches(s, JABBERD2)]
     for s in scenarios if chosen.layout == "split" else ():
         s.options = {**s.options, "layout": "split"}
     if chosen.list:
@@ -128,6 +142,14 @@ def main():
             for program in list(run.units):
                 program.kill()      # and with it everything in its namespaces
             raise
+    if run.cells:
+        order = {s: n for n, s in enumerate(map(str, topics.SCENARIOS))}
+        run.cells.sort(key=lambda c: (PEERS.index(c["peer"]), order[f"stances/{c['stance']}, {c['row']}: {c['begins']}"]))
+        text = table.table(run.cells)
+        with open(f"{BUILD}/stances.txt", "w", encoding="utf-8") as f:
+            f.write(text)
+        if chosen.table:
+            print(text)
     print(f"# {time.monotonic() - start:.0f} s")
     print(f"{run.passed} passed, {run.failed} failed")
     return 1 if run.failed or not run.passed else 0

@@ -17,19 +17,20 @@ MARKUP = "<b>bold</b> & &amp; \"quoted\" 'single' ]]> <!-- not a comment --> <?p
 
 
 class Scenario:
-    def __init__(self, topic, name, function, partner, options, arguments, peers):
+    def __init__(self, topic, name, function, partner, options, arguments, peers, rare):
         self.topic, self.name, self.function, self.partner = topic, name, function, partner
-        self.options, self.arguments, self.peers = options, arguments, peers
+        self.options, self.arguments, self.peers, self.rare = options, arguments, peers, rare
 
     def __str__(self):
         return f"{self.topic}/{self.name}"
 
 
-def scenario(name, partner="federated", each=None, peers=PEERS, **options):
+def scenario(name, partner="federated", each=None, peers=PEERS, rare=False, **options):
     """Decorator: the function is a scenario and gets the lab. `partner`: the type that fabrikam.test has at the start,
     None for no partner. `options`: what the lab has to be started with (auth, transport, presence_expires); scenarios with
     the same options share one lab. `each`: {argument: [values]}: one scenario per value, given as argument, and as lab option
-    when the lab has such an option; {argument} in the name is replaced. `peers`: the XMPP servers that can do it."""
+    when the lab has such an option; {argument} in the name is replaced. `peers`: the XMPP servers that can do it. `rare`:
+    only run when a pattern of the command line names it."""
     def add(function):
         topic = function.__module__.replace("_", " ")
         for values in itertools.product(*(each or {}).values()):
@@ -37,7 +38,7 @@ def scenario(name, partner="federated", each=None, peers=PEERS, **options):
             lab_options = {**options, **{k: v for k, v in arguments.items() if k in ("auth", "transport")}}
             lab_options = {k: v for k, v in lab_options.items() if v != DEFAULTS.get(k)}
             able = [p for p in peers if p != "jabberd2" or "external" not in arguments.values()]
-            SCENARIOS.append(Scenario(topic, name.format(**arguments), function, partner, lab_options, arguments, able))
+            SCENARIOS.append(Scenario(topic, name.format(**arguments), function, partner, lab_options, arguments, able, rare))
         return function
     return add
 

@@ -25,9 +25,10 @@ def overtime(*_):
     raise Overtime(f"not finished after {LIMIT} s")
 
 
-def tell(scenario, start=None, trouble=None, name=None, logs=None):
+def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None):
     seconds = time.monotonic() - start if start else 0
-    print(json.dumps({"number": scenario.number, "name": name or str(scenario), "seconds": seconds, "trouble": trouble, "logs": logs}),
+    print(json.dumps({"number": scenario.number, "name": name or str(scenario), "seconds": seconds, "trouble": trouble, "logs": logs,
+                      "cell": cell}),
           flush=True)
     return not trouble
 
@@ -83,7 +84,9 @@ def run(peer, workers, options, scenarios):
     good = True
     for scenario in scenarios:
         start = time.monotonic()
-        good &= tell(scenario, start, attempt(lab, scenario), logs=lab.run)
+        lab.cell = None     # of a table, for scenarios that have one
+        trouble = attempt(lab, scenario)
+        good &= tell(scenario, start, trouble, logs=lab.run, cell=lab.cell)
     last, start = scenarios[-1], time.monotonic()
     try:
         status = lab.entented.stop()

@@ -31,9 +31,11 @@ class Lab:
     presence_expires: the longest presence subscription or publication that the home grants, in seconds.
     direct: DNS names direct TLS (XEP-0368) before STARTTLS, the partner's on this port (5270 is right).
     bidi: the XMPP server takes stanzas of both directions on one stream (XEP-0288), where it can.
-    layout: one process, or "split": edge and gateway are two. stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and entented has the
-    certificate that others trust. entented: False for a lab of peers alone. settings: more of entented's configuration; tests shorten the time that has
-    to pass between two notifications."""
+    layout: one process, or "split": edge and gateway are two.
+    stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and
+    entented has the certificate that others trust, as always with jabberd2.
+    entented: False for a lab of peers alone.
+    settings: more of entented's configuration; tests shorten the time that has to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
@@ -50,10 +52,12 @@ class Lab:
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
         self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
-        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, stance or xmppserver.STANCES[auth]._replace(bidi=bidi), *([STANCE_DOMAINS] if stance else []))
+        behaviour = stance or xmppserver.STANCES[auth]._replace(bidi=bidi)
+        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, behaviour, *([STANCE_DOMAINS] if stance else []))
+        ours = "external" if stance or peer == "jabberd2" else auth
         external = {"external": federation_lab.EXTERNAL % peers.GATEWAY} if federation else {}
         make = Split if layout == "split" else Entented
-        self.entented = make(self.run, self.certs, "external" if stance else auth, transport, workers, log_level, settings, **external) if entented else None
+        self.entented = make(self.run, self.certs, ours, transport, workers, log_level, settings, **external) if entented else None
         self.federation = federation    # with adatum.test and woodgrove.test (federation.py)
         if federation:
             self.adatum_home = federation_lab.adatum_home(self.run, self.certs)

@@ -109,7 +109,7 @@ class Ejabberd(Process):
 class Jabberd2(Group):
     """Four programs. Its SQLite file is made and filled here: it has no tool for accounts."""
     log_name = "jabberd2/s2s.log"
-    QUEUE = 5       # seconds after which it returns what it could not deliver
+    QUEUE = 2       # seconds after which it returns what it could not deliver; and ends a stream, before Kamailio loses patience
 
     def __init__(self, run, certs, stance, domains, address=XMPP):
         folder = f"{run}/jabberd2"
