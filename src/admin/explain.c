@@ -16,6 +16,9 @@ struct asking {
 	struct side from, to;
 	struct policy_question q;
 	enum policy_kind kind;
+	struct policy_sip sip; /* what is supposed of a SIP partner */
+	struct slice name, target;
+	char host[POLICY_DOMAIN_MAX + 8];
 };
 
 static const char *const kind_texts[POLICY_KIND_COUNT] = {"a message", "a presence subscription", "a presence probe", "presence", "an IQ request",
@@ -106,21 +109,50 @@ static void assume(struct asking *a, json_t *list)
 	buf_free(&b);
 }
 
-static const char *rule_help(const char *id)
+/* A SIP partner's connection and DNS, as they would be if all is well on its side. */
+static void assume_sip(struct asking *a, json_t *list)
 {
+	struct policy_question *q = &a->q;
+	bool in = q->direction == POLICY_TO_LOCAL;
+	struct slice remote = in ? q->from.domain : q->to.domain;
+	const struct policy_allowed *allowed = snapshot_allowed(a->s, remote);
+	struct buf b;
+	buf_init(&b, 65536);
+	a->sip = (struct policy_sip){.connected = in, .chain_ok = true, .srv = POLICY_SRV_FOUND, .targets = &a->target, .n_targets = 1, .dns = &a->name,
+				     .n_dns = in, .mark = POLICY_MARK_VERIFIED};
+	snprintf(a->host, sizeof a->host, "sip.%.*s", SFMT(remote));
+	a->target = slice_str(a->host);
+	a->name = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : allowed && allowed->proxy_fqdn.len ? allowed->proxy_fqdn : remote;
+	q->sip = &a->sip;
+	q->peer = SLICE_NONE;
+	if (in) {
+		buf_printf(&b, "the partner's server shows a trusted certificate that names %.*s, and marks the sender as verified", SFMT(a->name));
+		json_array_append_new(list, admin_json_text(buf_slice(&b)));
+	}
+	buf_clear(&b);
+	buf_printf(&b, "DNS was not asked: _sipfederationtls._tcp.%.*s names %s", SFMT(remote), a->host);
+	json_array_append_new(list, admin_json_text(buf_slice(&b)));
+	buf_free(&b);
+}
+
+static const char *rule_help(const char *id, bool sip)
+{
+	for (size_t i = 0; sip && i < policy_sip_rule_count(); i++)
+		if (slice_eq(slice_str(policy_sip_rule_info(i).id), slice_str(id)))
+			return policy_sip_rule_info(i).help;
 	for (size_t i = 0; i < policy_rule_count(); i++)
 		if (slice_eq(slice_str(policy_rule_info(i).id), slice_str(id)))
 			return policy_rule_info(i).help;
 	return "";
 }
 
-static json_t *steps_json(const struct policy_verdict *v)
+static json_t *steps_json(const struct policy_verdict *v, bool sip)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < v->n_steps; i++) {
 		const struct policy_step *st = &v->steps[i];
 		json_t *o = json_pack("{s:s s:s s:s s:s}", "rule", st->rule, "outcome", policy_outcome_name(st->outcome), "detail",
-				      st->detail, "help", rule_help(st->rule));
+				      st->detail, "help", rule_help(st->rule, sip));
 		admin_set_text(o, "subject", st->subject);
 		json_array_append_new(list, o);
 	}
@@ -146,7 +178,11 @@ int admin_explain(struct admin_call *c)
 	a.q = (struct policy_question){.kind = a.kind, .direction = direction(&a), .from = a.from.party, .to = a.to.party};
 	bool to_local = a.q.direction == POLICY_TO_LOCAL;
 	const struct side *local = to_local ? &a.to : &a.from, *remote = to_local ? &a.from : &a.to;
-	assume(&a, assumptions);
+	bool sip = !remote->xmpp_scheme && policy_is_sip(a.s, remote->party.domain);
+	if (!sip || !to_local)
+		assume(&a, assumptions);
+	if (sip)
+		assume_sip(&a, assumptions);
 	bool contact = c->admin->ops->contact(c->admin->arg, slice_str(local->jid), slice_str(remote->jid));
 	a.q.has_contact = contact ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
 	policy_decide(a.s, &a.q, &v);
@@ -159,10 +195,12 @@ int admin_explain(struct admin_call *c)
 	json_object_set_new(c->data, "partner", v.partner ? admin_json_text(v.partner->domain) : json_null());
 	json_object_set_new(c->data, "home", v.home == UINT32_MAX ? json_null() : admin_json_text(snapshot_home(a.s, v.home)->name));
 	json_object_set_new(c->data, "contact", json_string(contact ? "yes" : "no"));
-	if (v.allow)
+	json_object_set_new(c->data, "network", json_string(sip ? "sip" : "xmpp"));
+	json_object_set_new(c->data, "class", sip ? json_string(policy_class_name(v.cls)) : json_null());
+	if (v.allow && !sip)
 		json_object_set_new(c->data, "notes", json_string(v.flags & POLICY_HIDE_NOTE ? "hidden" : "shown"));
 	json_object_set_new(c->data, "generation", json_integer((json_int_t)snapshot_generation(a.s)));
-	json_object_set_new(c->data, "steps", steps_json(&v));
+	json_object_set_new(c->data, "steps", steps_json(&v, sip));
 	return v.allow ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
 }
 
@@ -198,7 +236,7 @@ static void steps_print(struct admin_call *c, json_t *steps)
 void admin_explain_print(struct admin_call *c)
 {
 	json_t *d = c->data, *one;
-	bool allowed = json_is_true(json_object_get(d, "allowed"));
+	bool allowed = json_is_true(json_object_get(d, "allowed")), sip = slice_eq(slice_str(admin_get_text(d, "network")), S("sip"));
 	struct slice direction = slice_str(admin_get_text(d, "direction"));
 	enum policy_kind kind = POLICY_MESSAGE;
 	enum reason reason = REASON_NONE;
@@ -209,7 +247,8 @@ void admin_explain_print(struct admin_call *c)
 	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
 	buf_putc(&c->text, '\n');
 	if (!slice_empty(direction))
-		line(c, "direction", slice_eq(direction, S("to-local")) ? "from an XMPP partner to our side" : "from our side to an XMPP partner");
+		line(c, "direction", slice_eq(direction, S("to-local")) ? sip ? "from a SIP partner to our side" : "from an XMPP partner to our side"
+			: sip ? "from our side to a SIP partner" : "from our side to an XMPP partner");
 	json_array_foreach(json_object_get(d, "assumptions"), i, one)
 		line(c, "supposed", json_string_value(one));
 	buf_putc(&c->text, '\n');
@@ -219,6 +258,10 @@ void admin_explain_print(struct admin_call *c)
 	if (allowed) {
 		admin_styled(&c->text, c->color, ADMIN_GOOD, S("ALLOWED"));
 		buf_putc(&c->text, '\n');
+		if (sip) {
+			line(c, "partner", admin_get_text(d, "class"));
+			return;
+		}
 		line(c, "notes", slice_eq(slice_str(admin_get_text(d, "notes")), S("hidden"))
 			? "status notes of our users are hidden from this partner"
 			: "status notes of our users are shown to this partner");
@@ -231,7 +274,7 @@ void admin_explain_print(struct admin_call *c)
 	line(c, "why", admin_get_text(d, "text"));
 	line(c, "fixed by", admin_who_text(r->who, ADMIN_ENGLISH));
 	line(c, "next step", admin_get_text(d, "next_step"));
-	if (slice_eq(direction, S("to-local")))
+	if (slice_eq(direction, S("to-local")) && !sip)
 		snprintf(told, sizeof told, "XMPP error %s, type %s", r->xmpp_condition, r->xmpp_type);
 	else
 		snprintf(told, sizeof told, "SIP status %d", r->sip_status);

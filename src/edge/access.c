@@ -2,6 +2,7 @@
 /* The Access Edge as a whole, and what comes in from partners: whose is it, may it, and on to the home. */
 #include "edge/access_int.h"
 
+#include <stdio.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -169,6 +170,18 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	release(e, a);
 }
 
+static void trace(const struct access_conn *c, bool out, const struct sip_msg *m)
+{
+	char what[64];
+	struct slice peer = c->domain.len ? policy_domain_slice(&c->domain) : slice_str(c->host);
+	if (m->is_request)
+		snprintf(what, sizeof what, "%.*s", SFMT(slice_first(m->method_text, 30)));
+	else
+		snprintf(what, sizeof what, "%d %.*s %.*s", m->status, SFMT(slice_first(m->reason, 30)), SFMT(slice_first(m->cseq_method_text, 20)));
+	log_tr(out ? "trace/partner-out" : "trace/partner-in", {"peer", peer}, {"from", m->from.uri_text}, {"to", m->to.uri_text}, {"what", slice_str(what)},
+	       {"call-id", m->call_id});
+}
+
 static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 {
 	struct access *e = arg;
@@ -176,6 +189,14 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 	if (!c || c->over)
 		return ENTENTE_ENET;
 	c->used = e->loop->timers.now;
+	if (log_trace_enabled()) {
+		struct sip_msg *m;
+		struct sip_fault fault;
+		struct arena *a = arena_acquire(e->loop->arenas);
+		if (!sip_msg_parse(&m, a, bytes, &e->cfg.set.limits, &fault))
+			trace(c, true, m);
+		release(e, a);
+	}
 	return conn_write(c->conn, bytes);
 }
 
@@ -208,6 +229,8 @@ void access_input(struct access *e, struct access_conn *c, struct slice raw)
 		return;
 	}
 	c->requests += m->is_request;
+	if (log_trace_enabled())
+		trace(c, false, m);
 	sip_stack_input(e->outer, &flow, m, a);
 }
 
@@ -232,6 +255,35 @@ void access_gone(struct access *e, struct sip_server_trans *st)
 	access_proxy_gone(e->proxy, st);
 }
 
+/* ---- the report about discovered partners */
+
+static void report_row(void *arg, const struct access_watch_facts *f)
+{
+	char counts[160];
+	uint64_t *period = arg;
+	if (f->idle_ms > *period)
+		return;
+	snprintf(counts, sizeof counts, "requests %llu, too fast %llu, answered 2xx %llu, otherwise %llu, local addresses %zu, refused ones %llu",
+		 (unsigned long long)f->requests, (unsigned long long)f->throttled, (unsigned long long)f->succeeded, (unsigned long long)f->failed,
+		 f->contacts, (unsigned long long)f->refused_contacts);
+	log_ev(LOG_INFO, "access/discovered-partner", {"subject", f->subject}, {"issuer", f->issuer}, {"serial", f->serial}, {"domains", f->domains},
+	       {"mode", slice_str(f->mode)}, {"text", slice_str(counts)});
+}
+
+static uint64_t report_period(struct access *e)
+{
+	struct snapshot *s = snapshot_reader_get(&e->policy);
+	return (s ? snapshot_access(s)->report_minutes : 60) * 60000ull;
+}
+
+static void report_fired(struct timer *t, uint64_t now)
+{
+	struct access *e = CONTAINER_OF(t, struct access, report);
+	uint64_t period = report_period(e);
+	access_watch_each(e->cfg.shared, now, report_row, &period);
+	timer_arm(&e->loop->timers, t, period);
+}
+
 /* ---- life */
 
 struct access *access_new(const struct access_config *cfg, const struct access_ops *ops, void *arg)
@@ -250,6 +302,9 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 	list_init(&e->srv_lru);
 	list_init(&e->parked);
 	snapshot_reader_init(&e->policy, cfg->policy);
+	timer_init(&e->report, report_fired);
+	if (e->worker->id == 0)
+		timer_arm(&e->loop->timers, &e->report, report_period(e));
 	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
 					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own};
@@ -268,6 +323,7 @@ struct access *access_free(struct access *e)
 		release(e, p->a);
 		mem_free(p);
 	}
+	timer_cancel(&e->loop->timers, &e->report);
 	access_proxy_free(e->proxy);
 	access_peer_free_all(e);
 	access_srv_free_all(e);

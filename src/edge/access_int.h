@@ -123,6 +123,7 @@ struct access {
 	struct map conns, srvs, peers, seeks;
 	struct list srv_lru, parked;
 	size_t n_parked;
+	struct timer report;   /* worker 0: what discovered partners did */
 	uint64_t next_conn;
 	bool quiet;
 };

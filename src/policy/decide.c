@@ -15,7 +15,9 @@ static bool same_domain(struct slice a, struct slice b)
 static enum policy_outcome rule_address(struct judge *j)
 {
 	struct policy_domain d;
-	if (j->q->kind >= POLICY_SESSION || j->q->direction > POLICY_TO_REMOTE)
+	if (j->q->kind == POLICY_SESSION || j->q->kind == POLICY_REQUEST)
+		return deny(j, REASON_SIP_SESSION, "only messages, presence and IQ cross to XMPP partners", SLICE_NONE);
+	if (j->q->kind >= POLICY_KIND_COUNT || j->q->direction > POLICY_TO_REMOTE)
 		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
 	if (!policy_domain_make(&d, j->q->from.domain))
 		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);

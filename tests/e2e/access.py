@@ -249,6 +249,57 @@ def two_servers(lab):
     check(events, "the second server was not tried")
 
 
+@scenario("the partner's first server is dead: the next one is used", **OPTIONS)
+def failover(lab):
+    allowed(lab, ("pool.test", "--verification-level", "always-verifiable"))
+    romeo, _ = pair(lab)
+    answer = romeo.message("echo@pool.test", "which one?")      # gw1.pool.test is never there, gw2.pool.test is woodgrove's Kamailio
+    check_status(answer, 403)       # it does not serve pool.test, but it has been asked
+    check(lab.entented.events("access/peer-lost", host="gw1.pool.test"), "the first server was not tried")
+    check(lab.entented.events("access/peer-up", host="gw2.pool.test", identity="edge"), "the second server was not used")
+
+
+@scenario("framing traps end the connection and nothing else", **OPTIONS)
+def framing(lab):
+    switches(lab, ours=["--partner-discovery", "--discovered-partner-verification-level", "always-verifiable"])
+    romeo, _ = pair(lab)
+    start = (f"MESSAGE sip:{romeo.name} SIP/2.0\nVia: SIP/2.0/TLS m.test;branch=z9hG4bKtrap\nFrom: <sip:m@mallory.test>;tag=1\n"
+             f"To: <sip:{romeo.name}>\nCall-ID: trap\nCSeq: 1 MESSAGE\nContent-Type: text/plain\n")
+    for trap in ("Content-Length: -1\n\nx", "Content-Length: 5\nContent-Length: 1\n\nxxxxx", "Content-Length: 4294967298\n\nxx", "l: 99999999\n\nx",
+                 "\nsmuggled", "Content-Length: +1\n\nx", "Content-Length: 1x\n\nx"):
+        peer = RawPeer(lab.certs, "mallory")
+        peer.send(start + trap)
+        peer.send(start.replace("trap", "after") + "Content-Length: 8\n\nsmuggled")
+        peer.socket.settimeout(10)
+        data = b""
+        try:
+            while chunk := peer.socket.recv(65536):
+                data += chunk
+        except (ConnectionError, OSError):
+            pass
+        check(b"SIP/2.0 2" not in data, f"after {trap!r} something was let in: {data[:300]!r}")
+        peer.close()
+    romeo.expect_no_message("m@mallory.test", 1)
+    peer = RawPeer(lab.certs, "mallory")    # one octet at a time is slow, not wrong
+    for octet in (start + "Content-Length: 2\n\nok").replace("\n", "\r\n").encode():
+        peer.socket.sendall(bytes([octet]))
+    romeo.expect_message("m@mallory.test", "ok")
+    peer.close()
+
+
+@scenario("explain says what the data path does", **OPTIONS)
+def explained(lab):
+    allowed(lab)
+    words = ["--from", "sip:romeo@contoso.test", "--kind", "message"]
+    answer = lab.entente("explain", "--to", "sip:mercutio@adatum.test", *words)
+    check(answer["allowed"] and answer["network"] == "sip" and answer["class"] == "allowed-domain", f"{answer}")
+    status, answer = lab.entente("explain", "--to", "sip:m@mallory.test", *words, check=False)
+    check(status == 1 and answer["reason"] == "policy/partner-unknown", f"{answer}")
+    lab.entente("block", "add", "sub.adatum.test")
+    status, answer = lab.entente("explain", "--from", "sip:x@sub.adatum.test", "--to", "sip:romeo@contoso.test", "--kind", "session", check=False)
+    check(status == 1 and answer["reason"] == "policy/domain-blocked" and answer["steps"][-1]["rule"] == "blocked", f"{answer}")
+
+
 @scenario("unverified senders reach only those who know them", **OPTIONS)
 def unverified(lab):
     allowed(lab, ("adatum.test", "--verification-level", "always-unverifiable"))
