@@ -37,7 +37,7 @@ class Run:
         self.stopped = False
         self.cells = []         # of the table of stances
 
-    def line(self, name, peer, seconds, trouble, logs):
+    def line(self, name, peer, seconds, trouble, logs, remark=None):
         with self.lock:
             self.number += 1
             if trouble:
@@ -45,6 +45,8 @@ class Run:
             else:
                 self.passed += 1
             print(f"{'not ok' if trouble else 'ok'} {self.number} {name} [{peer}] ({seconds:.1f}s)")
+            for text in (remark or "").split("; ") if remark else ():
+                print(f"    # {text}")
             for text in (trouble or "").splitlines():
                 print(f"    {text}")
             if trouble and logs:
@@ -66,7 +68,7 @@ class Run:
             open_ones.pop(result["number"], None)
             if result["cell"]:
                 self.cells.append({**result["cell"], "trouble": bool(result["trouble"])})
-            self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"])
+            self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"], result.get("remark"))
         program.wait()
         reader.join(1)
         self.units.discard(program)

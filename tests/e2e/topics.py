@@ -5,7 +5,7 @@ import importlib
 from scenario import SCENARIOS      # sets the path to the lab
 
 TOPICS = [
-    "im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "split", "streams", "direct_tls",
+    "im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "split", "ledgers", "streams", "direct_tls",
     "bidirectional", "acknowledgements", "home", "access", "seeing", "real_client",
     "stances",
 ]

@@ -25,10 +25,10 @@ def overtime(*_):
     raise Overtime(f"not finished after {LIMIT} s")
 
 
-def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None):
+def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None, remark=None):
     seconds = time.monotonic() - start if start else 0
     print(json.dumps({"number": scenario.number, "name": name or str(scenario), "seconds": seconds, "trouble": trouble, "logs": logs,
-                      "cell": cell}),
+                      "cell": cell, "remark": remark}),
           flush=True)
     return not trouble
 
@@ -45,6 +45,7 @@ def place(error):
 def attempt(lab, scenario):
     """Run one scenario; returns what went wrong, or None."""
     signal.alarm(LIMIT)
+    lab.remark = None       # what a scenario wants to be printed, beside that it passed
     try:
         lab.partner(scenario.partner)
         scenario.function(lab, **scenario.arguments)
@@ -86,7 +87,7 @@ def run(peer, workers, options, scenarios):
         start = time.monotonic()
         lab.cell = None     # of a table, for scenarios that have one
         trouble = attempt(lab, scenario)
-        good &= tell(scenario, start, trouble, logs=lab.run, cell=lab.cell)
+        good &= tell(scenario, start, trouble, logs=lab.run, cell=lab.cell, remark=lab.remark)
     last, start = scenarios[-1], time.monotonic()
     try:
         status = lab.entented.stop()
