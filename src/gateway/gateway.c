@@ -74,8 +74,8 @@ void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, e
 	decide(g, a, kind, dir, from, to, peer, peer_home, ret);
 	if (!ret->allow) {
 		metric_refused((int)ret->reason);
-		log_ev(LOG_INFO, "policy/refused", {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare},
-		       {"to", to->bare}, {"reason", slice_str(reason_info(ret->reason)->id)},
+		log_ev_limited(LOG_INFO, "policy/refused", from->bare, {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare},
+			       {"to", to->bare}, {"reason", slice_str(reason_info(ret->reason)->id)},
 		       {"text", slice_str(reason_info(ret->reason)->text)});
 	}
 }
@@ -163,7 +163,7 @@ void gateway_send_out(struct gateway *g, struct slice local_domain, struct slice
 {
 	static const struct gateway_ticket none;
 	if (!buf_ok(&g->out)) {
-		log_ev(LOG_WARNING, "xmpp/stanza-too-large", {"partner", remote_domain});
+		log_ev_limited(LOG_WARNING, "xmpp/stanza-too-large", remote_domain, {"partner", remote_domain});
 		if (t)
 			gateway_sent(g, t, REASON_LIMIT_SIZE, SLICE_NONE);
 		return;
@@ -262,7 +262,7 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 		extra[n++] = (struct sip_extra){r.headers[i].name, r.headers[i].value};
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		extra[n++] = (struct sip_extra){more->headers[i].name, more->headers[i].value};
-	log_ev(LOG_INFO, "sip/refused", {"method", sip_method_name(sip_server_method(st))}, {"from", from}, {"to", to},
+	log_ev_limited(LOG_INFO, "sip/refused", from, {"method", sip_method_name(sip_server_method(st))}, {"from", from}, {"to", to},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
 	struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = n};
 	sip_server_respond(st, &ans);

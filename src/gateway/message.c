@@ -252,7 +252,8 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	metric_refused((int)reason);
 	if (st) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
-		log_ev(LOG_WARNING, "message/undelivered", {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
+		log_ev_limited(LOG_WARNING, "message/undelivered", h ? slice_str(h->remote) : SLICE_NONE,
+			       {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
 		gateway_refuse(g, st, a, reason, NULL, h ? slice_str(h->local) : SLICE_NONE,
 			       h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
@@ -300,7 +301,7 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 		gateway_done(g, &o->receipt);
 		return;
 	}
-	log_ev(LOG_INFO, "message/refused-by-home", {"from", o->remote}, {"to", o->local},
+	log_ev_limited(LOG_INFO, "message/refused-by-home", o->remote, {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
 	o->conversation->failed++;
 	struct arena *a = arena_acquire(g->cfg.arenas);
@@ -313,7 +314,7 @@ static void out_failed(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->target->g;
 	metric_refused((int)reason);
-	log_ev(LOG_WARNING, "message/undelivered", {"from", o->remote}, {"to", o->local},
+	log_ev_limited(LOG_WARNING, "message/undelivered", o->remote_domain, {"from", o->remote}, {"to", o->local},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
 	o->conversation->failed++;
 	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
@@ -412,7 +413,7 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		c->confirmed = false; /* the next answer waits for what becomes of the message */
 	}
 	if (!h) {
-		log_ev(LOG_INFO, "message/error-too-late", {"from", st->from.bare}, {"to", st->to.bare});
+		log_ev_limited(LOG_INFO, "message/error-too-late", st->from.bare, {"from", st->from.bare}, {"to", st->to.bare});
 		return;
 	}
 	struct sip_server_trans *server = sip_server_find(g->cfg.stack, h->server_id);

@@ -154,8 +154,8 @@ static void op_refresh(void *arg)
 static void op_ignored(void *arg, const char *why)
 {
 	struct watch *w = arg;
-	log_ev(LOG_WARNING, "presence/document-ignored", {"watcher", w->pair.remote}, {"presentity", w->pair.local},
-	       {"text", slice_str(why)});
+	log_ev_limited(LOG_WARNING, "presence/document-ignored", w->pair.local, {"watcher", w->pair.remote},
+		       {"presentity", w->pair.local}, {"text", slice_str(why)});
 }
 
 static const struct xmpp_watcher_ops machine_ops = {
@@ -179,8 +179,8 @@ static void sub_accepted(void *arg, uint32_t expires)
 static void sub_rejected(void *arg, int status, int64_t retry_after, struct slice reason, bool local)
 {
 	struct watch *w = arg;
-	log_ev(LOG_INFO, "presence/subscribe-refused", {"watcher", w->pair.remote}, {"presentity", w->pair.local},
-	       {"text", reason});
+	log_ev_limited(LOG_INFO, "presence/subscribe-refused", w->pair.remote, {"watcher", w->pair.remote},
+		       {"presentity", w->pair.local}, {"text", reason});
 	xmpp_watcher_rejected(w->machine, local ? 0 : status, retry_after > 0 ? (uint32_t)retry_after : 0);
 	collect(w);
 }
@@ -283,7 +283,7 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 	    tally_full(g, TALLY_PRESENTITY, presentity, g->cfg.max_subscriptions_per_user)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		metric_refused(REASON_LIMIT_SUBSCRIPTIONS);
-		log_ev(LOG_WARNING, "presence/too-many-watchers", {"watcher", watcher}, {"presentity", presentity});
+		log_ev_limited(LOG_WARNING, "presence/too-many-watchers", watcher, {"watcher", watcher}, {"presentity", presentity});
 	} else if (!xmpp_jid_parse(&local, a, presentity) && !xmpp_jid_parse(&remote, a, watcher) &&
 		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
 		struct xmpp_watcher_config c = {

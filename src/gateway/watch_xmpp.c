@@ -263,8 +263,8 @@ static void n_failed(void *arg, int status, bool local)
 	struct out_dialog *d = arg;
 	char z[32];
 	snprintf(z, sizeof z, "%d%s", status, local ? " (local)" : "");
-	log_ev(LOG_INFO, "presence/notify-refused", {"watcher", d->pair->pair.local}, {"presentity", d->pair->pair.remote},
-	       {"status", slice_str(z)});
+	log_ev_limited(LOG_INFO, "presence/notify-refused", d->pair->pair.local, {"watcher", d->pair->pair.local},
+		       {"presentity", d->pair->pair.remote}, {"status", slice_str(z)});
 	ended(d);
 }
 

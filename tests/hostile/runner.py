@@ -49,6 +49,9 @@ class Run:
         reader.start()
         open_ones = {c.number: c for c in cases}
         for line in program.stdout:
+            if not line.startswith("{"):
+                said.append(line)
+                continue
             result = json.loads(line)
             one = open_ones.pop(result["number"], None)
             self.line(one.name if one else result["name"], result["seconds"], result["trouble"], result["logs"], result["note"])
