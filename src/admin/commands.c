@@ -161,10 +161,14 @@ static const struct admin_arg partner_remove_args[] = {
 	{p "server", "host or host:port; empty: by DNS SRV"}, {p "connection_limit", "0: the gateway's"},                  \
 	{p "keep_alive", "whether silence disconnects"},                                                                    \
 	{p "client_certificate", "which of our certificates it is shown: client, server, none"},                           \
+	{p "outcomes.*", "with a strict, a lenient and a plain server: a method, or fails-no-tls, fails-tls-off, fails-no-method"}, \
 	{p "pins[]", "SHA-256 of the public keys that it may have, in hex"}, {p "pin_mode", "alarm or block"},             \
 	{p "dane", "whether TLSA records are believed"}, {p "delegation", "whether the name of its server counts"},        \
 	{p "description", "a note"}
-static const struct admin_field partner_show_fields[] = {PARTNER_FIELDS("")};
+static const struct admin_field partner_show_fields[] = {
+	PARTNER_FIELDS(""),
+	{"certificate.*", "the one it showed last: key (for --pin), subject, issuer, not_after, at, direction, auth, believed"},
+};
 static const struct admin_field partner_list_fields[] = {PARTNER_FIELDS("partners[].")};
 static const struct admin_field partner_change_fields[] = {
 	PARTNER_FIELDS("partner."),

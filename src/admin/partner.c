@@ -4,10 +4,22 @@
 #include "admin/admin_int.h"
 #include "admin/args.h"
 #include "base/arena.h"
+#include "base/clock.h"
+#include "policy/lookalike.h"
+#include "policy/way.h"
 
 enum { EDIT_MEMORY = 1 << 20 };
 
 /* ---- a partner as data ---- */
+static json_t *outcomes_json(const struct policy_partner *p, enum policy_negotiation_mode mode)
+{
+	json_t *o = json_object();
+	for (enum policy_peer_kind k = 0; k < POLICY_PEER_KINDS; k++)
+		json_object_set_new(o, policy_peer_kind_name(k),
+				    json_string(policy_way_name(policy_partner_way(p, mode, &policy_peers[k]))));
+	return o;
+}
+
 static json_t *pins_json(const struct policy_partner *p)
 {
 	json_t *list = json_array();
@@ -52,6 +64,7 @@ static json_t *partner_json(const struct policy_partner *p, enum policy_negotiat
 	json_object_set_new(o, "connection_limit", json_integer(p->connection_limit));
 	json_object_set_new(o, "keep_alive", json_boolean(p->keep_alive));
 	json_object_set_new(o, "client_certificate", json_string(policy_own_certificate_name(p->own_certificate)));
+	json_object_set_new(o, "outcomes", outcomes_json(p, mode));
 	json_object_set_new(o, "pins", pins_json(p));
 	json_object_set_new(o, "pin_mode", json_string(policy_pin_mode_name(p->pin_mode)));
 	json_object_set_new(o, "dane", json_boolean(p->dane));
@@ -297,6 +310,24 @@ static int domain_conflict(struct edit *e, struct slice d)
 	return ADMIN_EXIT_OK;
 }
 
+/* A warning and no more: that a domain looks like another is often so because both are somebody's own. */
+static void lookalike_warn(struct edit *e, struct slice d)
+{
+	static const char *const how[] = {[POLICY_LIKE_SKELETON] = "looks like", [POLICY_LIKE_TYPO] = "is one letter away from",
+					  [POLICY_LIKE_SUFFIX] = "has another suffix than"};
+	struct slice what;
+	bool ours;
+	enum policy_likeness l = policy_lookalike(e->snapshot, d, e->p.domain, &what, &ours);
+	unsigned odd = policy_domain_odd(d);
+	if (l)
+		admin_warn(e->c, "%.*s %s %.*s, %s: make sure that it is the one that is meant", SFMT(d), how[l], SFMT(what),
+			   ours ? "which is ours" : "which is a partner");
+	if (odd & POLICY_ODD_SCRIPTS)
+		admin_warn(e->c, "%.*s mixes scripts within a label, as imitations do", SFMT(d));
+	if (odd & POLICY_ODD_BIDI)
+		admin_warn(e->c, "%.*s is written from right to left: compare it letter by letter", SFMT(d));
+}
+
 static int edit_check(struct edit *e)
 {
 	struct entente_err err = {0};
@@ -381,6 +412,8 @@ int admin_partner_add(struct admin_call *c)
 	exit = edit_apply(&e);
 	if (!exit)
 		exit = edit_check(&e);
+	for (size_t i = 0; !exit && i <= e.p.n_additional; i++)
+		lookalike_warn(&e, i ? e.p.additional[i - 1] : e.p.domain);
 	if (!exit) { /* the snapshot is not the same after publishing */
 		json_object_set_new(c->data, "partner", edit_json(&e));
 		what_if_set(c);
@@ -409,7 +442,7 @@ static json_t *differences(json_t *before, json_t *after)
 	const char *key;
 	json_object_foreach(after, key, value) {
 		json_t *old = json_object_get(before, key);
-		if (!json_equal(old, value) && !slice_eq(slice_str(key), S("methods")))
+		if (!json_equal(old, value) && !slice_eq(slice_str(key), S("methods")) && !slice_eq(slice_str(key), S("outcomes")))
 			json_array_append_new(list, json_pack("{s:s s:O s:O}", "field", key, "from", old, "to", value));
 	}
 	return list;
@@ -512,12 +545,50 @@ int admin_partner_show(struct admin_call *c)
 		return not_found(c, domain, SLICE_NONE);
 	json_decref(c->data);
 	c->data = partner_json(p, snapshot_gateway(s)->negotiation);
+	json_t *seen = json_object();
+	if (c->admin->ops->seen && c->admin->ops->seen(c->admin->arg, p->domain, seen))
+		json_object_set(c->data, "certificate", seen);
+	json_decref(seen);
 	return ADMIN_EXIT_OK;
+}
+
+/* What will come of it with servers of three kinds. */
+static void outcomes_print(struct buf *out, json_t *o)
+{
+	static const char *const texts[][3] = {
+		{"strict", "one that demands TLS and certificates", NULL}, {"lenient", "one that takes what it gets", NULL},
+		{"plain", "one without TLS", NULL}};
+	static const char *const words[][2] = {{"certificate", "works, by certificates"}, {"dialback-over-tls", "works, by dialback inside TLS"},
+		{"dialback-in-clear", "works, by dialback without TLS"}, {"fails-no-tls", "FAILS: TLS is required here and it has none"},
+		{"fails-tls-off", "FAILS: it requires TLS, which is switched off here"},
+		{"fails-no-method", "FAILS: no method of authentication is left that both allow"}};
+	buf_puts(out, "  with a server that would be\n");
+	for (size_t i = 0; i < 3; i++)
+		for (size_t k = 0; k < 6; k++)
+			if (slice_eq(slice_str(admin_get_text(o, texts[i][0])), slice_str(words[k][0])))
+				buf_printf(out, "    %-16s %s (%s)\n", texts[i][0], words[k][1], texts[i][1]);
+}
+
+static void seen_print(struct buf *out, json_t *c)
+{
+	char until[CLOCK_TEXT];
+	if (!c)
+		return;
+	clock_text_at(admin_get_int(c, "not_after"), until);
+	buf_printf(out, "  key last seen      %s\n                     at %s, ", admin_get_text(c, "key"), admin_get_text(c, "at"));
+	buf_puts(out, slice_eq(slice_str(admin_get_text(c, "direction")), S("in")) ? "when it called us" : "when we called it");
+	buf_puts(out, "\n                     ");
+	admin_clean(out, slice_str(admin_get_text(c, "subject")));
+	buf_puts(out, ", by ");
+	admin_clean(out, slice_str(admin_get_text(c, "issuer")));
+	buf_printf(out, ", until %.10s%s\n", until, json_is_true(json_object_get(c, "believed")) ? "" : ", NOT BELIEVED by itself");
 }
 
 void admin_partner_show_print(struct admin_call *c)
 {
 	partner_print(c, c->data);
+	seen_print(&c->text, json_object_get(c->data, "certificate"));
+	outcomes_print(&c->text, json_object_get(c->data, "outcomes"));
 }
 
 static bool matches(const char *pattern, struct slice domain)

@@ -72,6 +72,12 @@ static const char *const remedies[REASON_COUNT] = {
 				    "server runs and is reachable",
 	[REASON_XMPP_TLS] = "see `entente show streams` and the log for what TLS said; check your certificate (tls.certificate), then ask the partner",
 	[REASON_XMPP_TLS_REQUIRED] = "ask the partner to enable TLS. Only for a partner in your own network: entente partner xmpp set {remote} --tls optional",
+	[REASON_XMPP_DNSSEC] = "the administrators of the DNS zone of {remote} repair its signatures; `delv {remote}` shows what is wrong. If it is so with every "
+				"domain, look at the clock and at dns.trust-anchor",
+	[REASON_XMPP_DANE] = "the partner publishes a TLSA record for its present certificate, or takes the old record away (a renewal without a new record is "
+			      "the usual cause). Until then: entente partner xmpp set {remote} --no-dane",
+	[REASON_XMPP_PIN] = "ask the partner, by telephone, whether the key is new. If so: entente partner xmpp show {remote} tells the key last seen; "
+			     "entente partner xmpp set {remote} --pin OLD --pin NEW",
 	[REASON_XMPP_CERTIFICATE] = "ask the partner for a certificate that is valid for {remote}. A private authority is added to the file of tls.trust",
 	[REASON_XMPP_AUTH] = "see `entente show streams`; both sides need a method in common: a certificate valid for the domain (SASL EXTERNAL), or "
 			     "dialback: entente partner xmpp set {remote} --dialback",

@@ -65,6 +65,8 @@ struct app {
 	struct trace *trace;          /* shared */
 	struct seeing *seeing;
 	struct metrics_http *metrics;
+	struct pace *pace;            /* shared */
+	struct xmpp_seen *seen;       /* shared */
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */

@@ -12,6 +12,8 @@
 #include "app/app.h"
 #include "app/facts.h"
 #include "app/seeing.h"
+#include "base/clock.h"
+#include "base/enc.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -222,9 +224,32 @@ static void op_metrics(void *arg, struct buf *out)
 	metrics_print(c->app, out);
 }
 
+static bool op_seen(void *arg, struct slice domain, json_t *object)
+{
+	struct app *app = arg;
+	struct xmpp_sighting s;
+	struct buf key;
+	char at[CLOCK_TEXT];
+	if (!xmpp_seen_get(app->seen, domain, &s))
+		return false;
+	buf_init(&key, 128);
+	hex_put(&key, s.spki_sha256, sizeof s.spki_sha256);
+	clock_text_at(s.at, at);
+	json_object_set_new(object, "key", json_stringn(buf_slice(&key).p, key.len));
+	json_object_set_new(object, "subject", json_string(s.subject));
+	json_object_set_new(object, "issuer", json_string(s.issuer));
+	json_object_set_new(object, "not_after", json_integer(s.not_after));
+	json_object_set_new(object, "at", json_string(at));
+	json_object_set_new(object, "direction", json_string(s.inbound ? "in" : "out"));
+	json_object_set_new(object, "auth", json_string(s.proof));
+	json_object_set_new(object, "believed", json_boolean(s.believed));
+	buf_free(&key);
+	return true;
+}
+
 static const struct admin_ops admin_callbacks = {
 	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
-	.policy_changed = op_policy_changed, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
+	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
 	.cancel = op_cancel, .metrics = op_metrics,
 };
 

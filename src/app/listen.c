@@ -50,7 +50,9 @@ void app_set_gates(struct app *app, const struct config *cfg)
 	allow_descriptors(cfg);
 	struct gate_limits x = {.total = cfg->limits_max_connections, .per_source = cfg->limits_max_connections_per_address,
 				.rate_per_minute = CONNECTIONS_PER_MINUTE, .burst = CONNECTIONS_AT_ONCE,
-				.unproven = cfg->limits_max_unproven, .unproven_per_network = cfg->limits_max_unproven_per_network};
+				.unproven = cfg->limits_max_unproven, .unproven_per_network = cfg->limits_max_unproven_per_network,
+				.handshakes = (unsigned)cfg->limits_handshake_rate,
+				.handshakes_per_network = (unsigned)cfg->limits_handshake_rate_per_network};
 	struct gate_limits s = {.total = cfg->limits_max_connections}; /* homes are exempt, strangers are held down by the edge */
 	struct gate_limits l = {.total = 4 * POOL_WORKERS_MAX, .per_source = 2 * POOL_WORKERS_MAX, .rate_per_minute = CONNECTIONS_PER_MINUTE,
 				.burst = CONNECTIONS_AT_ONCE};

@@ -112,6 +112,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->history = xmpp_history_new();
 	app->tests = xmpp_tests_new();
 	app->trace = trace_new();
+	app->pace = pace_new();
+	app->seen = xmpp_seen_new();
 	app->role = (enum config_role)cfg->server_role;
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
@@ -163,6 +165,8 @@ static void stop(struct app *app)
 	xmpp_history_free(app->history);
 	xmpp_tests_free(app->tests);
 	trace_free(app->trace);
+	pace_unref(app->pace);
+	xmpp_seen_free(app->seen);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	gate_unref(app->access_gate);

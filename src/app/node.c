@@ -166,6 +166,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.partner_rate = (uint32_t)cfg->limits_partner_rate,
 		.sender_rate = (uint32_t)cfg->limits_sender_rate,
 		.private_addresses = cfg->xmpp_private_addresses,
+		.dane = cfg->xmpp_dane && *cfg->dns_trust_anchor,
 	};
 }
 
@@ -180,6 +181,7 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
 		.routes = n->app->routes,
 		.history = n->app->history, .tests = n->app->tests, .trace = n->app->trace,
+		.pace = n->app->pace, .seen = n->app->seen,
 		.dialback_secret = slice_of((const char *)secret, sizeof secret),
 	};
 	xmpp_settings(&c.set, cfg);

@@ -54,8 +54,10 @@ void dialer_next(struct dialer *d);
 void dialer_failed(struct dialer *d, const struct entente_err *why);
 /* The peer has said something: it has taken the connection, and others may knock there. */
 void dialer_heard(struct dialer *d);
-/* The present address serves: what the others needed is freed, dialer_how and dialer_direct stay. No dialer_next after it. */
-void dialer_settle(struct dialer *d);
+/* When DNS had answered and TCP was tried with the present target, ms of the loop's clock. */
+uint64_t dialer_since(const struct dialer *d);
+/* TCP is being tried (else DNS is). */
+bool dialer_connecting(const struct dialer *d);
 /* Does the present target want TLS at once? */
 bool dialer_direct(const struct dialer *d);
 /* "srv 5 0 xmpp.example.com:5269 dnssec tlsa", "fallback", "fixed": how the present target was found. NUL-terminated, lives as long

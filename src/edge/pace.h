@@ -3,6 +3,7 @@
  * overflows one waits a second for TCP to try again. A place is taken before connecting and given back when the peer has said
  * something, the attempt failed, or PACE_HOLD_MS are over. First come, first served among the waiters of one worker. */
 #pragma once
+#include "base/list.h"
 #include "base/timer.h"
 #include "net/addr.h"
 
@@ -24,7 +25,7 @@ struct pace_place {
 	struct addr to;
 	struct timer timer;
 	enum { PACE_IDLE, PACE_WAITING, PACE_HELD } state;
-	uint64_t turn;
+	struct list wait;
 };
 void pace_place_init(struct pace_place *x, struct pace *p, struct timers *t, void (*go)(void *arg), void *arg);
 /* go() is called, from here when there is room, else later. The place must be idle. */

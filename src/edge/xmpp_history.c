@@ -62,7 +62,10 @@ enum xmpp_who xmpp_blame(enum xmpp_step at, bool inbound, bool received, enum xm
 {
 	switch (err->reason) {
 	case REASON_XMPP_DNS:
+	case REASON_XMPP_DNSSEC:
 		return XMPP_WHO_DNS;
+	case REASON_XMPP_DANE:
+	case REASON_XMPP_PIN:
 	case REASON_XMPP_CERTIFICATE:
 		return XMPP_WHO_PARTNER;
 	case REASON_XMPP_DIALBACK:

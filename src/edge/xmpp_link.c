@@ -262,13 +262,12 @@ void xmpp_link_up(struct xmpp_link *l)
 	if (l->ring_over)
 		lose(l, REASON_XMPP_UNREACHABLE);
 	l->state = LINK_UP;
+	l->dialer = dialer_free(l->dialer); /* what it found has served */
 	l->since = l->proxy->loop->timers.now;
 	l->backoff_ms = 0;
 	l->err = (struct entente_err){0};
 	l->told = REASON_NONE;
 	l->untold = 0;
-	if (l->dialer)
-		dialer_settle(l->dialer);
 	loop_defer(l->proxy->loop, &l->flush); /* not from inside the stream, which gathers what it is given */
 	l->proxy->ops->link(l->proxy->arg, slice_str(l->local), slice_str(l->remote), true);
 }
@@ -350,7 +349,7 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 
 /* ---- coming up */
 
-static void try_address(void *arg, const struct addr *to, struct slice host)
+static void connected(void *arg, struct conn *c, struct slice host)
 {
 	struct xmpp_link *l = arg;
 	struct xmpp_proxy *p = l->proxy;
@@ -361,59 +360,42 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 		metric_add(METRIC_LIMIT_HITS, 1);
 		err_set(&err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS,
 			"the partner has as many connections as its limit allows, or all partners together have");
+		conn_free(c);
 		xmpp_s2s_free(s);
 		fail(l, &err);
 		return;
 	}
-	s->direct = dialer_direct(l->dialer);
 	if (!l->tried)
-		s->took[XMPP_STEP_DNS] = (uint32_t)(p->loop->timers.now - l->since);
+		s->took[XMPP_STEP_DNS] = (uint32_t)(dialer_since(l->dialer) - l->since);
 	l->tried = true;
-	if (xmpp_s2s_connect(s, to, &err)) {
-		xmpp_s2s_free(s);
-		dialer_failed(l->dialer, &err);
-		dialer_next(l->dialer);
-		return;
-	}
 	xmpp_s2s_initiator(s, slice_str(l->local), slice_str(l->remote), false);
-	l->state = LINK_CONNECTING;
 	l->s2s = s;
 	s->link = l;
-}
-
-void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why)
-{
-	struct s2s *s = l->s2s;
-	struct entente_err err = *why;
-	err.reason = REASON_XMPP_UNREACHABLE;
-	xmpp_attempt_failed(s, &err, NULL);
-	l->s2s = NULL;
-	s->link = NULL;
-	xmpp_s2s_free(s);
-	l->state = LINK_RESOLVING;
-	dialer_failed(l->dialer, &err);
-	dialer_next(l->dialer);
+	xmpp_s2s_adopt(s, c, l->dialer);
 }
 
 static void exhausted(void *arg, const struct entente_err *err)
 {
 	struct xmpp_link *l = arg;
-	if (l->state == LINK_RESOLVING && err->reason == REASON_XMPP_DNS)
+	if (l->state == LINK_RESOLVING && !l->tried)
 		xmpp_attempt_unreached(l->proxy, "messages", slice_str(l->local), slice_str(l->remote), l->since, err);
 	fail(l, err);
 }
 
-static const struct dialer_ops dial_ops = {.address = try_address, .exhausted = exhausted};
+static const struct dialer_ops dial_ops = {.connected = connected, .exhausted = exhausted};
 
 static void start(struct xmpp_link *l)
 {
 	struct xmpp_proxy *p = l->proxy;
 	struct dialer_target to;
+	struct conn_limits lim;
 	struct entente_err err;
 	enum reason reason;
 	struct arena *a = arena_acquire(p->loop->arenas);
 	claim(l); /* where that fails a partner's stream has just been faster: what waits here goes its own way all the same */
 	if (xmpp_proxy_target(p, a, slice_str(l->local), slice_str(l->remote), &to, &reason)) {
+		xmpp_s2s_limits(p, &lim);
+		to.limits = &lim;
 		l->state = LINK_RESOLVING;
 		l->since = p->loop->timers.now;
 		l->tried = false;

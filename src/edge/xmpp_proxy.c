@@ -45,7 +45,7 @@ enum xmpp_need xmpp_proxy_need(enum policy_negotiation n)
 	return n == POLICY_REQUIRED ? XMPP_REQUIRED : n == POLICY_OPTIONAL ? XMPP_OPTIONAL : XMPP_OFF;
 }
 
-struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice local, struct slice remote)
+struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct s2s *s, struct slice local, struct slice remote)
 {
 	struct snapshot *snap = snapshot_reader_get(&p->policy);
 	struct xmpp_stream_policy out = {.tls = XMPP_OPTIONAL, .sasl = XMPP_OPTIONAL, .dialback = true};
@@ -68,6 +68,7 @@ struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice l
 		out.dialback = v.partner->dialback;
 		out.bidi = true;
 		out.lenient = snapshot_gateway(snap)->negotiation == POLICY_LYNC;
+		out.barred = xmpp_cert_barred(s, v.partner);
 	}
 	struct xmpp_stream_policy test;
 	if (!out.partner && xmpp_test_covers(p, local, remote, &test)) { /* it may ask about a key of ours, nothing else */
@@ -92,7 +93,9 @@ bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local
 	*ret = (struct dialer_target){.host = partner->server_host,
 				      .port = partner->server_port,
 				      .direct = partner->tls != POLICY_NOT_SUPPORTED,
-				      .private_addresses = p->cfg.set.private_addresses};
+				      .private_addresses = p->cfg.set.private_addresses,
+				      .dane = p->cfg.set.dane && partner->dane,
+				      .pace = p->cfg.pace};
 	return xmpp_domain_ascii(a, remote, &ret->domain) == 0;
 }
 
@@ -124,7 +127,7 @@ void xmpp_proxy_recheck(struct xmpp_proxy *p)
 		/* one that has proven nothing yet is judged when it does, unless it cannot become anything any more */
 		if (left || !i.local.len || !i.remote.len)
 			continue;
-		struct xmpp_stream_policy rules = xmpp_proxy_policy(p, i.local, i.remote);
+		struct xmpp_stream_policy rules = xmpp_proxy_policy(p, s, i.local, i.remote);
 		if (!rules.partner || !rules.local_ours)
 			xmpp_s2s_close(s, "policy-violation", S("this domain is no longer a partner here"));
 		else if (proven)
@@ -380,7 +383,7 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			continue;
 		struct xmpp_proxy_facts f = {
 			.purpose = "messages",
-			.state = l->state == LINK_RESOLVING ? "resolving" : "backoff",
+			.state = l->state != LINK_RESOLVING ? "backoff" : dialer_connecting(l->dialer) ? "connecting" : "resolving",
 			.retry_ms = l->state == LINK_BACKOFF && l->retry_at > p->loop->timers.now ? l->retry_at - p->loop->timers.now : 0,
 			.local = slice_str(l->local),
 			.remote = slice_str(l->remote),

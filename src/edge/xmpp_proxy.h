@@ -11,10 +11,12 @@
 #pragma once
 #include "base/err.h"
 #include "edge/rate.h"
+#include "edge/pace.h"
 #include "edge/trace.h"
 #include "edge/xmpp_history.h"
 #include "edge/xmpp_quota.h"
 #include "edge/xmpp_routes.h"
+#include "edge/xmpp_seen.h"
 #include "net/dns.h"
 #include "net/listener.h"
 #include "net/tls.h"
@@ -62,6 +64,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
+	bool dane;                          /* TLSA records of partners are looked up and believed (RFC 7673); needs a trust anchor */
 	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0017) */
 };
 
@@ -74,6 +77,8 @@ struct xmpp_proxy_config {
 	struct xmpp_history *history;   /* shared by the workers; NULL: nothing is remembered */
 	struct trace *trace;            /* shared by the workers; NULL: nobody looks */
 	struct xmpp_tests *tests;       /* shared by the workers (edge/xmpp_test.h); NULL: no tests */
+	struct pace *pace;              /* shared by the workers; NULL: one for each call */
+	struct xmpp_seen *seen;         /* shared by the workers; NULL: certificates are not remembered */
 	struct slice dialback_secret;   /* octets */
 	struct slice features;          /* ready XML for the last stream features (caps) */
 	struct xmpp_proxy_settings set;

@@ -25,6 +25,9 @@ struct s2s { /* a connection and its stream */
 	struct xmpp_link *link;         /* outbound link that it serves, or NULL */
 	struct xmpp_asker *asker;       /* dialback questions that it carries, or NULL */
 	struct xmpp_quota_pass *pass;
+	struct xmpp_probe *probe;       /* inbound: its TLSA records are being looked for, or NULL */
+	char *how;                      /* outbound: dialer_how; owned */
+	struct timer shake;             /* inbound: its turn for a TLS handshake comes */
 	struct timer resume;            /* reading goes on, after a partner was too fast */
 	struct entente_err err;
 	struct loop_hook kill;
@@ -40,7 +43,7 @@ struct s2s { /* a connection and its stream */
 	char remote_ascii[DNS_NAME_MAX + 1];
 };
 
-enum link_state { LINK_IDLE, LINK_RESOLVING, LINK_CONNECTING, LINK_STREAM, LINK_UP, LINK_BACKOFF };
+enum link_state { LINK_IDLE, LINK_RESOLVING /* and connecting */, LINK_STREAM, LINK_UP, LINK_BACKOFF };
 
 struct queued {
 	struct list node;
@@ -114,7 +117,8 @@ struct xmpp_proxy {
 enum reason xmpp_proxy_judge(struct xmpp_proxy *p, struct slice local, struct slice remote,
 			     const struct policy_partner **ret_partner);
 enum xmpp_need xmpp_proxy_need(enum policy_negotiation n);
-struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct slice local, struct slice remote);
+/* `s`: the connection that asks, for what its certificate means; NULL: none. */
+struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct s2s *s, struct slice local, struct slice remote);
 /* Where the partner's server is to be looked for. False: not a partner (*ret_reason), or no domain. Slices live in `a` or in the
  * snapshot. */
 bool xmpp_proxy_target(struct xmpp_proxy *p, struct arena *a, struct slice local, struct slice remote, struct dialer_target *ret,
@@ -128,7 +132,14 @@ void xmpp_proxy_ended(struct xmpp_proxy *p);
 struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound);
 /* Ends connection and stream without callbacks, tells link or asker. */
 void xmpp_s2s_free(struct s2s *s);
+/* Begins a connection; for tests, which look at each address by itself. */
 int xmpp_s2s_connect(struct s2s *s, const struct addr *to, struct entente_err *err);
+/* Takes over the dialer's connection and starts the stream (which exists, as link or asker do). */
+void xmpp_s2s_adopt(struct s2s *s, struct conn *c, const struct dialer *d);
+/* Of its link or asker, or NULL. */
+struct dialer *xmpp_s2s_dialer(const struct s2s *s);
+/* The handshake is done and what is to be known of the certificate is known. */
+void xmpp_s2s_tls_up(struct s2s *s, bool dane);
 struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct slice remote, bool verify_only);
 void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret);
 /* Says good-bye, with this stream error or (NULL) without one, and waits for the other side where that matters. */
@@ -155,8 +166,6 @@ void xmpp_link_drained(struct xmpp_link *l);
 void xmpp_link_acked(struct xmpp_link *l, uint64_t n);
 /* The stream is gone; err NULL when it ended cleanly. */
 void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err);
-/* The connection could not be made. */
-void xmpp_link_try_next(struct xmpp_link *l, const struct entente_err *why);
 void xmpp_link_bounce(struct xmpp_link *l, enum reason reason, struct slice why);
 /* Stops coming up, if it does. */
 void xmpp_link_halt(struct xmpp_link *l);
@@ -173,8 +182,7 @@ void xmpp_verify_start(struct s2s *receiver, const struct xmpp_verify *v);
 /* A stream that asks has the answer. */
 void xmpp_verify_answer(struct s2s *s, const struct xmpp_verify *v, enum xmpp_verdict verdict, struct slice condition);
 void xmpp_verify_started(struct s2s *s);
-/* The connection could not be made. */
-void xmpp_verify_try_next(struct s2s *s, const struct entente_err *why);
+struct dialer *xmpp_verify_dialer(const struct s2s *s);
 /* The stream that asks is gone. */
 void xmpp_verify_down(struct s2s *s);
 /* This receiver does not want to know any more. */
@@ -219,3 +227,18 @@ bool xmpp_test_takes(struct s2s *s, const struct xmpp_stanza *st);
 bool xmpp_test_covers(struct xmpp_proxy *p, struct slice local, struct slice remote, struct xmpp_stream_policy *rules);
 /* tell: with a verdict, else silently */
 void xmpp_test_end_all(struct xmpp_proxy *p, bool tell);
+struct dialer *xmpp_test_dialer(const struct xmpp_test *t);
+
+/* xmpp_cert.c */
+/* Is the key one of the partner's pins (true when it has none)? */
+bool xmpp_cert_pinned(const struct policy_partner *partner, const struct tls_peer *t);
+/* Does a pin forbid what the connection shows? Says so. */
+bool xmpp_cert_barred(struct s2s *s, const struct policy_partner *partner);
+/* Adds to *i what DNSSEC and pins say of the certificate of a server that we called. */
+void xmpp_cert_outbound(struct s2s *s, const struct tls_peer *t, struct xmpp_tls_info *i);
+/* Remembers the certificate of a partner; `proof` empty: it has proven nothing yet. */
+void xmpp_cert_seen(struct s2s *s, struct slice remote, const char *proof);
+/* Looks for TLSA records that the certificate of a calling partner fits; xmpp_s2s_tls_up follows. False: nothing to look for. */
+bool xmpp_cert_probe(struct s2s *s, const struct tls_peer *t);
+/* Stops looking. */
+void xmpp_cert_forget(struct s2s *s);

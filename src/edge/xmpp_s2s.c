@@ -24,7 +24,7 @@ struct slice xmpp_s2s_how(const struct s2s *s)
 		return s->direct ? S("direct TLS") : SLICE_NONE;
 	if (s->test)
 		return xmpp_test_how(s->test);
-	return s->link && s->link->dialer ? slice_str(dialer_how(s->link->dialer)) : SLICE_NONE;
+	return slice_str(s->how);
 }
 
 /* For who looks (edge/trace.h). */
@@ -43,7 +43,7 @@ static void step(struct s2s *s, struct slice what, struct slice detail)
 static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct slice remote)
 {
 	struct s2s *s = arg;
-	return s->test ? xmpp_test_rules(s->test) : xmpp_proxy_policy(s->proxy, local, remote);
+	return s->test ? xmpp_test_rules(s->test) : xmpp_proxy_policy(s->proxy, s, local, remote);
 }
 
 static void on_write(void *arg, struct slice bytes)
@@ -70,9 +70,8 @@ static enum tls_slot own_certificate(struct s2s *s)
 	return partner ? slot[partner->own_certificate] : TLS_SLOT_CLIENT;
 }
 
-static void on_start_tls(void *arg)
+static void begin_tls(struct s2s *s)
 {
-	struct s2s *s = arg;
 	struct entente_err err;
 	struct conn_tls t = {.ctx = s->proxy->tls, .server = s->inbound, .slot = TLS_SLOT_CLIENT};
 	if (s->at == XMPP_STEP_STREAM)
@@ -82,13 +81,41 @@ static void on_start_tls(void *arg)
 	if (!s->inbound) {
 		t.slot = own_certificate(s);
 		t.sni = slice_str(s->remote_ascii);
-		t.session_key = t.sni;
+		const struct tls_tlsa *records;
+		struct dialer *d = xmpp_s2s_dialer(s);
+		if (!d || !dialer_tlsa(d, &records)) /* TLSA records judge a chain, and a resumed session shows none */
+			t.session_key = t.sni;
 		t.alpn = s->direct ? S("xmpp-server") : SLICE_NONE;
 	}
 	if (!t.ctx)
 		xmpp_stream_tls_failed(s->stream, S("no certificate is configured (tls.certificate)"));
 	else if (!s->conn || conn_start_tls(s->conn, &t, &err))
 		xmpp_stream_tls_failed(s->stream, s->conn ? slice_str(err.text) : S("the connection is gone"));
+}
+
+static void shake_fired(struct timer *t, uint64_t now)
+{
+	struct s2s *s = CONTAINER_OF(t, struct s2s, shake);
+	(void)now;
+	conn_resume(s->conn);
+	begin_tls(s);
+}
+
+/* A handshake costs us a thousand times what the ClientHello costs a stranger: callers take turns. */
+static void on_start_tls(void *arg)
+{
+	struct s2s *s = arg;
+	uint64_t wait = s->inbound && s->conn ? conn_handshake_wait(s->conn) : 0;
+	if (wait)
+		metric_add(METRIC_LIMIT_HITS, 1);
+	if (wait == GATE_NEVER) {
+		xmpp_stream_tls_failed(s->stream, S("too many TLS handshakes are waiting here (limits.handshake-rate)"));
+	} else if (wait) {
+		conn_pause(s->conn);
+		timer_arm(&s->proxy->loop->timers, &s->shake, wait);
+	} else {
+		begin_tls(s);
+	}
 }
 
 static void on_close(void *arg)
@@ -130,6 +157,7 @@ static void on_established(void *arg, const struct xmpp_peer *peer)
 	xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-up", peer, NULL, NULL, 0);
 	xmpp_attempt_up(s, peer);
 	step(s, S("stream is up"), slice_str(xmpp_proof_text(xmpp_peer_proof(peer))));
+	xmpp_cert_seen(s, xmpp_peer_remote(peer), xmpp_proof_text(xmpp_peer_proof(peer)));
 	if (s->inbound) {
 		admit(s, peer);
 		if (i.bidi && !s->refused)
@@ -324,7 +352,7 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 bool xmpp_s2s_worth_another_address(const struct entente_err *err)
 {
 	return err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS ||
-	       err->reason == REASON_XMPP_STREAM_ERROR;
+	       err->reason == REASON_XMPP_STREAM_ERROR || err->reason == REASON_XMPP_DANE;
 }
 
 static void on_verify(void *arg, const struct xmpp_verify *v)
@@ -391,18 +419,16 @@ static void conn_connected(struct conn *c)
 		xmpp_stream_start(s->stream);
 }
 
-static void conn_secured(struct conn *c, const struct tls_peer *t)
+void xmpp_s2s_tls_up(struct s2s *s, bool dane)
 {
-	struct s2s *s = conn_owner(c);
-	xmpp_attempt_step(s, XMPP_STEP_TLS, XMPP_STEP_AUTH);
-	if (s->test)
-		xmpp_test_secured(s, t);
+	const struct tls_peer *t = conn_peer(s->conn);
 	struct xmpp_tls_info i = {
 		.protocol = t->protocol,
 		.cipher = t->cipher,
 		.certificate = t->has_cert,
 		.trusted = t->has_cert && t->chain_ok,
 		.why = t->why_not,
+		.dane = dane,
 		.names = {.dns = t->dns,
 			  .n_dns = t->n_dns,
 			  .srv = t->srv,
@@ -410,13 +436,34 @@ static void conn_secured(struct conn *c, const struct tls_peer *t)
 			  .xmpp = t->xmpp,
 			  .n_xmpp = t->n_xmpp},
 	};
+	if (!s->inbound)
+		xmpp_cert_outbound(s, t, &i);
 	xmpp_stream_tls_up(s->stream, &i);
+}
+
+static void heard(struct s2s *s)
+{
+	struct dialer *d = s->inbound ? NULL : xmpp_s2s_dialer(s);
+	s->heard = s->proxy->loop->timers.now;
+	if (d)
+		dialer_heard(d);
+}
+
+static void conn_secured(struct conn *c, const struct tls_peer *t)
+{
+	struct s2s *s = conn_owner(c);
+	heard(s);
+	xmpp_attempt_step(s, XMPP_STEP_TLS, XMPP_STEP_AUTH);
+	if (s->test)
+		xmpp_test_secured(s, t);
+	if (!s->inbound || !xmpp_cert_probe(s, t))
+		xmpp_s2s_tls_up(s, false);
 }
 
 static size_t conn_data(struct conn *c, struct slice in)
 {
 	struct s2s *s = conn_owner(c);
-	s->heard = s->proxy->loop->timers.now;
+	heard(s);
 	if (!s->stream_over && !s->broken)
 		xmpp_stream_input(s->stream, in);
 	if (s->conn && !s->crowded && xmpp_stream_pending_span(s->stream) >= CROWD_HIGH) {
@@ -437,12 +484,8 @@ static void conn_drained(struct conn *c)
 static void conn_closed(struct conn *c, const struct entente_err *why)
 {
 	struct s2s *s = conn_owner(c);
-	if (!s->stream_over && !s->inbound && !s->started) { /* TCP failed: the next address */
-		if (s->link)
-			xmpp_link_try_next(s->link, why);
-		else if (s->asker)
-			xmpp_verify_try_next(s, why);
-		else if (s->test)
+	if (!s->stream_over && !s->inbound && !s->started) { /* TCP failed; for links and questions the dialer has seen to that */
+		if (s->test)
 			xmpp_test_try_next(s, why);
 		else
 			xmpp_s2s_free(s);
@@ -453,6 +496,8 @@ static void conn_closed(struct conn *c, const struct entente_err *why)
 	if (!s->stream_over)
 		xmpp_stream_disconnected(s->stream, why->code ? slice_str(why->text) : SLICE_NONE);
 	timer_cancel(&s->proxy->loop->timers, &s->resume);
+	xmpp_cert_forget(s);
+	timer_cancel(&s->proxy->loop->timers, &s->shake);
 	s->conn = conn_free(s->conn);
 	loop_reap(s->proxy->loop, &s->kill);
 }
@@ -477,6 +522,7 @@ struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound)
 	s->inbound = inbound;
 	s->kill.run = kill_run;
 	timer_init(&s->resume, resume_fired);
+	timer_init(&s->shake, shake_fired);
 	s->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	s->since = s->heard = p->loop->timers.now;
 	s->tag = p->first_tag + s->id;
@@ -518,8 +564,11 @@ void xmpp_s2s_free(struct s2s *s)
 		xmpp_verify_down(s);
 	if (s->test)
 		xmpp_test_down(s);
+	xmpp_cert_forget(s);
+	timer_cancel(&s->proxy->loop->timers, &s->shake);
 	s->conn = conn_free(s->conn);
 	s->stream = xmpp_stream_free(s->stream);
+	mem_free(s->how);
 	s->pass = xmpp_quota_leave(s->pass);
 	struct entente_err err = s->err;
 	bool clean = s->inbound || (!s->failed && !s->broken); /* our own way to the partner has not been tried */
@@ -588,6 +637,15 @@ void xmpp_s2s_limits(const struct xmpp_proxy *p, struct conn_limits *ret)
 	};
 }
 
+struct dialer *xmpp_s2s_dialer(const struct s2s *s)
+{
+	if (s->link)
+		return s->link->dialer;
+	if (s->test)
+		return xmpp_test_dialer(s->test);
+	return s->asker ? xmpp_verify_dialer(s) : NULL;
+}
+
 int xmpp_s2s_connect(struct s2s *s, const struct addr *to, struct entente_err *err)
 {
 	struct conn_limits lim;
@@ -595,6 +653,20 @@ int xmpp_s2s_connect(struct s2s *s, const struct addr *to, struct entente_err *e
 	xmpp_s2s_limits(s->proxy, &lim);
 	addr_text(to, s->address);
 	return conn_connect(&s->conn, s->proxy->loop, to, &o, err);
+}
+
+void xmpp_s2s_adopt(struct s2s *s, struct conn *c, const struct dialer *d)
+{
+	struct conn_limits lim;
+	xmpp_s2s_limits(s->proxy, &lim);
+	s->conn = c;
+	s->direct = dialer_direct(d);
+	s->how = mem_strndup(dialer_how(d), strlen(dialer_how(d)));
+	s->mark = dialer_since(d);
+	addr_text(conn_remote(c), s->address);
+	conn_set_ops(c, &conn_callbacks, s);
+	conn_set_limits(c, &lim);
+	conn_connected(c);
 }
 
 struct xmpp_stream *xmpp_s2s_initiator(struct s2s *s, struct slice local, struct slice remote, bool verify_only)

@@ -425,7 +425,7 @@ void xmpp_test_established(struct s2s *s, const struct xmpp_peer *peer)
 static bool goes_on(const struct xmpp_test *t, const struct entente_err *err)
 {
 	return t->at < XMPP_STEP_UP && (err->reason == REASON_XMPP_UNREACHABLE || err->reason == REASON_XMPP_TLS ||
-					err->reason == REASON_XMPP_STREAM_ERROR);
+					err->reason == REASON_XMPP_STREAM_ERROR || err->reason == REASON_XMPP_DANE);
 }
 
 void xmpp_test_failed(struct s2s *s, const struct xmpp_failure *f)
@@ -460,6 +460,11 @@ void xmpp_test_down(struct s2s *s)
 		failure(t, &err, XMPP_WHO_PARTNER, NULL, 0);
 	}
 	conclude(t);
+}
+
+struct dialer *xmpp_test_dialer(const struct xmpp_test *t)
+{
+	return t->dialer;
 }
 
 struct slice xmpp_test_how(const struct xmpp_test *t)
@@ -570,7 +575,7 @@ static bool prepare(struct xmpp_test *t, const struct xmpp_test_spec *spec, stru
 		policy_partner_defaults(&none);
 		const struct policy_partner *base = partner ? partner : &none;
 		if (partner)
-			t->rules = xmpp_proxy_policy(p, spec->local, spec->remote);
+			t->rules = xmpp_proxy_policy(p, NULL, spec->local, spec->remote);
 		t->rules.local_ours = t->rules.partner = true;
 		t->rules.remote_ours = t->rules.bidi = false; /* nothing of the partner's shall use the stream of a test */
 		t->rules.refusal = SLICE_NONE;

@@ -100,46 +100,30 @@ static void patience_fired(struct timer *t, uint64_t now)
 	give_up(x, "remote-server-timeout");
 }
 
-static void try_address(void *arg, const struct addr *to, struct slice host)
+static void connected(void *arg, struct conn *c, struct slice host)
 {
 	struct xmpp_asker *x = arg;
-	struct entente_err err;
 	struct s2s *s = xmpp_s2s_new(x->proxy, false);
 	(void)host;
 	s->purpose = "dialback question";
-	s->direct = dialer_direct(x->dialer);
-	if (xmpp_s2s_connect(s, to, &err)) {
-		xmpp_s2s_free(s);
-		dialer_failed(x->dialer, &err);
-		dialer_next(x->dialer);
-		return;
-	}
 	xmpp_s2s_initiator(s, x->local, x->remote, true);
 	s->asker = x;
 	x->s2s = s;
-	if (!timer_armed(&x->patience)) /* not the first address */
-		timer_arm(&x->proxy->loop->timers, &x->patience, x->proxy->cfg.set.dialback_ms);
 	LIST_EACH(n, &x->questions)
 		xmpp_stream_verify(s->stream, &CONTAINER_OF(n, struct question, node)->v);
+	xmpp_s2s_adopt(s, c, x->dialer);
 }
 
-static const struct dialer_ops dial_ops = {.address = try_address, .exhausted = exhausted};
+struct dialer *xmpp_verify_dialer(const struct s2s *s)
+{
+	return s->asker->dialer;
+}
+
+static const struct dialer_ops dial_ops = {.connected = connected, .exhausted = exhausted};
 
 void xmpp_verify_started(struct s2s *s)
 {
 	timer_cancel(&s->proxy->loop->timers, &s->asker->patience); /* each question has its own time on the stream */
-}
-
-void xmpp_verify_try_next(struct s2s *s, const struct entente_err *why)
-{
-	struct xmpp_asker *x = s->asker;
-	struct entente_err err = *why;
-	err.reason = REASON_XMPP_UNREACHABLE;
-	s->asker = NULL;
-	x->s2s = NULL;
-	xmpp_s2s_free(s);
-	dialer_failed(x->dialer, &err);
-	dialer_next(x->dialer);
 }
 
 void xmpp_verify_down(struct s2s *s)
@@ -153,6 +137,7 @@ void xmpp_verify_down(struct s2s *s)
 		give_up(x, err.code == ENTENTE_ETIMEOUT ? "remote-server-timeout" : "remote-connection-failed");
 		return;
 	}
+	timer_arm(&x->proxy->loop->timers, &x->patience, x->proxy->cfg.set.dialback_ms);
 	dialer_failed(x->dialer, &err);
 	dialer_next(x->dialer);
 }
@@ -163,6 +148,7 @@ void xmpp_verify_down(struct s2s *s)
 static struct xmpp_asker *asker_of(struct xmpp_proxy *p, const struct xmpp_verify *v, enum reason *ret_reason)
 {
 	struct dialer_target to;
+	struct conn_limits lim;
 	char *key = mem_calloc(1, v->local.len + v->remote.len + 2), *at = key;
 	keep(&at, v->local);
 	at++;
@@ -177,6 +163,8 @@ static struct xmpp_asker *asker_of(struct xmpp_proxy *p, const struct xmpp_verif
 	struct xmpp_asker *x = NULL;
 	*ret_reason = REASON_LIMIT_CONNECTIONS;
 	if (p->askers.count < MAX_ASKERS && xmpp_proxy_target(p, a, v->local, v->remote, &to, ret_reason)) {
+		xmpp_s2s_limits(p, &lim);
+		to.limits = &lim;
 		x = MEM_NEW(struct xmpp_asker);
 		x->proxy = p;
 		x->key = key;

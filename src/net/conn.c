@@ -539,6 +539,11 @@ struct loop *conn_loop(const struct conn *c)
 	return c->loop;
 }
 
+uint64_t conn_handshake_wait(const struct conn *c)
+{
+	return gate_handshake(c->pass, c->loop->timers.now);
+}
+
 const struct tls_peer *conn_peer(const struct conn *c)
 {
 	return c->peer;

@@ -107,6 +107,8 @@ void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *owner);
 void *conn_owner(const struct conn *c);
 void conn_set_limits(struct conn *c, const struct conn_limits *limits);
 struct loop *conn_loop(const struct conn *c);
+/* For a caller's connection: gate_handshake. */
+uint64_t conn_handshake_wait(const struct conn *c);
 /* NULL before secured. */
 const struct tls_peer *conn_peer(const struct conn *c);
 /* As tls_peer_dane, with the whole chain that the peer has shown: usages 0 to 3. From `secured` on, while the connection lives.

@@ -46,6 +46,7 @@ struct dns_answer { /* valid inside the callback only; all slices NUL-terminated
 	bool secure;      /* DNSSEC-validated; false: the zone is not signed or no trust anchor is configured */
 	uint32_t ttl;     /* seconds */
 	struct slice name, canonical; /* asked for; after CNAMEs (may equal name) */
+	unsigned cnames;  /* how many aliases led there */
 	const struct dns_record *records;
 	size_t n;
 	struct slice why; /* text for a failure: "SERVFAIL", libunbound's bogus reason, ... */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 
+enum { SHAKE_BUCKETS = 1024, SHAKE_BURST_S = 2, SHAKE_WAIT_S = 5, SECOND = 1000000 /* us */ };
 enum { TOKEN = 60000, SWEEP = 4 }; /* a token is one connection; limits.rate_per_minute tokens / 60000 ms makes integers */
 
 struct source {
@@ -28,12 +29,15 @@ struct gate {
 	struct map sources, networks;
 	struct list idle; /* the longest idle first */
 	struct gate_counts counts;
+	/* When the next handshake would be exactly in time, us; of networks by their hash, which is keyed: nobody can aim at another's. */
+	uint64_t shake_due, network_due[SHAKE_BUCKETS];
 };
 
 struct gate_pass {
 	struct gate *gate;
 	struct source *source;
 	struct network *network; /* NULL: proven */
+	size_t bucket;           /* of its network */
 };
 
 struct gate *gate_new(const struct gate_limits *limits)
@@ -177,6 +181,12 @@ static void prove(struct gate_pass *p)
 	p->network = NULL;
 }
 
+static size_t bucket_of(const struct addr *from)
+{
+	struct addr_source key = network_key(from);
+	return hash_slice(slice_of((const char *)key.octets, sizeof key.octets)) % SHAKE_BUCKETS;
+}
+
 static bool network_full(struct gate *g, const struct addr *from)
 {
 	struct addr_source key = network_key(from);
@@ -235,10 +245,47 @@ struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t n
 	g->counts.admitted++;
 	g->refs++;
 	p = MEM_NEW(struct gate_pass);
-	*p = (struct gate_pass){g, s, network_enter(g, from)};
+	*p = (struct gate_pass){g, s, network_enter(g, from), bucket_of(from)};
 out:
 	pthread_mutex_unlock(&g->lock);
 	return p;
+}
+
+/* Microseconds until `due`, when bursts are allowed. */
+static uint64_t ahead(uint64_t *due, uint64_t now)
+{
+	if (*due + SHAKE_BURST_S * SECOND < now)
+		*due = now - SHAKE_BURST_S * SECOND;
+	return *due > now ? *due - now : 0;
+}
+
+uint64_t gate_handshake(struct gate_pass *p, uint64_t now)
+{
+	if (!p)
+		return 0;
+	struct gate *g = p->gate;
+	uint64_t us = now * 1000 + SHAKE_BURST_S * SECOND, wait = 0;
+	pthread_mutex_lock(&g->lock);
+	const struct gate_limits *l = &g->limits;
+	if (l->handshakes)
+		wait = ahead(&g->shake_due, us);
+	if (l->handshakes_per_network) {
+		uint64_t w = ahead(&g->network_due[p->bucket], us);
+		wait = w > wait ? w : wait;
+	}
+	if (wait > SHAKE_WAIT_S * SECOND) {
+		g->counts.refused_handshakes++;
+		wait = GATE_NEVER;
+	} else {
+		g->counts.delayed_handshakes += wait > 0;
+		if (l->handshakes)
+			g->shake_due += SECOND / l->handshakes;
+		if (l->handshakes_per_network)
+			g->network_due[p->bucket] += SECOND / l->handshakes_per_network;
+		wait = (wait + 999) / 1000;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return wait;
 }
 
 struct gate_pass *gate_leave(struct gate_pass *p)

@@ -16,6 +16,8 @@ struct gate_limits {
 	 * proven peers. 0 = no limit. */
 	size_t unproven;             /* in all */
 	size_t unproven_per_network; /* of one IPv4 /24 or IPv6 /56 */
+	/* TLS handshakes a second that are begun for callers, in all and of one network; twice as many at once. 0 = no limit. */
+	unsigned handshakes, handshakes_per_network;
 };
 
 struct gate;
@@ -32,11 +34,16 @@ void gate_set_limits(struct gate *g, const struct gate_limits *limits);
 struct gate_pass *gate_enter(struct gate *g, const struct addr *from, uint64_t now, const char **ret_why);
 /* The peer is known now: it no longer counts as unproven. Any thread, any number of times. Accepts NULL. */
 void gate_prove(struct gate_pass *p);
+/* How long to wait, ms, before a TLS handshake is begun for this connection: the place in the queue is taken, in order of asking.
+ * GATE_NEVER: the queue is longer than anybody would wait; give up. Any thread. Accepts NULL (0). */
+#define GATE_NEVER UINT64_MAX
+uint64_t gate_handshake(struct gate_pass *p, uint64_t now);
 /* Any thread. Accepts NULL; returns NULL. */
 struct gate_pass *gate_leave(struct gate_pass *p);
 struct gate_counts {
 	size_t open, sources, unproven, networks; /* networks: with something unproven */
-	uint64_t admitted, refused_total, refused_per_source, refused_rate, refused_unproven, refused_network;
+	uint64_t admitted, refused_total, refused_per_source, refused_rate, refused_unproven, refused_network,
+		refused_handshakes, delayed_handshakes;
 };
 void gate_counts(struct gate *g, struct gate_counts *ret);
 

@@ -32,7 +32,7 @@ enum xmpp_proof {
 	XMPP_PROOF_EXTERNAL,    /* SASL EXTERNAL: certificate */
 	XMPP_PROOF_DIALBACK,    /* the domain's authoritative server vouched (initiator: the peer accepted our key) */
 	XMPP_PROOF_CERTIFICATE, /* dialback request granted on the strength of the certificate, where policy allows (XEP-0344) */
-	XMPP_PROOF_DANE,        /* SASL EXTERNAL, the certificate vouched for by DNSSEC (RFC 7673) and not by an authority */
+	XMPP_PROOF_DANE,        /* SASL EXTERNAL, the certificate vouched for by DNSSEC (RFC 7673) */
 };
 const char *xmpp_proof_text(enum xmpp_proof p); /* "external" "dialback" "certificate" "dane" */
 
@@ -63,6 +63,8 @@ struct xmpp_stream_policy {
 	bool bidi;                /* stanzas of both directions on one stream (XEP-0288), where the configuration has it too */
 	size_t max_stanza;        /* octets of one element from this partner after authentication; 0: the configuration's */
 	struct slice refusal;     /* text to the remote administrator when partner is false; empty: a standard text */
+	bool barred;              /* the certificate that the peer has shown on this connection (or that it shows none) must not be accepted,
+				     whatever else it proves: a pin. Dialback questions of the other side are still answered */
 };
 
 /* What a TLS handshake found out. Copied. */
@@ -74,6 +76,8 @@ struct xmpp_tls_info {
 	struct xmpp_cert_names names;
 	/* DANE proved the certificate for the stream's remote domain: as good as trusted, with that name. */
 	bool dane;
+	/* The name of the server stands in it, and a DNSSEC-secure SRV record led there (RFC 7712 5.1): as good as the domain's name. */
+	bool delegated;
 	/* Not empty: the certificate must not be accepted, nor any other proof on this stream (TLSA records that it does not fit, a
 	 * pin): one line why. */
 	struct slice barred;

@@ -116,10 +116,11 @@ static void pair_lost(struct pair *p, const struct entente_err *err)
 static bool still_allowed(const struct pair *p, const struct xmpp_stream_policy *rules)
 {
 	struct xmpp_methods m = xmpp_negotiation_methods(rules->tls, rules->sasl, rules->dialback, rules->lenient);
-	if (!rules->partner || !rules->local_ours || rules->remote_ours)
+	if (!rules->partner || !rules->local_ours || rules->remote_ours || rules->barred)
 		return false;
 	switch (p->peer.proof) {
 	case XMPP_PROOF_EXTERNAL:
+	case XMPP_PROOF_DANE:
 		return m.external;
 	case XMPP_PROOF_CERTIFICATE:
 		return m.dialback_tls && rules->trust_certificate;
@@ -270,6 +271,8 @@ static struct refusal refuse_request(const struct xmpp_stream *s, const struct x
 	if (s->secured ? !m.dialback_tls : !m.dialback_tcp)
 		return (struct refusal){"not-authorized",
 					"dialback is not accepted: a certificate that proves the domain is required", REASON_XMPP_AUTH};
+	if (p->barred)
+		return (struct refusal){"not-authorized", "a certificate with the expected key is required", REASON_XMPP_PIN};
 	if (slice_empty(d->key) || d->key.len > KEY_MAX)
 		return (struct refusal){"not-acceptable", "", REASON_XMPP_DIALBACK};
 	return (struct refusal){.text = ""};
@@ -405,7 +408,8 @@ int xmpp_stream_add(struct xmpp_stream *s, struct slice local, struct slice remo
 		return ENTENTE_EUNSUPPORTED;
 	struct xmpp_stream_policy policy = s->ops->policy(s->arg, local, remote);
 	struct xmpp_methods m = xmpp_negotiation_methods(policy.tls, policy.sasl, policy.dialback, policy.lenient);
-	if (!policy.local_ours || policy.remote_ours || !policy.partner || !(s->secured ? m.dialback_tls : m.dialback_tcp))
+	if (!policy.local_ours || policy.remote_ours || !policy.partner || policy.barred ||
+	    !(s->secured ? m.dialback_tls : m.dialback_tcp))
 		return ENTENTE_EREFUSED;
 	if (s->n_pairs >= s->cfg->max_pairs || s->n_pending >= s->cfg->max_pending)
 		return ENTENTE_ELIMIT;

@@ -48,6 +48,9 @@ static bool check_domains(struct xmpp_stream *s)
 		stream_fail(s, "policy-violation", ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, XMPP_SIDE_LOCAL,
 			    "%.*s is not a federation partner of %.*s; ask its administrator", SFMT(s->remote),
 			    SFMT(slice_empty(s->local) ? S("this server") : s->local));
+	else if (p->barred && s->tls.certificate)
+		stream_fail(s, "not-authorized", ENTENTE_EAUTH, REASON_XMPP_PIN, XMPP_SIDE_LOCAL,
+			    "the key of your certificate is not the one that is expected of %.*s here; ask the administrator", SFMT(s->remote));
 	else
 		return true;
 	return false;
@@ -89,7 +92,7 @@ static void proven_by_certificate(struct xmpp_stream *s)
 	features_write(s);
 	p->valid = false;
 	s->n_valid--;
-	pair_prove(p, XMPP_PROOF_EXTERNAL);
+	pair_prove(p, s->tls.dane ? XMPP_PROOF_DANE : XMPP_PROOF_EXTERNAL);
 }
 
 static void header_accepted(struct xmpp_stream *s)

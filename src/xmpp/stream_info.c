@@ -97,19 +97,20 @@ static size_t names_len(const struct slice *src, size_t n)
 void stream_keep_tls(struct xmpp_stream *s, const struct xmpp_tls_info *info)
 {
 	const struct xmpp_cert_names *c = &info->names;
-	const struct slice texts[] = {info->protocol, info->cipher, info->why};
-	size_t n = 3 + c->n_dns + c->n_srv + c->n_xmpp;
+	const struct slice texts[] = {info->protocol, info->cipher, info->why, info->barred};
+	size_t n = 4 + c->n_dns + c->n_srv + c->n_xmpp;
 	size_t len =
-		names_len(texts, 3) + names_len(c->dns, c->n_dns) + names_len(c->srv, c->n_srv) + names_len(c->xmpp, c->n_xmpp);
+		names_len(texts, 4) + names_len(c->dns, c->n_dns) + names_len(c->srv, c->n_srv) + names_len(c->xmpp, c->n_xmpp);
 	mem_free(s->tls_block);
 	s->tls_block = mem_calloc(1, n * sizeof(struct slice) + len + 1);
 	struct slice *at = s->tls_block;
 	char *text = (char *)(at + n);
 	s->tls = *info;
-	const struct slice *own = copy_names(&at, &text, texts, 3);
+	const struct slice *own = copy_names(&at, &text, texts, 4);
 	s->tls.protocol = own[0];
 	s->tls.cipher = own[1];
 	s->tls.why = own[2];
+	s->tls.barred = own[3];
 	s->tls.names.dns = copy_names(&at, &text, c->dns, c->n_dns);
 	s->tls.names.srv = copy_names(&at, &text, c->srv, c->n_srv);
 	s->tls.names.xmpp = copy_names(&at, &text, c->xmpp, c->n_xmpp);
@@ -120,7 +121,9 @@ void stream_keep_tls(struct xmpp_stream *s, const struct xmpp_tls_info *info)
 void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
 {
 	struct slice why = s->tls.why;
-	if (s->secured && s->tls.trusted)
+	if (s->secured && stream_certificate_good(s))
+		why = SLICE_NONE;
+	else if (s->secured && s->tls.trusted)
 		why = s->identity == XMPP_IDENTITY_NONE ? S("the domain is not among its names") : SLICE_NONE;
 	*ret = (struct xmpp_stream_info){
 		.initiator = s->initiator,

@@ -147,7 +147,7 @@ void stream_keep_tls(struct xmpp_stream *s, const struct xmpp_tls_info *info);
 void stream_certificate_text(const struct xmpp_stream *s, char *ret, size_t size);
 static inline bool stream_certificate_good(const struct xmpp_stream *s)
 {
-	return s->secured && s->tls.trusted && s->identity != XMPP_IDENTITY_NONE;
+	return s->secured && (s->tls.dane || (s->tls.trusted && (s->tls.delegated || s->identity != XMPP_IDENTITY_NONE)));
 }
 
 /* ---- stream_in.c */

@@ -112,7 +112,7 @@ static void proven(struct xmpp_stream *s)
 	if (!p)
 		p = pair_add(s, s->local, s->remote);
 	acks_begin(s); /* before the owner sends the first stanza */
-	pair_prove(p, XMPP_PROOF_EXTERNAL);
+	pair_prove(p, s->tls.dane ? XMPP_PROOF_DANE : XMPP_PROOF_EXTERNAL);
 	if (!s->freed)
 		questions_flush(s);
 }
@@ -142,6 +142,11 @@ void stream_out_header(struct xmpp_stream *s, const struct xml_node *header)
 
 void stream_out_secured(struct xmpp_stream *s)
 {
+	if (!slice_empty(s->tls.barred)) { /* no other method makes up for that */
+		stream_fail(s, "not-authorized", ENTENTE_EAUTH, s->tls.barred_reason, XMPP_SIDE_REMOTE, "%.*s: %.*s", SFMT(s->remote),
+			    SFMT(s->tls.barred));
+		return;
+	}
 	if (!stream_certificate_good(s) && !s->methods.dialback_tls) {
 		/* A header first: the text of the error tells the other administrator what is wrong with the certificate. */
 		no_method_left(s);

@@ -182,9 +182,20 @@ static void rig_metrics(void *arg, struct buf *out)
 	buf_puts(out, "entente_build_info 1\n");
 }
 
+static bool rig_seen(void *arg, struct slice domain, json_t *object)
+{
+	(void)arg;
+	if (!slice_eq(domain, S("a.test")))
+		return false;
+	json_object_update_new(object, json_pack("{s:s s:s s:s s:i s:s s:s s:s s:b}", "key", "0102", "subject", "CN=a.test", "issuer", "CN=CA",
+						 "not_after", 1800000000, "at", "2026-11-21T18:00:00Z", "direction", "out", "auth", "external",
+						 "believed", 1));
+	return true;
+}
+
 static const struct admin_ops rig_ops = {
 	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .address = rig_address,
-	.policy_changed = rig_publish, .reload = rig_reload, .attempts = rig_attempts, .test = rig_test, .trace = rig_trace,
+	.policy_changed = rig_publish, .seen = rig_seen, .reload = rig_reload, .attempts = rig_attempts, .test = rig_test, .trace = rig_trace,
 	.cancel = rig_cancel, .metrics = rig_metrics,
 };
 

@@ -79,6 +79,36 @@ static void pins(void **state)
 	assert_true(p->dane && !p->delegation);
 }
 
+static void shown(void **state)
+{
+	struct rig *r = *state;
+	rig_ok(r, "partner xmpp add a.test --type federated");
+	json_t *j = rig_run(r, false, 0, "partner xmpp show a.test");
+	const char *text = json_string_value(json_object_get(j, "text"));
+	assert_non_null(strstr(text, "  key last seen      0102\n                     at 2026-11-21T18:00:00Z, when we called it\n"
+				     "                     CN=a.test, by CN=CA, until 2027-01-15\n"));
+	assert_non_null(strstr(text, "    strict           works, by certificates (one that demands TLS and certificates)\n"));
+	assert_non_null(strstr(text, "    lenient          works, by certificates (one that takes what it gets)\n"));
+	assert_non_null(strstr(text, "    plain            FAILS: TLS is required here and it has none (one without TLS)\n"));
+	json_decref(j);
+}
+
+static void lookalikes(void **state)
+{
+	struct rig *r = *state;
+	rig_ok(r, "partner xmpp add fabrikam.test --type federated");
+	json_t *j = rig_run(r, true, 0, "partner xmpp add fabr1kam.test --type federated --additional-domain f\xd0\xb0rm.test --what-if");
+	json_t *list = json_object_get(j, "warnings");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(json_array_get(list, 0)),
+			    "fabr1kam.test looks like fabrikam.test, which is a partner: make sure that it is the one that is meant");
+	assert_non_null(strstr(json_string_value(json_array_get(list, 1)), "mixes scripts within a label"));
+	json_decref(j);
+	j = rig_run(r, true, 0, "partner xmpp set fabrikam.test --add-domain im.fabrikam.test"); /* its own subdomain is no imitation */
+	assert_null(json_object_get(j, "warnings"));
+	json_decref(j);
+}
+
 static void warnings(void **state)
 {
 	json_t *j = rig_run(*state, true, 0, "partner xmpp add a.test --type public-verified --tls optional");
@@ -252,7 +282,7 @@ static void documented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(add), TEST(add_everything), TEST(pins), TEST(warnings), TEST(refusals), TEST(set), TEST(what_if), TEST(lists), TEST(removed),
+		TEST(add), TEST(add_everything), TEST(pins), TEST(shown), TEST(lookalikes), TEST(warnings), TEST(refusals), TEST(set), TEST(what_if), TEST(lists), TEST(removed),
 		TEST(not_in_force), TEST(blocked), TEST(history), TEST(documented),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,7 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	o->history = xmpp_history_new();
 	o->tests = xmpp_tests_new();
 	o->trace = trace_new();
+	o->certificates = xmpp_seen_new();
 }
 
 static void org_start(struct org *o, const struct org *other)
@@ -175,6 +176,7 @@ static void org_start(struct org *o, const struct org *other)
 				      .history = o->history,
 				      .tests = o->tests,
 				      .trace = o->trace,
+				      .seen = o->certificates,
 				      .dialback_secret = slice_str(o->domain),
 				      .set = o->set};
 	policy_partner_defaults(&o->partner);
@@ -209,6 +211,7 @@ static void org_free(struct org *o)
 	xmpp_history_free(o->history);
 	xmpp_tests_free(o->tests);
 	trace_free(o->trace);
+	xmpp_seen_free(o->certificates);
 	snapshot_slot_destroy(&o->policy);
 	for (size_t i = 0; i < o->n_held; i++)
 		close(o->held[i]);
@@ -233,20 +236,28 @@ void orgs_teardown(struct orgs *o)
 	loop_free(o->loop);
 }
 
-void org_tls(struct org *o, const char *certificate)
+void org_tls_slots(struct org *o, const char *server, const char *client)
 {
 	struct entente_err err;
 	struct tls_material *m;
 	struct tls_ctx *t;
-	char chain[64], key[64];
-	snprintf(chain, sizeof chain, "%s.pem", certificate);
-	snprintf(key, sizeof key, "%s.key", certificate);
-	struct tls_settings s = {.server_chain = pki_path(chain), .server_key = pki_path(key), .trust_file = pki_path("ca.pem")};
+	char file[4][64];
+	snprintf(file[0], sizeof file[0], "%s.pem", server);
+	snprintf(file[1], sizeof file[1], "%s.key", server);
+	snprintf(file[2], sizeof file[2], "%s.pem", client);
+	snprintf(file[3], sizeof file[3], "%s.key", client);
+	struct tls_settings s = {.server_chain = pki_path(file[0]), .server_key = pki_path(file[1]), .client_chain = pki_path(file[2]),
+				 .client_key = pki_path(file[3]), .trust_file = pki_path("ca.pem")};
 	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err))
 		fail_msg("%s", err.text);
 	xmpp_proxy_set_tls(o->proxy, t);
 	tls_ctx_unref(t);
 	tls_material_unref(m);
+}
+
+void org_tls(struct org *o, const char *certificate)
+{
+	org_tls_slots(o, certificate, certificate);
 }
 
 void org_send_octets(struct org *o, const char *to, const char *id, size_t octets)

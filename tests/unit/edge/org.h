@@ -19,6 +19,7 @@ struct org {
 	struct xmpp_tests *tests;
 	struct trace *trace;
 	bool pong;                   /* answers pings */
+	struct xmpp_seen *certificates;
 	struct xmpp_proxy *proxy;
 	struct listener *listener, *second;
 	char address[16];            /* of the second */
@@ -49,6 +50,7 @@ void orgs_setup(struct orgs *o);
 void orgs_teardown(struct orgs *o);
 /* Files first (pki_write): NAME.pem and NAME.key; trust from ca.pem. */
 void org_tls(struct org *o, const char *certificate);
+void org_tls_slots(struct org *o, const char *server, const char *client);
 /* Publishes the policy anew and lets the proxy look at it. */
 void org_publish(struct org *o);
 /* A message with this id from user@org to user@`to`; its fate is in o->sent. */

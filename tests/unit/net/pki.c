@@ -5,6 +5,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static void add(X509 *x, X509 *issuer, int nid, const char *value)
 struct pki pki_make(const struct pki_spec *s, const struct pki *issuer)
 {
 	static long serial = 1000;
-	struct pki p = {X509_new(), EVP_EC_gen("P-256")};
+	struct pki p = {X509_new(), s->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256")};
 	MUST(p.cert && p.key);
 	X509_set_version(p.cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(p.cert), serial++);

@@ -14,7 +14,7 @@ struct pki_spec {
 	GENERAL_NAMES *names; /* instead of san; not taken over */
 	const char *eku;  /* "serverAuth,clientAuth"; NULL: no extension */
 	long from_s, to_s; /* validity, seconds from now; both 0: an hour ago to a day ahead */
-	int ca;
+	int ca, rsa;
 };
 
 struct pki pki_make(const struct pki_spec *s, const struct pki *issuer); /* NULL: self-signed */
