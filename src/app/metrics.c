@@ -3,6 +3,7 @@
 #include "app/facts.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "policy/domain.h"
 
 static void head(struct buf *out, const char *name, const char *kind, const char *help)
 {
@@ -42,8 +43,9 @@ static void partners(struct app *app, struct buf *out)
 	facts_show(app, ADMIN_STREAMS, rows, &err);
 	json_array_foreach(rows, i, row) {
 		const char *remote = json_string_value(json_object_get(row, "remote")), *state = json_string_value(json_object_get(row, "state"));
-		if (remote && state && slice_eq(slice_str(state), S("open")))
-			json_object_set_new(up, remote, json_true());
+		struct policy_domain d; /* streams name domains in U-labels */
+		if (remote && state && slice_eq(slice_str(state), S("open")) && policy_domain_import(&d, slice_str(remote)))
+			json_object_set_new(up, d.text, json_true());
 	}
 	head(out, "entente_partner_up", "gauge", "whether an authenticated stream with the partner's domain is open");
 	for (i = 0; s && i < snapshot_partner_count(s) && i < MOST; i++) {

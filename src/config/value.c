@@ -275,6 +275,10 @@ bool config_value_parse(const struct config_row *row, struct arena *a, struct sl
 		snprintf(why, size, "holds control characters");
 		return false;
 	}
+	if (slice_empty(text) && row->type == CONFIG_TYPE_STRING && row->def && !*row->def) { /* says that it is not set */
+		*(const char **)p = "";
+		return true;
+	}
 	if (slice_empty(text)) {
 		snprintf(why, size, "is empty; %s is wanted",
 			 config_type_name(config_is_list(row->type) ? CONFIG_TYPE_STRING : row->type));

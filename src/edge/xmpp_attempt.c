@@ -2,6 +2,7 @@
 /* What a connection with a partner's server was good for, step by step, for the history (edge/xmpp_history.h). */
 #include <stdio.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "edge/xmpp_proxy_int.h"
 
 void xmpp_attempt_begin(struct s2s *s)
@@ -77,7 +78,7 @@ void xmpp_attempt_up(struct s2s *s, const struct xmpp_peer *peer)
 	a.local = xmpp_peer_local(peer);
 	a.proof = slice_str(xmpp_proof_text(xmpp_peer_proof(peer)));
 	a.certificate = slice_str(cert);
-	slice_cstr(a.remote, s->remote_proven, sizeof s->remote_proven);
+	s->remote_proven = mem_strndup(a.remote.p, a.remote.len);
 	xmpp_history_add(s->proxy->cfg.history, &a, known(s, &a));
 }
 

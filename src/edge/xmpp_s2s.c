@@ -572,6 +572,7 @@ void xmpp_s2s_free(struct s2s *s)
 	s->pass = xmpp_quota_leave(s->pass);
 	struct entente_err err = s->err;
 	bool clean = s->inbound || (!s->failed && !s->broken); /* our own way to the partner has not been tried */
+	mem_free(s->remote_proven);
 	mem_free(s);
 	if (link)
 		xmpp_link_down(link, clean ? NULL : &err);

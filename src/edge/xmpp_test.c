@@ -13,7 +13,7 @@
 #include "xmpp/identity.h"
 #include "xmpp/stanza.h"
 
-enum { PING_MS = 10000, TOKEN = 16, PING_ID = 64, NAMES_MAX = 400 };
+enum { PING_MS = 10000, TOKEN = 16, PING_ID = 64, NAMES_MAX = 400, DOMAIN_MAX = 1024 /* RFC 7622 3.2, and a NUL */ };
 #define PING_PREFIX "entente-test-"
 
 /* ---- the tests of all workers */
@@ -21,7 +21,7 @@ enum { PING_MS = 10000, TOKEN = 16, PING_ID = 64, NAMES_MAX = 400 };
 struct running {
 	uint64_t id; /* 0: a free place */
 	struct xmpp_proxy *proxy;
-	char local[256], remote[256], ping[PING_ID];
+	char local[DOMAIN_MAX], remote[DOMAIN_MAX], ping[PING_ID];
 	struct xmpp_stream_policy rules; /* its slices are empty */
 };
 
@@ -37,7 +37,7 @@ struct xmpp_test {
 	const struct xmpp_test_ops *ops;
 	void *arg;
 	uint64_t id;
-	char local[256], remote[256], host[256];
+	char local[DOMAIN_MAX], remote[DOMAIN_MAX], host[256];
 	uint16_t port;
 	struct xmpp_stream_policy rules;
 	bool partner;            /* it may exchange messages */
@@ -332,7 +332,7 @@ void xmpp_test_secured(struct s2s *s, const struct tls_peer *c)
 	struct xmpp_test *t = s->test;
 	struct xmpp_cert_names n = {c->dns, c->n_dns, c->srv, c->n_srv, c->xmpp, c->n_xmpp};
 	enum xmpp_identity id = c->has_cert ? xmpp_identity_match(&n, slice_str(t->remote)) : XMPP_IDENTITY_NONE;
-	char until[CLOCK_TEXT] = "", text[400], usage[64] = "any";
+	char until[CLOCK_TEXT] = "", text[DOMAIN_MAX + 300], usage[64] = "any";
 	struct buf list, pin;
 	buf_init(&list, 4096);
 	buf_init(&pin, 128);
@@ -397,7 +397,7 @@ void xmpp_test_established(struct s2s *s, const struct xmpp_peer *peer)
 {
 	struct xmpp_test *t = s->test;
 	struct slice proof = slice_str(xmpp_proof_text(xmpp_peer_proof(peer)));
-	char text[600];
+	char text[2 * DOMAIN_MAX + 100];
 	struct buf b;
 	if (t->told_up || t->over)
 		return;
@@ -610,7 +610,7 @@ static const char *need_word(enum xmpp_need n)
 int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct xmpp_test_ops *ops, void *arg,
 		    struct entente_err *err)
 {
-	char token[TOKEN + 1], text[600];
+	char token[TOKEN + 1], text[DOMAIN_MAX + 200];
 	struct dialer_target to;
 	const char *word;
 	if (p->quiet)

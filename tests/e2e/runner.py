@@ -122,7 +122,7 @@ def main():
         for s in scenarios:
             s.peers = [p for p in s.peers if p != "jabberd2" or matches(s, JABBERD2)]
     for s in scenarios if chosen.layout == "split" else ():
-        s.options = {**s.options, "layout": "split"}
+        s.options = {"layout": "split", **s.options}
     if chosen.list:
         print("\n".join(map(str, scenarios)))
         return 0

@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 
-from daemon import SOCKET, binary
+from daemon import binary
 from scenario import MODERN, PARTNER, check, scenario, wait_until
 from xmppserver import Stance
 
@@ -40,20 +40,25 @@ def works(lab, auth):
     check(said.returncode == 0 and "verdict      works" in said.stdout, f"as text: {said.returncode} {said.stdout} {said.stderr}")
 
 
+def sockets(lab):
+    """The control sockets: of the edge first, when it is a process of its own."""
+    return [part.socket for part in getattr(lab.entented, "parts", [lab.entented])]
+
+
 class Tracer:
-    """`entente trace` in the background; the lines that it printed."""
+    """`entente trace` in the background, one for each process of entented; the lines that they printed."""
 
     def __init__(self, lab, *options):
         before = len(lab.entented.events("admin/trace"))
-        self.program = subprocess.Popen([binary("entente"), "--socket", SOCKET, "trace", "--json", *options], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.programs = [subprocess.Popen([binary("entente"), "--socket", socket, "trace", "--json", *options], stdin=subprocess.DEVNULL,
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for socket in sockets(lab)]
         self.lines = []
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        wait_until(lambda: len(lab.entented.events("admin/trace")) > before, 10, "the trace began")
+        for program in self.programs:
+            threading.Thread(target=self._read, args=[program], daemon=True).start()
+        wait_until(lambda: len(lab.entented.events("admin/trace")) >= before + len(self.programs), 10, "the trace began")
 
-    def _read(self):
-        for line in self.program.stdout:
+    def _read(self, program):
+        for line in program.stdout:
             self.lines.append(json.loads(line))
 
     def find(self, **fields):
@@ -63,8 +68,9 @@ class Tracer:
         return wait_until(lambda: self.find(**fields), 10, f"{wanted}: {self.lines}")[0]
 
     def close(self):
-        self.program.terminate()
-        self.program.wait(5)
+        for program in self.programs:
+            program.terminate()
+            program.wait(5)
 
     def __enter__(self):
         return self
@@ -162,7 +168,7 @@ def undisturbed(lab):
     check(one["certificate"]["matched_by"] == "dNSName" and one["certificate"]["trusted"] == (lab.peer != "jabberd2") and one["stanzas_out"] >= 1, f"{one}")
 
 
-@scenario("metrics over HTTP, for Prometheus", settings="metrics:\n  listen: 127.0.0.12:9464\n")
+@scenario("metrics over HTTP, for Prometheus", layout="one", settings="metrics:\n  listen: 127.0.0.12:9464\n")
 def metrics(lab):
     romeo, juliet = lab.couple()
     romeo.say(juliet.name, "count me")
@@ -230,7 +236,7 @@ def one_way(lab):
     lab.entented.start()
     lab.partner()
     with Tracer(lab, "--partner", PARTNER) as trace:
-        program = subprocess.Popen([binary("entente"), "--socket", SOCKET, "partner", "test", PARTNER, "--json"],
+        program = subprocess.Popen([binary("entente"), "--socket", sockets(lab)[0], "partner", "test", PARTNER, "--json"],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         trace.expect("our stream", event="step", direction="out", what="stream is up")
         os.kill(lab.xmpp.popen.pid, signal.SIGSTOP)

@@ -85,6 +85,9 @@ class Entented(Process):
             return [x.rstrip() for x in f if any(s in x for s in signs) and "ERROR SUMMARY: 0 errors" not in x]
 
 
+AT_EDGE = {("show", "streams"), ("show", "stream"), ("show", "attempts"), ("partner", "test")}      # what the edge carries out
+
+
 class Split:
     """Edge and gateway as two processes, to be used like one Entented."""
 
@@ -118,7 +121,7 @@ class Split:
         return all(part.alive() for part in self.parts)
 
     def cli(self, *words, timeout=20):
-        part = self.edge if words[:2] == ("show", "streams") else self.gateway
+        part = self.edge if words[:2] in AT_EDGE else self.gateway
         return part.cli(*words, timeout=timeout)
 
     def events(self, event=None, **fields):
