@@ -28,7 +28,7 @@ static void broken(struct sip_conn *c, const struct sip_frame *f)
 	log_ev_limited(LOG_WARNING, "sip/framing", slice_str(z), {"address", slice_str(z)}, {"reason", S("sip/malformed")},
 		       {"text", slice_str(f->fault.text)});
 	if (m && f->fault.status)
-		sip_stack_refuse(e->stack, &flow, m, f->fault.status, slice_str(f->fault.text));
+		sip_edge_refuse(e, &flow, m, f->fault.status, slice_str(f->fault.text), sip_edge_reason(f->fault.status));
 	arena_release(e->loop->arenas, a);
 }
 

@@ -117,6 +117,11 @@ uint32_t sip_edge_whose(struct sip_edge *e, const struct sip_msg *m, const struc
 void sip_edge_conn_limits(const struct sip_edge *e, struct conn_limits *ret);
 
 /* sip_input.c */
+/* The reason of a refusal that the SIP room decided on, by its status. */
+enum reason sip_edge_reason(int status);
+/* Answers without a transaction, with Entente-Reason. */
+void sip_edge_refuse(struct sip_edge *e, const struct sip_flow *flow, const struct sip_msg *m, int status, struct slice phrase,
+		     enum reason reason);
 /* One framed message. False: nothing more shall be read from this connection. */
 bool sip_edge_input(struct sip_edge *e, struct sip_flow *flow, const struct addr *from, struct slice raw);
 extern const struct sip_stack_ops sip_edge_stack_ops;

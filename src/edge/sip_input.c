@@ -57,6 +57,27 @@ static bool too_fast(struct sip_edge *e, const struct sip_msg *m)
 	return true;
 }
 
+enum reason sip_edge_reason(int status)
+{
+	switch (status) {
+	case 406: return REASON_SIP_ACCEPT;
+	case 413:
+	case 513: return REASON_LIMIT_SIZE;
+	case 415: return REASON_CONTENT_TYPE;
+	case 416: return REASON_ADDRESS_SCHEME;
+	case 420: return REASON_SIP_EXTENSION;
+	case 483: return REASON_SIP_TOO_MANY_HOPS;
+	default: return REASON_SIP_MALFORMED;
+	}
+}
+
+void sip_edge_refuse(struct sip_edge *e, const struct sip_flow *flow, const struct sip_msg *m, int status, struct slice phrase,
+		     enum reason reason)
+{
+	struct sip_extra x = {S("Entente-Reason"), slice_str(reason_info(reason)->id)};
+	sip_stack_refuse_with(e->stack, flow, m, status, phrase, &x);
+}
+
 static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
 	static const struct slice any[] = {S("*/*")};
@@ -68,9 +89,9 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	struct sip_uas_verdict v;
 	bool carried = e->ops->carried && e->ops->carried(e->arg, m);
 	if (st && !carried && sip_uas_check(m, &caps, a, &v)) {
-		struct sip_extra x = {v.header, v.value};
+		struct sip_extra x[] = {{S("Entente-Reason"), slice_str(reason_info(sip_edge_reason(v.status))->id)}, {v.header, v.value}};
 		struct sip_answer ans = {
-			.status = v.status, .reason = v.reason, .headers = &x, .n_headers = v.header.len ? 1 : 0};
+			.status = v.status, .reason = v.reason, .headers = x, .n_headers = v.header.len ? 2 : 1};
 		sip_server_respond(st, &ans);
 	} else if (st && e->quiet) {
 		refuse(st, REASON_SERVER_SHUTDOWN, UNSURE_S);
@@ -133,7 +154,7 @@ static bool stranger(struct sip_edge *e, struct sip_flow *flow, const struct add
 		       {"text", unsure ? S("not known as a home's address, but DNS has not answered for all homes yet")
 				       : slice_str(r->text)});
 	if (may_answer(e, flow))
-		sip_stack_refuse(e->stack, flow, m, unsure ? 503 : 403, SLICE_NONE);
+		sip_edge_refuse(e, flow, m, unsure ? 503 : 403, SLICE_NONE, REASON_POLICY_PEER_UNKNOWN);
 	return unsure;
 }
 
@@ -148,7 +169,7 @@ static bool malformed(struct sip_edge *e, const struct sip_flow *flow, const str
 		       {"transport", slice_str(sip_transport_name(flow->transport))}, {"reason", S("sip/malformed")},
 		       {"text", slice_str(fault->text)});
 	if (known && m && fault->status)
-		sip_stack_refuse(e->stack, flow, m, fault->status, slice_str(fault->text));
+		sip_edge_refuse(e, flow, m, fault->status, slice_str(fault->text), sip_edge_reason(fault->status));
 	return known;
 }
 
@@ -184,7 +205,7 @@ bool sip_edge_input(struct sip_edge *e, struct sip_flow *flow, const struct addr
 	} else if (sip_edge_hand_over(e, shard, flow, m, a)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		metric_refused(REASON_LIMIT_QUEUE_FULL);
-		sip_stack_refuse(e->stack, flow, m, 503, SLICE_NONE);
+		sip_edge_refuse(e, flow, m, 503, SLICE_NONE, REASON_LIMIT_QUEUE_FULL);
 		arena_release(e->loop->arenas, a);
 	}
 	return true;

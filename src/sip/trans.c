@@ -218,7 +218,7 @@ void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, s
 /* --- stateless answers --- */
 
 void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
-		  uint32_t retry_after)
+		  uint32_t retry_after, const struct sip_extra *extra)
 {
 	if (!m->is_request || m->method == SIP_ACK || m->method == SIP_BENOTIFY)
 		return;
@@ -236,6 +236,8 @@ void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct
 		sip_build_header_uint(b, SIP_H_RETRY_AFTER, retry_after);
 	if (!slice_empty(s->config.server))
 		sip_build_header(b, SIP_H_SERVER, s->config.server);
+	if (extra)
+		sip_build_header_named(b, extra->name, extra->value);
 	sip_build_body(b, SLICE_NONE, SLICE_NONE);
 	if (!buf_ok(b))
 		return;
@@ -245,7 +247,13 @@ void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct
 
 void sip_stack_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason)
 {
-	trans_refuse(s, from, m, status, reason, status == 503 ? s->config.retry_after : 0);
+	trans_refuse(s, from, m, status, reason, status == 503 ? s->config.retry_after : 0, NULL);
+}
+
+void sip_stack_refuse_with(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
+			   const struct sip_extra *extra)
+{
+	trans_refuse(s, from, m, status, reason, status == 503 ? s->config.retry_after : 0, extra);
 }
 
 /* --- dialog usages --- */

@@ -77,6 +77,10 @@ void sip_stack_input(struct sip_stack *s, const struct sip_flow *from, struct si
 /* Answers a request without a transaction: faulty ones (sip_msg_parse gave a fault status) and overload. ACK, BENOTIFY
  * and responses are ignored. The message stays the caller's. An empty reason gives the standard phrase. */
 void sip_stack_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason);
+/* The same with one more header. */
+struct sip_extra;
+void sip_stack_refuse_with(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
+			   const struct sip_extra *extra);
 /* Nothing sent on this flow since its last sign of life has arrived or will: every client transaction without final
  * response on it ends with SIP_DONE_TRANSPORT. Matches by connection, or by transport, target and address for those
  * that were started with conn 0. */

@@ -96,8 +96,9 @@ int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice byte
 void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port);
 /* Numeric source address for `received`; empty when unknown. dst holds INET6_ADDRSTRLEN octets. */
 struct slice trans_source(const struct sip_flow *flow, char *dst, size_t size, uint16_t *ret_port);
+/* `extra`: one more header, or NULL. */
 void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
-		  uint32_t retry_after);
+		  uint32_t retry_after, const struct sip_extra *extra);
 
 /* trans_server.c */
 void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct sip_msg *m, struct arena *a);

@@ -446,7 +446,7 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 	}
 	if (s->stats.servers >= s->config.max_server) {
 		s->stats.refused_limit++;
-		trans_refuse(s, from, m, 503, SLICE_NONE, s->config.retry_after);
+		trans_refuse(s, from, m, 503, SLICE_NONE, s->config.retry_after, NULL);
 		sip_stack_release(s, a);
 		return;
 	}
@@ -454,7 +454,7 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 	struct sip_server_trans *st = create(s, from, m, rfc2543, invite ? invite->tag : SLICE_NONE);
 	if (!st) {
 		s->stats.refused_limit++;
-		trans_refuse(s, from, m, 513, SLICE_NONE, 0);
+		trans_refuse(s, from, m, 513, SLICE_NONE, 0, NULL);
 		sip_stack_release(s, a);
 		return;
 	}

@@ -12,9 +12,10 @@ SERVER_ONLY, CLIENT_ONLY, BOTH = "serverAuth", "clientAuth", "serverAuth,clientA
 class Certificates:
     """`folder` is what tests/lab/certs made: its authority signs; what is made here stays beside it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, made="made"):
+        """`made`: where; another name makes another key."""
         self.authority = folder
-        self.folder = f"{folder}/made"
+        self.folder = f"{folder}/{made}"
         os.makedirs(self.folder, exist_ok=True)
         self.key = self._file("key", lambda to: self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", to))
         self.other = self._file("other-authority", self._other)     # nobody trusts it
@@ -73,6 +74,11 @@ class Certificates:
             self._openssl("ca", "-batch", "-notext", "-config", f"{d}/conf", "-cert", f"{self.authority}/ca.pem", "-keyfile",
                           f"{self.authority}/ca.key", "-in", f"{to}.csr", "-out", to, "-extfile", f"{to}.ext",
                           "-startdate", dates[0], "-enddate", dates[1])
+
+    def pin(self):
+        """SHA-256 of the public key, in hex."""
+        der = subprocess.run(["openssl", "pkey", "-in", self.key, "-pubout", "-outform", "DER"], capture_output=True, timeout=60, check=True).stdout
+        return hashlib.sha256(der).hexdigest()
 
     # --- contexts ---------------------------------------------------------------------------------------------------
 

@@ -127,16 +127,17 @@ class Ground(Lab):
     def partner_set(self, domain, *options):
         self.entente("partner", "xmpp", "set", domain, *options)
 
-    def initiator(self, domain, leaf=None, source=None, **options):
+    def initiator(self, domain, leaf=None, source=None, certificates=None, **options):
         """A connection that claims to be `domain`, by default with a certificate that proves it."""
-        leaf = self.certificates.leaf(domain) if leaf is None else leaf
-        return self.keep(Initiator(domain, certificates=self.certificates, leaf=leaf or None, source=source or self.source(), **options))
+        certificates = certificates or self.certificates
+        leaf = certificates.leaf(domain) if leaf is None else leaf
+        return self.keep(Initiator(domain, certificates=certificates, leaf=leaf or None, source=source or self.source(), **options))
 
-    def server(self, domain, address, cls=Receiver, names=True, **options):
+    def server(self, domain, address, cls=Receiver, names=True, certificates=None, **options):
         """A server for `domain` at `address`, and DNS that says so."""
         if names:
             self.names.domain(domain, address, **({"direct": options["port"]} if options.get("direct") else {}))
-        return self.keep(cls(domain, address, self.certificates, **options))
+        return self.keep(cls(domain, address, certificates or self.certificates, **options))
 
     # --- looking at entented ----------------------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """XML that lies, swells or hides something (threats 15 to 24)."""
+import socket
 import time
-import unicodedata
 
 from case import check, hostile, same
-from ground import HONEST, ROMEO, SECRET
-from peer import OURS, header, message, presence
+from ground import HONEST, ROMEO, SANITIZER, SECRET
+from peer import GATEWAY, OURS, header, message, presence
 from waiting import LabError
 from wire import Gone, child, error_of, local
 
@@ -207,7 +207,6 @@ def amplification(g):
     for what, (opening, piece, closing) in inputs.items():
         sent, grown = swell(g, 10, opening, piece, closing)
         said.append(f"{what} {grown} KiB of {sent // 1024}")
-        from ground import SANITIZER
         check(SANITIZER or grown <= 4 * sent / 1024 + 1024, f"{what}: {sent} octets made {grown} KiB")
     g.note = "; ".join(said)
 
@@ -285,3 +284,50 @@ def users_alike(g):
         word = g.word()
         s.send(message(f"{sender}@{PARTNER}", ROMEO, word))
         g.romeo.expect_message(f"juliet@{PARTNER}", word)
+
+
+# --- the SIP side -------------------------------------------------------------------------------------------------------
+
+def sip_answer(source, data, tcp=False):
+    """What entented says to these octets: (status, reason ID)."""
+    kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.settimeout(5)
+        s.bind((source, 0))
+        s.connect((GATEWAY, 5060))
+        s.sendall(data.replace(b"@PORT@", str(s.getsockname()[1]).encode()))
+        said = b""
+        try:
+            while b"\r\n\r\n" not in said:
+                piece = s.recv(65536)
+                if not piece:
+                    break
+                said += piece
+        except OSError:
+            pass
+    head = said.decode("utf-8", "replace").split("\r\n")
+    ids = [x.split(":", 1)[1].strip().split(";")[0] for x in head if x.lower().startswith("entente-reason:")]
+    return (int(head[0].split()[1]) if said else 0), (ids[0] if ids else "")
+
+
+def sip_request(more="", length="5", uri="sip:juliet@honest.test", transport="UDP", body="hello"):
+    return (f"MESSAGE {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.11:@PORT@;branch=z9hG4bK{time.monotonic_ns()};rport\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{ROMEO}>;tag=a\r\nTo: <sip:juliet@honest.test>\r\nCall-ID: {time.monotonic_ns()}\r\nCSeq: 1 MESSAGE\r\n"
+            f"{more}Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}").encode()
+
+
+@hostile("T15 what the SIP parser refuses says why, and strangers are told that they are")
+def sip_refusals(g):
+    home, stranger = "127.0.0.11", "127.9.9.9"
+    for what, source, data, tcp, wanted in (
+            ("a stranger", stranger, sip_request(), False, (403, "policy/peer-unknown")),
+            ("two lengths", home, sip_request("Content-Length: 4\r\n"), False, (400, "sip/malformed")),
+            ("a signed length", home, sip_request(length="+5"), False, (400, "sip/malformed")),
+            ("a length of 2^64", home, sip_request(length="18446744073709551621", transport="TCP"), True, (513, "limit/size")),
+            ("a length of 2^32 + 5", home, sip_request(length="4294967301", transport="TCP"), True, (513, "limit/size")),
+            ("a large message", home, sip_request(length="100000", transport="TCP"), True, (513, "limit/size")),
+            ("a strange scheme", home, sip_request(uri="http:juliet@honest.test"), False, (416, "address/scheme")),
+            ("an unknown extension", home, sip_request("Require: frobnicate\r\n"), False, (420, "sip/bad-extension")),
+            ("no hops left", home, sip_request().replace(b"Max-Forwards: 70", b"Max-Forwards: 0"), False, (483, "sip/too-many-hops"))):
+        got = sip_answer(source, data, tcp)
+        check(got == wanted or (what.startswith("a length of") and got == (400, "sip/malformed")), f"{what}: {got} instead of {wanted}")

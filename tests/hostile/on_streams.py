@@ -9,6 +9,7 @@ import time
 from case import check, hostile, same
 from ground import HONEST, HONEST_AT, ROMEO, SANITIZER, SECRET
 from on_floods import busy
+from names import SRV
 from peer import GATEWAY, OURS, Receiver, header, iq, message, presence
 from waiting import LabError, wait_until
 from wire import SASL, TLS, Gone, Wire, child, error_of, local
@@ -134,6 +135,43 @@ def alpn(g):
         same("protocol", seen.get("alpn"), "xmpp-server" if server_speaks_alpn else None)
 
 
+@hostile("S17 SRV: the next target, weights, '.', and no address of the domain where SRV has answered", settings=SHORT,
+         authorised=("fails17.test", "plain17.test", *(f"w{n}of17.test" for n in range(24))))
+def srv(g):
+    put = g.names.put
+    good = g.keep(Receiver("fails17.test", "127.0.43.20", g.certificates,
+                           leaf=g.certificates.leaf("fails17.test", "plain17.test", "dot17.test", "all17.test", *(f"w{n}of17.test" for n in range(24)))))
+    other = g.keep(Receiver("w17.test", "127.0.43.21", g.certificates, leaf=good.leaf))
+    for name, address in (("dead", "127.0.43.29"), ("good", "127.0.43.20"), ("other", "127.0.43.21")):
+        g.names.host(f"{name}.hosts17.test", address)
+
+    def connections():
+        return len(good.streams)
+    put("_xmpp-server._tcp.fails17.test", (SRV, (10, 0, 5269, "good.hosts17.test")), (SRV, (0, 0, 5269, "dead.hosts17.test")))
+    g.partner_add("fails17.test")
+    g.romeo.say("juliet@fails17.test", g.word())        # the second one
+    g.names.host("plain17.test", "127.0.43.20")
+    g.partner_add("plain17.test")
+    g.romeo.say("juliet@plain17.test", g.word())        # no SRV: the address
+    before = connections()
+    put("_xmpp-server._tcp.dot17.test", (SRV, (0, 0, 0, ".")))
+    put("_xmpp-server._tcp.all17.test", (SRV, (0, 0, 5269, "dead.hosts17.test")), (SRV, (1, 0, 5270, "dead.hosts17.test")))
+    for domain, wanted in (("dot17.test", "xmpp/dns-not-found"), ("all17.test", "xmpp/unreachable")):
+        g.names.host(domain, "127.0.43.20")             # an address that would do
+        g.partner_add(domain)
+        same(domain, reason(g.romeo.message(f"juliet@{domain}", g.word())), wanted)
+    same("connections to the address of a domain whose SRV says otherwise", connections() - before, 0)
+    for n in range(24):
+        domain = f"w{n}of17.test"
+        put(f"_xmpp-server._tcp.{domain}", (SRV, (0, 90, 5269, "good.hosts17.test")), (SRV, (0, 10, 5269, "other.hosts17.test")))
+        g.partner_add(domain)
+        g.romeo.say(f"juliet@{domain}", g.word())
+    share = connections() - before
+    check(share >= 12, f"the target of weight 90 was chosen {share} times of 24")
+    check(share + len(other.streams) == 24, "not one connection for each")
+    g.note = f"weight 90 against 10: {share} of 24"
+
+
 @hostile("S22 one direction up, the other not: both are told apart", authorised=("s22.test",), settings=SHORT)
 def one_way(g):
     g.partner_add("s22.test")
@@ -148,6 +186,34 @@ def one_way(g):
     out = [r for r in rows if r["direction"] == "out"]
     check(out and out[0]["state"] not in ("open", "up") and out[0]["error"], f"out: {out}")
     g.note = f"out: {out[0]['state']}, {out[0]['error']}"
+
+
+@hostile("S23 probe, unavailable and unsubscribe from the other form of an address than one expects", authorised=("s23.test",), settings=SHORT)
+def addresses(g):
+    g.partner_add("s23.test")
+    server = g.server("s23.test", "127.0.43.13")
+    s = g.initiator("s23.test").up()
+    romeo = g.sip_user("romeo23")
+    name, bare, full = "romeo23@contoso.test", "juliet@s23.test", "juliet@s23.test/home"
+    s.send(presence(full, name, "subscribe"))                       # by the full address
+    server.expect_stanza("presence", to=bare, type="subscribed")
+    server.expect_stanza("presence", to=bare, type=None)
+    server.seen.forget()
+    s.send(presence(full, name, "probe"))                           # a probe from a resource
+    server.expect_stanza("presence", to=bare, type=None)
+    s.send(presence(bare, name, "unavailable"))                     # from nobody in particular
+    subscription = romeo.subscribe(bare)
+    server.expect_stanza("presence", to=bare, type="subscribe")
+    s.send(presence(full, name, "subscribed") + presence(full, name))
+    romeo.expect_presence(bare, basic="open")
+    s.send(presence(bare, name, "unavailable") + presence(full, name, "unavailable"))   # the account as a whole, and then her device
+    romeo.expect_presence(bare, basic="closed")
+    s.send(presence(full, name, "unsubscribe"))                     # by a resource again
+    def rows():
+        return [x for x in g.entente("show", "subscriptions")["subscriptions"] if x["watcher"].endswith(bare) and x["direction"] == "to-sip"]
+    wait_until(lambda: not rows(), 10, "her subscription has ended", step=0.1)
+    s.send(presence(full, name, "unsubscribe"))                     # once more: nothing happens
+    subscription.end()
 
 
 @hostile("S24 a contact whose server never answers is shown as offline, and nothing waits for it", authorised=("s24.test",), settings=SHORT)
