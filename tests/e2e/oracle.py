@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to come of a stream between entented and a partner's server, by the settings of both. Pure; written from RFC 6120, RFC 7590,
-XEP-0178, XEP-0220 and the meaning of Lync's three settings, not from the product.
+"""What has to come of a stream between entented and a partner's server, by the settings of both. Pure; written from RFC 6120,
+RFC 7590, XEP-0178, XEP-0220 and the meaning of Lync's three settings, not from the product.
 
-A cell of the table is an Outcome: passed (and how the domain was proven), or refused and the reason ID that our side must name. Where
-RFCs leave the other server a choice of how it gives up, what it does is data (Facts)."""
+A cell of the table is an Outcome: passed (and how the domain was proven), or refused and the reason ID that our side must name.
+Where RFCs leave the other server a choice of how it gives up, what it does is data (Facts)."""
 from typing import NamedTuple
 
 REQUIRED, OPTIONAL, OFF = "required", "optional", "not-supported"

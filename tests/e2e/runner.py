@@ -99,8 +99,14 @@ def matches(scenario, patterns):
 
 def sweep():
     """Remove what older runs left, but for the last few."""
-    for old in sorted(glob.glob(f"{BUILD}/lab/run.*"), key=os.path.getmtime)[:-10]:
-        if time.time() - os.path.getmtime(old) > 3600:
+    ages = {}
+    for old in glob.glob(f"{BUILD}/lab/run.*"):
+        try:
+            ages[old] = time.time() - os.path.getmtime(old)
+        except FileNotFoundError:
+            pass        # another run has just ended
+    for old in sorted(ages, key=ages.get)[10:]:
+        if ages[old] > 3600:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -146,7 +152,7 @@ def main():
             raise
     if run.cells:
         order = {s: n for n, s in enumerate(map(str, topics.SCENARIOS))}
-        run.cells.sort(key=lambda c: (PEERS.index(c["peer"]), order[f"stances/{c['stance']}, {c['row']}: {c['begins']}"]))
+        run.cells.sort(key=lambda c: (PEERS.index(c["peer"]), order[f"stances/S14 S18 {c['stance']}, {c['row']}: {c['begins']}"]))
         text = table.table(run.cells)
         with open(f"{BUILD}/stances.txt", "w", encoding="utf-8") as f:
             f.write(text)

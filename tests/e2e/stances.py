@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real servers in every stance against partners with every setting, whoever begins: what happens is what oracle.py says.
 
-One lab for a server in a stance: XYZ.stance.test is the partner with TLS X, SASL Y (r required, o optional, n not supported), dialback Z
-(d yes, n no), all of them virtual hosts of the one server. A cell is one message between strangers."""
+One lab for a server in a stance: XYZ.stance.test is the partner with TLS X, SASL Y (r required, o optional, n not supported),
+dialback Z (d yes, n no), all of them virtual hosts of the one server. A cell is one message between strangers."""
 import oracle
 from scenario import STANCE_DOMAINS, check, reason_of, scenario, wait_until
 from xmppserver import Stance
@@ -39,10 +39,10 @@ def facts(peer, stance):
         return base._replace(takes_external=True, gives_up={"another method": "xmpp/stream-error", "TLS": "xmpp/tls-required"})
     if peer == "ejabberd":      # EXTERNAL cannot be switched off; hangs up without a word
         return base._replace(offers_external=True, takes_external=True,
-                             gives_up={"another method": "xmpp/not-authorized", "TLS": "xmpp/tls-required"})
+                             gives_up={"another method": "xmpp/not-authorized", "TLS": "xmpp/tls-required", "their TLS": "xmpp/stream-error"})
     # jabberd2 does dialback and nothing else, whatever it is told. It does not say that it requires TLS: it waits in silence
-    return base._replace(offers_external=False, takes_external=False, dialback=True,
-                         gives_up={"another method": "xmpp/not-authorized", "TLS": "xmpp/dialback-failed", "their TLS": "xmpp/not-authorized"})
+    ways = {"another method": "xmpp/not-authorized", "TLS": "xmpp/dialback-failed", "their TLS": "xmpp/not-authorized"}
+    return base._replace(offers_external=False, takes_external=False, dialback=True, gives_up=ways)
 
 
 def partner(lab, row):
@@ -92,7 +92,8 @@ def they_begin(lab, romeo, juliet, domain):
     number = juliet.message(romeo.name, domain)
 
     def done():
-        return [e for e in romeo.seen.history if e.body == domain] or [e for e in juliet.seen.history if e.kind == "error" and e.id == number]
+        back = [e for e in juliet.seen.history if e.kind == "error" and e.id == number]
+        return [e for e in romeo.seen.history if e.body == domain] or back
     event = wait_until(done, 20, "neither arrived nor came back")[0]
     if event.kind == "message":
         how = proof(lab, "in", domain)
@@ -103,8 +104,8 @@ def they_begin(lab, romeo, juliet, domain):
 
 
 def make(title, stance, rows, rare):
-    @scenario(title + ", {row}: {begins}", partner=None, each={"row": rows, "begins": ["we begin", "they begin"]}, rare=rare, stance=stance,
-              settings="timers:\n  dialback: 3s\n  stream-setup: 4s\n")
+    @scenario(f"S14 S18 {title}, {{row}}: {{begins}}", partner=None, each={"row": rows, "begins": ["we begin", "they begin"]}, rare=rare,
+              stance=stance, settings="timers:\n  dialback: 3s\n  stream-setup: 4s\n")
     def cell(lab, row, begins):
         lab.rows = getattr(lab, "rows", set())
         lab.cell = {"peer": lab.peer, "stance": title, "row": row, "begins": begins, "expected": "", "got": ""}

@@ -13,8 +13,9 @@ def table(cells):
     rows = list(dict.fromkeys(c["row"] for c in cells))
     places = {(c["peer"], c["stance"], c["begins"], c["row"]): c for c in cells}
     lines = ["Columns: our settings for the partner: TLS and SASL (r required, o optional, n not supported), dialback (d yes, n no).",
-             "EXTERNAL, dialback: proven so inside TLS. clear db: dialback without TLS. -reason: refused, and the reason ID without xmpp/:",
-             "-cert certificate, -tls tls-required, -auth not-authorized. *: not as expected, which follows it.", ""]
+             "EXTERNAL, dialback: proven so inside TLS. clear db: dialback without TLS. -...: refused with the reason xmpp/...:",
+             "-cert certificate, -tls tls-required, -auth not-authorized, -stream stream-error, -dialback dialback-failed.",
+             "*: not as the oracle says, whose word follows.", ""]
     for begins in dict.fromkeys(c["begins"] for c in cells):
         lines.append(f"{begins:<52}" + "".join(f"{row:<10}" for row in rows).rstrip())
         for peer, stance in dict.fromkeys((c["peer"], c["stance"]) for c in cells):

@@ -36,6 +36,14 @@ def parse_line(line):
     return match.group(1), match.group(2), match.group(3), fields
 
 
+def with_settings(text, more):
+    """The YAML text with more settings: lines of a section that is there already go to its beginning."""
+    for section, lines in re.findall(r"(?m)^(\w+):\n((?: .*\n)+)", more):
+        head = f"\n{section}:\n"
+        text = text.replace(head, head + lines, 1) if head in text else f"{text}{section}:\n{lines}"
+    return text
+
+
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
 
@@ -51,9 +59,10 @@ class Entented(Process):
         self.config = peers.render(f"entente-{role}.yaml.in" if role else "entented.yaml.in", f"{run}/{name}.yaml", WORKERS=workers, STATE=state,
                                    SOCKET=self.socket, LOG_LEVEL=log_level, CERTS=certs, CERTIFICATE=certificate, NEXT_HOP=next_hop,
                                    TLS=external or "    - {address: 127.0.0.12, port: 5061, transport: tls}\n")
-        if extra:
-            with open(self.config, "a", encoding="utf-8") as f:
-                f.write(extra)
+        with open(self.config, "r+", encoding="utf-8") as f:
+            text = with_settings(f.read(), extra)
+            f.seek(0)
+            f.write(text)
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
         super().__init__(name, [*wrapper, binary("entented"), "--config", self.config], f"{run}/{name}.log",
                          lambda p: " server/ready" in p.output(),

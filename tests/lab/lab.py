@@ -14,6 +14,7 @@ import tempfile
 
 import federation as federation_lab
 import peers
+import worlds
 import xmppserver
 import xmppuser
 from baresip import Baresip
@@ -34,12 +35,12 @@ class Lab:
     layout: one process, or "split": edge and gateway are two.
     stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and
     entented has the certificate that others trust, as always with jabberd2.
-    entented: False for a lab of peers alone.
+    world: a name of worlds.py, for DNS out of the ordinary. entented: False for a lab of peers alone.
     settings: more of entented's configuration; tests shorten the time that has to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
-                 settings="timers:\n  notify-interval: 200ms\n", federation=False):
+                 world=None, settings="timers:\n  notify-interval: 200ms\n", federation=False):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         stance = stance and xmppserver.Stance(*stance)
@@ -50,10 +51,14 @@ class Lab:
         os.makedirs(self.run, exist_ok=True)
         self.certs = peers.certificates(f"{BUILD}/lab/certs")
         xmppuser.log_to(f"{self.run}/xmpp-users.log")
-        self.dns = peers.name_server(self.run, direct, [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance])
         self.home = peers.sip_home(self.run, self.certs, transport, presence_expires)
-        behaviour = stance or xmppserver.STANCES[auth]._replace(bidi=bidi)
-        self.xmpp = xmppserver.xmpp_server(peer, self.run, self.certs, behaviour, *([STANCE_DOMAINS] if stance else []))
+        if world:
+            self.dns, self.xmpp, more = worlds.WORLDS[world](self.run, self.certs)
+            settings += more
+        else:
+            more = [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance]
+            self.dns = peers.name_server(self.run, direct, more)
+            self.xmpp = self._server(peer, stance, auth, bidi)
         ours = "external" if stance or peer == "jabberd2" else auth
         external = {"external": federation_lab.EXTERNAL % peers.GATEWAY} if federation else {}
         make = Split if layout == "split" else Entented
@@ -71,6 +76,11 @@ class Lab:
         self._couples = itertools.count(1)
         self._ports = itertools.count(4444)
         self.observer = None
+
+    def _server(self, peer, stance, auth, bidi):
+        if stance:
+            return xmppserver.xmpp_server(peer, self.run, self.certs, stance, STANCE_DOMAINS)
+        return xmppserver.xmpp_server(peer, self.run, self.certs, xmppserver.STANCES[auth]._replace(bidi=bidi))
 
     def __enter__(self):
         try:

@@ -71,11 +71,17 @@ def _zone(run, direct, more):
         f.write("\n".join([zone, *more, ""]))
 
 
-def name_server(run, direct=None, more=()):
+def name_server(run, direct=None, more=(), zones=None):
+    """more: lines of the zone test. zones: {name: text} of further ones, which may be signed."""
     os.makedirs(f"{run}/knot", exist_ok=True)
     os.makedirs("/run/knot", exist_ok=True)
     _zone(run, direct, more)
-    conf = render("knot.conf.in", f"{run}/knot.conf", RUN=run)
+    for name, text in (zones or {}).items():
+        with open(f"{run}/knot/{name}.zone", "w", encoding="utf-8") as f:
+            f.write(text)
+    conf = render("knot.conf.in", f"{run}/knot.conf", RUN=run, ZONES="".join(
+        f'  - domain: {name}\n    storage: "{run}/knot"\n    file: "{name}.zone"\n    zonefile-sync: -1\n    journal-content: none\n'
+        for name in ["test", *(zones or {})]))
     return Process("knotd", [program("knotd"), "-c", conf], f"{run}/knot.log", _dns_ready)
 
 

@@ -22,7 +22,7 @@ DOMAINS = ("fabrikam.test", "litware.test")
 class Stance(NamedTuple):
     """How a server behaves towards other servers. A server that cannot be had so does what comes nearest: ejabberd offers EXTERNAL
     whenever there is TLS, jabberd2 never offers it and always does dialback."""
-    certificate: str = "fabrikam"   # a name of lab/certs
+    certificate: str = "fabrikam"   # a name of lab/certs; "*": each domain has one of its own, of that name
     tls: str = "required"           # required | optional | off
     external: bool = True           # SASL EXTERNAL
     dialback: bool = True
@@ -36,16 +36,17 @@ STANCES = {"external": Stance(strict=True), "dialback": Stance("fabrikam-self")}
 class Prosody(Process):
     log_name = "prosody.log"
 
-    def __init__(self, run, certs, stance, domains, address=XMPP, direct_port=5270):
+    def __init__(self, run, certs, stance, domains, address=XMPP, direct_port=5270, more_addresses=()):
         self.data = f"{run}/prosody-data"
         os.makedirs(self.data, exist_ok=True)
         os.makedirs(f"{run}/prosody-certs", exist_ok=True)
         for domain in domains:      # the direct TLS port finds its certificate only so
-            shutil.copy(f"{certs}/{stance.certificate}.pem", f"{run}/prosody-certs/{domain}.crt")
-            shutil.copy(f"{certs}/{stance.certificate}.key", f"{run}/prosody-certs/{domain}.key")
+            certificate = stance.certificate if stance.certificate != "*" else domain.removesuffix(".test")
+            shutil.copy(f"{certs}/{certificate}.pem", f"{run}/prosody-certs/{domain}.crt")
+            shutil.copy(f"{certs}/{certificate}.key", f"{run}/prosody-certs/{domain}.key")
         unwanted = {"tls": stance.tls == "off", "s2s_auth_certs": not stance.external, "dialback": not stance.dialback}
         conf = render("prosody.cfg.lua.in", f"{run}/prosody.cfg.lua", RUN=run, CERTS=certs, ADDRESS=address,
-                      DIRECT_PORT=direct_port, HOSTS="\n".join(f'VirtualHost "{d}"' for d in domains),
+                      ADDRESSES="; ".join(f'"{a}"' for a in (address, *more_addresses)), DIRECT_PORT=direct_port, HOSTS="\n".join(f'VirtualHost "{d}"' for d in domains),
                       BIDI='"s2s_bidi";' if stance.bidi else "", SECURE_AUTH=str(stance.strict).lower(), REQUIRE_TLS=str(stance.tls == "required").lower(),
                       DISABLED=" ".join(f'"{name}";' for name, away in unwanted.items() if away))
         super().__init__("prosody", [program("prosody"), "-F", "--config", conf], f"{run}/prosody.out",
@@ -124,13 +125,14 @@ class Jabberd2(Group):
                 db.executescript(f.read())
         tls = ""
         if stance.tls != "off":
-            tls = f"<pemfile>{certs}/{stance.certificate}-both.pem</pemfile><verify-mode>0</verify-mode><cachain>{certs}/ca.pem</cachain>"
+            tls = (f"<pemfile>{certs}/{stance.certificate}-both.pem</pemfile><verify-mode>0</verify-mode>"
+                   f"<cachain>{certs}/ca.pem</cachain>")
         hosts = "\n".join(f"    <id>{d}</id>" for d in domains)
         for name in ("router", "router-users", "sm", "c2s", "s2s"):
             render(f"jabberd2-{name}.xml.in", f"{folder}/{name}.xml", RUN=folder, ADDRESS=address, HOSTS=hosts, TLS=tls,
                    MODULES=libraries[0], QUEUE=self.QUEUE, REQUIRE_TLS="<require_tls/>" if stance.tls == "required" else "")
-        ports = {"router": 5347, "c2s": 5222, "s2s": 5269}
-        super().__init__("jabberd2", [self._part(folder, address, name, ports.get(name)) for name in ("router", "sm", "c2s", "s2s")])
+        ports = {"router": 5347, "sm": None, "c2s": 5222, "s2s": 5269}
+        super().__init__("jabberd2", [self._part(folder, address, name, port) for name, port in ports.items()])
         self.parts[-1].ready = lambda p: answers(address, 5269) and self._online(domains)
 
     @staticmethod
