@@ -3,9 +3,11 @@
 the other scenarios."""
 import concurrent.futures
 import json
+import subprocess
 
 from restarts import friends, no_flap, still_friends
-from scenario import check, check_status, reason_of, scenario, wait_until
+from scenario import PARTNER, check, check_status, reason_of, scenario, wait_until
+from daemon import binary   # noqa: E402
 
 IMPATIENT = "timers:\n  notify-interval: 200ms\n  queue: 3s\n"
 
@@ -141,3 +143,27 @@ def removed(lab):
     lab.partner(None)
     wait_until(lambda: not json.loads(lab.entented.edge.cli("show", "streams", "--json").stdout)["streams"], 15, "the streams stay")
     lab.partner("federated")
+
+
+@split("a partner is tested from the edge")
+def tested(lab):
+    said = lab.entented.edge.cli("partner", "test", PARTNER, timeout=40)
+    check(said.returncode == 0, f"{said.returncode}: {said.stdout}{said.stderr}")
+    asked = lab.entented.gateway.cli("partner", "test", PARTNER)
+    check(asked.returncode == 69 and "ask the edge" in asked.stderr, f"{asked.returncode}: {asked.stderr}")
+
+
+@split("what passes is traced on both halves")
+def traced(lab):
+    romeo, juliet = lab.couple()
+    for part in lab.entented.parts:
+        show = subprocess.Popen([binary("entente"), "--socket", part.socket, "trace", "--json"], stdout=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda p=part: p.events("admin/trace"), 10, f"{part.name} traces")
+            romeo.say(juliet.name, f"seen by {part.name}")
+            juliet.expect_message(romeo.name, f"seen by {part.name}")
+            line = show.stdout.readline()
+            check(line.startswith("{"), f"{part.name} shows {line!r}")
+        finally:
+            show.kill()
+            show.wait()

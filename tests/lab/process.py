@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 from waiting import LabError, wait_until
 
@@ -48,6 +49,19 @@ class Process:
 
     def alive(self):
         return self.popen is not None and self.popen.poll() is None
+
+    def spinning(self, seconds=2):
+        """Does it burn a whole processor and say nothing, not even in its log?"""
+        def used():
+            with open(f"/proc/{self.popen.pid}/stat", encoding="ascii") as f:
+                words = f.read().rsplit(")", 1)[1].split()
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), os.path.getsize(self.log)
+        if not self.alive():
+            return False
+        (before, size), start = used(), time.monotonic()
+        time.sleep(seconds)
+        after, grown = used()
+        return grown == size and after - before > 0.3 * (time.monotonic() - start)
 
     def stop(self, timeout=15):
         """Ask it to end and wait; returns the exit status (None when it was not running)."""
