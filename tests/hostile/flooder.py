@@ -91,15 +91,18 @@ def main():
                 if not data or mode == "hello":
                     ended += 1
                     drop(fd)
-    # what is still open after a moment is what the server admitted
-    for fd, what in poll.poll(0.3) if mode == "connect" else ():
-        try:
-            if fd in held and not held[fd][0].recv(65536):
+    quiet = 0
+    while mode == "connect" and quiet < 5:      # what is still open when nothing is closed any more is what the server admitted
+        ready = poll.poll(0.1)
+        quiet = 0 if ready else quiet + 1
+        for fd, _ in ready:
+            try:
+                if not held[fd][0].recv(65536):
+                    drop(fd)
+            except BlockingIOError:
+                pass
+            except OSError:
                 drop(fd)
-        except BlockingIOError:
-            pass
-        except OSError:
-            drop(fd)
     print(json.dumps({"tried": tried, "ended": ended, "answered": answered, "failed": failed, "held": len(held),
                       "per_source": max(by_source.values(), default=0), "per_network": max(by_network.values(), default=0)}), flush=True)
     if mode == "connect" and not sys.stdin.isatty():

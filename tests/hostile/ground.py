@@ -206,14 +206,15 @@ class Ground(Lab):
         if not self.entented.alive():
             raise LabError(f"entented ended with status {self.entented.popen.returncode}")
         proven = {e[3].get("partner") for e in self.events("xmpp/stream-up")} - allowed
+        heard = {e.from_ for e in self.romeo.seen.history if e.kind == "message" and e.from_.split("@")[-1] not in allowed}
+        self.mark()
+        self.romeo.seen.history.clear()
+        self.romeo.seen.forget()
         if proven:
             raise LabError(f"authorised though it should not be: {', '.join(map(str, proven))}")
-        heard = {e.from_ for e in self.romeo.seen.history if e.kind == "message" and e.from_.split("@")[-1] not in allowed}
         if heard:
             raise LabError(f"romeo heard from {', '.join(heard)}")
         self.check_neighbour()
-        self.romeo.seen.history.clear()
-        self.mark()
 
     def leaks(self):
         """Secrets in the log of the whole run: bodies, and the name that only bodies have."""

@@ -34,6 +34,8 @@ class Flood:
         return self.result
 
     def close(self):
+        if self.program.stdin.closed:
+            return
         self.program.stdin.close()
         try:
             self.program.wait(5)
@@ -61,7 +63,7 @@ class Pulse:
             n += 1
             self.sent[f"pulse{n}"] = time.time()
             try:
-                self.stream.send(iq(f"juliet@{HONEST}/pulse", OURS, "<ping xmlns='urn:xmpp:ping'/>", id=f"pulse{n}"))
+                self.stream.send(iq(f"pulse{n % 50}@{HONEST}/x", OURS, "<ping xmlns='urn:xmpp:ping'/>", id=f"pulse{n}"))
             except Gone:
                 return
 
@@ -101,7 +103,7 @@ def busy():
 @hostile("T28 a flood of connections: caps by address and network, memory flat, neighbours unhurt", settings=SHORT)
 def connections(g):
     few = [f"127.{n}.{net}.{host}" for n in (201, 202) for net in (1, 2) for host in range(1, 9)]    # 4 networks of 8 addresses
-    warm = Flood("connect", 2, few)
+    warm = g.keep(Flood("connect", 2, few))
     first = warm.wait()
     check(first["per_source"] <= 20, f"{first['per_source']} connections from one address")
     check(first["per_network"] <= 64, f"{first['per_network']} connections from one network")
@@ -111,7 +113,7 @@ def connections(g):
     newcomer = g.initiator(HONEST).up()     # an honest one from another network
     newcomer.close()
     many = [f"127.{n}.{net}.{host}" for n in range(203, 209) for net in range(1, 5) for host in range(1, 5)]
-    flood = Flood("connect", LONG, few + many)
+    flood = g.keep(Flood("connect", LONG, few + many))
     seen = flood.wait()
     after = g.rss()
     note = calm("a flood of connections", pulse.end(), 0.5)
@@ -205,7 +207,7 @@ def handshakes(g):
     quiet = Pulse(g)
     time.sleep(1.5)
     _, _, idle = quiet.end()
-    floods = [Flood("hello", LONG, [f"127.{210 + n}.{net}.{host}" for net in range(1, 5) for host in range(1, 30)], port=5270) for n in range(2)]
+    floods = [g.keep(Flood("hello", LONG, [f"127.{210 + n}.{net}.{host}" for net in range(1, 5) for host in range(1, 30)], port=5270)) for n in range(2)]
     before = g.rss()
     pulse = Pulse(g)
     done = [f.wait() for f in floods]

@@ -5,7 +5,7 @@ import threading
 import time
 
 from case import check, hostile, same
-from certificates import CLIENT_ONLY, SERVER_ONLY
+from certificates import CLIENT_ONLY, SERVER_ONLY, Certificates
 from ground import HONEST, ROMEO
 from peer import OURS, Receiver, dialback_key, message, presence
 from waiting import LabError, wait_until
@@ -294,6 +294,32 @@ def useless(g):
     for usage in (SERVER_ONLY, None):
         with g.initiator("t07.test", leaf=leaf("t07.test", usage=usage)) as s:
             s.up()
+
+
+@hostile("T08 a certificate that a trusted authority issued to somebody else is refused where the key is pinned", authorised=("t08.test",))
+def misissued(g):
+    thief = Certificates(g.certs, "made-by-thief")      # the same authority, the right name, another key
+    g.partner_add("t08.test", *CERTIFICATE_ONLY, "--pin", g.certificates.pin(), "--pin-mode", "block")
+    server = g.server("t08.test", "127.0.40.14", certificates=thief)
+    answer = g.romeo.message("juliet@t08.test", g.word())
+    check(answer.status >= 400 and reason(answer).startswith("xmpp/"), f"answered {answer.status} {reason(answer)}")
+    check(not [e for e in server.seen.history if e.kind in ("message", "auth", "result")], "the thief was told something")
+    server.close()
+    with g.initiator("t08.test", certificates=thief) as s:
+        same("a stream of the thief", refusal(s.open().start_tls()), "not-authorized", "policy-violation")
+    check(not g.up("t08.test"), "the thief is in")
+    server = g.server("t08.test", "127.0.40.14")
+    with g.initiator("t08.test").up() as s:
+        word = g.word()
+        s.send(message("juliet@t08.test/x", ROMEO, word))
+        g.romeo.expect_message("juliet@t08.test", word)
+    g.romeo.say("juliet@t08.test", g.word())
+    server.expect_stanza("message")
+    g.partner_set("t08.test", "--pin-mode", "alarm")
+    g.mark()
+    with g.initiator("t08.test", certificates=thief).up():
+        wait_until(lambda: [x for x in g.entented.output()[g._mark:].splitlines() if " warning " in x and "t08.test" in x and "pin" in x.lower()], 10,
+                   "a warning about the other key")
 
 
 # --- 9: SRV -------------------------------------------------------------------------------------------------------------

@@ -227,16 +227,27 @@ def early_size(g):
     g.bounded(before, 130000)
 
 
-@hostile("T21 T19 limits of depth, attributes and size end the stream by name", authorised=(PARTNER,))
+@hostile("T21 T19 what is too deep, too manifold or too large is not delivered; its sender is told, or the stream ends", authorised=(PARTNER,))
 def limits(g):
-    for what, data in (("depth", "<message>" + "<a>" * 40 + "</a>" * 40 + "</message>"), ("attributes", "<message " + " ".join(f"a{n}=''" for n in range(70)) + "/>"),
-                       ("size", f"<message from='{JULIET}' to='{ROMEO}'><body>{'x' * 270000}</body></message>")):
-        s = partner(g).up()
-        try:
-            s.send(data)
-        except Gone:
-            pass
-        check(s.wire.expect_end(10) in ("policy-violation", "resource-constraint"), f"{what} has no limit")
+    s = partner(g).up()
+    server = g.server(PARTNER, "127.0.41.1")
+    head = f"<message from='{JULIET}' to='{ROMEO}' type='chat' id='{{}}'><body>{SECRET} behind</body>"
+    for what, data in (("depth", head.format("depth") + "<a>" * 40 + "</a>" * 40 + "</message>"),
+                       ("attributes", head.format("attributes") + "<a " + " ".join(f"a{n}=''" for n in range(70)) + "/></message>"),
+                       ("size", head.format("size") + f"<a>{'x' * 270000}</a></message>")):
+        s.send(data)
+        told = server.expect("message", 15, lambda e: e.el.get("id") == what)
+        same(f"the answer to {what}", (told.el.get("type"), error_of(told.el)), ("error", "policy-violation"))
+    nothing_heard(g)
+    word = g.word()
+    s.send(message(JULIET, ROMEO, word))        # the stream has survived that
+    g.romeo.expect_message(f"juliet@{PARTNER}", word)
+    try:
+        s.send(head.format("huge") + f"<a>{'x' * 1000000}</a></message>")
+    except Gone:
+        pass
+    same("the end of what is much too large", s.wire.expect_end(10), "policy-violation")
+    nothing_heard(g)
 
 
 # --- 22 -----------------------------------------------------------------------------------------------------------------

@@ -288,6 +288,35 @@ def good_bye(g):
     server.expect_stanza("message", body=word)
 
 
+@hostile("S28 many domains of one server are called a few at a time: its backlog may be five", settings=SHORT,
+         authorised=tuple(f"p{n}of28.test" for n in range(12)))
+def pacing(g):
+    domains = [f"p{n}of28.test" for n in range(12)]
+    lock, now = threading.Lock(), [0, 0]
+
+    class Slow(Receiver):
+        def accepted(self, stream):     # connected, and nothing heard yet
+            with lock:
+                now[0] += 1
+                now[1] = max(now)
+            time.sleep(0.2)
+            with lock:
+                now[0] -= 1
+    server = g.keep(Slow(domains[0], "127.0.43.30", g.certificates, leaf=g.certificates.leaf(*domains)))
+    for domain in domains:
+        g.names.domain(domain, "127.0.43.30", host="host28.test")
+        g.partner_add(domain)
+    answers = []
+    threads = [threading.Thread(target=lambda d=d: answers.append(g.romeo.message(f"juliet@{d}", g.word()).status)) for d in domains]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(30)
+    same("the answers", answers, [200] * len(domains))
+    check(now[1] <= 5, f"{now[1]} connections at once with a server that had not answered yet")
+    g.note = f"{now[1]} at once, {len(server.streams)} in all"
+
+
 @hostile("S29 a partner that was down is called again as soon as it calls us", authorised=("s29.test",), settings=SHORT)
 def retry_memory(g):
     g.partner_add("s29.test")
