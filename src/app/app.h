@@ -26,6 +26,7 @@ struct split_app;
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
 	APP_BUS_QUEUE = 8192, /* messages waiting for one worker */
+	APP_SECRETS = XMPP_DIALBACK_SECRETS * XMPP_DIALBACK_KEY,
 };
 
 struct node { /* one worker's roles; its thread's alone */
@@ -60,6 +61,7 @@ struct app {
 	struct dns *dns;              /* shared */
 	struct xmpp_quota *quota;     /* shared */
 	struct xmpp_routes *routes;   /* shared */
+	struct xmpp_dialback_secrets secrets; /* of the file; secrets.c */
 	struct xmpp_history *history; /* shared */
 	struct xmpp_tests *tests;     /* shared */
 	struct trace *trace;          /* shared */
@@ -110,6 +112,14 @@ bool nodes_call(struct app *app, void (*fn)(struct node *n, void *arg), void *ar
 int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err);
 void app_access_end(struct app *app);
 void node_accept_access(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+
+/* secrets.c: xmpp.dialback-secret-file */
+int app_check_secrets(const struct config *cfg, struct entente_err *err);
+/* From now on these; the old ones stay when the file cannot be read. Control thread. */
+int app_use_secrets(struct app *app, const struct config *cfg, struct entente_err *err);
+/* What keys are made and known with, as xmpp_proxy_set_secret takes it; empty: neither a file nor a store. Clear it after use. Any
+ * thread. */
+struct slice app_secrets(struct app *app, char ret[APP_SECRETS]);
 
 /* policy.c */
 /* Builds the snapshot from configuration and store and publishes it. */

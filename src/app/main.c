@@ -116,7 +116,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->seen = xmpp_seen_new();
 	app->role = (enum config_role)cfg->server_role;
 	*ret_exit = EXIT_CONFIG;
-	if ((rc = app_check(cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
+	if ((rc = app_check(cfg, err)) || (rc = app_use_secrets(app, cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	if ((rc = pool_new(&app->pool, &po, err)))

@@ -150,7 +150,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.max_depth = (unsigned)cfg->limits_max_depth,
 		.max_attributes = (unsigned)cfg->limits_max_attributes,
 		.connect_ms = (uint32_t)cfg->timers_connect,
-		.auth_ms = (uint32_t)(cfg->timers_stream_setup < 30000 ? cfg->timers_stream_setup : 30000),
+		.auth_ms = (uint32_t)cfg->timers_stream_authentication,
 		.setup_ms = (uint32_t)cfg->timers_stream_setup,
 		.dialback_ms = (uint32_t)cfg->timers_dialback,
 		.ping_ms = (uint32_t)cfg->timers_keepalive,
@@ -161,8 +161,8 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.queue_octets = cfg->limits_queue_size,
 		.bidi = cfg->xmpp_bidirectional,
 		.acks = cfg->xmpp_acknowledgements,
-		.ack_wait_ms = 2000, /* proxies give up after five seconds without an answer */
-		.retry_max_ms = 8000,
+		.ack_wait_ms = (uint32_t)cfg->timers_acknowledgement,
+		.retry_max_ms = (uint32_t)cfg->timers_retry,
 		.partner_rate = (uint32_t)cfg->limits_partner_rate,
 		.sender_rate = (uint32_t)cfg->limits_sender_rate,
 		.private_addresses = cfg->xmpp_private_addresses,
@@ -172,21 +172,22 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 
 static void make_xmpp(struct node *n, const struct config *cfg)
 {
-	unsigned char secret[STORE_SECRET_LEN];
-	if (n->app->store)
-		store_dialback_secret(n->app->store, secret);
-	else
-		rand_bytes(secret, sizeof secret); /* until the gateway pushes its own */
+	char text[APP_SECRETS], own[32];
+	struct slice secret = app_secrets(n->app, text);
+	if (!secret.len) { /* until the gateway pushes its own */
+		rand_bytes(own, sizeof own);
+		secret = slice_of(own, sizeof own);
+	}
 	struct xmpp_proxy_config c = {
 		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
 		.routes = n->app->routes,
 		.history = n->app->history, .tests = n->app->tests, .trace = n->app->trace,
 		.pace = n->app->pace, .seen = n->app->seen,
-		.dialback_secret = slice_of((const char *)secret, sizeof secret),
+		.dialback_secret = secret,
 	};
 	xmpp_settings(&c.set, cfg);
 	n->xmpp = xmpp_proxy_new(&c, &node_xmpp_ops, n);
-	explicit_bzero(secret, sizeof secret);
+	explicit_bzero(text, sizeof text);
 	xmpp_proxy_set_tls(n->xmpp, n->tls);
 }
 
@@ -422,6 +423,16 @@ static void reload_tls(struct node *n, const struct reload *r)
 	}
 }
 
+static void change_xmpp(struct node *n, const struct xmpp_proxy_settings *set)
+{
+	char text[APP_SECRETS];
+	struct slice secret = app_secrets(n->app, text);
+	xmpp_proxy_set(n->xmpp, set);
+	if (secret.len)
+		xmpp_proxy_set_secret(n->xmpp, secret);
+	explicit_bzero(text, sizeof text);
+}
+
 static void reload_settings(struct node *n, const struct config *cfg)
 {
 	struct sip_edge_settings sip;
@@ -434,7 +445,7 @@ static void reload_settings(struct node *n, const struct config *cfg)
 	if (n->sip)
 		sip_edge_set(n->sip, &sip);
 	if (n->xmpp)
-		xmpp_proxy_set(n->xmpp, &xmpp);
+		change_xmpp(n, &xmpp);
 	if (n->gateway)
 		gateway_set(n->gateway, &gateway);
 	if (n->edge)

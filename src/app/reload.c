@@ -58,7 +58,10 @@ int app_check(const struct config *cfg, struct entente_err *err)
 				       "home %s is reached by TLS, but tls.certificate is not set", h->name);
 	}
 	struct addr at;
-	int rc = cfg->metrics_listen[0] ? metrics_http_address(cfg, &at, err) : 0;
+	int rc = app_check_secrets(cfg, err);
+	if (rc)
+		return rc;
+	rc = cfg->metrics_listen[0] ? metrics_http_address(cfg, &at, err) : 0;
 	return rc ? rc : nodes_check(cfg, err);
 }
 
@@ -155,6 +158,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 	if (!rc && !(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err)) &&
 	    !(rc = app->split ? split_load_tls(&link_tls, cfg, &err) : 0)) {
 		keep_places(cfg, app->config);
+		app_use_secrets(app, cfg, &err); /* checked just now; should the file be gone since, the old ones stay */
 		rc = app->role == CONFIG_EDGE ? 0 : app_publish(app, cfg, &err);
 	}
 	if (rc) {

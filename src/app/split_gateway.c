@@ -222,11 +222,10 @@ static void push(struct gw_edge *e)
 {
 	struct app *app = e->g->node->app;
 	struct snapshot *s = snapshot_reader_get(&e->g->node->policy);
-	unsigned char secret[STORE_SECRET_LEN];
+	char secret[APP_SECRETS];
 	struct buf b;
 	buf_init(&b, LINK_POLICY_MAX);
-	store_dialback_secret(app->store, secret);
-	link_policy_write(&b, s, slice_of((const char *)secret, sizeof secret));
+	link_policy_write(&b, s, app_secrets(app, secret));
 	explicit_bzero(secret, sizeof secret);
 	if (!buf_ok(&b))
 		log_ev(LOG_ERROR, "link/policy-too-large", {"text", S("the policy is too large to be pushed to an edge")});

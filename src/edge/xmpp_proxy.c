@@ -212,7 +212,7 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	c->timers = &p->loop->timers;
 	c->pool = p->loop->arenas;
 	if (cfg->dialback_secret.len)
-		xmpp_dialback_secret_init(&c->secret, cfg->dialback_secret);
+		xmpp_dialback_secrets_init(&c->secrets, cfg->dialback_secret);
 	p->cfg.dialback_secret = SLICE_NONE;
 	c->features = cfg->features;
 	settings(p, &cfg->set);
@@ -221,7 +221,7 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 
 void xmpp_proxy_set_secret(struct xmpp_proxy *p, struct slice secret)
 {
-	xmpp_dialback_secret_init(&p->stream_cfg.secret, secret);
+	xmpp_dialback_secrets_init(&p->stream_cfg.secrets, secret);
 }
 
 void xmpp_proxy_set(struct xmpp_proxy *p, const struct xmpp_proxy_settings *set)
@@ -259,7 +259,7 @@ struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p)
 	rate_free(p->senders);
 	snapshot_reader_destroy(&p->policy);
 	tls_ctx_unref(p->tls);
-	explicit_bzero(&p->stream_cfg.secret, sizeof p->stream_cfg.secret);
+	explicit_bzero(&p->stream_cfg.secrets, sizeof p->stream_cfg.secrets);
 	return mem_free(p);
 }
 

@@ -79,7 +79,7 @@ struct xmpp_proxy_config {
 	struct xmpp_tests *tests;       /* shared by the workers (edge/xmpp_test.h); NULL: no tests */
 	struct pace *pace;              /* shared by the workers; NULL: one for each call */
 	struct xmpp_seen *seen;         /* shared by the workers; NULL: certificates are not remembered */
-	struct slice dialback_secret;   /* octets */
+	struct slice dialback_secret;   /* xmpp_dialback_secrets_init */
 	struct slice features;          /* ready XML for the last stream features (caps) */
 	struct xmpp_proxy_settings set;
 };

@@ -280,10 +280,12 @@ static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 		reason = err.reason;
 	} else {
 		gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &v);
-		if (!v.allow)
+		if (!v.allow) {
 			reason = v.reason;
-		else
+		} else {
+			name_learn(g, f.bare, m->from.display);
 			contact_learn(g, f.bare, t.bare, GATEWAY_BY_INVITE);
+		}
 	}
 	metric_refused((int)reason);
 	gateway_refuse(g, st, a, reason, NULL, m->from.uri_text, m->uri_text);
@@ -367,6 +369,7 @@ static void iq(struct gateway *g, struct stanza *st, const struct xmpp_peer *pee
 	if (st->to.local.len) {
 		gateway_decide(g, a, POLICY_IQ, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &v);
 		c.visible = v.allow;
+		c.name = name_of(g, st->to.bare);
 	}
 	gateway_send_node(g, xmpp_service_answer(g->cfg.service, a, st->node, &st->to, &c), xmpp_peer_local(peer),
 			  xmpp_peer_remote(peer));
@@ -473,6 +476,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	snapshot_reader_init(&g->policy, cfg->policy);
 	map_init(&g->tallies);
 	map_init(&g->contacts);
+	map_init(&g->names);
 	map_init(&g->conversations);
 	list_init(&g->recent);
 	list_init(&g->later);
@@ -507,6 +511,7 @@ struct gateway *gateway_free(struct gateway *g)
 	messages_free(g);
 	answers_free(g);
 	contacts_free(g);
+	names_free(g);
 	tallies_free(g);
 	snapshot_reader_destroy(&g->policy);
 	buf_free(&g->out);

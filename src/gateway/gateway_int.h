@@ -38,6 +38,7 @@ struct gateway {
 	struct snapshot_reader policy;
 	struct map tallies;       /* records per user and kind */
 	struct map contacts;      /* of struct pair */
+	struct map names;         /* of local users */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
 	struct map targets;       /* SIP targets with a MESSAGE pending */
@@ -104,6 +105,13 @@ void tallies_free(struct gateway *g);
 bool contact_known(const struct gateway *g, struct slice local, struct slice remote);
 void contact_learn(struct gateway *g, struct slice local, struct slice remote, enum gateway_how how);
 void contacts_free(struct gateway *g);
+
+/* ---- names.c */
+/* `display` as written in a From that the user's home sent. */
+void name_learn(struct gateway *g, struct slice user, struct slice display);
+/* Empty when unknown. Valid until it is learned anew. */
+struct slice name_of(const struct gateway *g, struct slice user);
+void names_free(struct gateway *g);
 
 /* ---- message.c */
 void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,

@@ -369,6 +369,7 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	}
 	list_append(&p->dialogs, &d->node);
 	p->n_dialogs++;
+	name_learn(g, f.bare, m->from.display);
 	contact_learn(g, f.bare, t.bare, GATEWAY_BY_SUBSCRIBE);
 	if (poll) {
 		sip_watcher_poll(p->machine);

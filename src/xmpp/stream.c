@@ -28,7 +28,8 @@ void xmpp_stream_config_defaults(struct xmpp_stream_config *c)
 	c->bidi = true;
 	c->max_pairs = 64;
 	c->max_pending = 16;
-	xmpp_dialback_secret_random(&c->secret);
+	xmpp_dialback_secret_random(&c->secrets.s[0]);
+	c->secrets.n = 1;
 }
 
 void stream_trace(struct xmpp_stream *s, enum xmpp_trace what, const char *fmt, ...)

@@ -88,7 +88,7 @@ struct xmpp_tls_info {
 struct xmpp_stream_config {
 	struct timers *timers;
 	struct arena_pool *pool;
-	struct xmpp_dialback_secret secret;
+	struct xmpp_dialback_secrets secrets;
 	struct slice features;          /* ready XML added to the last features (entity capabilities) */
 	uint32_t auth_ms;               /* receiver: from start to the first proven pair */
 	uint32_t setup_ms;              /* initiator: the same */

@@ -369,7 +369,7 @@ static void verify_request(struct xmpp_stream *s, const struct db *d)
 	} else if (!s->secured && !m.dialback_tcp) {
 		write_answer(s, "verify", d->local, d->remote, d->id, "error", "policy-violation", "TLS is required");
 	} else {
-		bool ours = xmpp_dialback_check(&s->cfg->secret, d->remote, d->local, d->id, d->key);
+		bool ours = xmpp_dialback_check_any(&s->cfg->secrets, d->remote, d->local, d->id, d->key);
 		stream_trace(s, XMPP_TRACE_STEP, "key of %.*s shown by %.*s is %s", SFMT(d->local), SFMT(d->remote),
 			     ours ? "valid" : "invalid");
 		write_answer(s, "verify", d->local, d->remote, d->id, ours ? "valid" : "invalid", NULL, NULL);
@@ -386,7 +386,7 @@ bool dialback_request(struct xmpp_stream *s, struct pair *p)
 			    "%.*s gave the stream no id, so dialback is impossible", SFMT(s->remote));
 		return false;
 	}
-	xmpp_dialback_key(key, &s->cfg->secret, p->peer.remote, p->peer.local, s->id);
+	xmpp_dialback_key(key, &s->cfg->secrets.s[0], p->peer.remote, p->peer.local, s->id);
 	write_request(s, "result", p->peer.local, p->peer.remote, SLICE_NONE, slice_of(key, XMPP_DIALBACK_KEY));
 	stream_trace(s, XMPP_TRACE_STEP, "dialback requested for %.*s at %.*s", SFMT(p->peer.local), SFMT(p->peer.remote));
 	pair_wait(p);

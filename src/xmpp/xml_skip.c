@@ -3,11 +3,11 @@
 
 enum { TEXT, LT, START, SLASH, APOS, QUOT, END, BANG, CDATA };
 
-static const char cdata[] = "[CDATA[";
+static const char cdata_open[] = "[CDATA[";
 
-void xml_skip_begin(struct xml_skip *k, size_t depth)
+void xml_skip_begin(struct xml_skip *k, size_t depth, bool cdata)
 {
-	*k = (struct xml_skip){.depth = depth, .state = TEXT};
+	*k = (struct xml_skip){.depth = depth, .state = cdata ? CDATA : TEXT};
 }
 
 static enum xml_fault after_lt(struct xml_skip *k, char c)
@@ -33,9 +33,9 @@ static enum xml_fault after_lt(struct xml_skip *k, char c)
 /* <![CDATA[ is the only thing that may begin with <! */
 static enum xml_fault after_bang(struct xml_skip *k, char c)
 {
-	if (c != cdata[k->matched])
+	if (c != cdata_open[k->matched])
 		return XML_FAULT_RESTRICTED;
-	if (!cdata[++k->matched]) {
+	if (!cdata_open[++k->matched]) {
 		k->state = CDATA;
 		k->matched = 0; /* closing brackets now */
 	}

@@ -9,7 +9,7 @@ struct xml_skip {
 	unsigned char state, matched;
 };
 
-/* `depth` elements are open, and what comes next is content of the innermost. */
-void xml_skip_begin(struct xml_skip *k, size_t depth);
+/* `depth` elements are open, and what comes next is content of the innermost, `cdata`: in the middle of a CDATA section. */
+void xml_skip_begin(struct xml_skip *k, size_t depth, bool cdata);
 /* Consumes up to the end of the outermost element. *ret_used: how many octets. */
 enum xml_fault xml_skip_feed(struct xml_skip *k, struct slice in, size_t *ret_used);

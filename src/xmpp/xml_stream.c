@@ -28,6 +28,7 @@ struct xml_stream {
 	bool opened, in_element, feeding, stopped;
 	bool renew;      /* this parser has done its work: the rest goes to a new one, or is skipped */
 	bool replay;     /* the new one reads the header again */
+	bool cdata;      /* inside a CDATA section */
 	bool over;       /* a limit of octets or memory was passed: skipped from the next token on */
 	size_t depth;    /* open elements of this one */
 	struct xml_skip skip;
@@ -121,7 +122,7 @@ static void too_much(struct xml_stream *x, const XML_Char *name, const XML_Char 
 	}
 	leave_parser(x);
 	x->skipped = x->stop_at - x->base;
-	xml_skip_begin(&x->skip, x->depth);
+	xml_skip_begin(&x->skip, x->depth, x->cdata);
 }
 
 static void begin(struct xml_stream *x)
@@ -249,6 +250,16 @@ static void on_text(void *arg, const XML_Char *p, int len)
 	}
 }
 
+static void on_cdata(void *arg)
+{
+	((struct xml_stream *)arg)->cdata = true;
+}
+
+static void on_cdata_end(void *arg)
+{
+	((struct xml_stream *)arg)->cdata = false;
+}
+
 static void on_comment(void *arg, const XML_Char *text)
 {
 	(void)text;
@@ -290,6 +301,7 @@ static void new_parser(struct xml_stream *x)
 	XML_SetElementHandler(x->parser, on_start, on_end);
 	XML_SetCharacterDataHandler(x->parser, on_text);
 	XML_SetStartNamespaceDeclHandler(x->parser, on_decl);
+	XML_SetCdataSectionHandler(x->parser, on_cdata, on_cdata_end);
 	XML_SetCommentHandler(x->parser, on_comment);
 	XML_SetProcessingInstructionHandler(x->parser, on_pi);
 	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
@@ -311,7 +323,7 @@ static void renew_parser(struct xml_stream *x)
 	x->total = x->base = head.len;
 	x->pending = x->rescanned = 0;
 	x->n_decls = 0;
-	x->in_element = x->over = false;
+	x->in_element = x->over = x->cdata = false;
 }
 
 struct xml_stream *xml_stream_new(const struct xml_stream_ops *ops, void *arg, struct arena_pool *pool,

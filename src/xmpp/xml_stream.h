@@ -52,5 +52,5 @@ bool xml_stream_stopped(const struct xml_stream *x);
  * err->reason XMPP_MALFORMED. consumed, fault and err may be NULL. Not from inside a callback. How the bytes are cut into feeds
  * never changes what comes out (but text between elements that is not well-formed either may be called by either fault; and a tag
  * of more than 4 KiB that comes in small pieces may be looked at a little later, or with very many of them refused as
- * TOO_BIG). */
+ * TOO_BIG; and an element that is both beyond a limit and not well-formed may be skipped or be the end). */
 int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, enum xml_fault *fault, struct entente_err *err);

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct run {
 	struct xml_stream *x;
 	struct arena_pool *pool;
-	struct buf log;
+	struct buf log, names; /* names: of all first-level elements, also of those that were skipped */
 	size_t consumed;
 	enum xml_fault fault;
 	bool closed;
@@ -62,9 +62,21 @@ static void on_element(void *arg, struct xml_node *el, struct arena *a)
 	stanza_write(&r->log, el, true);
 	stanza_read(&s, a, el);
 	CHECK(s.kind == STANZA_NONE || s.from_rc || s.from.full.len);
+	buf_printf(&r->names, "%.*s %.*s|", SFMT(el->ns), SFMT(el->name));
 	if (xml_is(el, S("stop"), SLICE_NONE))
 		xml_stream_stop(r->x);
 	arena_release(r->pool, a);
+}
+
+static void on_oversize(void *arg, struct xml_node *el, struct arena *a)
+{
+	struct run *r = arg;
+	CHECK(!el->first);
+	for (const struct xml_attr *at = el->attrs; at; at = at->next)
+		CHECK(slice_empty(at->ns) && (slice_eq(at->name, S("from")) || slice_eq(at->name, S("to")) || slice_eq(at->name, S("id")) ||
+					      slice_eq(at->name, S("type"))));
+	buf_puts(&r->log, "(over)");
+	on_element(r, el, a);
 }
 
 static void on_close(void *arg)
@@ -77,9 +89,10 @@ static void on_close(void *arg)
 /* seed 0: all in one feed */
 static void run(struct run *r, struct slice in, const struct xml_limits *lim, unsigned seed)
 {
-	static const struct xml_stream_ops ops = {on_open, on_element, on_close};
+	static const struct xml_stream_ops ops = {on_open, on_element, on_close, on_oversize};
 	*r = (struct run){.pool = arena_pool_new(1 << 20, 2)};
 	buf_init(&r->log, 1 << 24);
+	buf_init(&r->names, 1 << 24);
 	r->x = xml_stream_new(&ops, r, r->pool, lim);
 	int rc = 0;
 	while (in.len && !rc && !r->closed && !xml_stream_stopped(r->x)) {
@@ -109,16 +122,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 1)
 		lim = (struct xml_limits){.max_bytes = 64, .max_depth = 3, .max_attrs = 2, .max_children = 4};
 	struct run whole, cut;
+	if (data[0] & 2)
+		lim.max_skip = lim.max_bytes;
 	run(&whole, in, &lim, 0);
 	run(&cut, in, &lim, data[0] + 1u);
+	if (lim.max_skip && (whole.fault || cut.fault)) /* too much and malformed: skipped or the end, as it happens to come */
+		goto out;
 	/* Text between elements is refused as far as it was seen; expat looks ahead and may find it malformed first. */
 	/* What follows the closing tag is nobody's: it is seen only when it came in the same piece. */
 	CHECK(cut.closed || whole.fault == cut.fault || (whole.fault == XML_FAULT_BAD_FORMAT && cut.fault == XML_FAULT_NOT_WELL_FORMED) ||
 	      (whole.fault == XML_FAULT_NOT_WELL_FORMED && cut.fault == XML_FAULT_BAD_FORMAT));
 	CHECK(cut.closed || whole.fault || whole.consumed == cut.consumed);
 	CHECK(slice_eq(buf_slice(&whole.log), buf_slice(&cut.log)));
+	if (lim.max_skip && !whole.fault) { /* what a parser without limits sees is what was seen, and nothing was made of what was skipped */
+		static const struct xml_limits none = {.max_bytes = 1 << 24, .max_depth = 1 << 20, .max_attrs = 1 << 20, .max_children = 1 << 24};
+		struct run wide;
+		run(&wide, in, &none, 0);
+		CHECK(wide.fault || slice_eq(buf_slice(&whole.names), buf_slice(&wide.names)));
+		buf_free(&wide.log);
+		buf_free(&wide.names);
+		arena_pool_free(wide.pool);
+	}
+out:
 	buf_free(&whole.log);
 	buf_free(&cut.log);
+	buf_free(&whole.names);
+	buf_free(&cut.names);
 	arena_pool_free(whole.pool);
 	arena_pool_free(cut.pool);
 	return 0;

@@ -27,7 +27,8 @@ enum {
 	EV_GONE,
 	EV_VERIFY,
 	EV_ADD,
-	EV_TLS_FAILED
+	EV_TLS_FAILED,
+	EV_DONE
 };
 
 struct owner {
@@ -40,6 +41,8 @@ struct owner {
 	char local[1100], remote[1100], id[64], key[1100];
 	struct xmpp_verify v;
 	size_t written;
+	uint64_t receipts[512]; /* not given back yet */
+	size_t n_receipts;
 };
 
 static bool is(struct slice s, const char *z)
@@ -56,6 +59,7 @@ static struct xmpp_stream_policy on_policy(void *arg, struct slice local, struct
 		.remote_ours = is(remote, "a.example") || is(remote, "b.example"),
 		.partner = !is(remote, "s.example"),
 		.tls = need[o->rules & 3], .sasl = need[o->rules >> 2 & 3], .dialback = o->rules & 16, .lenient = o->rules & 32,
+		.bidi = o->rules & 32,
 	};
 }
 
@@ -109,17 +113,44 @@ static void on_pair_failed(void *arg, struct slice local, struct slice remote, c
 static void on_stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct owner *o = arg;
-	CHECK(!o->ended && !o->failed && o->established && !o->initiator);
+	CHECK(!o->ended && !o->failed && o->established);
+	/* on a stream of ours only for what the certificate proves, and where both directions are allowed */
+	CHECK(!o->initiator || ((o->rules & 32) && o->good_tls && is(xmpp_peer_remote(st->peer), "p.example")));
 	check_peer(o, st->peer);
 	CHECK(slice_eq(st->from.domain, xmpp_peer_remote(st->peer)) && slice_eq(st->to.domain, xmpp_peer_local(st->peer)));
 	CHECK(is(st->node->ns, "jabber:server"));
 	arena_release(o->pool, st->arena);
+	if (st->receipt.number && o->n_receipts < sizeof o->receipts / sizeof *o->receipts)
+		o->receipts[o->n_receipts++] = st->receipt.number;
+	else
+		xmpp_stream_done(o->s, st->receipt.number);
+	CHECK(xmpp_stream_pending(o->s) == o->n_receipts);
+}
+
+static void on_oversize(void *arg, const struct xmpp_peer *p, struct xml_node *n, struct arena *a)
+{
+	struct owner *o = arg;
+	CHECK(!o->ended && !o->failed && o->established && n && !n->first && is(n->ns, "jabber:server"));
+	check_peer(o, p);
+	arena_release(o->pool, a);
+}
+
+/* One of them, not always the oldest. */
+static void done(struct owner *o)
+{
+	if (!o->n_receipts)
+		return;
+	size_t i = o->written % o->n_receipts;
+	xmpp_stream_done(o->s, o->receipts[i]);
+	xmpp_stream_done(o->s, o->receipts[i]); /* twice is once */
+	o->receipts[i] = o->receipts[--o->n_receipts];
+	CHECK(xmpp_stream_pending(o->s) == o->n_receipts);
 }
 
 static void on_misaddressed(void *arg, const struct xmpp_peer *p, struct xml_node *n, struct arena *a, const char *which)
 {
 	struct owner *o = arg;
-	CHECK(!o->ended && !o->failed && o->established && !o->initiator && n && which);
+	CHECK(!o->ended && !o->failed && o->established && (!o->initiator || (o->rules & 32)) && n && which);
 	check_peer(o, p);
 	arena_release(o->pool, a);
 }
@@ -162,6 +193,7 @@ static const struct xmpp_stream_ops ops = {
 	.pair_failed = on_pair_failed,
 	.stanza = on_stanza,
 	.misaddressed = on_misaddressed,
+	.oversize = on_oversize,
 	.verify = on_verify,
 	.verified = on_verified,
 	.failed = on_failed,
@@ -202,12 +234,13 @@ static void event(struct owner *o, struct timers *q, uint8_t c)
 					S("forbidden"));
 		break;
 	case EV_TIME: timers_run(q, q->now + 11000); break;
-	case EV_SEND: CHECK(xmpp_stream_send(o->s, S("<message/>")) != 0 || (o->initiator && o->established)); break;
+	case EV_SEND: CHECK(xmpp_stream_send(o->s, S("<message/>")) != 0 || ((o->initiator || (o->rules & 32)) && o->established)); break;
 	case EV_CLOSE: xmpp_stream_close(o->s); break;
 	case EV_ERROR: xmpp_stream_close_error(o->s, "reset", S("x")); break;
 	case EV_GONE: xmpp_stream_disconnected(o->s, S("gone")); break;
 	case EV_VERIFY: xmpp_stream_verify(o->s, &ask); break;
 	case EV_ADD: xmpp_stream_add(o->s, S("b.example"), S("p.example")); break;
+	case EV_DONE: done(o); break;
 	case EV_TLS_FAILED:
 		o->want_tls = false;
 		xmpp_stream_tls_failed(o->s, S("why"));
@@ -217,7 +250,7 @@ static void event(struct owner *o, struct timers *q, uint8_t c)
 
 static bool is_event(uint8_t c)
 {
-	return (c >= EV_TLS_GOOD && c <= EV_CLOSE) || (c >= EV_ERROR && c <= EV_TLS_FAILED);
+	return (c >= EV_TLS_GOOD && c <= EV_CLOSE) || (c >= EV_ERROR && c <= EV_DONE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -230,7 +263,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	timers_init(&q, 1000);
 	o.pool = cfg.pool = arena_pool_new(1 << 21, 2);
 	xmpp_stream_config_defaults(&cfg);
-	xmpp_dialback_secret_init(&cfg.secret, S("s"));
+	xmpp_dialback_secrets_init(&cfg.secrets, S("s"));
+	cfg.max_stanza = 600; /* small inputs reach them */
+	cfg.max_depth = 6;
+	cfg.max_attributes = 12;
 	o.s = o.initiator ? xmpp_stream_new_initiator(&cfg, &ops, &o, S("a.example"), S("p.example"), data[0] & 128)
 			  : xmpp_stream_new_receiver(&cfg, &ops, &o);
 	xmpp_stream_start(o.s);

@@ -113,6 +113,17 @@ static void iqs(void **state)
 	IQ(ROMEO, "error", "");
 	IQ("contoso.test", "result", "<query xmlns='http://jabber.org/protocol/disco#info'/>");
 	expect(h, "");
+	/* what he is called is what his home calls him; markup, quotes and all */
+	IQ(ROMEO, "get", "<vCard xmlns='vcard-temp'/>");
+	assert_true(slice_find(slice_str(h->stanza), S("<vCard xmlns='vcard-temp'/>")) > 0);
+	home_says(h, "MESSAGE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKname\nMax-Forwards: 70\n"
+		     "From: \"Romeo \\\"M\\\" <b>\" <sip:" ROMEO ">;tag=n\nTo: <sip:" JULIET ">\nCall-ID: name\nCSeq: 1 MESSAGE\n"
+		     "Content-Type: text/plain\n\nhi");
+	buf_clear(&h->log);
+	IQ(ROMEO, "get", "<vCard xmlns='vcard-temp'/>");
+	expect(h, "X iq/result " ROMEO ">" JULIET "/b");
+	assert_true(slice_find(slice_str(h->stanza), S("<FN>Romeo &quot;M&quot; &lt;b&gt;</FN>")) > 0 ||
+		    slice_find(slice_str(h->stanza), S("<FN>Romeo \"M\" &lt;b&gt;</FN>")) > 0);
 	/* who may not know that romeo exists */
 	partner_says(h, "public.test",
 		     "<iq from='tybalt@public.test/x' to='" ROMEO

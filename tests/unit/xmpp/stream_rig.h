@@ -41,7 +41,7 @@ static void UNUSED rig_init(struct rig *r)
 	r->pool = arena_pool_new(1 << 21, 8);
 	r->cfg = (struct xmpp_stream_config){.timers = &r->timers, .pool = r->pool};
 	xmpp_stream_config_defaults(&r->cfg);
-	xmpp_dialback_secret_init(&r->cfg.secret, S("s3cr3tf0rd14lb4ck"));
+	xmpp_dialback_secrets_init(&r->cfg.secrets, S("s3cr3tf0rd14lb4ck"));
 }
 
 static void UNUSED rig_free(struct rig *r)

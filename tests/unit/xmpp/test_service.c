@@ -157,6 +157,34 @@ static void test_refusals(void **state)
 	expect(&s, "set", "alice@here.example", DISCO, &visible, "<service-unavailable ");
 	expect(&s, "get", "here.example", "", NULL, "<bad-request ");
 	expect(&s, "get", "here.example", "<ping xmlns='urn:xmpp:ping'/><ping xmlns='urn:xmpp:ping'/>", NULL, "<bad-request ");
+	/* rooms, nodes, files, sessions, avatars, bookmarks and whatever comes next: quickly, and never an answer to an answer */
+	static const char *const strange[] = {
+		"<query xmlns='http://jabber.org/protocol/muc#owner'/>",
+		"<query xmlns='http://jabber.org/protocol/muc#admin'/>",
+		"<query xmlns='jabber:iq:register'/>",
+		"<si xmlns='http://jabber.org/protocol/si' profile='http://jabber.org/protocol/si/profile/file-transfer'/>",
+		"<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate'/>",
+		"<open xmlns='http://jabber.org/protocol/ibb' sid='1' block-size='4096'/>",
+		"<request xmlns='urn:xmpp:http:upload:0' filename='a' size='1'/>",
+		"<query xmlns='http://jabber.org/protocol/bytestreams'/>",
+		"<command xmlns='http://jabber.org/protocol/commands' node='list'/>",
+		"<query xmlns='jabber:iq:private'/>",
+		"<query xmlns='jabber:iq:last'/>",
+		"<time xmlns='urn:xmpp:time'/>",
+		"<query xmlns='urn:xmpp:mam:2'/>",
+		"<block xmlns='urn:xmpp:blocking'/>",
+	};
+	static const char *const where[] = {"here.example", "alice@here.example", "alice@here.example/pc"};
+	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
+		for (size_t k = 0; k < 3; k++) {
+			expect(&s, "get", where[k], strange[i], &visible, "type='error'><error type='cancel'><service-unavailable ");
+			expect(&s, "set", where[k], strange[i], &visible, "type='error'><error type='cancel'><service-unavailable ");
+		}
+	for (size_t k = 0; k < 3; k++)
+		expect(&s, "set", where[k], "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='x'/></pubsub>", &visible,
+		       "<service-unavailable ");
+	expect(&s, "get", "here.example", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='x'/></pubsub>", NULL,
+	       "<service-unavailable ");
 	static const char *const final[] = {"result", "error"};
 	for (size_t i = 0; i < 2; i++) {
 		struct asked r = ask(&s, final[i], "here.example", "<ping xmlns='urn:xmpp:ping'/>", NULL);
@@ -168,8 +196,8 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_caps_vector), cmocka_unit_test(test_caps_agree),	   cmocka_unit_test(test_disco),
-		cmocka_unit_test(test_hidden),	    cmocka_unit_test(test_small_services), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_caps_vector), cmocka_unit_test(test_caps_agree),	   NAMED("S25 disco", test_disco),
+		cmocka_unit_test(test_hidden),	    NAMED("S25 ping, version, vCard", test_small_services), NAMED("S25 requests that nobody serves", test_refusals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

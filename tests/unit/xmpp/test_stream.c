@@ -134,7 +134,7 @@ static void test_dialback_tls(void **state)
 		assert_events(&d.in, "tls", "verify there.example here.example");
 		assert_false(happened(&d.out, "established"));
 		assert_int_equal(xmpp_stream_send(d.out.s, S("<x/>")), ENTENTE_EAGAIN);
-		assert_true(xmpp_dialback_check(&d.rig.cfg.secret, S("there.example"), S("here.example"), d.in.asked.id,
+		assert_true(xmpp_dialback_check(&d.rig.cfg.secrets.s[0], S("there.example"), S("here.example"), d.in.asked.id,
 						d.in.asked.key));
 		duo_verdict(&d, XMPP_VALID, "", chunks[i]);
 		assert_events(&d.in, "established there.example here.example dialback tls");
@@ -684,7 +684,7 @@ static void test_verify_only(void **state)
 		d.out.rules.tls = d.in.rules.tls = tls ? XMPP_REQUIRED : XMPP_OFF;
 		end_initiator(&d.out, "here.example", "there.example", true);
 		char key[XMPP_DIALBACK_KEY + 1];
-		xmpp_dialback_key(key, &d.rig.cfg.secret, S("here.example"), S("there.example"), S("id1"));
+		xmpp_dialback_key(key, &d.rig.cfg.secrets.s[0], S("here.example"), S("there.example"), S("id1"));
 		struct xmpp_verify good = {S("here.example"), S("there.example"), S("id1"), slice_str(key)}, bad = good,
 				   foreign = good;
 		bad.id = S("id2");

@@ -314,7 +314,7 @@ static void test_initiator_dialback_requests(void **state)
 	external(&o, FEATURES(F_BIDI F_EXTERNAL));
 	give(&o.e, SUCCESS THERE FEATURES(F_DIALBACK));
 	buf_clear(&o.e.wire);
-	xmpp_dialback_key(key, &o.rig.cfg.secret, S("there.example"), S("here.example"), S("77"));
+	xmpp_dialback_key(key, &o.rig.cfg.secrets.s[0], S("there.example"), S("here.example"), S("77"));
 	snprintf(text, sizeof text, "<db:verify from='there.example' to='here.example' id='77'>%s</db:verify>", key);
 	give(&o.e, text);
 	assert_wire(&o.e, "<db:verify ", "from='here.example' to='there.example' id='77' type='valid'/>");

@@ -746,7 +746,7 @@ static void test_verify_requests(void **state)
 			secure(&o);
 		give(&o.e, HEADER);
 		buf_clear(&o.e.wire);
-		xmpp_dialback_key(key, &o.rig.cfg.secret, S("here.example"), S("there.example"), S("a'<b"));
+		xmpp_dialback_key(key, &o.rig.cfg.secrets.s[0], S("here.example"), S("there.example"), S("a'<b"));
 		snprintf(el, sizeof el, "<db:verify from='Here.Example' to='there.example' id='a&apos;&lt;b'>\n %s </db:verify>",
 			 key);
 		give(&o.e, el);

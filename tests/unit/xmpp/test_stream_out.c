@@ -197,7 +197,7 @@ static void test_empty_mechanisms(void **state)
 	xmpp_stream_start(o.e.s);
 	give(&o.e, HEADER("sid") FEATURES(F_EMPTY F_DB_ERRORS));
 	char want[200], key[XMPP_DIALBACK_KEY + 1];
-	xmpp_dialback_key(key, &o.rig.cfg.secret, S("there.example"), S("here.example"), S("sid"));
+	xmpp_dialback_key(key, &o.rig.cfg.secrets.s[0], S("there.example"), S("here.example"), S("sid"));
 	snprintf(want, sizeof want, "<db:result from='here.example' to='there.example'>%s</db:result>", key);
 	assert_wire(&o.e, want);
 	give(&o.e, VALID);
@@ -214,7 +214,7 @@ static void test_key_of_current_id(void **state)
 	secure(&o);
 	give(&o.e, HEADER("second") FEATURES(F_DB));
 	char key[XMPP_DIALBACK_KEY + 1];
-	xmpp_dialback_key(key, &o.rig.cfg.secret, S("there.example"), S("here.example"), S("second"));
+	xmpp_dialback_key(key, &o.rig.cfg.secrets.s[0], S("there.example"), S("here.example"), S("second"));
 	assert_wire(&o.e, key);
 	one_free(&o);
 }

@@ -422,6 +422,8 @@ static void test_skip(void **state)
 		{"<a to='y'><b><c><d><e q='>'><f r=\"/>'</a>\"/></e>&gt;</d></c></b></a>", "", XML_FAULT_NOT_WELL_FORMED},
 		{"<a to='y'><b><c><d><e q='/>'><f r=\"'>/\"/></e>></d></c></b></a>", "over <a to='y'/>|", 0},
 		{"<a><b><c><d><![CDATA[</a>] ]><x>]>]]]></d></c></b></a>", "over <a/>|", 0},
+		{"<a to='y'><b/><![CDATA[</a><x>11111111112222222222333333333344444444445555555555666666666677777777]] ]></x></a>]]></a>",
+		 "over <a to='y'/>|", 0},
 		{"<a><b><c><d ></d ></c\n></b></a >", "over <a/>|", 0},
 		{"<a><b><c/><c><d/></c></b><b><c><d/></c></b></a>", "over <a/>|", 0},
 		/* attributes, of itself and of a child; in another order, with others of the same names */
