@@ -26,8 +26,8 @@ static const char *const sql[] = {
 	[DOMAIN_OWNER] = "SELECT partner FROM xmpp_partner_domain WHERE domain = ?1",
 	[BLOCK_INSERT] = "INSERT INTO blocked_domain(domain, comment, since) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
 	[BLOCK_DELETE] = "DELETE FROM blocked_domain WHERE domain = ?1",
-	[HISTORY_INSERT] = "INSERT INTO history(generation, at, who, what) "
-			   "VALUES((SELECT coalesce(max(generation), 0) + 1 FROM history), ?1, ?2, ?3)",
+	[HISTORY_INSERT] = ("INSERT INTO history(generation, at, who, what) " /* one text: clang looks for a comma */
+			    "VALUES((SELECT coalesce(max(generation), 0) + 1 FROM history), ?1, ?2, ?3)"),
 	[HISTORY_TRIM] = "DELETE FROM history WHERE generation <= (SELECT max(generation) FROM history) - ?1",
 };
 

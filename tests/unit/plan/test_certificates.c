@@ -148,6 +148,29 @@ static void test_slots(void **state)
 	assert_int_equal(e.n, 0);
 }
 
+static bool complains(const char *lines, bool fails, const char *says)
+{
+	char text[1024];
+	struct config_errors errs = {0};
+	struct config *c = NULL;
+	bool found = false;
+	snprintf(text, sizeof text, "server:\n  name: gw.im.test\nhomes:\n  - name: h\n    domains: [im.test]\n"
+		 "    next-hop: sip:192.0.2.1;transport=tcp\ntls:\n%s", lines);
+	assert_int_equal(config_parse(&c, slice_str(text), false, &errs) != 0, fails);
+	for (size_t i = 0; i < errs.n; i++)
+		found |= strstr(errs.list[i].text, says) && errs.list[i].warning != fails;
+	config_free(c);
+	return found;
+}
+
+static void test_pairs_are_whole(void **state)
+{
+	(void)state;
+	assert_true(complains("  client-certificate: /c.pem\n", true, "tls.client-certificate without tls.client-key"));
+	assert_true(complains("  client-key: /c.key\n", true, "tls.client-key without tls.client-certificate"));
+	assert_true(complains("  client-certificate: /c.pem\n  client-key: /c.key\n", false, "partners that connect to us find no TLS"));
+}
+
 static void test_expiry(void **state)
 {
 	(void)state;
@@ -162,6 +185,7 @@ static void test_expiry(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry),
+					   cmocka_unit_test(test_pairs_are_whole)};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
