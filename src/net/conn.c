@@ -27,6 +27,8 @@ const struct conn_limits CONN_LIMITS_DEFAULT = {
 /* A handshake step costs as much as a hundred messages. When a thousand partners come at once, the others are served between
  * slices of this length. */
 enum { SHAKE_SHARE_NS = 4000000 };
+/* The end of a connection costs its owner as much: what hung on it is looked at, logged, freed. So many are told in a turn. */
+enum { ENDS_PER_TURN = 24 };
 
 enum { KEEP_IDLE = 120, KEEP_INTERVAL = 30, KEEP_COUNT = 4, USER_TIMEOUT_MS = 120000 };
 
@@ -220,6 +222,7 @@ static void bury(struct conn *c, bool clean)
 {
 	c->dead = true;
 	release(c, clean);
+	list_remove(&c->shaker);
 	loop_undefer(&c->hook);
 	list_remove(&c->node);
 	c->loop->own->stats.conns--;
@@ -251,6 +254,26 @@ static void become_connected(struct conn *c)
 		c->ops->connected(c);
 }
 
+static void tell_end(struct conn *c)
+{
+	c->loop->own->ends_told++;
+	c->tell_closed = false;
+	if (c->discard)
+		bury(c, true);
+	else
+		c->ops->closed(c, c->why);
+}
+
+void conn_tell_ends(struct loop *l)
+{
+	struct loop_own *o = l->own;
+	while (!list_empty(&o->ends) && o->ends_told < ENDS_PER_TURN) {
+		struct conn *c = CONTAINER_OF(o->ends.next, struct conn, shaker);
+		list_remove(&c->shaker);
+		tell_end(c);
+	}
+}
+
 static void work(struct loop_hook *h)
 {
 	struct conn *c = CONTAINER_OF(h, struct conn, hook);
@@ -266,13 +289,13 @@ static void work(struct loop_hook *h)
 	}
 	if (!c->dead && c->state != CONN_CLOSED)
 		conn_flush(c);
-	if (c->dead || c->state != CONN_CLOSED || !c->tell_closed)
+	if (c->dead || c->state != CONN_CLOSED || !c->tell_closed || list_linked(&c->shaker))
 		return;
-	c->tell_closed = false;
-	if (c->discard)
-		bury(c, true);
+	struct loop_own *o = c->loop->own;
+	if (o->ends_told >= ENDS_PER_TURN || !list_empty(&o->ends))
+		list_append(&o->ends, &c->shaker);
 	else
-		c->ops->closed(c, c->why);
+		tell_end(c);
 }
 
 static void copy_tls(struct conn *c, const struct conn_tls *t)

@@ -19,7 +19,7 @@ enum conn_state {
 
 struct conn {
 	struct list node;   /* in the loop's list */
-	struct list shaker; /* in the loop's queue of handshakes, then nothing is read */
+	struct list shaker; /* in the loop's queue of handshakes, then nothing is read; or in that of ends to be told */
 	struct loop *loop;
 	const struct conn_ops *ops;
 	void *owner;

@@ -51,6 +51,7 @@ int loop_new(struct loop **ret, const struct loop_opts *opts, struct entente_err
 	list_init(&l->own->signals);
 	list_init(&l->own->conns);
 	list_init(&l->own->shakers);
+	list_init(&l->own->ends);
 	l->own->id = atomic_fetch_add(&ids, 1);
 	l->own->tick_due = TIMER_NEVER;
 	l->own->tick = evtimer_new(base, on_tick, l);
@@ -125,7 +126,8 @@ static void turn(struct loop *l, uint64_t max_ms)
 	uint64_t due = max_ms == TIMER_NEVER ? TIMER_NEVER : now + max_ms, next = timers_next(&l->timers);
 	if (next < due)
 		due = next;
-	bool busy = due <= now || !list_empty(&o->hooks) || !list_empty(&o->reaps) || !list_empty(&o->shakers) || (o->idle && o->idle(o->bus_arg));
+	bool waits = !list_empty(&o->hooks) || !list_empty(&o->reaps) || !list_empty(&o->shakers) || !list_empty(&o->ends);
+	bool busy = due <= now || waits || (o->idle && o->idle(o->bus_arg));
 	if (!busy && due != o->tick_due && due != TIMER_NEVER) {
 		struct timeval tv = {(time_t)((due - now) / 1000), (suseconds_t)((due - now) % 1000 * 1000)};
 		evtimer_add(o->tick, &tv);
@@ -133,6 +135,7 @@ static void turn(struct loop *l, uint64_t max_ms)
 	}
 	o->woke = 0;
 	o->shaken_ns = 0;
+	o->ends_told = 0;
 	o->stats.turns++;
 	/* ONCE in either case: without it libevent goes on as long as something is ready, and a flood keeps hooks and timers waiting */
 	event_base_loop(l->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : EVLOOP_NO_EXIT_ON_EMPTY));
@@ -141,6 +144,7 @@ static void turn(struct loop *l, uint64_t max_ms)
 		o->pump(o->bus_arg);
 	timers_run(&l->timers, clock_ms());
 	conn_shake(l);
+	conn_tell_ends(l);
 	settle(l);
 }
 

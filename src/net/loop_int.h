@@ -25,6 +25,8 @@ struct loop_own {
 	struct list conns;
 	struct list shakers;     /* connections whose next TLS handshake step waits for its turn */
 	uint64_t shaken_ns;      /* spent on handshakes in this turn */
+	struct list ends;        /* connections whose end is still to be told */
+	unsigned ends_told;      /* in this turn */
 	struct loop_stats stats;
 	uint64_t woke;    /* when this turn began to work, 0 while waiting */
 	unsigned short id;
@@ -41,3 +43,5 @@ struct loop_own {
 
 /* conn.c: goes on with the handshakes that wait, until this turn's share is spent. */
 void conn_shake(struct loop *l);
+/* conn.c: tells the ends that wait, as many as one turn may. */
+void conn_tell_ends(struct loop *l);

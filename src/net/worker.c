@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "net/loop_int.h"
 
-enum { PUMP = 1024, QUEUE_DEFAULT = 8192 };
+enum { PUMP = 128, QUEUE_DEFAULT = 8192 };
 
 struct low_msg { /* "my queue is low again", from a receiver to one producer */
 	struct bus_msg msg;
