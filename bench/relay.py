@@ -9,12 +9,14 @@ import subprocess
 import sys
 
 import peers
+from daemon import Split
 from process import Process, answers
 from waiting import LabError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVERS = {     # name: (its address, its domain, the address of the partner that it talks with)
     "entented": (peers.GATEWAY, "contoso.test", "127.0.0.41"),
+    "split": ("127.0.0.15", "contoso.test", "127.0.0.45"),      # edge and gateway as two processes, linked by mutual TLS
     "prosody": ("127.0.0.32", "prosody.test", "127.0.0.42"),
     "ejabberd": ("127.0.0.33", "ejabberd.test", "127.0.0.43"),
     "jabberd2": ("127.0.0.34", "jabberd2.test", "127.0.0.44"),
@@ -84,6 +86,23 @@ class Relay:
                 with open(f"{self.own}/{domain}.{end}", encoding="utf-8") as f:
                     out.write(f.read())
 
+    def split(self):
+        folder, _ = self.folder("split")
+        server = Split(folder, self.bench.certs, "external", "tls", 1, "info", LIMITS)
+        for part in server.parts:
+            with open(part.config, encoding="utf-8") as f:
+                text = f.read().replace("trace: true", "trace: false")
+            # entented of one process has the usual address; the link keeps it, as DNS says
+            text = text.replace("address: 127.0.0.12, port", f"address: {SERVERS['split'][0]}, port")
+            with open(part.config, "w", encoding="utf-8") as f:
+                f.write(text)
+        return server
+
+    def allow(self, server, name):
+        done = server.cli("partner", "xmpp", "add", partner(name), "--type", "federated")
+        if done.returncode:
+            raise LabError(f"the partner could not be added: {done.stdout}{done.stderr}")
+
     def prosody(self):
         folder, values = self.folder("prosody")
         os.makedirs(f"{folder}/data")
@@ -132,8 +151,13 @@ class Relay:
             return False
 
     def start(self, name, tree):
-        server = self.bench.start(self.bench.entented("relay-entented", partner("entented")) if name == "entented" else getattr(self, name)())
-        programs = server.programs if isinstance(server, Group) else [server]
+        if name == "entented":
+            server = self.bench.entented("relay-entented", partner("entented"))
+        else:
+            server = self.bench.start(getattr(self, name)())
+        if name == "split":
+            self.allow(server, name)
+        programs = getattr(server, "programs", None) or getattr(server, "parts", None) or [server]
         self.pids[name] = [pid for p in programs for pid in tree(p.popen.pid)]
         return server
 
