@@ -267,6 +267,13 @@ static void tell_end(struct conn *c)
 void conn_tell_ends(struct loop *l)
 {
 	struct loop_own *o = l->own;
+	while (!list_empty(&o->eofs) && o->ends_told < ENDS_PER_TURN) {
+		struct conn *c = CONTAINER_OF(o->eofs.next, struct conn, shaker);
+		o->ends_told++;
+		list_remove(&c->shaker);
+		conn_watch(c);
+		conn_on_eof(c);
+	}
 	while (!list_empty(&o->ends) && o->ends_told < ENDS_PER_TURN) {
 		struct conn *c = CONTAINER_OF(o->ends.next, struct conn, shaker);
 		list_remove(&c->shaker);

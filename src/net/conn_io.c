@@ -164,6 +164,17 @@ void conn_on_eof(struct conn *c)
 		conn_close(c);
 }
 
+/* When all partners go at once, this comes a few at a time: the others are served in between. */
+static void ended(struct conn *c)
+{
+	if (c->closing || (c->state != CONN_PLAIN && c->state != CONN_SECURED)) {
+		conn_on_eof(c);
+	} else if (!list_linked(&c->shaker)) {
+		list_append(&c->loop->own->eofs, &c->shaker);
+		conn_watch(c);
+	}
+}
+
 void conn_on_readable(struct conn *c)
 {
 	struct loop_own *o = c->loop->own;
@@ -197,7 +208,7 @@ void conn_on_readable(struct conn *c)
 		c->rx_len = 0;
 	}
 	if (!c->dead && (c->fin || c->close_notify))
-		conn_on_eof(c);
+		ended(c);
 }
 
 /* Writing failed. What the peer said before it went away (a stream error, a TLS alert) may still lie in the socket and is
@@ -207,6 +218,10 @@ static void broken(struct conn *c, int error)
 	buf_clear(&c->out);
 	for (int i = 0; i < LAST_READS && !c->dead && c->reading && !c->told_eof && c->state != CONN_CLOSED; i++)
 		conn_on_readable(c);
+	if (!c->dead && list_linked(&c->shaker)) { /* it was the end */
+		list_remove(&c->shaker);
+		conn_on_eof(c);
+	}
 	if (!c->dead)
 		conn_end(c, c->closing ? ENTENTE_OK : ENTENTE_ECLOSED, "writing: %s", strerror(error));
 }

@@ -51,6 +51,7 @@ int loop_new(struct loop **ret, const struct loop_opts *opts, struct entente_err
 	list_init(&l->own->signals);
 	list_init(&l->own->conns);
 	list_init(&l->own->shakers);
+	list_init(&l->own->eofs);
 	list_init(&l->own->ends);
 	l->own->id = atomic_fetch_add(&ids, 1);
 	l->own->tick_due = TIMER_NEVER;
@@ -126,7 +127,8 @@ static void turn(struct loop *l, uint64_t max_ms)
 	uint64_t due = max_ms == TIMER_NEVER ? TIMER_NEVER : now + max_ms, next = timers_next(&l->timers);
 	if (next < due)
 		due = next;
-	bool waits = !list_empty(&o->hooks) || !list_empty(&o->reaps) || !list_empty(&o->shakers) || !list_empty(&o->ends);
+	bool waits = !list_empty(&o->hooks) || !list_empty(&o->reaps) || !list_empty(&o->shakers) || !list_empty(&o->eofs) ||
+		!list_empty(&o->ends);
 	bool busy = due <= now || waits || (o->idle && o->idle(o->bus_arg));
 	if (!busy && due != o->tick_due && due != TIMER_NEVER) {
 		struct timeval tv = {(time_t)((due - now) / 1000), (suseconds_t)((due - now) % 1000 * 1000)};

@@ -25,6 +25,7 @@ struct loop_own {
 	struct list conns;
 	struct list shakers;     /* connections whose next TLS handshake step waits for its turn */
 	uint64_t shaken_ns;      /* spent on handshakes in this turn */
+	struct list eofs;        /* connections that the peer has ended, still to be looked at */
 	struct list ends;        /* connections whose end is still to be told */
 	unsigned ends_told;      /* in this turn */
 	struct loop_stats stats;
