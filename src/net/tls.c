@@ -18,6 +18,8 @@ enum {
 	DEPTH_MAX = 10,
 	CERT_LIST_MAX = 64 << 10,
 	SESSIONS_DEFAULT = 1024,
+	TICKET_CERT_MAX = 700, /* a ticket carries the client's certificate, and jabberd2 cannot read a record of more than 1024
+				  octets after its handshake: with a larger certificate there is no resumption (TLS 1.3) */
 };
 
 static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL";
@@ -246,6 +248,9 @@ static int on_verify(int ok, X509_STORE_CTX *sc)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls_link *k = ssl ? SSL_get_app_data(ssl) : NULL;
+	X509 *own = X509_STORE_CTX_get0_cert(sc);
+	if (ssl && own && SSL_is_server(ssl) && i2d_X509(own, NULL) > TICKET_CERT_MAX)
+		SSL_set_num_tickets(ssl, 0);
 	if (ok || !k || k->verify_code)
 		return 1;
 	int code = X509_STORE_CTX_get_error(sc);

@@ -23,7 +23,7 @@ NS = os.path.join(HERE, "..", "lab", "ns")
 UNIT = 30       # scenarios for one lab, when several labs are there
 # Each kind of path once, for runs under sanitizers and with several workers.
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
-         "streams/dialback: messages"]
+         "streams/dialback: messages", "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
 # SIP federation has no halves; what is seen is seen on each half by itself (topic split).
 UNDIVIDED = ("access", "seeing")
 # jabberd2, when nobody names it: what is peculiar to it is in streams and stances.
