@@ -226,11 +226,11 @@ static void op_metrics(void *arg, struct buf *out)
 
 static bool op_seen(void *arg, struct slice domain, json_t *object)
 {
-	struct app *app = arg;
+	struct control *c = arg;
 	struct xmpp_sighting s;
 	struct buf key;
 	char at[CLOCK_TEXT];
-	if (!xmpp_seen_get(app->seen, domain, &s))
+	if (!xmpp_seen_get(c->app->seen, domain, &s))
 		return false;
 	buf_init(&key, 128);
 	hex_put(&key, s.spki_sha256, sizeof s.spki_sha256);

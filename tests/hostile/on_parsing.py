@@ -76,7 +76,7 @@ def body_stays_body(g):
            f"<body>{SECRET} right<b xmlns='u'>{SECRET} behind</b></body></message>")
     s.send(message(JULIET, ROMEO, f"{SECRET} last"))
     g.romeo.expect_message(f"juliet@{PARTNER}", f"{SECRET} last")
-    heard = [e for e in g.romeo.seen.history if e.kind == "message" and e.from_ != f"juliet@{PARTNER}"]
+    heard = [e for e in g.romeo.seen.history if e.kind == "message" and e.from_ not in (f"juliet@{PARTNER}", f"juliet@{HONEST}")]
     check(not heard, f"a sender was smuggled in: {heard}")
     nothing_heard_exactly(g)
 
