@@ -511,6 +511,78 @@ static void link_selects(void **state)
 	expect_count(h, "probe", 0);
 }
 
+/* ---- the edge is another process, and goes and comes back */
+
+static bool only_verified(void *arg, struct slice remote)
+{
+	++*(int *)arg;
+	return slice_eq(remote, S("verified.test"));
+}
+
+static void edge_goes(void **state)
+{
+	struct house *h = *state;
+	int asked = 0;
+	activate(h, "d1");
+	home_subscribes(h, "d3", 1, ROMEO, "paris@verified.test", NULL, 3600);
+	yes(h);
+	buf_clear(&h->log);
+	gateway_links(h->gateway, false, NULL, NULL);
+	house_pass(h, 1000);
+	expect(h, "");
+	gateway_links(h->gateway, true, NULL, NULL);
+	house_pass(h, 0);
+	expect_count(h, "X presence/probe " ROMEO ">" JULIET, 1);
+	partner_presence(h, JULIET "/balcony", ROMEO, NULL, "");
+	next(h);
+	/* one of two edges: the partners of the other see nothing of it */
+	gateway_links(h->gateway, false, only_verified, &asked);
+	assert_true(asked >= 2);
+	house_pass(h, 10000);
+	expect(h, "X presence/subscribe " ROMEO ">paris@verified.test");
+	gateway_links(h->gateway, true, only_verified, &asked);
+	house_pass(h, 0);
+	expect(h, "X presence/subscribe " ROMEO ">paris@verified.test");
+	/* nobody noticed that it was away: what it missed is asked for all the same */
+	gateway_links(h->gateway, true, NULL, NULL);
+	house_pass(h, 0);
+	expect_count(h, "X presence/probe " ROMEO ">" JULIET, 1);
+}
+
+/* ---- settings that change while it runs */
+
+static void settings(void **state)
+{
+	struct house *h = *state;
+	struct gateway_config c = h->cfg;
+	c.subscription_minimum = 600;
+	c.subscription_expires = 1200;
+	c.max_subscriptions_per_user = 1;
+	gateway_set(h->gateway, &c);
+	home_subscribes(h, "d1", 1, ROMEO, JULIET, NULL, 599);
+	expect(h, "S 423 SUBSCRIBE");
+	assert_true(house_sip_has(h, "SIP/2.0 423", 0, "Min-Expires: 600"));
+	home_subscribes(h, "d2", 1, ROMEO, JULIET, NULL, 3600);
+	assert_true(house_sip_has(h, "SIP/2.0 200", 0, "Expires: 1200"));
+	yes(h);
+	buf_clear(&h->log);
+	home_subscribes(h, "d3", 1, ROMEO, "paris@verified.test", NULL, 3600);
+	expect(h, "S 503 SUBSCRIBE limit/subscriptions");
+	c.max_subscriptions_per_user = 2;
+	gateway_set(h->gateway, &c);
+	home_subscribes(h, "d3", 1, ROMEO, "paris@verified.test", NULL, 3600);
+	expect_count(h, "S 200 SUBSCRIBE", 1);
+	yes(h);
+	c.im.type_normal = true;
+	gateway_set(h->gateway, &c);
+	home_message(h, ROMEO, JULIET, "hello");
+	assert_null(strstr(h->stanza, "type='chat'"));
+	c.im.type_normal = false;
+	gateway_set(h->gateway, &c);
+	home_message(h, ROMEO, JULIET, "hello");
+	assert_non_null(strstr(h->stanza, "type='chat'"));
+}
+
 /* ---- policy */
 
 static void partner_removed(void **state)
@@ -691,7 +763,7 @@ int main(void)
 		TEST(polls),	       TEST(collected),		 TEST(refused),		TEST(limits),
 		TEST(link_lost),       TEST(link_selects),	 TEST(partner_removed), TEST(restart),
 		TEST(restart_pending), TEST(restart_unanswered), TEST(restart_refused), TEST(store_is_spared),
-		TEST(strangers),
+		TEST(strangers),       TEST(edge_goes),		 TEST(settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
