@@ -8,6 +8,7 @@ import subprocess
 from restarts import friends, no_flap, still_friends
 from scenario import PARTNER, check, check_status, reason_of, scenario, wait_until
 from daemon import binary   # noqa: E402
+from process import Process     # noqa: E402
 
 IMPATIENT = "timers:\n  notify-interval: 200ms\n  queue: 3s\n"
 
@@ -167,3 +168,42 @@ def traced(lab):
         finally:
             show.kill()
             show.wait()
+
+
+@split("two edges: one serves the partner, the other when that is gone")
+def two_edges(lab):
+    first, gateway = lab.entented.edge, lab.entented.gateway
+    second = Process("entented-edge2", [*first.argv[:-1], f"{lab.run}/edge2.yaml"], f"{lab.run}/edge2.log", first.ready, env=first.env)
+    with open(first.config, encoding="utf-8") as f, open(second.argv[-1], "w", encoding="utf-8") as to:
+        to.write(f.read().replace("127.0.0.12", "127.0.0.13").replace("edge.sock", "edge2.sock").replace("name: edge.", "name: edge2."))
+    with open(gateway.config, encoding="utf-8") as f:
+        alone = f.read()
+    gateway.stop()
+    try:
+        with open(gateway.config, "w", encoding="utf-8") as f:
+            f.write(alone.replace("edges: [edge.contoso.test]", "edges: [edge.contoso.test, 127.0.0.13]")
+                    .replace("link:\n", "link:\n  peers: [edge.contoso.test]\n"))
+        second.start()
+        gateway.start()
+        n = 2 * lab.entented.workers
+        wait_until(lambda: f"{n} of {n} with edges" in gateway.cli("status").stdout, 15, "the links to both edges")
+        romeo, juliet = lab.couple()
+        for i in range(3):
+            romeo.say(juliet.name, f"by one edge {i}")
+            juliet.expect_message(romeo.name, f"by one edge {i}")
+        out = {edge: sum(r["stanzas_out"] for r in json.loads(gateway.cli("show", "links", "--json").stdout)["links"] if r["address"].startswith(ip))
+               for edge, ip in ((first, "127.0.0.12"), (second, "127.0.0.13"))}
+        check(sorted(n > 0 for n in out.values()) == [False, True], f"a partner is served by one edge, but they sent {list(out.values())}")
+        serving = max(out, key=out.get)
+        serving.kill()
+        wait_until(lambda: gateway.events("link/down"), 10, "the gateway notices")
+        romeo.say(juliet.name, "by the other edge")
+        juliet.expect_message(romeo.name, "by the other edge", timeout=20)
+    finally:
+        second.kill()
+        gateway.stop()
+        with open(gateway.config, "w", encoding="utf-8") as f:
+            f.write(alone)
+        first.start()
+        gateway.start()
+        lab.entented.linked()
