@@ -38,7 +38,8 @@ static const struct admin_field text_fields[] = {
 #define PLAN_ARGS                                                                                                              \
 	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file"},                                             \
 	{"address", ADMIN_TEXT, ADMIN_MANY, .max = 45, .help = "a public IP address of this server; several: a pool behind one name"}, \
-	{"sip-federation", ADMIN_BOOL, .help = "plan for SIP partners too"},                                                     \
+	{"domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "a domain of ours that the configuration does not name, as on an edge of its own"}, \
+	{"sip-federation", ADMIN_BOOL, .help = "plan for SIP partners too, before sip.external-listen is set"},                                                     \
 	{"client-eku", ADMIN_BOOL, .help = "some partner wants a certificate that is also good for clients"}
 static const struct admin_arg plan_args[] = {PLAN_ARGS};
 static const struct admin_arg plan_certificates_args[] = {

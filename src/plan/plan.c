@@ -68,19 +68,18 @@ static void certificates(struct maker *m)
 			add_name(names, &n, s->domains[i]);
 	}
 	add_name(names, &n, s->server_name);
-	c[0] = (struct plan_certificate){PLAN_EXTERNAL, names[0], names, n, s->sip_client_eku,
-					 S("a public certificate authority that partners trust")};
 	m->out.certificates = c;
-	m->out.n_certificates = 1;
-	if (s->link_port) {
+	if (!s->n_edges || s->sip_federation) /* else partners never see this host */
+		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_EXTERNAL, names[0], names, n, s->sip_client_eku,
+								       S("a public certificate authority that partners trust")};
+	if (s->link_port || s->n_edges) {
 		struct slice *one = arena_alloc(m->arena, sizeof *one);
 		if (!one) {
 			m->full = true;
 			return;
 		}
 		*one = s->server_name;
-		c[1] = (struct plan_certificate){PLAN_INTERNAL, *one, one, 1, true, S("an authority of your own")};
-		m->out.n_certificates = 2;
+		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_INTERNAL, *one, one, 1, false, S("an authority of your own")};
 	}
 }
 
@@ -210,6 +209,9 @@ static void ports(struct maker *m)
 		port(m, &(struct plan_port){.internal = true, .protocol = sip_protocol(s->homes[i].transport),
 					    .transport = ip_of(s->homes[i].transport), .port = s->homes[i].port, .source = S("this server"),
 					    .destination = s->homes[i].host, .purpose = text(m, S("requests to the home "), s->homes[i].name)});
+	for (size_t i = 0; i < s->n_edges; i++)
+		port(m, &(struct plan_port){.internal = true, .protocol = S("link over mutual TLS"), .transport = S("tcp"), .port = s->edges[i].port,
+					    .source = S("this server"), .destination = s->edges[i].host, .purpose = S("gateway to XMPP proxy")});
 	if (s->link_port)
 		port(m, &(struct plan_port){.inbound = true, .internal = true, .protocol = S("link over mutual TLS"), .transport = S("tcp"),
 					    .port = s->link_port, .source = S("the gateway host"),
@@ -249,7 +251,7 @@ int plan_make(struct plan *ret, struct arena *a, const struct plan_site *site)
 	if (site->n_domains > PLAN_DOMAINS_MAX || site->n_addresses > PLAN_ADDRESSES_MAX)
 		return ENTENTE_ELIMIT;
 	m.max_records = site->n_domains * (3 + hosts) + hosts;
-	m.max_ports = 10 + site->n_homes + site->n_internal;
+	m.max_ports = 10 + site->n_homes + site->n_internal + site->n_edges;
 	m.out.records = arena_alloc(a, m.max_records * sizeof *m.out.records);
 	m.out.ports = arena_alloc(a, m.max_ports * sizeof *m.out.ports);
 	m.out.warnings = arena_alloc(a, m.max_warnings * sizeof *m.out.warnings);

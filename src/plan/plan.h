@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-struct plan_endpoint { /* a listener of ours, or a home's next hop */
+struct plan_endpoint { /* a listener of ours, a home's next hop, an edge */
 	struct slice name;      /* of a home; else empty */
 	struct slice transport; /* "udp" "tcp" "tls" */
 	struct slice host;      /* address or name; empty: every address */
@@ -24,7 +24,8 @@ struct plan_site {
 	uint16_t xmpp_port, xmpp_direct_port;       /* 0: not offered */
 	bool sip_federation;                        /* mutual TLS on 5061 with SIP organisations */
 	bool sip_client_eku;                        /* some partner asks for a certificate that is good for clients too */
-	uint16_t link_port;                         /* between edge and gateway hosts; 0: one host */
+	uint16_t link_port;                         /* an edge's, where its gateway connects to; 0: none */
+	const struct plan_endpoint *edges; size_t n_edges; /* a gateway's: the edges that it connects to */
 };
 
 /* ---- certificates ---- */

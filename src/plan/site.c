@@ -34,6 +34,27 @@ static void next_hop(struct plan_endpoint *ret, const struct config_homes *home)
 	ret->port = (uint16_t)number;
 }
 
+/* "host", "host:port", "[address]:port", an IPv6 address alone; the configuration has accepted it. */
+static void edge(struct plan_endpoint *ret, struct slice text)
+{
+	enum { LINK_PORT = 23456 };
+	ptrdiff_t i = slice_find_chr(text, ':');
+	uint64_t number = LINK_PORT;
+	struct slice port = SLICE_NONE;
+	ret->transport = S("tls");
+	ret->host = text;
+	if (slice_starts(text, S("[")) && (i = slice_find_chr(text, ']')) > 0) {
+		ret->host = slice_of(text.p + 1, (size_t)i - 1);
+		port = slice_skip(text, (size_t)i + 2);
+	} else if (i >= 0 && slice_find_chr(slice_skip(text, (size_t)i + 1), ':') < 0) {
+		port = text;
+		ret->host = slice_split(&port, ':');
+	}
+	if (port.len)
+		slice_u64(port, 65535, &number);
+	ret->port = (uint16_t)number;
+}
+
 static bool wildcard(const char *address)
 {
 	struct slice a = slice_str(address);
@@ -50,7 +71,8 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 	struct slice *domains = arena_alloc(a, (n_domains + 1) * sizeof *domains);
 	struct plan_endpoint *homes = arena_alloc(a, (cfg->n_homes + 1) * sizeof *homes);
 	struct plan_endpoint *internal = arena_alloc(a, (cfg->n_sip_listen + 1) * sizeof *internal);
-	if (!domains || !homes || !internal)
+	struct plan_endpoint *edges = arena_alloc(a, (cfg->link_edges.n + 1) * sizeof *edges);
+	if (!domains || !homes || !internal || !edges)
 		return ENTENTE_ELIMIT;
 	for (size_t i = 0; i < cfg->n_homes; i++) {
 		next_hop(&homes[s.n_homes++], &cfg->homes[i]);
@@ -68,7 +90,13 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 		if (!*port)
 			*port = (uint16_t)cfg->xmpp_listen[i].port;
 	}
+	for (size_t i = 0; cfg->server_role == CONFIG_GATEWAY && i < cfg->link_edges.n; i++)
+		edge(&edges[s.n_edges++], slice_str(cfg->link_edges.items[i]));
+	if (cfg->server_role == CONFIG_EDGE && cfg->n_link_listen)
+		s.link_port = (uint16_t)cfg->link_listen[0].port;
+	s.sip_federation = cfg->n_sip_external_listen > 0;
 	s.domains = domains;
+	s.edges = edges;
 	s.homes = homes;
 	s.internal = internal;
 	*ret = s;

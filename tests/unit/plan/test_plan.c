@@ -18,31 +18,35 @@ struct topology {
 	const char *name, *config;
 	const char *addresses[4];
 	bool sip, eku;
-	uint16_t link;
 };
 
+#define TLS "tls:\n  certificate: /c\n  key: /k\n"
 #define HOMES(domains, hop) "homes:\n  - name: pool\n    domains: " domains "\n    next-hop: " hop "\n"
 static const struct topology topologies[] = {
 	{"xmpp-only", /* one domain, DNS not yet known */
 	 "server:\n  name: xmpp.contoso.com\nsip:\n  listen:\n    - address: 10.1.1.1\n      transport: tls\n      port: 5061\n"
 	 "xmpp:\n  listen:\n    - address: 0.0.0.0\n    - address: \"::\"\n      port: 5270\n      tls: direct\n"
-	 HOMES("[contoso.com]", "\"sip:pool.contoso.net:5061;transport=tls\"") "tls:\n  certificate: /c\n  key: /k\n",
-	 {NULL}, false, false, 0},
+	 HOMES("[contoso.com]", "\"sip:pool.contoso.net:5061;transport=tls\"") TLS,
+	 {NULL}, false, false},
 	{"single-edge", /* the combined access edge of the documentation: two SIP domains, both with XMPP, public IM with AOL */
 	 "server:\n  name: xmpp.contoso.com\nsip:\n  listen:\n    - address: 10.1.1.1\n      port: 5061\n      transport: tls\n"
 	 "xmpp:\n  listen:\n    - address: 0.0.0.0\n"
-	 HOMES("[contoso.com, fabrikam.com]", "\"sips:pool.contoso.net\"") "tls:\n  certificate: /c\n  key: /k\n",
-	 {"131.107.155.10", NULL}, true, true, 0},
+	 HOMES("[contoso.com, fabrikam.com]", "\"sips:pool.contoso.net\"") TLS,
+	 {"131.107.155.10", NULL}, true, true},
 	{"scaled-edge", /* a pool behind DNS load balancing, both families, homes by UDP and IPv6 */
 	 "server:\n  name: edge.hosting.example\nsip:\n  listen:\n    - address: 0.0.0.0\n      port: 5060\n      transport: udp\n"
 	 "xmpp:\n  listen:\n    - address: 0.0.0.0\n"
-	 HOMES("[contoso.com]", "\"sip:[2001:db8:1::5]:5070\"") "tls:\n  certificate: /c\n  key: /k\n",
-	 {"131.107.155.10", "131.107.155.11", "2001:db8::10", NULL}, true, false, 0},
-	{"split", /* edge and gateway on two hosts */
-	 "server:\n  name: xmpp.contoso.com\nsip:\n  listen:\n    - address: 10.1.1.1\n      port: 5060\n      transport: tcp\n"
-	 "xmpp:\n  listen:\n    - address: 0.0.0.0\n"
-	 HOMES("[contoso.com]", "\"sip:10.1.1.5;transport=tcp\"") "tls:\n  certificate: /c\n  key: /k\n",
-	 {"131.107.155.10", NULL}, false, false, 23456},
+	 HOMES("[contoso.com]", "\"sip:[2001:db8:1::5]:5070\"") TLS,
+	 {"131.107.155.10", "131.107.155.11", "2001:db8::10", NULL}, true, false},
+	{"edge", /* of two hosts the one that partners reach; its domains come from the gateway */
+	 "server:\n  name: xmpp.contoso.com\n  role: edge\nxmpp:\n  listen:\n    - address: 0.0.0.0\n"
+	 "link:\n  listen:\n    - address: 10.1.1.1\n  peers: [gw.contoso.com]\n" TLS,
+	 {"131.107.155.10", NULL}, false, false},
+	{"gateway", /* and the other */
+	 "server:\n  name: gw.contoso.com\n  role: gateway\nsip:\n  listen:\n    - address: 10.1.1.2\n      port: 5060\n      transport: tcp\n"
+	 "link:\n  edges: [xmpp.contoso.com, \"[2001:db8::7]:4000\", 10.1.1.9:23457]\n"
+	 HOMES("[contoso.com]", "\"sip:10.1.1.5;transport=tcp\"") TLS,
+	 {NULL}, false, false},
 };
 
 static void compare(const char *topology, const char *what, const struct buf *text)
@@ -82,6 +86,7 @@ static void table(struct buf *out, const struct plan *p)
 
 static void test_topologies(void **state)
 {
+	const struct slice one = S("contoso.com");
 	static const char *const dns[] = {"zone", "nsupdate", "aws", "azure", "gcloud"};
 	(void)state;
 	for (size_t i = 0; i < sizeof topologies / sizeof *topologies; i++) {
@@ -100,9 +105,12 @@ static void test_topologies(void **state)
 		for (; t->addresses[site.n_addresses]; site.n_addresses++)
 			addresses[site.n_addresses] = slice_str(t->addresses[site.n_addresses]);
 		site.addresses = addresses;
-		site.sip_federation = t->sip;
+		site.sip_federation |= t->sip;
 		site.sip_client_eku = t->eku;
-		site.link_port = t->link;
+		if (!site.n_domains) {
+			site.domains = &one;
+			site.n_domains = 1;
+		}
 		assert_int_equal(plan_make(&p, a, &site), 0);
 		table(&out, &p);
 		compare(t->name, "plan", &out);
