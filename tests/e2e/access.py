@@ -17,12 +17,13 @@ def switches(lab, ours=(), theirs=(), on=True):
     for entente in (lab.entente, lab.adatum.entente):
         for row in entente("allowed-domain", "list")["allowed"]:
             entente("allowed-domain", "remove", row["domain"])
-        for row in entente("hosting-provider", "list")["providers"]:
-            entente("hosting-provider", "remove", row["name"])
+        for kind in ("hosting-provider", "public-provider"):
+            for row in entente(kind, "list")["providers"]:
+                entente(kind, "remove", row["name"])
         for row in entente("block", "list")["blocked"]:
             entente("block", "remove", row["domain"])
     for entente, words in ((lab.entente, ours), (lab.adatum.entente, theirs)):
-        entente("access-edge", "set", f"--federated-users={'true' if on else 'false'}", "--partner-discovery=false",
+        entente("access-edge", "set", f"--federated-users={'true' if on else 'false'}", "--partner-discovery=false", "--routing", "dns-srv",
                 "--discovered-partner-verification-level", "use-source-verification")
         if words:
             entente("access-edge", "set", *words)
@@ -45,16 +46,20 @@ KINDS = {
 }
 
 
-@scenario("page mode both ways, {kind}", each={"kind": [*KINDS, "discovered", "hosting provider"]}, **OPTIONS)
+@scenario("page mode both ways, {kind}", each={"kind": [*KINDS, "discovered", "hosting provider", "public provider", "default route"]}, **OPTIONS)
 def page_mode(lab, kind):
     if kind in KINDS:
         allowed(lab, *KINDS[kind])
     elif kind == "discovered":
         switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
-    else:
-        switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
+    elif kind == "default route":
+        switches(lab, *(["--routing", "default", "--default-route-fqdn", gw, "--verification-level", "always-verifiable"]
+                        for gw in ("gw.adatum.test", "gw.contoso.test")))
+    else:       # a hosting provider carries only domains that are allowed or may be discovered, a public one all of its own
+        hosting = kind == "hosting provider"
+        switches(lab, *[["--partner-discovery"] if hosting else []] * 2)
         for entente, proxy in ((lab.entente, "gw.adatum.test"), (lab.adatum.entente, "gw.contoso.test")):
-            entente("hosting-provider", "add", "Host", "--proxy-fqdn", proxy, "--enabled", "--verification-level", "always-verifiable")
+            entente("hosting-provider" if hosting else "public-provider", "add", "Host", "--proxy-fqdn", proxy, "--enabled", "--verification-level", "always-verifiable")
     romeo, mercutio = pair(lab)
     romeo.say(mercutio.name, "hello over there")
     got = mercutio.expect_message(romeo.name, "hello over there").raw
