@@ -54,7 +54,7 @@ static inline uint64_t siphash(struct slice s, uint64_t k0, uint64_t k1, bool fo
 		m = word(s.p + i, 8, fold);
 		v3 ^= m; ROUND; ROUND; v0 ^= m;
 	}
-	m = word(s.p + whole, s.len - whole, fold) | (uint64_t)s.len << 56;
+	m = word(s.p ? s.p + whole : "", s.len - whole, fold) | (uint64_t)s.len << 56;
 	v3 ^= m; ROUND; ROUND; v0 ^= m;
 	v2 ^= 0xff; ROUND; ROUND; ROUND; ROUND;
 	return v0 ^ v1 ^ v2 ^ v3;
