@@ -47,3 +47,21 @@ def slow(lab):
     romeo.say(juliet.name, "no hurry")
     check(time.monotonic() - begin < 4.5, "the answer came only when the server had taken it")
     juliet.expect_message(romeo.name, "no hurry", timeout=15)
+
+
+@scenario("entented dies with a message in its hands: it was not acknowledged, so the XMPP user is told", partner="federated")
+def we_die_with_message(lab):
+    romeo, juliet = talk(lab)
+    juliet.message(romeo.name, "taken")
+    romeo.expect_message(juliet.name, "taken", timeout=20)
+    os.killpg(lab.home.popen.pid, signal.SIGSTOP)
+    try:
+        lost = juliet.message(romeo.name, "lost")
+        time.sleep(0.7)
+        check(lab.entented.alive(), "entented is gone already")
+        lab.entented.kill()
+    finally:
+        os.killpg(lab.home.popen.pid, signal.SIGCONT)
+    lab.entented.start()
+    if lab.peer == "prosody":   # ejabberd does not count, so it does not know
+        juliet.expect_error(romeo.name, id=lost, timeout=30)

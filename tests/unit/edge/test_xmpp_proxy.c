@@ -980,9 +980,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_external),
-		T(test_direct),
+		{"S16 direct TLS with ALPN", test_direct, setup, teardown, NULL},
 		T(test_direct_switched_off),
-		T(test_direct_mixed_up),
+		{"S16 direct TLS meets something else", test_direct_mixed_up, setup, teardown, NULL},
 		T(test_lost),
 		T(test_receipts),
 		T(test_abandoned),

@@ -324,6 +324,27 @@ static void probes(void **state)
 }
 
 /* Asked again before the old dialog is over. */
+/* How contacts are removed: Prosody says all three from the full address, ejabberd in another order and from the bare one. */
+static void removed_by_servers(void **state)
+{
+	struct house *h = *state;
+	static const struct {
+		const char *from, *type;
+	} rows[2][3] = {{{JULIET "/balcony", "unsubscribed"}, {JULIET "/balcony", "unavailable"}, {JULIET "/balcony", "unsubscribe"}},
+			{{JULIET "/balcony", "unavailable"}, {JULIET, "unsubscribe"}, {JULIET, "unsubscribed"}}};
+	for (int k = 0; k < 2; k++) {
+		activate(h);
+		assert_int_equal(house_records(h->watches), 1);
+		for (int i = 0; i < 3; i++)
+			partner_presence(h, rows[k][i].from, ROMEO, rows[k][i].type, "");
+		assert_int_equal(house_records(h->watches), 0);
+		expect_count(h, "X presence/unsubscribed " ROMEO ">" JULIET, 1);
+		house_pass(h, 86400000); /* and nothing is left of it */
+		buf_clear(&h->log);
+		assert_int_equal(count_subscriptions(h), 0);
+	}
+}
+
 static void quick_change_of_mind(void **state)
 {
 	struct house *h = *state;
@@ -601,8 +622,8 @@ int main(void)
 		TEST(bodies),
 		TEST(old_state),
 		TEST(asked_twice),
-		TEST(probes),
-		TEST(quick_change_of_mind),
+		{"S23 probes, from the full address too", probes, setup, teardown, NULL},
+		{"S23 a contact is removed, as Prosody and ejabberd do it", removed_by_servers, setup, teardown, NULL}, TEST(quick_change_of_mind),
 		TEST(federated),
 		TEST(verified),
 		TEST(unverified),

@@ -758,7 +758,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(whole_life),      TEST(implied_approval),	 TEST(denied),		TEST(contact_errors),
+		{"S23 a subscription, with unavailable from the bare address", whole_life, setup, teardown, NULL},      TEST(implied_approval),	 TEST(denied),		TEST(contact_errors),
 		TEST(not_deliverable), TEST(several_dialogs),	 TEST(expiry),		TEST(watcher_is_gone),
 		TEST(polls),	       TEST(collected),		 TEST(refused),		TEST(limits),
 		TEST(link_lost),       TEST(link_selects),	 TEST(partner_removed), TEST(restart),
