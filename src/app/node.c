@@ -150,7 +150,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.max_depth = (unsigned)cfg->limits_max_depth,
 		.max_attributes = (unsigned)cfg->limits_max_attributes,
 		.connect_ms = (uint32_t)cfg->timers_connect,
-		.auth_ms = (uint32_t)cfg->timers_stream_authentication,
+		.auth_ms = (uint32_t)(cfg->timers_stream_authentication < cfg->timers_stream_setup ? cfg->timers_stream_authentication : cfg->timers_stream_setup),
 		.setup_ms = (uint32_t)cfg->timers_stream_setup,
 		.dialback_ms = (uint32_t)cfg->timers_dialback,
 		.ping_ms = (uint32_t)cfg->timers_keepalive,

@@ -134,8 +134,6 @@ static void admit(struct s2s *s, const struct xmpp_peer *peer)
 	struct slice remote = xmpp_peer_remote(peer);
 	if (s->conn)
 		conn_prove(s->conn);
-	if (s->conn)
-		conn_prove(s->conn);
 	if (s->pass || xmpp_proxy_admit(p, s, xmpp_peer_local(peer), remote)) {
 		p->ops->alive(p->arg, remote);
 		return;
