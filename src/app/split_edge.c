@@ -340,6 +340,25 @@ static void open_drop(struct bus_msg *b)
 	mem_free(CONTAINER_OF(b, struct open_msg, bus));
 }
 
+/* The workers of the gateway push on their own: what one of them says last may be older than what is in force. The lock is held. */
+static bool outdated(const struct edge_wire *w)
+{
+	const struct edge_hub *h = hub_of(w->e);
+	if (memcmp(h->instance, w->instance, LINK_INSTANCE)) /* another process has taken its place */
+		return true;
+	return !memcmp(h->policy_of, w->instance, LINK_INSTANCE) && w->generation <= h->policy;
+}
+
+/* The lock is held. True: it is another one. */
+static bool keep_secret(struct edge_hub *h, struct slice secret)
+{
+	if (!secret.len || (secret.len == h->secret_len && !memcmp(h->secret, secret.p, secret.len)))
+		return false;
+	memcpy(h->secret, secret.p, secret.len);
+	h->secret_len = secret.len;
+	return true;
+}
+
 static int take_policy(struct edge_wire *w, struct entente_err *err)
 {
 	struct edge_node *e = w->e;
@@ -347,29 +366,32 @@ static int take_policy(struct edge_wire *w, struct entente_err *err)
 	struct snapshot *s;
 	struct slice secret;
 	char n[32], g[32];
+	bool changed = false;
 	pthread_mutex_lock(&h->lock);
-	bool known = h->policy == w->generation && !memcmp(h->policy_of, w->instance, LINK_INSTANCE);
+	bool known = outdated(w);
 	pthread_mutex_unlock(&h->lock);
 	if (known) /* another of its workers was faster */
 		return 0;
 	int rc = link_policy_read(&s, &secret, buf_slice(&w->policy), w->generation, err);
 	if (rc)
 		return rc;
-	snapshot_slot_publish(&e->node->app->policy, s);
 	pthread_mutex_lock(&h->lock);
-	memcpy(h->policy_of, w->instance, LINK_INSTANCE);
-	h->policy = w->generation;
-	bool changed = secret.len != h->secret_len || memcmp(h->secret, secret.p, secret.len);
-	memcpy(h->secret, secret.p, secret.len);
-	h->secret_len = secret.len;
-	atomic_store(&h->has_policy, true);
+	if (!(known = outdated(w))) {
+		snapshot_slot_publish(&e->node->app->policy, s);
+		memcpy(h->policy_of, w->instance, LINK_INSTANCE);
+		h->policy = w->generation;
+		changed = keep_secret(h, secret);
+		atomic_store(&h->has_policy, true);
+	}
 	pthread_mutex_unlock(&h->lock);
-	if (changed && secret.len)
-		everybody(e, SECRET, 0, NULL);
 	snprintf(n, sizeof n, "%zu", snapshot_partner_count(s));
+	snapshot_unref(s);
+	if (known)
+		return 0;
+	if (changed)
+		everybody(e, SECRET, 0, NULL);
 	snprintf(g, sizeof g, "%llu", (unsigned long long)w->generation);
 	log_ev(LOG_INFO, "policy/published", {"generation", slice_str(g)}, {"partners", slice_str(n)}, {"from", link_wire_peer(w->wire)->name});
-	snapshot_unref(s);
 	struct open_msg *m = MEM_NEW(struct open_msg);
 	*m = (struct open_msg){.bus = {.run = open_run, .drop = open_drop}, .app = e->node->app};
 	worker_post_always(pool_control(e->node->app->pool), &m->bus);

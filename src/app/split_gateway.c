@@ -128,9 +128,10 @@ void gw_node_send(struct gw_node *g, struct slice local, struct slice remote, st
 	show_waiting(g);
 }
 
-static void sent(struct gw_node *g, const struct link_frame *f)
+static void sent(struct gw_edge *e, const struct link_frame *f)
 {
-	struct link_item *item = link_outbox_take(&g->box, f->sent.ticket);
+	struct gw_node *g = e->g;
+	struct link_item *item = link_outbox_answer(&g->box, f->sent.ticket, e->serial);
 	if (!item)
 		return;
 	struct gateway_ticket t = ((struct gw_item *)item)->ticket;
@@ -171,16 +172,32 @@ static void rest_fired(struct timer *t, uint64_t now)
 		link_wire_resume(e->wire);
 }
 
+/* An edge stands where strangers are: what it says is looked at as if it were one. */
+static bool ours(const struct snapshot *s, struct arena *a, struct slice domain)
+{
+	struct slice ascii;
+	return !xmpp_domain_ascii(a, domain, &ascii) && snapshot_local(s, ascii, NULL);
+}
+
+static bool carried(struct gw_node *g, struct slice local, struct slice remote)
+{
+	struct snapshot *s = snapshot_reader_get(&g->node->policy);
+	struct arena *a = arena_acquire(g->node->worker->loop->arenas);
+	struct slice ascii;
+	bool yes = ours(s, a, local) && !ours(s, a, remote) && !xmpp_domain_ascii(a, remote, &ascii) && snapshot_partner(s, ascii);
+	arena_release(g->node->worker->loop->arenas, a);
+	return yes;
+}
+
 static bool read_stanza(struct gw_node *g, const struct link_frame *f, struct arena *a, struct xmpp_stanza *st)
 {
 	struct xml_limits lim = xml_limits_default;
-	(void)g;
 	lim.max_bytes = LINK_FRAME_MAX;
 	lim.max_depth = lim.max_attrs = 1024; /* the edge has looked at the partner's */
 	lim.max_children = SIZE_MAX;
 	return !xml_parse(&st->node, a, f->stanza.octets, &lim, NULL) && !xmpp_jid_parse(&st->from, a, xml_attr(st->node, S("from"))) &&
 	       !xmpp_jid_parse(&st->to, a, xml_attr(st->node, S("to"))) && slice_eq(st->from.domain, f->stanza.remote) &&
-	       slice_eq(st->to.domain, f->stanza.local) &&
+	       slice_eq(st->to.domain, f->stanza.local) && !ours(snapshot_reader_get(&g->node->policy), a, st->from.domain) &&
 	       (st->peer = xmpp_peer_vouched(a, f->stanza.local, f->stanza.remote, f->stanza.proof, f->stanza.encrypted));
 }
 
@@ -329,10 +346,10 @@ static void on_frame(void *arg, const struct link_frame *f)
 		stanza(e, f);
 		break;
 	case LINK_SENT:
-		sent(e->g, f);
+		sent(e, f);
 		break;
 	case LINK_PAIR:
-		if (choose(e->g, f->pair.remote, NULL) == e)
+		if (choose(e->g, f->pair.remote, NULL) == e && carried(e->g, f->pair.local, f->pair.remote))
 			gateway_link(e->g->node->gateway, f->pair.local, f->pair.remote, f->pair.up);
 		break;
 	default:
@@ -397,7 +414,7 @@ static void on_down(void *arg, const struct entente_err *why)
 		link_outbox_lost(&g->box, serial, REASON_LINK_DOWN, S("the link to the edge broke: it is not known whether the message left"));
 		part(e);
 		show_waiting(g);
-		} else if (e->dialer && another_address_may_help(&err)) {
+	} else if (e->dialer && another_address_may_help(&err)) {
 		dialer_failed(e->dialer, &err);
 		dialer_next(e->dialer);
 		return;

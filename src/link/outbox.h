@@ -60,6 +60,8 @@ int link_outbox_put(struct link_outbox *o, struct link_item *item);
 void link_outbox_flush(struct link_outbox *o);
 /* The answer came: the item, now the caller's (mem_free). NULL: it is not under way. */
 struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id);
+/* The same, but only from the link that it went over: who is at the end of another one does not know. */
+struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via);
 /* The item is there (waiting or under way). */
 bool link_outbox_has(const struct link_outbox *o, uint64_t id);
 /* This link is gone. What was under way over it waits again, in front and in its order, its time begins anew; or it fails for this

@@ -84,6 +84,15 @@ void pair_remove(struct pair *p)
 	mem_free(p);
 }
 
+/* That the peer took our key says who we are, not who it is (XEP-0288 5): only its certificate does. TLSA records and delegation speak
+ * for the domain that was called, for no other. */
+static bool certificate_proves(const struct xmpp_stream *s, struct slice remote)
+{
+	if (slice_eq(remote, s->remote))
+		return stream_certificate_good(s);
+	return s->secured && s->tls.trusted && xmpp_identity_match(&s->tls.names, remote) != XMPP_IDENTITY_NONE;
+}
+
 void pair_prove(struct pair *p, enum xmpp_proof proof)
 {
 	struct xmpp_stream *s = p->s;
@@ -91,9 +100,7 @@ void pair_prove(struct pair *p, enum xmpp_proof proof)
 	p->valid = true;
 	p->peer.proof = proof;
 	p->peer.encrypted = s->secured;
-	/* That the peer took our key says who we are, not who it is (XEP-0288 5): only its certificate does. */
-	p->delivers = s->initiator && s->bidi && s->secured && s->tls.trusted &&
-		      xmpp_identity_match(&s->tls.names, p->peer.remote) != XMPP_IDENTITY_NONE;
+	p->delivers = s->initiator && s->bidi && certificate_proves(s, p->peer.remote);
 	s->n_valid++;
 	if (s->state != XMPP_STREAM_OPEN)
 		stream_open(s);

@@ -214,6 +214,28 @@ static void answered_while_waiting(void **state)
 	assert_int_equal(box.n_waiting, 0);
 }
 
+/* Somebody at the end of another link says what became of it: he cannot know. */
+static void answered_by_another(void **state)
+{
+	(void)state;
+	via = 7;
+	put(1, 10, true);
+	assert_null(link_outbox_answer(&box, 1, 8));
+	assert_int_equal(box.n_under_way, 1);
+	via = 0;
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
+	assert_null(link_outbox_answer(&box, 1, 7)); /* it waits again */
+	via = 8;
+	link_outbox_flush(&box);
+	assert_null(link_outbox_answer(&box, 1, 7));
+	struct link_item *i = link_outbox_answer(&box, 1, 8);
+	assert_non_null(i);
+	mem_free(i);
+	assert_int_equal(box.n_under_way, 0);
+	assert_null(link_outbox_answer(&box, 1, 8));
+	timers_run(&clock_, clock_.now);
+}
+
 static void never_from_inside(void **state)
 {
 	(void)state;
@@ -230,7 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(passes), T(waits_in_order), T(impatient), T(limits), T(window), T(lost_again), T(lost_for_good), T(answered_while_waiting),
-		T(never_from_inside),
+		T(answered_by_another), T(never_from_inside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

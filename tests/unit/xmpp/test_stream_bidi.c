@@ -288,6 +288,30 @@ static void test_initiator_needs_a_certificate(void **state)
 	one_free(&o);
 }
 
+/* Where both directions are asked for, both are taken: TLSA records and delegation prove the domain that was called, and no other. */
+static void test_initiator_without_authority(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct one o;
+		begin(&o, false, "here.example", NULL);
+		o.e.tls.trusted = k;
+		o.e.tls.dane = !k;
+		o.e.tls.delegated = k;
+		secure(&o);
+		give(&o.e, THERE FEATURES(F_BIDI F_EXTERNAL));
+		assert_wire(&o.e, "<bidi xmlns='urn:xmpp:bidi'>", "<auth ");
+		give(&o.e, SUCCESS THERE FEATURES(F_DIALBACK) TO_HERE);
+		assert_events(&o.e, "established here.example there.example", "stanza message b@there.example->a@here.example");
+		assert_int_equal(xmpp_stream_add(o.e.s, S("here.example"), S("bank.example")), 0);
+		give(&o.e, "<db:result from='bank.example' to='here.example' type='valid'/>"
+			   "<message from='b@bank.example' to='a@here.example'/>");
+		assert_wire(&o.e, "<stream:error><invalid-from ");
+		assert_false(happened(&o.e, "stanza message"));
+		one_free(&o);
+	}
+}
+
 /* A second remote domain that only accepted our key: we may send to it, it may not speak. */
 static void test_initiator_other_domain(void **state)
 {
@@ -384,7 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_between_us), cmocka_unit_test(test_receiver), cmocka_unit_test(test_receiver_without),
 		NAMED("S08 unsolicited verdicts on a stream of both directions", test_receiver_dialback), cmocka_unit_test(test_initiator), cmocka_unit_test(test_initiator_without),
-		cmocka_unit_test(test_initiator_needs_a_certificate), cmocka_unit_test(test_initiator_other_domain),
+		cmocka_unit_test(test_initiator_needs_a_certificate), cmocka_unit_test(test_initiator_without_authority), cmocka_unit_test(test_initiator_other_domain),
 		cmocka_unit_test(test_initiator_dialback_requests), cmocka_unit_test(test_acknowledgements),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
