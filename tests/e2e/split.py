@@ -178,6 +178,10 @@ def two_edges(lab):
         to.write(f.read().replace("127.0.0.12", "127.0.0.13").replace("edge.sock", "edge2.sock").replace("name: edge.", "name: edge2."))
     with open(gateway.config, encoding="utf-8") as f:
         alone = f.read()
+
+    def sent():
+        rows = json.loads(gateway.cli("show", "links", "--json").stdout)["links"]
+        return {edge: sum(r["stanzas_out"] for r in rows if r["address"].startswith(ip)) for edge, ip in ((first, "127.0.0.12"), (second, "127.0.0.13"))}
     gateway.stop()
     try:
         with open(gateway.config, "w", encoding="utf-8") as f:
@@ -188,11 +192,12 @@ def two_edges(lab):
         n = 2 * lab.entented.workers
         wait_until(lambda: f"{n} of {n} with edges" in gateway.cli("status").stdout, 15, "the links to both edges")
         romeo, juliet = lab.couple()
+        before = sent()
         for i in range(3):
             romeo.say(juliet.name, f"by one edge {i}")
             juliet.expect_message(romeo.name, f"by one edge {i}")
-        out = {edge: sum(r["stanzas_out"] for r in json.loads(gateway.cli("show", "links", "--json").stdout)["links"] if r["address"].startswith(ip))
-               for edge, ip in ((first, "127.0.0.12"), (second, "127.0.0.13"))}
+        now = sent()
+        out = {edge: now[edge] - before[edge] for edge in now}     # what began earlier may have begun before both were there
         check(sorted(n > 0 for n in out.values()) == [False, True], f"a partner is served by one edge, but they sent {list(out.values())}")
         serving = max(out, key=out.get)
         serving.kill()
