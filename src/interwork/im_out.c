@@ -93,7 +93,8 @@ static bool has_child_text(const struct xml_node *n)
 static void read_child(struct payload *p, const struct xml_node *stanza, const struct xml_node *n, struct arena *a)
 {
 	struct slice ns = n->ns;
-	if (slice_eq(ns, stanza->ns)) {
+	/* jabberd2 passes on what its client wrote with a prefix as it is */
+	if (slice_eq(ns, stanza->ns) || slice_eq(ns, XMPP_NS_CLIENT)) {
 		if (slice_eq(n->name, S("body"))) {
 			int rank = body_rank(stanza, n);
 			if (rank > p->rank) {

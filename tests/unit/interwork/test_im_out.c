@@ -81,6 +81,17 @@ static struct interwork_im_verdict translate(struct interwork_im_page *page, con
 	return translate_with(page, (struct interwork_im_out){.reliable_path = true}, attrs, inside);
 }
 
+/* A server that does not rewrite what a client has written with a prefix (jabberd2). */
+static void test_body_of_a_client(void **state)
+{
+	struct interwork_im_page page;
+	(void)state;
+	assert_int_equal(translate(&page, "xmlns:c='jabber:client'", "<c:body>Art thou</c:body><c:subject>he</c:subject>").action, INTERWORK_IM_PASS);
+	assert_slice(page.body, "Art thou");
+	assert_slice(page.subject, "he");
+	assert_int_not_equal(translate(&page, "", "<body xmlns='urn:other'>no</body>").action, INTERWORK_IM_PASS);
+}
+
 static void test_plain(void **state)
 {
 	(void)state;
@@ -307,7 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),  cmocka_unit_test(test_payloads), cmocka_unit_test(test_types),
 		cmocka_unit_test(test_fields), cmocka_unit_test(test_hops),	cmocka_unit_test(test_unknown_correction),
-		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_size),   cmocka_unit_test(test_body_of_a_client),
 	};
 	return cmocka_run_group_tests_name("interwork-im-out", tests, setup, teardown);
 }
