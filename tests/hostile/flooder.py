@@ -103,6 +103,11 @@ def main():
                 pass
             except OSError:
                 drop(fd)
+    for fd in list(held):       # SYNs that the kernel has dropped are no connections
+        try:
+            held[fd][0].getpeername()
+        except OSError:
+            drop(fd)
     print(json.dumps({"tried": tried, "ended": ended, "answered": answered, "failed": failed, "held": len(held),
                       "per_source": max(by_source.values(), default=0), "per_network": max(by_network.values(), default=0)}), flush=True)
     if mode == "connect" and not sys.stdin.isatty():
