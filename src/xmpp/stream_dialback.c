@@ -136,6 +136,12 @@ static bool still_allowed(const struct pair *p, const struct xmpp_stream_policy 
 	}
 }
 
+static bool pair_allowed(const struct pair *p)
+{
+	struct xmpp_stream_policy rules = p->s->ops->policy(p->s->arg, p->peer.local, p->peer.remote);
+	return still_allowed(p, &rules);
+}
+
 unsigned xmpp_stream_review(struct xmpp_stream *s)
 {
 	stream_enter(s);
@@ -341,6 +347,14 @@ void xmpp_stream_verify_done(struct xmpp_stream *s, const struct xmpp_verify *v,
 	char name[40] = "remote-server-not-found";
 	switch (verdict) {
 	case XMPP_VALID:
+		p->peer.proof = XMPP_PROOF_DIALBACK;
+		p->peer.encrypted = s->secured;
+		if (!pair_allowed(p)) { /* the question took its time, and the rules have changed meanwhile */
+			err_set(&err, ENTENTE_EREFUSED, REASON_POLICY_PARTNER_UNKNOWN, "%.*s is not allowed any more, or not by this method",
+				SFMT(p->peer.remote));
+			pair_refused(p, "policy-violation", &err);
+			break;
+		}
 		write_answer(s, "result", p->peer.local, p->peer.remote, SLICE_NONE, "valid", NULL, NULL);
 		pair_prove(p, XMPP_PROOF_DIALBACK);
 		break;

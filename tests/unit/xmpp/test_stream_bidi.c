@@ -198,6 +198,29 @@ static void test_receiver_dialback(void **state)
 	one_free(&o);
 }
 
+/* While the authoritative server was asked the partner was removed, or dialback with it was switched off. */
+static void test_receiver_dialback_too_late(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct one o;
+		begin(&o, true, "there.example", NULL);
+		o.e.tls.trusted = false;
+		secure(&o);
+		give(&o.e, HERE BIDI "<db:result from='here.example' to='there.example'>key</db:result>");
+		o.e.strangers = k ? "" : "here.example";
+		o.e.rules.dialback = !k;
+		buf_clear(&o.e.wire);
+		xmpp_stream_verify_done(o.e.s, &o.e.asked, XMPP_VALID, SLICE_NONE);
+		assert_wire(&o.e, "<db:result ", "type='error'", "<policy-violation ");
+		assert_false(happened(&o.e, "established"));
+		assert_null(xmpp_stream_peer(o.e.s, S("there.example"), S("here.example")));
+		give(&o.e, TO_THERE);
+		assert_false(happened(&o.e, "stanza message"));
+		one_free(&o);
+	}
+}
+
 /* ---- initiator */
 
 static void external(struct one *o, const char *features)
@@ -408,7 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_between_us), cmocka_unit_test(test_receiver), cmocka_unit_test(test_receiver_without),
 		NAMED("S08 unsolicited verdicts on a stream of both directions", test_receiver_dialback), cmocka_unit_test(test_initiator), cmocka_unit_test(test_initiator_without),
-		cmocka_unit_test(test_initiator_needs_a_certificate), cmocka_unit_test(test_initiator_without_authority), cmocka_unit_test(test_initiator_other_domain),
+		cmocka_unit_test(test_initiator_needs_a_certificate), cmocka_unit_test(test_receiver_dialback_too_late), cmocka_unit_test(test_initiator_without_authority), cmocka_unit_test(test_initiator_other_domain),
 		cmocka_unit_test(test_initiator_dialback_requests), cmocka_unit_test(test_acknowledgements),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
