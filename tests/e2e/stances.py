@@ -23,8 +23,8 @@ STANCES = {
 }
 PROVING = {"stance", "stance-server"}
 ROWS = [d.split(".")[0] for d in STANCE_DOMAINS]
-# defaults, certificates only, TLS optional, dialback only, dialback in the clear: the others only when the topic is named
-CORE = ["rod", "rrn", "ood", "rnd", "nnd"]
+# defaults, certificates only, dialback in the clear: the others only when the topic is named
+CORE = ["rod", "rrn", "nnd"]
 
 
 def policy(row):
