@@ -61,7 +61,7 @@ void admin_nearest_print(const struct admin_nearest *n, const char *prefix, stru
 
 /* ---- names ---- */
 static const char *const placeholders[ADMIN_TYPE_COUNT] = {
-	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
+	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_DOMAINS_BELOW] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
 	[ADMIN_ADDRESS] = "ADDRESS", [ADMIN_ENUM] = "VALUE", [ADMIN_BOOL] = "", [ADMIN_UINT] = "N", [ADMIN_PATH] = "FILE",
 	[ADMIN_REASON] = "ID", [ADMIN_KEY] = "KEY", [ADMIN_WORDS] = "WORD",
 	[ADMIN_PIN] = "PIN", [ADMIN_DURATION] = "DURATION",
@@ -130,11 +130,11 @@ bool admin_server_parse(struct admin_server *ret, struct slice text)
 	return true;
 }
 
-static bool domain_check(json_t **v, struct slice text, struct buf *why)
+static bool domain_check(json_t **v, struct slice text, bool pattern, struct buf *why)
 {
 	struct policy_domain d;
 	ptrdiff_t at = slice_find_chr(text, '@');
-	if (policy_domain_import(&d, text)) {
+	if (pattern ? policy_pattern_import(&d, text) : policy_domain_import(&d, text)) {
 		*v = json_stringn(d.text, d.len);
 		return true;
 	}
@@ -143,6 +143,8 @@ static bool domain_check(json_t **v, struct slice text, struct buf *why)
 		buf_puts(why, " is an address; a whole domain is meant here, what follows the '@'");
 	else if (slice_find_chr(text, ':') >= 0 || slice_find_chr(text, '/') >= 0)
 		buf_puts(why, " is not a domain; give the name alone, without scheme or port");
+	else if (slice_find_chr(text, '*') >= 0 && pattern)
+		buf_puts(why, " is not a domain; *.fabrikam.example stands for all domains below fabrikam.example, other patterns do not exist");
 	else if (slice_find_chr(text, '*') >= 0)
 		buf_puts(why, " is not a domain; there are no patterns here, each domain is named");
 	else
@@ -256,7 +258,8 @@ static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, st
 	struct slice text = slice_of(json_string_value(given), json_string_length(given));
 	switch (a->type) {
 	case ADMIN_DOMAIN:
-	case ADMIN_PARTNER: return domain_check(v, text, why);
+	case ADMIN_PARTNER: return domain_check(v, text, false, why);
+	case ADMIN_DOMAINS_BELOW: return domain_check(v, text, true, why);
 	case ADMIN_ENUM: return enum_check(a, v, text, why);
 	case ADMIN_SERVER: return server_check(text, why);
 	case ADMIN_ADDRESS: return address_check(text, why);

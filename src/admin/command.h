@@ -29,6 +29,7 @@ struct admin_exit_info admin_exit_info(size_t index);
 enum admin_type {
 	ADMIN_TEXT,    /* one line of UTF-8, no control characters */
 	ADMIN_DOMAIN,  /* U-labels are converted: in checked arguments always lower-case A-labels */
+	ADMIN_DOMAINS_BELOW, /* a domain, or "*." before one: all below it */
 	ADMIN_PARTNER, /* a domain that should be a partner's (for completion) */
 	ADMIN_SERVER,  /* host or host:port or [address]:port */
 	ADMIN_ADDRESS, /* sip:, xmpp: or bare address; the daemon looks closer */

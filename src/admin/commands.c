@@ -114,8 +114,8 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	{"dialback", ADMIN_BOOL, .def = on_def, .aliases = dialback_aliases,                                                        \
 	 .help = "server dialback (XEP-0220): the partner proves its domain by DNS"},                                               \
 	{"server", ADMIN_SERVER, .def = server_def, .aliases = server_aliases, .help = "the partner's XMPP server, instead of DNS SRV; port 5270 means direct TLS"}, \
-	{"additional-domain", ADMIN_DOMAIN, ADMIN_MANY, .def = additional_def, .aliases = additional_aliases,                       \
-	 .help = "a further domain of the same partner; subdomains are not implied"},                                               \
+	{"additional-domain", ADMIN_DOMAINS_BELOW, ADMIN_MANY, .def = additional_def, .aliases = additional_aliases,                       \
+	 .help = "a further domain of the same partner; *.fabrikam.example: all below that, which nothing else implies"},                                               \
 	{"connection-limit", ADMIN_UINT, .max = 100000, .def = limit_def, .help = "most connections with the partner; 0: as limits.max-connections-per-partner"}, \
 	{"keep-alive", ADMIN_BOOL, .def = on_def, .aliases = keep_alive_aliases,                                                    \
 	 .help = "disconnect a partner that is silent for timers.keepalive-timeout"},                                               \
@@ -138,8 +138,8 @@ static const struct admin_arg partner_add_args[] = {
 static const struct admin_arg partner_set_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
 	{"type", ADMIN_ENUM, .values = TYPES, .help = TYPE_HELP},
-	{"add-domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "one more additional domain"},
-	{"remove-domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "one additional domain less"},
+	{"add-domain", ADMIN_DOMAINS_BELOW, ADMIN_MANY, .help = "one more additional domain"},
+	{"remove-domain", ADMIN_DOMAINS_BELOW, ADMIN_MANY, .help = "one additional domain less"},
 	PARTNER_COMMON(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 };
 static const struct admin_arg partner_show_args[] = {

@@ -413,7 +413,7 @@ int admin_partner_add(struct admin_call *c)
 	if (!exit)
 		exit = edit_check(&e);
 	for (size_t i = 0; !exit && i <= e.p.n_additional; i++)
-		lookalike_warn(&e, i ? e.p.additional[i - 1] : e.p.domain);
+		lookalike_warn(&e, i ? policy_pattern_base(e.p.additional[i - 1]) : e.p.domain);
 	if (!exit) { /* the snapshot is not the same after publishing */
 		json_object_set_new(c->data, "partner", edit_json(&e));
 		what_if_set(c);

@@ -44,3 +44,42 @@ bool policy_domain_valid(struct slice text)
 	struct policy_domain d;
 	return policy_domain_make(&d, text) && slice_eq(policy_domain_slice(&d), text);
 }
+
+static bool is_wild(struct slice text)
+{
+	return slice_starts(text, S("*."));
+}
+
+struct slice policy_pattern_base(struct slice pattern)
+{
+	return is_wild(pattern) ? slice_skip(pattern, 2) : pattern;
+}
+
+static bool pattern(struct policy_domain *ret, struct slice text, bool make(struct policy_domain *, struct slice))
+{
+	struct policy_domain d;
+	if (!is_wild(text))
+		return make(ret, text);
+	if (!make(&d, policy_pattern_base(text)) || d.len + 2 > POLICY_DOMAIN_MAX || !memchr(d.text, '.', d.len))
+		return false;
+	memcpy(ret->text, "*.", 2);
+	memcpy(ret->text + 2, d.text, d.len + 1);
+	ret->len = d.len + 2;
+	return true;
+}
+
+bool policy_pattern_make(struct policy_domain *ret, struct slice text)
+{
+	return pattern(ret, text, policy_domain_make);
+}
+
+bool policy_pattern_import(struct policy_domain *ret, struct slice text)
+{
+	return pattern(ret, text, policy_domain_import);
+}
+
+bool policy_pattern_valid(struct slice text)
+{
+	struct policy_domain d;
+	return policy_pattern_make(&d, text) && slice_eq(policy_domain_slice(&d), text);
+}

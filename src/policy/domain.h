@@ -28,3 +28,10 @@ static inline struct slice policy_domain_slice(const struct policy_domain *d)
 
 /* `text` is already what policy_domain_make would give. */
 bool policy_domain_valid(struct slice text);
+
+/* A domain, or "*." and a domain of two labels at least: all domains below it, not itself. As policy_domain_make and _import. */
+bool policy_pattern_make(struct policy_domain *ret, struct slice text);
+bool policy_pattern_import(struct policy_domain *ret, struct slice text);
+bool policy_pattern_valid(struct slice text);
+/* What stands behind "*."; the domain itself when there is none. */
+struct slice policy_pattern_base(struct slice pattern);

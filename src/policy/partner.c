@@ -91,9 +91,9 @@ static bool domains_ok(const struct policy_partner *p, struct entente_err *err)
 		bool twice = slice_eq(d, p->domain);
 		for (size_t k = 0; k < i; k++)
 			twice = twice || slice_eq(d, p->additional[k]);
-		if (twice || !policy_domain_valid(d)) {
+		if (twice || !policy_pattern_valid(d)) {
 			err_set(err, ENTENTE_EINVAL, REASON_NONE, "additional domains: '%.*s' %s", SFMT(d),
-				twice ? "is named twice" : "is not a domain in lower-case A-labels");
+				twice ? "is named twice" : "is neither a domain in lower-case A-labels nor *. and one of two labels or more");
 			return false;
 		}
 	}

@@ -23,7 +23,7 @@ enum { POLICY_ADDITIONAL_MAX = 256, POLICY_DESCRIPTION_MAX = 1024 };
 
 struct policy_partner { /* a new field goes into link/policy.c too, which carries partners from the gateway to the edge */
 	struct slice domain;             /* the key */
-	const struct slice *additional;  /* further domains of the same partner; no implicit subdomains */
+	const struct slice *additional;  /* further domains of the same partner; "*.x" all below x, nothing else has subdomains */
 	size_t n_additional;
 	enum policy_partner_type type;
 	enum policy_negotiation tls, sasl; /* sasl: EXTERNAL with certificates, only ever inside TLS */

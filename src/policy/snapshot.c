@@ -22,6 +22,7 @@ struct snapshot {
 	uint64_t generation;
 	struct arena *arena;
 	struct map domains, blocked;
+	bool wild; /* some partner has all domains below one */
 	struct policy_home *homes;
 	size_t n_homes, cap_homes;
 	const struct policy_partner **partners;
@@ -119,7 +120,7 @@ static int owners_make(struct snapshot *s, struct owner *ret, const struct slice
 {
 	for (size_t i = 0; i < n; i++) {
 		struct policy_domain d;
-		if (!policy_domain_make(&d, in[i]))
+		if (!policy_pattern_make(&d, in[i]))
 			return err_set(err, ENTENTE_EINVAL, REASON_ADDRESS_MALFORMED, "'%.*s' is not a domain in A-labels",
 				       SFMT(in[i]));
 		const struct owner *o = owner_of(s, policy_domain_slice(&d));
@@ -140,6 +141,7 @@ static size_t owners_insert(struct snapshot *s, struct owner *o, size_t n, struc
 		if (owner_of(s, o[i].node.key))
 			continue;
 		map_insert(&s->domains, &o[i].node, o[i].node.key);
+		s->wild |= o[i].node.key.p[0] == '*';
 		ret_domains[kept++] = o[i].node.key;
 	}
 	return kept;
@@ -316,7 +318,18 @@ const struct policy_partner *snapshot_partner_at(const struct snapshot *s, size_
 const struct policy_partner *snapshot_partner(const struct snapshot *s, struct slice domain)
 {
 	struct policy_domain d;
-	const struct owner *o = policy_domain_make(&d, domain) ? owner_of(s, policy_domain_slice(&d)) : NULL;
+	if (!policy_domain_make(&d, domain))
+		return NULL;
+	const struct owner *o = owner_of(s, policy_domain_slice(&d));
+	/* the label before a dot becomes the asterisk: the nearest pattern wins, and a domain that is named wins over all */
+	for (struct slice rest = policy_domain_slice(&d); !o && s->wild;) {
+		slice_split(&rest, '.');
+		if (slice_empty(rest))
+			break;
+		char *star = d.text + (rest.p - d.text) - 2;
+		*star = '*';
+		o = owner_of(s, slice_of(star, rest.len + 2));
+	}
 	return o ? o->partner : NULL;
 }
 

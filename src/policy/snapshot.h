@@ -72,7 +72,7 @@ bool snapshot_local(const struct snapshot *s, struct slice domain, uint32_t *ret
 
 size_t snapshot_partner_count(const struct snapshot *s);
 const struct policy_partner *snapshot_partner_at(const struct snapshot *s, size_t index); /* sorted by domain */
-/* By the partner's domain or one of its additional domains; NULL when unknown. */
+/* By the partner's domain or one of its additional domains, patterns last; NULL when unknown. */
 const struct policy_partner *snapshot_partner(const struct snapshot *s, struct slice domain);
 
 /* The longest blocked suffix of the domain; p == NULL when it is not blocked. */

@@ -119,3 +119,16 @@ ROWS = [row for row in ROWS if oracle.valid(policy(row))]
 for title_, stance_ in STANCES.items():
     make(title_, stance_, CORE, False)
     make(title_, stance_, [row for row in ROWS if row not in CORE], True)
+
+
+@scenario("one partner, all domains below one", partner=None, stance=Stance("stance"))
+def below(lab):
+    lab.entente("partner", "xmpp", "add", "wide.example", "--type", "federated", "--additional-domain", "*.stance.test")
+    romeo = lab.sip_user(lab.names()[0])
+    for domain in ("rod.stance.test", "rrd.stance.test"):
+        juliet = lab.xmpp_user(f"juliet@{domain}")
+        check(romeo.message(juliet.name, "to " + domain).status == 200, f"{domain} is below stance.test")
+        juliet.expect_message(romeo.name, "to " + domain)
+        juliet.message(romeo.name, "from " + domain)
+        romeo.expect_message(juliet.name, "from " + domain)
+    check(reason_of(romeo.message("juliet@stance.test", "no")) == "policy/partner-unknown", "stance.test itself is not below it")

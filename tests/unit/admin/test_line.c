@@ -127,6 +127,8 @@ static void wrong_values(void **state)
 	bad("partner xmpp add juliet@a.test --type federated", "DOMAIN: 'juliet@a.test' is an address; a whole domain is meant here, what follows the '@'");
 	bad("partner xmpp add a.test:5269 --type federated", "DOMAIN: 'a.test:5269' is not a domain; give the name alone, without scheme or port");
 	bad("partner xmpp add *.test --type federated", "DOMAIN: '*.test' is not a domain; there are no patterns here, each domain is named");
+	bad("partner xmpp add a.test --type federated --additional-domain *.test",
+	    "--additional-domain: '*.test' is not a domain; *.fabrikam.example stands for all domains below fabrikam.example, other patterns do not exist");
 	bad("partner xmpp add 10.0.0.1 --type federated", "DOMAIN: '10.0.0.1' is not a domain");
 	bad("partner xmpp set a.test --server x:0", "--server: 'x:0' is not HOST, HOST:PORT or [IPV6]:PORT");
 	bad("partner xmpp set a.test --server [::1", "--server: '[::1' is not HOST, HOST:PORT or [IPV6]:PORT");

@@ -124,6 +124,10 @@ static void warnings(void **state)
 static void refusals(void **state)
 {
 	struct rig *r = *state;
+	rig_ok(r, "partner xmpp add wide.test --type federated --additional-domain *.M\xc3\xbcnchen.test");
+	rig_error(r, "partner xmpp add x.test --type federated --additional-domain *.xn--mnchen-3ya.test", 1, "exists",
+		  "the domain *.xn--mnchen-3ya.test belongs to the partner wide.test already");
+	rig_ok(r, "partner xmpp remove wide.test");
 	rig_ok(r, "partner xmpp add a.test --type federated --additional-domain b.test");
 	rig_error(r, "partner xmpp add emea.contoso.test --type federated", 4, "refused", "emea.contoso.test is one of our own domains (home main)");
 	rig_error(r, "partner xmpp add x.test --type federated --additional-domain contoso.test", 4, "refused",

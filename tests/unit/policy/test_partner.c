@@ -113,6 +113,13 @@ static void test_fields(void **state)
 	refused(&p, "additional");
 	more[2] = S("c..example");
 	refused(&p, "additional");
+	more[2] = S("*.b.example");
+	assert_int_equal(policy_partner_check(&p, POLICY_STRICT, NULL, NULL), 0);
+	static const char *const wild[] = {"*.example", "*", "*.", "*.*.example.org", "a*.example.org", "b.*.example.org", "*.B.example", "**.b.example"};
+	for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+		more[2] = slice_str(wild[i]);
+		refused(&p, "additional");
+	}
 	p.n_additional = POLICY_ADDITIONAL_MAX + 1;
 	refused(&p, "additional");
 

@@ -68,6 +68,33 @@ static void test_lookup(void **state)
 	assert_null(snapshot_unref(s));
 }
 
+/* Domains below one: the nearest pattern, and whatever is named before any pattern. */
+static void test_patterns(void **state)
+{
+	(void)state;
+	struct snapshot_builder *b = snapshot_builder_new();
+	const struct slice ours[] = {S("contoso.wide.test")}, wide[] = {S("*.wide.test")}, deep[] = {S("*.deep.wide.test")};
+	assert_int_equal(home(b, "one", ours, 1, NULL), 0);
+	assert_int_equal(partner(b, "a.test", wide, 1, NULL), 0);
+	assert_int_equal(partner(b, "b.test", deep, 1, NULL), 0);
+	assert_int_equal(partner(b, "named.wide.test", NULL, 0, NULL), 0);
+	assert_int_equal(partner(b, "c.test", wide, 1, NULL), ENTENTE_EEXIST);
+	struct snapshot *s = snapshot_builder_freeze(b, 1);
+	static const struct {
+		const char *domain, *partner;
+	} rows[] = {
+		{"x.wide.test", "a.test"}, {"y.x.WIDE.test.", "a.test"}, {"wide.test", NULL}, {"xwide.test", NULL}, {"deep.wide.test", "a.test"},
+		{"x.deep.wide.test", "b.test"}, {"named.wide.test", "named.wide.test"}, {"x.named.wide.test", "a.test"}, {"contoso.wide.test", NULL},
+		{"x.contoso.wide.test", "a.test"}, {"*.wide.test", NULL}, {"test", NULL}, {"x.test", NULL},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct policy_partner *p = snapshot_partner(s, slice_str(rows[i].domain));
+		if ((p != NULL) != (rows[i].partner != NULL) || (p && !slice_eq(p->domain, slice_str(rows[i].partner))))
+			fail_msg("%s: %.*s", rows[i].domain, SFMT(p ? p->domain : S("nobody's")));
+	}
+	snapshot_unref(s);
+}
+
 static void test_conflicts(void **state)
 {
 	(void)state;
@@ -221,7 +248,7 @@ static void test_slot(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup),  cmocka_unit_test(test_conflicts),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup),  cmocka_unit_test(test_patterns), cmocka_unit_test(test_conflicts),
 					   cmocka_unit_test(test_blocked), cmocka_unit_test(test_many),
 					   cmocka_unit_test(test_limits),  cmocka_unit_test(test_slot)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
