@@ -64,6 +64,9 @@ struct xmpp_stream_policy xmpp_proxy_policy(struct xmpp_proxy *p, struct s2s *s,
 	out.partner = v.allow && v.partner;
 	if (v.partner) {
 		out.tls = xmpp_proxy_need(v.partner->tls);
+		/* Who could do TLS before can do it now; an offer that is missing was taken out on the way. */
+		if (v.partner->tls == POLICY_OPTIONAL && p->cfg.seen && xmpp_seen_tls(p->cfg.seen, r))
+			out.tls = XMPP_REQUIRED;
 		out.sasl = xmpp_proxy_need(v.partner->sasl);
 		out.dialback = v.partner->dialback;
 		out.bidi = true;

@@ -11,6 +11,7 @@ enum { SEEN_MAX = 100000 }; /* partners that there can be */
 
 struct entry {
 	struct map_node node;
+	bool tls; /* some proof came inside TLS */
 	struct xmpp_sighting last;
 	char domain[];
 };
@@ -70,6 +71,7 @@ bool xmpp_seen_put(struct xmpp_seen *x, struct slice domain, const struct tls_pe
 		if (changed && ret_before)
 			*ret_before = e->last;
 		e->last = s;
+		e->tls |= s.proof[0] != 0;
 	}
 	pthread_mutex_unlock(&x->lock);
 	return changed;
@@ -83,4 +85,13 @@ bool xmpp_seen_get(struct xmpp_seen *x, struct slice domain, struct xmpp_sightin
 		*ret = e->last;
 	pthread_mutex_unlock(&x->lock);
 	return e != NULL;
+}
+
+bool xmpp_seen_tls(struct xmpp_seen *x, struct slice domain)
+{
+	pthread_mutex_lock(&x->lock);
+	struct entry *e = entry_of(x, domain, false);
+	bool tls = e && e->tls;
+	pthread_mutex_unlock(&x->lock);
+	return tls;
 }

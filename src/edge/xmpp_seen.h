@@ -22,3 +22,5 @@ struct xmpp_sighting {
 bool xmpp_seen_put(struct xmpp_seen *x, struct slice domain, const struct tls_peer *t, bool inbound, const char *proof,
 		   struct xmpp_sighting *ret_before);
 bool xmpp_seen_get(struct xmpp_seen *x, struct slice domain, struct xmpp_sighting *ret);
+/* Has the partner proven itself inside TLS before? */
+bool xmpp_seen_tls(struct xmpp_seen *x, struct slice domain);

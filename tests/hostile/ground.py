@@ -5,7 +5,6 @@ import glob
 import itertools
 import os
 import re
-import subprocess
 import tempfile
 import time
 
@@ -18,7 +17,6 @@ from names import Names
 from peer import Initiator, Receiver, message
 from waiting import LabError, wait_until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 HONEST = "honest.test"
 HONEST_AT = "127.0.0.31"
 ROMEO = "romeo@contoso.test"
@@ -35,8 +33,7 @@ class Ground(Lab):
             raise LabError("the tests use fixed addresses: start them through tests/hostile/run")
         os.makedirs(f"{BUILD}/lab", exist_ok=True)
         self.run = run or tempfile.mkdtemp(prefix="run.", dir=f"{BUILD}/lab")
-        self.certs = f"{BUILD}/lab/certs"
-        subprocess.run([f"{HERE}/../lab/certs", self.certs], check=True)
+        self.certs = peers.certificates(f"{BUILD}/lab/certs")
         self.certificates = Certificates(self.certs)
         self.names = self.dns = Names(peers.DNS)
         self.home = peers.sip_home(self.run, self.certs, "tcp")

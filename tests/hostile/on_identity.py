@@ -164,6 +164,35 @@ def stripped(g):
     same("what the server was told", sorted(kinds), ["starttls"], [])
 
 
+@hostile("T04 TLS is optional, but it was there before: without it nothing goes, either way", authorised=("t04o.test",))
+def stripped_later(g):
+    g.partner_add("t04o.test", "--tls", "optional")
+
+    class Later(Receiver):
+        tls = "optional"
+
+        def on_starttls(self, stream, el):
+            if self.tls == "off":
+                stream.send(f"<failure xmlns='{TLS}'/></stream:stream>")
+                raise Gone("refused")
+            super().on_starttls(stream, el)
+    server = g.server("t04o.test", "127.0.40.11", Later)
+    same("with TLS", g.romeo.message("juliet@t04o.test", g.word()).status, 200)
+    check(server.streams[0].secured, "TLS was offered and not used")
+    server.tls = "off"
+    server.streams[0].send("</stream:stream>")
+    wait_until(lambda: not g.up("t04o.test"), 10, "the stream is still there")
+    word = g.word()
+    answer = g.romeo.message("juliet@t04o.test", word)
+    same("without TLS", answer.status, 504)
+    check(reason(answer) in ("xmpp/tls-required", "xmpp/tls-failed"), f"the reason is {reason(answer)}")
+    check(not [s for s in server.streams if not s.secured and s.stanzas], "a message went in the clear")
+    with g.initiator("t04o.test") as s:
+        same("the offer", sorted(s.open().offers()), ["dialback", "starttls"], ["starttls"])
+        s.result("00" * 32)
+        check(s.answer() in ("error policy-violation", "stream error policy-violation"), "db:result without TLS")
+
+
 @hostile("T04 a partner that needs TLS cannot come in without it", authorised=())
 def without_tls(g):
     g.partner_add("t04b.test")
