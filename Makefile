@@ -24,7 +24,7 @@ test:
 # Every stance of every XMPP server against every setting of ours; make test has a selection.
 stances: all
 	@tools/deps test
-	@tests/e2e/run --table stances/
+	@tests/e2e/run --jobs 4 --table stances/
 
 bench: all
 	@tools/deps bench
