@@ -62,6 +62,36 @@ static int show(void *arg, enum admin_show what, json_t *array, struct entente_e
 	return 0;
 }
 
+static void attempts(void *arg, struct slice domain, json_t *array)
+{
+	(void)arg;
+	json_array_append_new(array, json_pack("{s:I}", "length", (json_int_t)domain.len));
+}
+
+/* Commands that take time are refused: nothing goes on behind the fuzzer. */
+static int test(void *arg, const struct admin_test *what, struct admin_task *t, struct entente_err *err)
+{
+	(void)arg, (void)what, (void)t;
+	return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "too many tests");
+}
+
+static int trace(void *arg, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
+{
+	(void)arg, (void)what, (void)t;
+	return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "too many traces");
+}
+
+static void cancel(void *arg, struct admin_task *t)
+{
+	(void)arg, (void)t;
+}
+
+static void metrics(void *arg, struct buf *out)
+{
+	(void)arg;
+	buf_puts(out, "entente_up 1\n");
+}
+
 static bool contact(void *arg, struct slice local, struct slice remote)
 {
 	(void)arg;
@@ -100,7 +130,9 @@ static void finish(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct admin_ops ops = {status, show, snapshot, contact, address, changed, reload};
+	static const struct admin_ops ops = {.status = status, .show = show, .attempts = attempts, .test = test, .trace = trace, .cancel = cancel,
+					     .metrics = metrics, .snapshot = snapshot, .contact = contact, .address = address, .policy_changed = changed,
+					     .reload = reload};
 	struct entente_err err = {0};
 	(void)argc;
 	(void)argv;
