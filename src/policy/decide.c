@@ -12,18 +12,52 @@ static bool same_domain(struct slice a, struct slice b)
 	       slice_eq(policy_domain_slice(&x), policy_domain_slice(&y));
 }
 
-static enum policy_outcome rule_address(struct judge *j)
+bool policy_judge(struct judge *j, const struct policy_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		enum policy_outcome o = rules[i].judge(j);
+		j->v->steps[j->v->n_steps++] = (struct policy_step){rules[i].id, j->detail, j->subject, o};
+		if (o == POLICY_DENY)
+			return false;
+	}
+	return true;
+}
+
+enum policy_outcome policy_judge_domains(struct judge *j)
 {
 	struct policy_domain d;
-	if (j->q->kind == POLICY_SESSION || j->q->kind == POLICY_REQUEST)
-		return deny(j, REASON_SIP_SESSION, "only messages, presence and IQ cross to XMPP partners", SLICE_NONE);
-	if (j->q->kind >= POLICY_KIND_COUNT || j->q->direction > POLICY_TO_REMOTE)
-		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
 	if (!policy_domain_make(&d, j->q->from.domain))
 		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);
 	if (!policy_domain_make(&d, j->q->to.domain))
 		return deny(j, REASON_ADDRESS_MALFORMED, "the recipient's domain is malformed", j->q->to.domain);
 	return pass(j, "both domains are well-formed", SLICE_NONE);
+}
+
+enum policy_outcome policy_judge_home(struct judge *j)
+{
+	const struct policy_home *h = snapshot_home(j->s, j->v->home);
+	if (!j->q->peer_home)
+		return skip(j, "which home the connection belongs to is not known");
+	if (j->q->peer_home - 1 != j->v->home)
+		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the sender's domain belongs to another home", h->name);
+	return pass(j, "the connection belongs to the sender's home", h->name);
+}
+
+enum policy_outcome policy_judge_blocked(struct judge *j)
+{
+	struct slice b = snapshot_blocked(j->s, j->remote);
+	if (b.p)
+		return deny(j, REASON_POLICY_DOMAIN_BLOCKED, "the domain, or one above it, is blocked", b);
+	return pass(j, "no blocked domain covers it", j->remote);
+}
+
+static enum policy_outcome rule_address(struct judge *j)
+{
+	if (j->q->kind == POLICY_SESSION || j->q->kind == POLICY_REQUEST)
+		return deny(j, REASON_SIP_SESSION, "only messages, presence and IQ cross to XMPP partners", SLICE_NONE);
+	if (j->q->kind >= POLICY_KIND_COUNT || j->q->direction > POLICY_TO_REMOTE)
+		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
+	return policy_judge_domains(j);
 }
 
 static enum policy_outcome rule_loop(struct judge *j)
@@ -51,14 +85,8 @@ static enum policy_outcome rule_sender(struct judge *j)
 
 static enum policy_outcome rule_identity(struct judge *j)
 {
-	if (!inbound(j)) {
-		const struct policy_home *h = snapshot_home(j->s, j->v->home);
-		if (!j->q->peer_home)
-			return skip(j, "which home the connection belongs to is not known");
-		if (j->q->peer_home - 1 != j->v->home)
-			return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the sender's domain belongs to another home", h->name);
-		return pass(j, "the connection belongs to the sender's home", h->name);
-	}
+	if (!inbound(j))
+		return policy_judge_home(j);
 	if (slice_empty(j->q->peer)) {
 		if (j->q->kind == POLICY_STREAM)
 			return skip(j, "the stream is not authenticated yet");
@@ -67,14 +95,6 @@ static enum policy_outcome rule_identity(struct judge *j)
 	if (!same_domain(j->q->peer, j->q->from.domain))
 		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the connection has proved another domain", j->q->peer);
 	return pass(j, "the connection has proved the sender's domain", j->q->peer);
-}
-
-static enum policy_outcome rule_blocked(struct judge *j)
-{
-	struct slice b = snapshot_blocked(j->s, j->remote);
-	if (b.p)
-		return deny(j, REASON_POLICY_DOMAIN_BLOCKED, "the domain, or one above it, is blocked", b);
-	return pass(j, "no blocked domain covers it", j->remote);
 }
 
 static enum policy_outcome rule_partner_known(struct judge *j)
@@ -128,17 +148,13 @@ static enum policy_outcome rule_contact(struct judge *j)
 		    user);
 }
 
-static const struct rule {
-	const char *id;
-	enum policy_outcome (*judge)(struct judge *j);
-	const char *help;
-} rules[] = {
+static const struct policy_rule rules[] = {
 	{"address", rule_address, "both addresses must have a well-formed domain"},
 	{"loop", rule_loop, "what comes from a home must not be in the name of a partner, nor go to one of our own domains"},
 	{"sender-domain", rule_sender, "our own domains are never accepted from outside; homes send only from our own domains"},
 	{"sender-identity", rule_identity, "the connection must have proved the sender's domain, or belong to the sender's home"},
-	{"domain-blocked", rule_blocked, "neither the remote domain nor one above it may be on the list of blocked domains"},
-	{"partner-known", rule_partner_known, "the remote domain must be a partner's domain or additional domain, exactly"},
+	{"domain-blocked", policy_judge_blocked, "neither the remote domain nor one above it may be on the list of blocked domains"},
+	{"partner-known", rule_partner_known, "the remote domain must be a partner's domain or one of its additional domains"},
 	{"partner-enabled", rule_partner_enabled, "the partner must be enabled"},
 	{"local-domain", rule_local_known, "a home must serve the local domain"},
 	{"external-access", rule_external_access, "the external access policy must allow XMPP"},
@@ -171,12 +187,8 @@ void policy_decide(const struct snapshot *s, const struct policy_question *q, st
 		return;
 	}
 	ret->partner = snapshot_partner(s, j.remote);
-	for (size_t i = 0; i < N_RULES; i++) {
-		enum policy_outcome o = rules[i].judge(&j);
-		ret->steps[ret->n_steps++] = (struct policy_step){rules[i].id, j.detail, j.subject, o};
-		if (o == POLICY_DENY)
-			return;
-	}
+	if (!policy_judge(&j, rules, N_RULES))
+		return;
 	if (ret->partner->type != POLICY_FEDERATED)
 		ret->flags |= POLICY_HIDE_NOTE;
 	if (ret->partner->type != POLICY_PUBLIC_UNVERIFIED)

@@ -39,5 +39,20 @@ static inline bool inbound(const struct judge *j)
 	return j->q->direction == POLICY_TO_LOCAL;
 }
 
+struct policy_rule {
+	const char *id;
+	enum policy_outcome (*judge)(struct judge *j);
+	const char *help;
+};
+
+/* decide.c: */
+/* Lets the rules judge in order, a step in the verdict for each; false: one has refused. n <= POLICY_STEPS_MAX. */
+bool policy_judge(struct judge *j, const struct policy_rule *rules, size_t n);
+/* Rules, or parts of rules, of both kinds of partners: both domains are domains; a home sends only for its own domains (asked only of
+ * what comes from a home); the remote domain is not blocked. */
+enum policy_outcome policy_judge_domains(struct judge *j);
+enum policy_outcome policy_judge_home(struct judge *j);
+enum policy_outcome policy_judge_blocked(struct judge *j);
+
 /* decide_sip.c; the verdict is blank but for its home. */
 void policy_decide_sip(struct judge *j);

@@ -42,15 +42,10 @@ static bool srv_names(const struct policy_sip *c, struct slice host)
 
 static enum policy_outcome rule_address(struct judge *j)
 {
-	struct policy_domain d;
 	if (j->q->kind >= POLICY_KIND_COUNT || j->q->kind == POLICY_STREAM || j->q->kind == POLICY_IQ ||
 	    j->q->direction > POLICY_TO_REMOTE)
 		return deny(j, REASON_SERVER_INTERNAL, "the question itself is malformed", SLICE_NONE);
-	if (!policy_domain_make(&d, j->q->from.domain))
-		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);
-	if (!policy_domain_make(&d, j->q->to.domain))
-		return deny(j, REASON_ADDRESS_MALFORMED, "the recipient's domain is malformed", j->q->to.domain);
-	return pass(j, "both domains are well-formed", SLICE_NONE);
+	return policy_judge_domains(j);
 }
 
 static enum policy_outcome rule_certificate(struct judge *j)
@@ -103,12 +98,7 @@ static enum policy_outcome rule_home(struct judge *j)
 {
 	if (inbound(j))
 		return skip(j, "concerns only what comes from a home");
-	const struct policy_home *h = snapshot_home(j->s, j->v->home);
-	if (!j->q->peer_home)
-		return skip(j, "which home the connection belongs to is not known");
-	if (j->q->peer_home - 1 != j->v->home)
-		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the sender's domain belongs to another home", h->name);
-	return pass(j, "the connection belongs to the sender's home", h->name);
+	return policy_judge_home(j);
 }
 
 static enum policy_outcome rule_asserted(struct judge *j)
@@ -123,14 +113,6 @@ static enum policy_outcome rule_asserted(struct judge *j)
 			return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "the asserted identity is of another domain than the sender",
 				    c->asserted[i]);
 	return pass(j, "the asserted identity is of the sender's domain", j->q->from.domain);
-}
-
-static enum policy_outcome rule_blocked(struct judge *j)
-{
-	struct slice b = snapshot_blocked(j->s, j->remote);
-	if (b.p)
-		return deny(j, REASON_POLICY_DOMAIN_BLOCKED, "the domain, or one above it, is blocked", b);
-	return pass(j, "no blocked domain covers it", j->remote);
 }
 
 static enum policy_outcome rule_federation(struct judge *j)
@@ -352,17 +334,13 @@ static enum policy_outcome rule_contact(struct judge *j)
 	return deny(j, REASON_POLICY_NO_CONTACT, "the sender is unverified, and the local user does not have it as contact", j->q->to.user);
 }
 
-static const struct rule {
-	const char *id;
-	enum policy_outcome (*judge)(struct judge *j);
-	const char *help;
-} rules[] = {
+static const struct policy_rule rules[] = {
 	{"address", rule_address, "both domains must be well-formed"},
 	{"certificate", rule_certificate, "the partner's server must show a certificate that is trusted"},
 	{"sender", rule_sender, "outside connections never use our domains, homes only theirs"},
 	{"home", rule_home, "a home sends only for the domains that it serves"},
 	{"asserted-identity", rule_asserted, "P-Asserted-Identity must be of the sender's domain"},
-	{"blocked", rule_blocked, "the remote domain must not be blocked"},
+	{"blocked", policy_judge_blocked, "the remote domain must not be blocked"},
 	{"federation", rule_federation, "federation with SIP partners must be switched on"},
 	{"partner", rule_partner, "the remote domain must be allowed, carried by a provider, or discovery must be on"},
 	{"identity", rule_identity, "the certificate must prove the remote domain, by the rule for its kind of partner"},
@@ -375,14 +353,7 @@ _Static_assert(sizeof rules / sizeof *rules <= POLICY_STEPS_MAX, "each rule need
 
 void policy_decide_sip(struct judge *j)
 {
-	struct policy_verdict *v = j->v;
-	for (size_t i = 0; i < N_RULES; i++) {
-		enum policy_outcome o = rules[i].judge(j);
-		v->steps[v->n_steps++] = (struct policy_step){rules[i].id, j->detail, j->subject, o};
-		if (o == POLICY_DENY)
-			return;
-	}
-	v->allow = true;
+	j->v->allow = policy_judge(j, rules, N_RULES);
 }
 
 size_t policy_sip_rule_count(void)
