@@ -186,7 +186,7 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 {
 	struct access *e = arg;
 	struct access_conn *c = access_conn_find(e, to->conn);
-	if (!c || c->over)
+	if (!c || c->stream.over)
 		return ENTENTE_ENET;
 	c->used = e->loop->timers.now;
 	if (log_trace_enabled()) {

@@ -5,21 +5,12 @@
 #include "base/metric.h"
 #include "edge/access_int.h"
 
-enum { OUT_SLACK = 256 << 10, HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000 };
+enum { HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000 };
 
 void access_conn_limits(const struct access *e, struct conn_limits *ret)
 {
-	const struct access_settings *s = &e->cfg.set;
-	*ret = (struct conn_limits){
-		.in_max = s->limits.max_message + 65536,
-		.out_max = s->queue_octets + s->limits.max_message + OUT_SLACK,
-		.out_high = s->queue_octets,
-		.out_low = s->queue_octets / 4,
-		.connect_ms = s->connect_ms,
-		.handshake_ms = s->connect_ms,
-		.idle_ms = IDLE_MS,
-		.linger_ms = 2000,
-	};
+	sip_stream_limits(&e->cfg.set.limits, e->cfg.set.queue_octets, e->cfg.set.connect_ms, ret);
+	ret->idle_ms = IDLE_MS;
 }
 
 struct access_conn *access_conn_find(struct access *e, uint64_t id)
@@ -93,8 +84,17 @@ static void on_secured(struct conn *k, const struct tls_peer *peer)
 	conn_set_limits(k, &lim);
 }
 
-static void broken(struct access_conn *c, const struct sip_frame *f)
+static void on_message(void *owner, struct slice raw)
 {
+	struct access_conn *c = owner;
+	if (!c->peer)
+		timer_cancel(&c->e->loop->timers, &c->timer); /* the next one has its own time */
+	access_input(c->e, c, raw);
+}
+
+static void on_broken(void *owner, const struct sip_frame *f)
+{
+	struct access_conn *c = owner;
 	struct access *e = c->e;
 	struct sip_flow flow = access_conn_flow(c);
 	char z[ADDR_TEXT];
@@ -109,42 +109,20 @@ static void broken(struct access_conn *c, const struct sip_frame *f)
 	arena_release(e->loop->arenas, a);
 }
 
+static const struct sip_stream_ops stream_ops = {on_message, on_broken};
+
 static size_t on_data(struct conn *k, struct slice in)
 {
 	struct access_conn *c = conn_owner(k);
 	struct timers *q = &c->e->loop->timers;
-	size_t used = 0;
-	c->waiting = false;
-	while (!c->over) {
-		struct sip_frame f;
-		sip_framer_next(&c->framer, slice_skip(in, used), &f);
-		used += f.consume;
-		switch (f.kind) {
-		case SIP_FRAME_MORE:
-			if (!c->peer && used < in.len && !timer_armed(&c->timer))
-				timer_arm(q, &c->timer, HALF_MS);
-			else if (!c->peer && used == in.len)
-				timer_cancel(q, &c->timer);
-			return used;
-		case SIP_FRAME_PING:
-			conn_write(k, S("\r\n"));
-			break;
-		case SIP_FRAME_PONG:
-			c->ponged = true;
-			break;
-		case SIP_FRAME_MESSAGE:
-			if (!c->peer)
-				timer_cancel(q, &c->timer); /* the next one has its own time */
-			access_input(c->e, c, f.message);
-			break;
-		case SIP_FRAME_ERROR:
-			broken(c, &f);
-			c->over = true;
-			break;
-		}
-	}
-	conn_close(k);
-	return in.len;
+	size_t used = sip_stream_input(&c->stream, k, in, &stream_ops, c);
+	if (c->peer || c->stream.over)
+		return used;
+	if (used < in.len && !timer_armed(&c->timer))
+		timer_arm(q, &c->timer, HALF_MS);
+	else if (used == in.len)
+		timer_cancel(q, &c->timer);
+	return used;
 }
 
 static void on_closed(struct conn *k, const struct entente_err *why)
@@ -166,15 +144,13 @@ static void on_timer(struct timer *t, uint64_t now)
 {
 	struct access_conn *c = CONTAINER_OF(t, struct access_conn, timer);
 	bool unused = c->peer && (c->retired || now - c->used > UNUSED_MS);
-	if (!c->peer || unused || (c->waiting && c->ponged)) { /* half a message for too long; or no pong from one that gives them */
+	if (!c->peer || unused || !sip_stream_ping(&c->stream, c->conn)) { /* half a message for too long; or no pong from one that gives them */
 		struct entente_err err;
 		err_set(&err, unused ? ENTENTE_OK : ENTENTE_ETIMEOUT, REASON_SIP_PEER_UNREACHABLE,
 			unused ? "not used any more" : c->peer ? "no answer to a keep-alive" : "too slow");
 		on_closed(c->conn, &err);
 		return;
 	}
-	c->waiting = c->framer.expect_pong = true;
-	conn_write(c->conn, S("\r\n\r\n"));
 	timer_arm(&c->e->loop->timers, t, c->e->cfg.set.keepalive_ms);
 }
 
@@ -184,7 +160,7 @@ static struct access_conn *make(struct access *e)
 	c->e = e;
 	c->id = (uint64_t)(e->worker->id + 1) << 48 | (uint32_t)++e->next_conn;
 	c->since = c->used = e->loop->timers.now;
-	sip_framer_init(&c->framer, &e->cfg.set.limits);
+	sip_stream_init(&c->stream, &e->cfg.set.limits);
 	timer_init(&c->timer, on_timer);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
 	metric_add(METRIC_SIP_CONNECTIONS, 1);

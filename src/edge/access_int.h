@@ -5,9 +5,9 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "edge/access.h"
+#include "edge/sip_lookup.h"
+#include "edge/sip_stream.h"
 #include "net/conn.h"
-#include "sip/frame.h"
-#include "sip/target.h"
 
 enum {
 	ACCESS_NAMES = 64,      /* of one certificate */
@@ -51,12 +51,12 @@ struct access_conn {
 	uint64_t id;
 	struct access *e;
 	struct conn *conn;
-	struct sip_framer framer;
+	struct sip_stream stream;
 	struct access_peer *peer; /* NULL: the partner's connection to us */
 	char host[DNS_NAME_MAX + 1]; /* ours: the name that was connected to */
 	size_t entry;             /* ours: which of the peer's addresses */
 	struct list of_peer;
-	bool ready, over, retired, ponged, waiting;
+	bool ready, retired;
 	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
 	struct slice uris[ACCESS_NAMES], dns[ACCESS_NAMES], cn; /* of the certificate, for policy */
 	size_t n_uris, n_dns;
@@ -79,19 +79,13 @@ struct access_address {
 	uint64_t failed_at;
 	bool tried;
 };
-struct access_question {
-	struct access_peer *peer;
-	unsigned id;
-	struct dns_query *q;
-};
 struct access_peer {
 	struct map_node node;  /* key: "=host" or "~domain" */
 	struct access *e;
 	char key[DNS_NAME_MAX + 2], text[DNS_NAME_MAX + 64];
 	struct sip_uri uri;    /* of text */
 	bool by_srv;
-	struct sip_target *resolver;
-	struct access_question questions[8];
+	struct sip_lookup *lookup; /* while it works */
 	struct access_address *addrs; /* owned */
 	size_t n_addrs;
 	uint64_t known_until;

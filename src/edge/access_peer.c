@@ -107,9 +107,7 @@ static void finish(struct seek *k, struct access_conn *c)
 
 static void peer_free(struct access_peer *p)
 {
-	for (size_t i = 0; i < sizeof p->questions / sizeof *p->questions; i++)
-		dns_cancel(p->questions[i].q);
-	sip_target_free(p->resolver);
+	sip_lookup_free(p->lookup);
 	timer_cancel(&p->e->loop->timers, &p->patience);
 	map_remove(&p->e->peers, &p->node);
 	mem_free(p->addrs);
@@ -203,8 +201,6 @@ static struct access_conn *ready_conn(struct access_peer *p, size_t *ret_n)
 
 /* ---- looking up */
 
-static void proceed(struct access_peer *p);
-
 static void round_failed(struct access_peer *p, enum reason reason, const char *text)
 {
 	if (!p->err.reason)
@@ -213,11 +209,10 @@ static void round_failed(struct access_peer *p, enum reason reason, const char *
 	rest(p);
 }
 
-static void located(struct access_peer *p)
+static void located(void *arg, const struct sip_target_entry *x, size_t n, bool unsure)
 {
-	size_t n, m = 0;
-	bool unsure;
-	const struct sip_target_entry *x = sip_target_entries(p->resolver, &n, &unsure);
+	struct access_peer *p = arg;
+	size_t m = 0;
 	struct access_address *list = mem_calloc(n ? n : 1, sizeof *list);
 	for (size_t i = 0; i < n; i++) {
 		if (!addr_from_sockaddr((const struct sockaddr *)&x[i].addr, &list[m].addr))
@@ -233,7 +228,7 @@ static void located(struct access_peer *p)
 	p->n_addrs = m;
 	p->locating = false;
 	p->known_until = p->e->loop->timers.now + KNOWN_MS;
-	p->resolver = sip_target_free(p->resolver);
+	p->lookup = sip_lookup_free(p->lookup);
 	if (m)
 		connect_next(p);
 	else
@@ -241,63 +236,17 @@ static void located(struct access_peer *p)
 			     unsure ? "DNS does not answer for the partner's server" : "DNS has no address of the partner's server");
 }
 
-static void dns_done(void *arg, const struct dns_answer *a)
-{
-	struct access_question *q = arg;
-	struct access_peer *p = q->peer;
-	struct sip_target_record recs[DNS_RECORDS_MAX];
-	bool bad = a->status != DNS_OK && a->status != DNS_NODATA && a->status != DNS_NXDOMAIN;
-	size_t n = a->status == DNS_OK ? a->n : 0;
-	memset(recs, 0, sizeof recs);
-	for (size_t i = 0; i < n; i++) {
-		const struct dns_record *r = &a->records[i];
-		if (r->type == DNS_SRV) {
-			recs[i].name = r->srv.target;
-			recs[i].priority = r->srv.priority;
-			recs[i].weight = r->srv.weight;
-			recs[i].port = r->srv.port;
-		} else if (r->type == DNS_A) {
-			recs[i].a = r->addr.v4.sin_addr;
-		} else if (r->type == DNS_AAAA) {
-			recs[i].aaaa = r->addr.v6.sin6_addr;
-		}
-	}
-	q->q = NULL;
-	sip_target_answer(p->resolver, q->id, bad, recs, n);
-	proceed(p);
-}
-
-static void proceed(struct access_peer *p)
-{
-	static const enum dns_type type[] = {
-		[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
-	struct sip_target_question ask;
-	for (size_t i = 0; i < sizeof p->questions / sizeof *p->questions; i++) {
-		struct access_question *q = &p->questions[i];
-		if (q->q)
-			continue;
-		if (!sip_target_ask(p->resolver, &ask))
-			break;
-		q->peer = p;
-		q->id = ask.id;
-		q->q = dns_ask(p->e->cfg.dns, p->e->worker, ask.name, type[ask.type], dns_done, q);
-	}
-	if (sip_target_done(p->resolver))
-		located(p);
-}
-
 static void locate(struct access_peer *p)
 {
 	struct sip_target_config c = {.transports = {SIP_TLS}, .n_transports = 1, .fallback = SIP_TLS, .ipv4 = true, .ipv6 = true};
+	struct sip_lookup_config look = {.dns = p->e->cfg.dns, .worker = p->e->worker, .uri = &p->uri, .target = &c, .done = located, .arg = p};
 	if (p->by_srv)
 		c.federation = S("_sipfederationtls._tcp");
 	p->locating = true;
-	if (sip_target_new(&p->resolver, &p->uri, &c)) {
+	if (sip_lookup_new(&p->lookup, &look)) {
 		p->locating = false;
 		round_failed(p, REASON_ADDRESS_MALFORMED, "the partner's name cannot be looked up");
-		return;
 	}
-	proceed(p);
 }
 
 /* ---- connecting */

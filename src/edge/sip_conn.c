@@ -15,9 +15,16 @@ static struct sip_flow flow_of(const struct sip_conn *c)
 	return f;
 }
 
-/* Nothing on a stream can be found again after a framing error: the answer, if one is possible, and the end. */
-static void broken(struct sip_conn *c, const struct sip_frame *f)
+static void on_message(void *owner, struct slice raw)
 {
+	struct sip_conn *c = owner;
+	struct sip_flow flow = flow_of(c);
+	c->stream.over = !sip_edge_input(c->edge, &flow, conn_remote(c->conn), raw);
+}
+
+static void on_broken(void *owner, const struct sip_frame *f)
+{
+	struct sip_conn *c = owner;
 	struct sip_edge *e = c->edge;
 	struct sip_flow flow = flow_of(c);
 	char z[ADDR_TEXT];
@@ -32,37 +39,12 @@ static void broken(struct sip_conn *c, const struct sip_frame *f)
 	arena_release(e->loop->arenas, a);
 }
 
+static const struct sip_stream_ops stream_ops = {on_message, on_broken};
+
 static size_t conn_data(struct conn *k, struct slice in)
 {
 	struct sip_conn *c = conn_owner(k);
-	size_t used = 0;
-	c->waiting = false;
-	while (!c->over) {
-		struct sip_frame f;
-		struct sip_flow flow;
-		sip_framer_next(&c->framer, slice_skip(in, used), &f);
-		used += f.consume;
-		switch (f.kind) {
-		case SIP_FRAME_MORE:
-			return used;
-		case SIP_FRAME_PING:
-			conn_write(k, S("\r\n"));
-			break;
-		case SIP_FRAME_PONG:
-			c->ponged = true;
-			break;
-		case SIP_FRAME_MESSAGE:
-			flow = flow_of(c);
-			c->over = !sip_edge_input(c->edge, &flow, conn_remote(k), f.message);
-			break;
-		case SIP_FRAME_ERROR:
-			broken(c, &f);
-			c->over = true;
-			break;
-		}
-	}
-	conn_close(k);
-	return in.len;
+	return sip_stream_input(&c->stream, k, in, &stream_ops, c);
 }
 
 static void conn_connected(struct conn *k)
@@ -142,7 +124,7 @@ struct sip_conn *sip_conn_new(struct sip_edge *e, enum sip_transport t, struct s
 	c->transport = t;
 	c->home = home;
 	c->id = (uint64_t)(e->worker->id + 1) << 48 | ++e->next_conn;
-	sip_framer_init(&c->framer, &e->cfg.set.limits);
+	sip_stream_init(&c->stream, &e->cfg.set.limits);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
 	metric_add(METRIC_SIP_CONNECTIONS, 1);
 	return c;

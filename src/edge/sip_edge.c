@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "edge/sip_edge_int.h"
 
-enum { MAX_SENDERS = 65536, OUT_SLACK = 256 << 10 };
+enum { MAX_SENDERS = 65536 };
 
 struct sip_home *sip_edge_home(const struct sip_edge *e, uint32_t index)
 {
@@ -29,16 +29,7 @@ uint32_t sip_edge_whose(struct sip_edge *e, const struct sip_msg *m, const struc
 
 void sip_edge_conn_limits(const struct sip_edge *e, struct conn_limits *ret)
 {
-	const struct sip_edge_settings *s = &e->cfg.set;
-	*ret = (struct conn_limits){
-		.in_max = s->limits.max_message + 65536,
-		.out_max = s->queue_octets + s->limits.max_message + OUT_SLACK,
-		.out_high = s->queue_octets,
-		.out_low = s->queue_octets / 4,
-		.connect_ms = s->connect_ms,
-		.handshake_ms = s->connect_ms,
-		.linger_ms = 2000,
-	};
+	sip_stream_limits(&e->cfg.set.limits, e->cfg.set.queue_octets, e->cfg.set.connect_ms, ret);
 }
 
 /* ---- UDP */

@@ -6,11 +6,11 @@
 #include "base/map.h"
 #include "edge/rate.h"
 #include "edge/sip_edge.h"
+#include "edge/sip_lookup.h"
+#include "edge/sip_stream.h"
 #include "net/conn.h"
 #include "net/udp.h"
-#include "sip/frame.h"
 #include "sip/options.h"
-#include "sip/target.h"
 
 enum { SIP_EDGE_UDP_MAX = 8 };
 
@@ -21,18 +21,10 @@ struct sip_conn { /* a TCP or TLS connection */
 	uint64_t id;          /* worker + 1 in the upper 16 bits */
 	struct sip_edge *edge;
 	struct conn *conn;
-	struct sip_framer framer;
+	struct sip_stream stream;
 	enum sip_transport transport;
 	struct sip_home *home; /* outbound: whose; inbound: NULL */
 	bool stranger;         /* counted in edge->strangers */
-	bool over;             /* it will be closed when the present input has been looked at */
-	bool ponged, waiting;  /* it has answered a ping at some time; one is to be answered */
-};
-
-struct question {
-	struct sip_home *home;
-	unsigned id;
-	struct dns_query *q;
 };
 
 struct home_address {
@@ -63,8 +55,7 @@ struct sip_home {
 	struct home_sender *senders; /* owned */
 	size_t n_senders;
 	/* where it is */
-	struct sip_target *resolver; /* while it works */
-	struct question questions[8];
+	struct sip_lookup *lookup;   /* while it works */
 	struct timer again;
 	struct home_address *addrs;  /* the last that DNS gave; kept while it gives nothing better */
 	size_t n_addrs, at;          /* at: the one in use */

@@ -277,7 +277,7 @@ static void ping_fired(struct timer *t, uint64_t now)
 	(void)now;
 	if (!c)
 		return;
-	if (c->waiting && c->ponged) { /* it used to answer (RFC 5626 4.4.1); one that never does is left to TCP */
+	if (!sip_stream_ping(&c->stream, c->conn)) { /* it used to answer (RFC 5626 4.4.1); one that never does is left to TCP */
 		struct entente_err err;
 		err_set(&err, ENTENTE_ETIMEOUT, REASON_SIP_HOME_UNREACHABLE, "no answer to a keep-alive");
 		c->home = NULL;
@@ -285,8 +285,6 @@ static void ping_fired(struct timer *t, uint64_t now)
 		sip_conn_free(c);
 		return;
 	}
-	c->waiting = c->framer.expect_pong = true;
-	conn_write(c->conn, S("\r\n\r\n"));
 	timer_arm(timers_of(h), t, h->edge->cfg.set.keepalive_ms);
 }
 

@@ -6,8 +6,6 @@
 
 enum { AGAIN_MS = 60000, AGAIN_FAILED_MS = 10000 };
 
-static void proceed(struct sip_home *h);
-
 static const struct home_address *known(const struct sip_home *h, const struct addr *a)
 {
 	for (size_t i = 0; i < h->n_addrs; i++)
@@ -43,17 +41,13 @@ static void keep(struct sip_home *h, const struct sip_target_entry *e, size_t n)
 
 void sip_home_locate_end(struct sip_home *h)
 {
-	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++)
-		h->questions[i].q = dns_cancel(h->questions[i].q);
-	h->resolver = sip_target_free(h->resolver);
+	h->lookup = sip_lookup_free(h->lookup);
 }
 
-static void done(struct sip_home *h)
+static void located(void *arg, const struct sip_target_entry *e, size_t n, bool unsure)
 {
+	struct sip_home *h = arg;
 	struct timers *q = &h->edge->loop->timers;
-	size_t n;
-	bool unsure;
-	const struct sip_target_entry *e = sip_target_entries(h->resolver, &n, &unsure);
 	bool fixed = addr_is_literal(h->uri.host), good = n && !unsure;
 	if (n) {
 		keep(h, e, n);
@@ -71,65 +65,19 @@ static void done(struct sip_home *h)
 	sip_home_located(h, h->n_addrs > 0);
 }
 
-static void dns_done(void *arg, const struct dns_answer *a)
-{
-	struct question *q = arg;
-	struct sip_home *h = q->home;
-	struct sip_target_record recs[DNS_RECORDS_MAX];
-	bool bad = a->status != DNS_OK && a->status != DNS_NODATA && a->status != DNS_NXDOMAIN;
-	size_t n = a->status == DNS_OK ? a->n : 0;
-	memset(recs, 0, sizeof recs);
-	for (size_t i = 0; i < n; i++) {
-		const struct dns_record *r = &a->records[i];
-		if (r->type == DNS_SRV) {
-			recs[i].name = r->srv.target;
-			recs[i].priority = r->srv.priority;
-			recs[i].weight = r->srv.weight;
-			recs[i].port = r->srv.port;
-		} else if (r->type == DNS_A) {
-			recs[i].a = r->addr.v4.sin_addr;
-		} else if (r->type == DNS_AAAA) {
-			recs[i].aaaa = r->addr.v6.sin6_addr;
-		}
-	}
-	q->q = NULL;
-	sip_target_answer(h->resolver, q->id, bad, recs, n);
-	proceed(h);
-}
-
-/* Asks all open questions; ends in done(). */
-static void proceed(struct sip_home *h)
-{
-	static const enum dns_type type[] = {
-		[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
-	struct sip_target_question ask;
-	for (size_t i = 0; i < sizeof h->questions / sizeof *h->questions; i++) {
-		struct question *q = &h->questions[i];
-		if (q->q)
-			continue;
-		if (!sip_target_ask(h->resolver, &ask))
-			break;
-		q->home = h;
-		q->id = ask.id;
-		q->q = dns_ask(h->edge->cfg.dns, h->edge->worker, ask.name, type[ask.type], dns_done, q);
-	}
-	if (sip_target_done(h->resolver))
-		done(h);
-}
-
 void sip_home_locate(struct sip_home *h)
 {
 	struct sip_target_config c = {
 		.transports = {h->transport}, .n_transports = 1, .fallback = h->transport, .ipv4 = true, .ipv6 = true};
-	if (h->resolver)
+	struct sip_lookup_config look = {
+		.dns = h->edge->cfg.dns, .worker = h->edge->worker, .uri = &h->uri, .target = &c, .done = located, .arg = h};
+	if (h->lookup)
 		return;
-	if (sip_target_new(&h->resolver, &h->uri, &c)) {
+	if (sip_lookup_new(&h->lookup, &look)) {
 		err_set(&h->err, ENTENTE_EINVAL, REASON_SIP_HOME_UNREACHABLE, "the next hop %s cannot be used", h->next_hop);
 		h->known = true;
 		sip_home_located(h, false);
-		return;
 	}
-	proceed(h);
 }
 
 static bool in_network(const struct addr *a, const struct home_sender *s)
