@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from scenario import check, scenario
+from scenario import check, gets_through, scenario
 
 BOTH = ["external", "dialback"]
 
@@ -27,8 +27,7 @@ def streams(lab):
 def partner_begins(lab, auth):
     romeo, juliet = begin(lab)
     for n in range(3):
-        juliet.message(romeo.name, f"there {n}")
-        romeo.expect_message(juliet.name, f"there {n}", timeout=30)
+        gets_through(juliet, romeo, f"there {n}")
         romeo.say(juliet.name, f"and back {n}")
         juliet.expect_message(romeo.name, f"and back {n}", timeout=30)
     up = streams(lab)
@@ -44,8 +43,7 @@ def we_begin(lab, auth):
     for n in range(3):
         romeo.say(juliet.name, f"there {n}")
         juliet.expect_message(romeo.name, f"there {n}", timeout=30)
-        juliet.message(romeo.name, f"and back {n}")
-        romeo.expect_message(juliet.name, f"and back {n}", timeout=30)
+        gets_through(juliet, romeo, f"and back {n}")
     up = streams(lab)
     if lab.peer == "prosody" and auth == "external":
         check(up == [("out", "both")], f"not one stream of ours for both directions: {up}")
@@ -56,8 +54,7 @@ def we_begin(lab, auth):
 @scenario("the XMPP server dies with a message in its hands: the sender is told", bidi=True)
 def dies_with_message(lab):
     romeo, juliet = begin(lab)
-    juliet.message(romeo.name, "hello")
-    romeo.expect_message(juliet.name, "hello", timeout=30)
+    gets_through(juliet, romeo, "hello")
     romeo.say(juliet.name, "hello")
     juliet.expect_message(romeo.name, "hello", timeout=30)
     if lab.peer != "prosody":

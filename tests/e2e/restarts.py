@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that go away in the middle and come back: nobody has to be asked again, nothing stays wrong."""
-from scenario import LabError, befriend, check, check_status, scenario, wait_until
+from scenario import LabError, befriend, check, check_status, gets_through, scenario, wait_until
 
 
 def no_flap(juliet, romeo):
@@ -105,8 +105,7 @@ def contact_stays(lab):
     juliet.expect_message(romeo.name, "hello")
     lab.entented.kill()
     lab.entented.start()
-    juliet.message(romeo.name, "hello to you")
-    romeo.expect_message(juliet.name, "hello to you", timeout=20)
+    gets_through(juliet, romeo, "hello to you")
 
 
 @scenario("the XMPP server restarts")

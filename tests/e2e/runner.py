@@ -21,6 +21,8 @@ from daemon import BUILD
 HERE = os.path.dirname(os.path.abspath(__file__))
 NS = os.path.join(HERE, "..", "lab", "ns")
 UNIT = 30       # scenarios for one lab, when several labs are there
+AGAIN = 4       # scenarios of one run that may need a second attempt, or one in AGAIN_OF
+AGAIN_OF = 100
 # Each kind of path once, for runs under sanitizers and with several workers.
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages", "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
@@ -38,6 +40,8 @@ class Run:
         self.units = set()      # running
         self.stopped = False
         self.cells = []         # of the table of stances
+        self.again = []         # (peer, options, scenario, its result): they get a second attempt
+        self.last = False       # this is it
 
     def line(self, name, peer, seconds, trouble, logs, remark=None):
         with self.lock:
@@ -55,6 +59,11 @@ class Run:
                 print(f"    logs: {logs}")
             sys.stdout.flush()
 
+    def count(self, peer, result):
+        if result["cell"]:
+            self.cells.append({**result["cell"], "trouble": bool(result["trouble"])})
+        self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"], result["remark"])
+
     def unit(self, peer, options, scenarios):
         task = {"peer": peer, "workers": self.workers, "options": options, "scenarios": [s.number for s in scenarios]}
         # however we end, the namespace and everything in it ends with us
@@ -67,15 +76,33 @@ class Run:
         open_ones = {s.number: s for s in scenarios}
         for line in program.stdout:
             result = json.loads(line)
-            open_ones.pop(result["number"], None)
-            if result["cell"]:
-                self.cells.append({**result["cell"], "trouble": bool(result["trouble"])})
-            self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"], result.get("remark"))
+            s = open_ones.pop(result["number"], None)
+            if s and result["trouble"] and not result["final"] and not self.last:
+                with self.lock:
+                    self.again.append((peer, options, s, result))
+                continue
+            self.count(peer, result)
         program.wait()
         reader.join(1)
         self.units.discard(program)
         for s in open_ones.values() if not self.stopped else ():
             self.line(str(s), peer, 0, "\n".join(["it was not run:", *map(str.rstrip, said[-12:])]), None)
+
+
+    def second_attempts(self):
+        """What real peers did not do in time they may do when nothing else runs: those scenarios run once more, alone, each in a fresh
+        lab; the output says so. Never for what entented itself did wrong (it died, a sanitizer spoke), and not when there are many."""
+        self.last = True
+        many = len(self.again) > max(AGAIN, (self.number + len(self.again)) // AGAIN_OF)
+        for peer, options, s, result in self.again:
+            if many:
+                self.count(peer, result)
+                continue
+            print(f"# once more, alone: {s} [{peer}]; the first attempt:")
+            for text in result["trouble"].splitlines():
+                print(f"#   {text}")
+            print(f"#   logs: {result['logs']}")
+            self.unit(peer, options, [s])
 
 
 def divide(scenarios, peers, several):
@@ -154,6 +181,7 @@ def main():
             for program in list(run.units):
                 program.kill()      # and with it everything in its namespaces
             raise
+    run.second_attempts()
     if run.cells:
         order = {s: n for n, s in enumerate(map(str, topics.SCENARIOS))}
         run.cells.sort(key=lambda c: (PEERS.index(c["peer"]), order[f"stances/S14 S18 {c['stance']}, {c['row']}: {c['begins']}"]))
@@ -163,6 +191,8 @@ def main():
         if chosen.table:
             print(text)
     print(f"# {time.monotonic() - start:.0f} s")
+    if run.again:
+        print(f"# {len(run.again)} needed a second attempt")
     print(f"{run.passed} passed, {run.failed} failed")
     return 1 if run.failed or not run.passed else 0
 

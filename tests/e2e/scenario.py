@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from lab import PARTNER, STANCE_DOMAINS, befriend   # noqa: E402,F401
@@ -46,6 +47,23 @@ def scenario(name, partner="federated", each=None, peers=PEERS, rare=False, **op
 def check(condition, text):
     if not condition:
         raise LabError(text)
+
+
+def gets_through(juliet, romeo, text, timeout=40):
+    """The first message from the XMPP side after entented was away. Her own server may still have it in mind that it could not connect
+    a moment ago, and returns the message; then she sends it again, as a person would."""
+    end, number = time.monotonic() + timeout, None
+    while True:
+        number = number or juliet.message(romeo.name, text)
+        try:
+            return romeo.expect_message(juliet.name, text, timeout=1)
+        except LabError:
+            if time.monotonic() > end:
+                raise
+        error = juliet.seen.take(lambda e: e.kind == "error" and e.id == number)
+        if error:
+            check(error.by != "contoso.test", f"{romeo.name}'s side refused: {error}")
+            number = None
 
 
 def check_status(answer, *allowed):

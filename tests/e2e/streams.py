@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the two servers prove who they are to each other: SASL EXTERNAL with certificates, or dialback inside TLS."""
-from scenario import STRANGE, check, scenario
+from scenario import STRANGE, check, gets_through, scenario
 
 BOTH = ["external", "dialback"]
 
@@ -28,8 +28,7 @@ def partner_begins(lab, auth):
     lab.entented.stop()
     lab.entented.start()
     romeo, juliet = lab.couple()
-    juliet.message(romeo.name, "first")
-    romeo.expect_message(juliet.name, "first", timeout=30)
+    gets_through(juliet, romeo, "first")
 
 
 @scenario("{auth}: entented begins", each={"auth": BOTH})

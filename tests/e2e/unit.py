@@ -25,10 +25,11 @@ def overtime(*_):
     raise Overtime(f"not finished after {LIMIT} s")
 
 
-def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None, remark=None):
+def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None, remark=None, final=True):
+    """`final`: a second attempt would prove nothing."""
     seconds = time.monotonic() - start if start else 0
     print(json.dumps({"number": scenario.number, "name": name or str(scenario), "seconds": seconds, "trouble": trouble, "logs": logs,
-                      "cell": cell, "remark": remark}),
+                      "cell": cell, "remark": remark, "final": final}),
           flush=True)
     return not trouble
 
@@ -58,6 +59,7 @@ def attempt(lab, scenario, tries=3):
 def once(lab, scenario):
     signal.alarm(LIMIT)
     lab.remark = None       # what a scenario wants to be printed, beside that it passed
+    lab.broken = False      # entented died or complained: no matter what another attempt says
     try:
         lab.partner(scenario.partner)
         scenario.function(lab, **scenario.arguments)
@@ -72,12 +74,14 @@ def once(lab, scenario):
     complaints = lab.entented.complaints()[lab.complaints:]
     if complaints:
         lab.complaints += len(complaints)
+        lab.broken = True
         trouble = "\n".join(filter(None, [trouble, "entented's output has:", *complaints[:5]]))
     for program in lab.programs():
         if not program.alive():
             end = "was not started again"
             if program.popen and program.popen.returncode is not None:
                 end = f"died with status {program.popen.returncode}"
+                lab.broken |= program.ends_well
             trouble = "\n".join(filter(None, [trouble, f"{program.name} {end}; the end of its log:", program.tail(12)]))
             program.start()
     return trouble
@@ -90,7 +94,7 @@ def run(peer, workers, options, scenarios):
         lab.start()
     except LabError as e:
         for scenario in scenarios:
-            tell(scenario, trouble=f"the lab did not start: {e}")
+            tell(scenario, trouble=f"the lab did not start: {e}", final=False)
         if "lab" in locals():
             lab.kill()
         return
@@ -99,7 +103,7 @@ def run(peer, workers, options, scenarios):
         start = time.monotonic()
         lab.cell = None     # of a table, for scenarios that have one
         trouble = attempt(lab, scenario)
-        good &= tell(scenario, start, trouble, logs=lab.run, cell=lab.cell, remark=lab.remark)
+        good &= tell(scenario, start, trouble, logs=lab.run, cell=lab.cell, remark=lab.remark, final=lab.broken)
     last, start = scenarios[-1], time.monotonic()
     try:
         status = lab.entented.stop()

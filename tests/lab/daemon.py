@@ -46,6 +46,7 @@ def with_settings(text, more):
 
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
+    ends_well = True
 
     def __init__(self, run, certs, auth, transport, workers=1, log_level="debug", extra="", role=None, external=""):
         name = f"entented-{role}" if role else "entented"

@@ -60,6 +60,7 @@ def woodgrove(run, certs):
 
 class AdatumEdge(Process):
     """entented of adatum.test."""
+    ends_well = True
 
     def __init__(self, run, certs, workers=1):
         own = f"{run}/adatum"

@@ -62,6 +62,14 @@ class Recorder:
                     raise LabError(f"{self.owner} should have {what} within {timeout:g} s; {self._seen()}")
                 self._changed.wait(left)
 
+    def take(self, match):
+        """The first event with match(event) true, taken out; None when there is none yet."""
+        with self._changed:
+            for i, event in enumerate(self._open):
+                if match(event):
+                    return self._open.pop(i)
+        return None
+
     def refuse(self, what, match, seconds):
         """Watch for `seconds`: LabError if an event with match(event) true is there or comes."""
         end = time.monotonic() + seconds
