@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "org.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "xmpp/stanza.h"
 
 bool buf_has(const struct buf *b, const char *text)
@@ -238,21 +241,12 @@ void orgs_teardown(struct orgs *o)
 
 void org_tls_slots(struct org *o, const char *server, const char *client)
 {
-	struct entente_err err;
-	struct tls_material *m;
-	struct tls_ctx *t;
-	char file[4][64];
-	snprintf(file[0], sizeof file[0], "%s.pem", server);
-	snprintf(file[1], sizeof file[1], "%s.key", server);
-	snprintf(file[2], sizeof file[2], "%s.pem", client);
-	snprintf(file[3], sizeof file[3], "%s.key", client);
-	struct tls_settings s = {.server_chain = pki_path(file[0]), .server_key = pki_path(file[1]), .client_chain = pki_path(file[2]),
-				 .client_key = pki_path(file[3]), .trust_file = pki_path("ca.pem")};
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err))
-		fail_msg("%s", err.text);
+	char chain[64], key[64];
+	snprintf(chain, sizeof chain, "%s.pem", client);
+	snprintf(key, sizeof key, "%s.key", client);
+	struct tls_ctx *t = pki_context(server, &(struct tls_settings){.client_chain = pki_path(chain), .client_key = pki_path(key)});
 	xmpp_proxy_set_tls(o->proxy, t);
 	tls_ctx_unref(t);
-	tls_material_unref(m);
 }
 
 void org_tls(struct org *o, const char *certificate)
@@ -299,4 +293,86 @@ unsigned org_streams(struct org *o, const char *state, bool inbound)
 	struct counting c = {state, inbound, 0};
 	xmpp_proxy_each(o->proxy, count, &c);
 	return c.n;
+}
+
+/* ---- fixtures */
+
+int orgs_group_setup(void **state)
+{
+	static const struct {
+		const char *name;
+		struct pki_spec spec;
+		bool self;
+	} leaf[] = {
+		{"a", {.san = "DNS:a.test"}, false},
+		{"b", {.san = "DNS:b.test"}, false},
+		{"b2", {.san = "DNS:b.test"}, false},
+		{"wrong", {.san = "DNS:other.test"}, false},
+		{"old", {.san = "DNS:b.test", .from_s = -7200, .to_s = -3600}, false},
+		{"self", {.san = "DNS:b.test"}, true},
+	};
+	(void)state;
+	pki_dir_make();
+	struct pki ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
+	pki_write("ca", &ca, NULL);
+	for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
+		struct pki_spec s = leaf[i].spec;
+		s.cn = leaf[i].name;
+		s.eku = "serverAuth,clientAuth";
+		pki_issue(leaf[i].name, &s, leaf[i].self ? NULL : &ca, NULL);
+	}
+	pki_free(&ca);
+	journal_open();
+	return 0;
+}
+
+int orgs_group_teardown(void **state)
+{
+	(void)state;
+	journal_close();
+	pki_dir_remove();
+	return 0;
+}
+
+int orgs_begin(void **state)
+{
+	struct orgs *o = MEM_NEW(struct orgs);
+	buf_clear(&journal);
+	orgs_setup(o);
+	org_tls(&o->a, "a");
+	org_tls(&o->b, "b");
+	*state = o;
+	return 0;
+}
+
+int orgs_end(void **state)
+{
+	orgs_teardown(*state);
+	mem_free(*state);
+	return 0;
+}
+
+/* ---- strangers */
+
+int stranger_connect(const struct org *to, unsigned host)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + host)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(org_port(to)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+void stranger_send(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+void stranger_read(struct orgs *o, int fd, struct buf *b)
+{
+	char x[4096];
+	turn(o->loop, 20);
+	for (ssize_t n; (n = recv(fd, x, sizeof x, MSG_DONTWAIT)) > 0;)
+		buf_put(b, slice_of(x, (size_t)n));
 }

@@ -9,6 +9,7 @@
 #include "edge/xmpp_proxy.h"
 #include "edge/xmpp_test.h"
 #include "../net/pki.h"
+#include "journal.h"
 
 struct org {
 	const char *domain;
@@ -46,6 +47,13 @@ struct orgs {
 	struct org a, b; /* a.test, b.test */
 };
 
+/* Fixtures of cmocka. For the group: a journal, and certificates of "ca": a, b, b2 (another one of b.test), wrong, old (expired), self
+ * (signed by itself; b.test too). For a test: *state is a struct orgs, both with their certificates. */
+int orgs_group_setup(void **state);
+int orgs_group_teardown(void **state);
+int orgs_begin(void **state);
+int orgs_end(void **state);
+
 void orgs_setup(struct orgs *o);
 void orgs_teardown(struct orgs *o);
 /* Files first (pki_write): NAME.pem and NAME.key; trust from ca.pem. */
@@ -59,6 +67,18 @@ void org_send_octets(struct org *o, const char *to, const char *id, size_t octet
 /* A second listener, on port 5270; `other` connects there from now on. */
 void org_listen_5270(struct org *o, struct org *other, bool direct);
 uint16_t org_port(const struct org *o);
+
+/* A stranger: a blocking socket from 127.0.0.`host`. */
+int stranger_connect(const struct org *to, unsigned host);
+void stranger_send(int fd, const char *text);
+/* Everything readable now, after some turns. */
+void stranger_read(struct orgs *o, int fd, struct buf *b);
+/* "I am b.test, here is my key", to a.test. */
+#define STRANGER_CLAIM(key)                                                                        \
+	"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "    \
+	"xmlns:db='jabber:server:dialback' from='b.test' to='a.test' version='1.0'>"               \
+	"<db:result from='b.test' to='a.test'>" key "</db:result>"
+
 bool buf_has(const struct buf *b, const char *text);
 unsigned buf_lines(const struct buf *b);
 /* Turns the loop until cond or 10 seconds are over. */

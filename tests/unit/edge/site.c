@@ -308,18 +308,3 @@ unsigned base_port(const struct base *b)
 {
 	return addr_port(listener_addr(b->listener));
 }
-
-struct tls_ctx *context(const char *certificate)
-{
-	struct entente_err err;
-	struct tls_material *m;
-	struct tls_ctx *t;
-	char chain[64], key[64];
-	snprintf(chain, sizeof chain, "%s.pem", certificate);
-	snprintf(key, sizeof key, "%s.key", certificate);
-	struct tls_settings s = {.server_chain = pki_path(chain), .server_key = pki_path(key), .trust_file = pki_path("ca.pem")};
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err))
-		fail_msg("%s", err.text);
-	tls_material_unref(m);
-	return t;
-}

@@ -61,4 +61,3 @@ unsigned base_port(const struct base *b);
 
 /* A request; `id` is in branch and Call-ID. */
 const char *request(const char *method, const char *from, const char *id);
-struct tls_ctx *context(const char *certificate);

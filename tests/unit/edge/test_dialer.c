@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "edge/dialer.h"
-#include "names.h"
+#include "../net/names.h"
 
 static struct pool *pool;
 static struct worker *self;

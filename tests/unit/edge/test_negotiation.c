@@ -159,38 +159,20 @@ static char play(bool out, int row, int mode, const struct policy_peer *q, const
 	return ret;
 }
 
-static void engines(bool out, int mode)
+struct way {
+	bool out;
+	int what; /* enum policy_negotiation_mode of S18, the TLS version of S14 */
+};
+
+static void s18_engines(void **state)
 {
+	const struct way *w = *state;
 	for (int i = 0; i < ROWS; i++)
 		for (int k = 0; k < PEERS; k++) {
-			char got = play(out, i, mode, &peers[k], NULL);
-			if (got != oracle[mode][i][k])
-				fail_msg("row %d peer %d: %c, not %c", i + 1, k + 1, got, oracle[mode][i][k]);
+			char got = play(w->out, i, w->what, &peers[k], NULL);
+			if (got != oracle[w->what][i][k])
+				fail_msg("row %d peer %d: %c, not %c", i + 1, k + 1, got, oracle[w->what][i][k]);
 		}
-}
-
-static void s18_out_lync(void **state)
-{
-	(void)state;
-	engines(true, POLICY_LYNC);
-}
-
-static void s18_out_strict(void **state)
-{
-	(void)state;
-	engines(true, POLICY_STRICT);
-}
-
-static void s18_in_lync(void **state)
-{
-	(void)state;
-	engines(false, POLICY_LYNC);
-}
-
-static void s18_in_strict(void **state)
-{
-	(void)state;
-	engines(false, POLICY_STRICT);
 }
 
 /* Lync's five invalid rows are refused when saved, its others are not. */
@@ -265,28 +247,19 @@ static const struct {
 static int setup(void **state)
 {
 	(void)state;
-	struct entente_err err = {0};
-	struct tls_material *m = NULL;
 	pki_dir_make();
 	authority = pki_make(&(struct pki_spec){.cn = "CA", .ca = 1}, NULL);
 	other = pki_make(&(struct pki_spec){.cn = "Other CA", .ca = 1}, NULL);
 	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1}, &authority);
-	struct pki us = pki_make(&(struct pki_spec){.cn = "us", .san = "DNS:a.example"}, &authority);
 	pki_write("ca", &authority, NULL);
-	pki_write("us", &us, NULL);
-	pki_free(&us);
+	pki_issue("us", &(struct pki_spec){.cn = "us", .san = "DNS:a.example"}, &authority, NULL);
 	for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
 		struct pki_spec s = variants[i].spec;
 		if (!s.cn)
 			s.cn = "x";
-		struct pki p = pki_make(&s, variants[i].by);
-		pki_write(variants[i].name, &p, variants[i].chain ? variants[i].by : NULL);
-		pki_free(&p);
+		pki_issue(variants[i].name, &s, variants[i].by, variants[i].chain ? variants[i].by : NULL);
 	}
-	struct tls_settings s = {.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("ca.pem")};
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ours, m, &err))
-		fail_msg("%s", err.text);
-	tls_material_unref(m);
+	ours = pki_context("us", NULL);
 	return 0;
 }
 
@@ -299,14 +272,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void s14(bool out, int version)
+static void s14(void **state)
 {
+	const struct way *w = *state;
 	for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
 		bool none = !strcmp(variants[v].name, "none");
-		if (none && out)
+		if (none && w->out)
 			continue; /* a TLS server always shows one */
 		struct rawtls t;
-		rawtls_open(&t, out, version, none ? NULL : variants[v].name, (struct conn_tls){.ctx = ours});
+		rawtls_open(&t, w->out, w->what, none ? NULL : variants[v].name, (struct conn_tls){.ctx = ours});
 		rawtls_shake(&t);
 		assert_int_equal(t.ours.secured, 1);
 		const struct tls_peer *p = t.ours.peer;
@@ -316,7 +290,7 @@ static void s14(bool out, int version)
 		for (int mode = 0; mode < 2; mode++)
 			for (int i = 0; i < ROWS; i++) {
 				char want = oracle[mode][i][variants[v].good ? LENIENT_GOOD : LENIENT_BAD];
-				char got = play(out, i, mode, &peers[LENIENT_GOOD], &info);
+				char got = play(w->out, i, mode, &peers[LENIENT_GOOD], &info);
 				if (got != want)
 					fail_msg("%s, row %d, mode %d: %c, not %c (%s)", variants[v].name, i + 1, mode, got, want, p->why_not.p);
 			}
@@ -324,36 +298,22 @@ static void s14(bool out, int version)
 	}
 }
 
-static void s14_in_12(void **state)
-{
-	(void)state;
-	s14(false, TLS1_2_VERSION);
-}
-
-static void s14_in_13(void **state)
-{
-	(void)state;
-	s14(false, TLS1_3_VERSION);
-}
-
-static void s14_out_12(void **state)
-{
-	(void)state;
-	s14(true, TLS1_2_VERSION);
-}
-
-static void s14_out_13(void **state)
-{
-	(void)state;
-	s14(true, TLS1_3_VERSION);
-}
+#define WAY(name, f, ...) {name, f, NULL, NULL, &(struct way){__VA_ARGS__}}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(s18_function), cmocka_unit_test(s18_out_lync), cmocka_unit_test(s18_out_strict), cmocka_unit_test(s18_in_lync),
-		cmocka_unit_test(s18_in_strict), cmocka_unit_test(commit),	cmocka_unit_test(kinds),
-		cmocka_unit_test(s14_in_12),	cmocka_unit_test(s14_in_13),	cmocka_unit_test(s14_out_12),	  cmocka_unit_test(s14_out_13),
+		cmocka_unit_test(s18_function),
+		WAY("s18_out_lync", s18_engines, true, POLICY_LYNC),
+		WAY("s18_out_strict", s18_engines, true, POLICY_STRICT),
+		WAY("s18_in_lync", s18_engines, false, POLICY_LYNC),
+		WAY("s18_in_strict", s18_engines, false, POLICY_STRICT),
+		cmocka_unit_test(commit),
+		cmocka_unit_test(kinds),
+		WAY("s14_in_12", s14, false, TLS1_2_VERSION),
+		WAY("s14_in_13", s14, false, TLS1_3_VERSION),
+		WAY("s14_out_12", s14, true, TLS1_2_VERSION),
+		WAY("s14_out_13", s14, true, TLS1_3_VERSION),
 	};
 	return cmocka_run_group_tests_name("negotiation", tests, setup, teardown);
 }

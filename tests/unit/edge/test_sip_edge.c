@@ -10,16 +10,6 @@
 #include "base/mem.h"
 #include "sip/build.h"
 
-static struct buf journal;
-
-static void on_log(void *arg, struct slice line)
-{
-	(void)arg;
-	buf_put(&journal, line);
-	if (getenv("SHOW_LOG"))
-		fprintf(stderr, "%.*s", SFMT(line));
-}
-
 static int group_setup(void **state)
 {
 	(void)state;
@@ -33,25 +23,19 @@ static int group_setup(void **state)
 		    {"uri", "URI:sip:localhost"},
 		    {"wrong", "DNS:other.test"}};
 	for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
-		struct pki p =
-			pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
-		pki_write(leaf[i].name, &p, NULL);
-		pki_free(&p);
+		struct pki_spec spec = {.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"};
+		pki_issue(leaf[i].name, &spec, &ca, NULL);
 	}
-	struct pki self = pki_make(&(struct pki_spec){.cn = "self", .san = "DNS:localhost"}, NULL);
-	pki_write("self", &self, NULL);
-	pki_free(&self);
+	pki_issue("self", &(struct pki_spec){.cn = "self", .san = "DNS:localhost"}, NULL, NULL);
 	pki_free(&ca);
-	buf_init(&journal, 8 << 20);
-	log_set_sink(on_log, NULL);
+	journal_open();
 	return 0;
 }
 
 static int group_teardown(void **state)
 {
 	(void)state;
-	log_set_sink(NULL, NULL);
-	buf_free(&journal);
+	journal_close();
 	pki_dir_remove();
 	return 0;
 }
@@ -121,7 +105,7 @@ static void test_in_tls(void **state)
 {
 	struct site *s = *state;
 	struct peer p;
-	struct tls_ctx *us = context("us"), *home = context("home");
+	struct tls_ctx *us = pki_context("us", NULL), *home = pki_context("home", NULL);
 	sip_edge_set_tls(s->edge, us);
 	site_home(s, "sip:127.0.0.1:9;transport=tls");
 	site_listen(s);
@@ -606,7 +590,7 @@ static void test_keepalive_unanswered(void **state)
 static void test_queue_limit(void **state)
 {
 	struct site *s = *state;
-	struct tls_ctx *us = context("us");
+	struct tls_ctx *us = pki_context("us", NULL);
 	struct base b = {.mute = true}; /* takes the connection, never answers the handshake */
 	char id[8];
 	sip_edge_set_tls(s->edge, us);
@@ -627,7 +611,7 @@ static void test_queue_limit(void **state)
 static void test_queue_time(void **state)
 {
 	struct site *s = *state;
-	struct tls_ctx *us = context("us"), *home = context("home");
+	struct tls_ctx *us = pki_context("us", NULL), *home = pki_context("home", NULL);
 	struct base b = {.mute = true};
 	s->set.queue_ms = 100;
 	s->set.connect_ms = 5000;
@@ -652,10 +636,10 @@ static void test_tls(void **state)
 		{"self", "127.0.0.1", "not trusted"},
 	};
 	struct site *s = *state;
-	struct tls_ctx *us = context("us");
+	struct tls_ctx *us = pki_context("us", NULL);
 	sip_edge_set_tls(s->edge, us);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct base b = {.answer = true, .tls = context(cases[i].certificate)};
+		struct base b = {.answer = true, .tls = pki_context(cases[i].certificate, NULL)};
 		char next_hop[64];
 		base_open(&b, s, 0);
 		snprintf(next_hop, sizeof next_hop, "sip:%s:%u;transport=tls", cases[i].host, base_port(&b));

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/sip_edge.h"
-#include "names.h"
+#include "../net/names.h"
 #include "sip/build.h"
 #include "sip/frame.h"
 #include "site.h"
@@ -35,13 +35,6 @@ static struct sip_edge_home homes[2];
 static size_t n_homes;
 static atomic_uint handled[WORKERS], done_ok, done_failed;
 static struct sip_edge_settings set;
-
-static void log_sink(void *arg, struct slice line)
-{
-	(void)arg;
-	if (getenv("SHOW_LOG"))
-		fprintf(stderr, "%.*s", SFMT(line));
-}
 
 /* The first letter of the user decides: even letters live on worker 0. */
 static unsigned on_shard(void *arg, const struct sip_msg *m, struct arena *a)
@@ -163,21 +156,19 @@ static int group_setup(void **state)
 		    {"uri", "URI:sip:tls.test"},
 		    {"wrong", "DNS:node.tls.test"}};
 	for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
-		struct pki p =
-			pki_make(&(struct pki_spec){.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"}, &ca);
-		pki_write(leaf[i].name, &p, NULL);
-		pki_free(&p);
+		struct pki_spec spec = {.cn = leaf[i].name, .san = leaf[i].san, .eku = "serverAuth,clientAuth"};
+		pki_issue(leaf[i].name, &spec, &ca, NULL);
 	}
 	pki_free(&ca);
 	names_start();
-	log_set_sink(log_sink, NULL);
+	journal_open();
 	return 0;
 }
 
 static int group_teardown(void **state)
 {
 	(void)state;
-	log_set_sink(NULL, NULL);
+	journal_close();
 	names_stop();
 	pki_dir_remove();
 	return 0;
@@ -537,7 +528,7 @@ static void test_tls_names(void **state)
 		struct facts f = {0};
 		names_clear();
 		assert_int_equal(loop_new(&side.loop, NULL, NULL), 0);
-		b.tls = context(cases[i].certificate);
+		b.tls = pki_context(cases[i].certificate, NULL);
 		base_open(&b, &side, 0);
 		names_srv("_sips._tcp.tls.test", 0, 0, base_port(&b), "node.tls.test");
 		names_srv("_sip._tls.tls.test", 0, 0, base_port(&b), "node.tls.test");

@@ -3,63 +3,15 @@
 #include "org.h"
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "edge/xmpp_routes.h"
-
-static void leaf(const char *name, const char *san, const struct pki *ca)
-{
-	struct pki p = pki_make(&(struct pki_spec){.cn = name, .san = san, .eku = "serverAuth,clientAuth"}, ca);
-	pki_write(name, &p, NULL);
-	pki_free(&p);
-}
-
-static void on_log(void *arg, struct slice line)
-{
-	(void)arg;
-	if (getenv("SHOW_LOG"))
-		fprintf(stderr, "%.*s", SFMT(line));
-}
-
-static int group_setup(void **state)
-{
-	(void)state;
-	pki_dir_make();
-	struct pki ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
-	pki_write("ca", &ca, NULL);
-	leaf("a", "DNS:a.test", &ca);
-	leaf("b", "DNS:b.test", &ca);
-	leaf("self", "DNS:b.test", NULL);
-	pki_free(&ca);
-	log_set_sink(on_log, NULL);
-	return 0;
-}
-
-static int group_teardown(void **state)
-{
-	(void)state;
-	log_set_sink(NULL, NULL);
-	pki_dir_remove();
-	return 0;
-}
 
 static int setup(void **state)
 {
-	struct orgs *o = MEM_NEW(struct orgs);
-	orgs_setup(o);
-	org_tls(&o->a, "a");
-	org_tls(&o->b, "b");
+	orgs_begin(state);
+	struct orgs *o = *state;
 	o->a.set.bidi = o->b.set.bidi = true;
 	xmpp_proxy_set(o->a.proxy, &o->a.set);
 	xmpp_proxy_set(o->b.proxy, &o->b.set);
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	orgs_teardown(*state);
-	mem_free(*state);
 	return 0;
 }
 
@@ -253,7 +205,7 @@ static void test_routes(void **state)
 	xmpp_routes_free(r);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, orgs_end)
 
 int main(void)
 {
@@ -261,5 +213,5 @@ int main(void)
 		T(test_both_ways), T(test_switched_off), T(test_its_stream_ends), T(test_ends_a_backoff), T(test_ours_stays),
 		T(test_dialback), T(test_drain), cmocka_unit_test(test_routes),
 	};
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, orgs_group_setup, orgs_group_teardown);
 }

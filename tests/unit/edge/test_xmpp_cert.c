@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "fakedns.h"
 
-static struct buf journal;
 static struct tls_peer *facts_b, *facts_self, *facts_a, *facts_self_a, *facts_host;
 
 static struct tls_peer *leaf(const char *name, const char *san, const char *eku, const struct pki *ca)
@@ -24,14 +23,6 @@ static struct tls_peer *leaf(const char *name, const char *san, const char *eku,
 	OPENSSL_free(der);
 	pki_free(&p);
 	return facts;
-}
-
-static void on_log(void *arg, struct slice line)
-{
-	(void)arg;
-	buf_put(&journal, line);
-	if (getenv("SHOW_LOG"))
-		fprintf(stderr, "%.*s", SFMT(line));
 }
 
 static int group_setup(void **state)
@@ -48,16 +39,14 @@ static int group_setup(void **state)
 	facts_self_a = leaf("self-a", "DNS:elsewhere.test", NULL, NULL);
 	facts_host = leaf("host", "DNS:xmpp.b.test", "serverAuth", &ca);
 	pki_free(&ca);
-	buf_init(&journal, 8 << 20);
-	log_set_sink(on_log, NULL);
+	journal_open();
 	return 0;
 }
 
 static int group_teardown(void **state)
 {
 	(void)state;
-	log_set_sink(NULL, NULL);
-	buf_free(&journal);
+	journal_close();
 	tls_peer_free(facts_a), tls_peer_free(facts_b), tls_peer_free(facts_self), tls_peer_free(facts_self_a), tls_peer_free(facts_host);
 	pki_dir_remove();
 	return 0;
@@ -65,23 +54,12 @@ static int group_teardown(void **state)
 
 static int setup(void **state)
 {
-	struct orgs *o = MEM_NEW(struct orgs);
-	buf_clear(&journal);
 	fakedns_reset(true);
-	orgs_setup(o);
+	orgs_begin(state);
+	struct orgs *o = *state;
 	o->a.partner.dialback = o->b.partner.dialback = false; /* certificates alone */
 	org_publish(&o->a);
 	org_publish(&o->b);
-	org_tls(&o->a, "a");
-	org_tls(&o->b, "b");
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	orgs_teardown(*state);
-	mem_free(*state);
 	return 0;
 }
 
@@ -477,7 +455,7 @@ static void delegation_needs_dnssec(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, orgs_end)
 	const struct CMUnitTest tests[] = {
 		T(slot_client_by_default),
 		T(slot_server_where_wanted),

@@ -3,18 +3,10 @@
 #include "org.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 static struct buf told;    /* "step outcome reason who text\n" */
 static unsigned verdicts;
-static struct buf journal;
-
-static void on_log(void *arg, struct slice line)
-{
-	(void)arg;
-	buf_put(&journal, line);
-}
 
 static void on_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
 {
@@ -28,59 +20,24 @@ static void on_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
 
 static const struct xmpp_test_ops test_ops = {.event = on_event};
 
-static void leaf(const char *name, const char *san, const struct pki *ca, long from_s, long to_s)
-{
-	struct pki p = pki_make(&(struct pki_spec){.cn = name, .san = san, .eku = "serverAuth,clientAuth", .from_s = from_s, .to_s = to_s}, ca);
-	pki_write(name, &p, NULL);
-	pki_free(&p);
-}
-
 static int group_setup(void **state)
 {
-	(void)state;
-	pki_dir_make();
-	struct pki ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
-	pki_write("ca", &ca, NULL);
-	leaf("a", "DNS:a.test", &ca, 0, 0);
-	leaf("b", "DNS:b.test", &ca, 0, 0);
-	leaf("wrong", "DNS:other.test", &ca, 0, 0);
-	leaf("old", "DNS:b.test", &ca, -7200, -3600);
-	leaf("self", "DNS:b.test", NULL, 0, 0);
-	pki_free(&ca);
-	buf_init(&journal, 8 << 20);
 	buf_init(&told, 1 << 20);
-	log_set_sink(on_log, NULL);
-	return 0;
+	return orgs_group_setup(state);
 }
 
 static int group_teardown(void **state)
 {
-	(void)state;
-	log_set_sink(NULL, NULL);
-	buf_free(&journal);
 	buf_free(&told);
-	pki_dir_remove();
-	return 0;
+	return orgs_group_teardown(state);
 }
 
 static int setup(void **state)
 {
-	struct orgs *o = MEM_NEW(struct orgs);
-	buf_clear(&journal);
 	buf_clear(&told);
 	verdicts = 0;
-	orgs_setup(o);
-	org_tls(&o->a, "a");
-	org_tls(&o->b, "b");
-	o->b.pong = true;
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	orgs_teardown(*state);
-	mem_free(*state);
+	orgs_begin(state);
+	((struct orgs *)*state)->b.pong = true;
 	return 0;
 }
 
@@ -393,7 +350,7 @@ static void test_trace(void **state)
 	buf_free(&traced);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, orgs_end)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

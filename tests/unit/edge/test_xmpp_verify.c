@@ -1,60 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dialback questions that strangers cause: shared out by where they come from, and what becomes of them when nobody can be asked. */
+/* Dialback, asked and answered; the questions that strangers cause: shared out by where they come from, and what becomes of them when nobody can be asked. */
 #include "org.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
 
-static void on_log(void *arg, struct slice line)
+/* a asks without TLS; b accepts, and says nothing. */
+static int silence(void **state)
 {
-	(void)arg;
-	if (getenv("SHOW_LOG"))
-		fprintf(stderr, "%.*s", SFMT(line));
-}
-
-static int group_setup(void **state)
-{
-	(void)state;
-	pki_dir_make();
-	struct pki ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
-	struct pki a = pki_make(&(struct pki_spec){.cn = "a", .san = "DNS:a.test", .eku = "serverAuth"}, &ca);
-	pki_write("ca", &ca, NULL);
-	pki_write("a", &a, NULL);
-	pki_free(&a);
-	pki_free(&ca);
-	log_set_sink(on_log, NULL);
-	return 0;
-}
-
-static int group_teardown(void **state)
-{
-	(void)state;
-	log_set_sink(NULL, NULL);
-	pki_dir_remove();
-	return 0;
-}
-
-static int setup(void **state)
-{
-	struct orgs *o = MEM_NEW(struct orgs);
-	orgs_setup(o);
-	org_tls(&o->a, "a");
+	orgs_begin(state);
+	struct orgs *o = *state;
 	o->a.partner.tls = POLICY_OPTIONAL;
 	org_publish(&o->a);
-	o->b.hold = true; /* b accepts, and says nothing */
-	*state = o;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	orgs_teardown(*state);
-	mem_free(*state);
+	o->b.hold = true;
 	return 0;
 }
 
@@ -71,15 +31,8 @@ struct claims {
 /* From 127.0.0.`host`: "I am b.test". */
 static void claim(struct claims *c, unsigned host)
 {
-	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + host)};
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(org_port(&c->o->a)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	static const char text[] = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-				   "xmlns:db='jabber:server:dialback' from='b.test' to='a.test' version='1.0'>"
-				   "<db:result from='b.test' to='a.test'>k</db:result>";
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-	assert_int_equal(send(fd, text, sizeof text - 1, MSG_NOSIGNAL), (ssize_t)sizeof text - 1);
+	int fd = stranger_connect(&c->o->a, host);
+	stranger_send(fd, STRANGER_CLAIM("k"));
 	assert_true(c->n < MOST);
 	c->fd[c->n++] = fd;
 	UNTIL(c->o->loop, org_streams(&c->o->a, "negotiation", true) >= c->n); /* it was read */
@@ -146,10 +99,95 @@ static void test_hangs_up(void **state)
 	hang_up(&c);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+/* b's certificate proves nothing, but a allows dialback: a asks b back on another connection. */
+static void test_dialback(void **state)
+{
+	struct orgs *o = *state;
+	org_tls(&o->b, "self");
+	org_send(&o->b, "a.test", "1");
+	UNTIL(o->loop, buf_has(&o->a.seen, "u@b.test>v@a.test message 1\n"));
+	assert_true(buf_has(&journal, "proof=dialback"));
+	UNTIL(o->loop, !org_streams(&o->a, NULL, false)); /* the connection that asked is closed */
+	UNTIL(o->loop, !org_streams(&o->b, NULL, true));
+}
+
+/* Whoever claims a partner's name often makes us call the partner once. */
+static void test_one_question_per_name(void **state)
+{
+	struct orgs *o = *state;
+	struct buf got;
+	int fd[8];
+	buf_init(&got, 1 << 20);
+	o->a.partner.tls = POLICY_OPTIONAL;
+	org_publish(&o->a);
+	o->b.hold = true; /* b accepts, and says nothing */
+	for (size_t i = 0; i < 8; i++) {
+		fd[i] = stranger_connect(&o->a, 1);
+		stranger_send(fd[i], STRANGER_CLAIM("k"));
+	}
+	UNTIL(o->loop, o->b.n_held);
+	turn(o->loop, 100);
+	assert_int_equal(o->b.n_held, 1);
+	assert_int_equal(org_streams(&o->a, NULL, true), 8);
+	/* nobody answers: all are refused, none is let in */
+	for (size_t i = 0; i < 8; i++) {
+		for (uint64_t end = clock_ms() + 8000; clock_ms() < end && !buf_has(&got, "remote-server-timeout");)
+			stranger_read(o, fd[i], &got);
+		assert_true(buf_has(&got, "type='error'"));
+		assert_true(buf_has(&got, "remote-server-timeout"));
+		buf_clear(&got);
+		close(fd[i]);
+	}
+	UNTIL(o->loop, !org_streams(&o->a, NULL, false));
+	assert_int_equal(o->a.seen.len, 0);
+	buf_free(&got);
+}
+
+/* Who asked is gone: nobody needs the answer, and nobody is called any longer. */
+static void test_receiver_gone(void **state)
+{
+	struct orgs *o = *state;
+	o->a.partner.tls = POLICY_OPTIONAL;
+	org_publish(&o->a);
+	o->b.hold = true;
+	int fd = stranger_connect(&o->a, 1);
+	stranger_send(fd, STRANGER_CLAIM("k"));
+	UNTIL(o->loop, o->b.n_held);
+	close(fd);
+	UNTIL(o->loop, !org_streams(&o->a, NULL, true));
+	UNTIL(o->loop, !org_streams(&o->a, NULL, false));
+}
+
+/* A forged key: b is asked, and knows nothing of it. */
+static void test_dialback_forged(void **state)
+{
+	struct orgs *o = *state;
+	struct buf got;
+	buf_init(&got, 1 << 20);
+	o->a.partner.tls = POLICY_OPTIONAL;
+	org_publish(&o->a);
+	int fd = stranger_connect(&o->a, 1);
+	stranger_send(fd, STRANGER_CLAIM("0123456789abcdef")
+		     "<message from='u@b.test' to='v@a.test' id='1'><body>let me in</body></message>");
+	for (int i = 0; i < 200 && !buf_has(&got, "</stream:stream>"); i++)
+		stranger_read(o, fd, &got);
+	assert_true(buf_has(&got, "type='invalid'") || buf_has(&got, "not-authorized"));
+	assert_int_equal(o->a.seen.len, 0);
+	close(fd);
+	buf_free(&got);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, silence, orgs_end)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_shared), T(test_hangs_up)};
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	const struct CMUnitTest tests[] = {
+		T(test_shared),
+		T(test_hangs_up),
+		cmocka_unit_test_setup_teardown(test_dialback, orgs_begin, orgs_end),
+		cmocka_unit_test_setup_teardown(test_one_question_per_name, orgs_begin, orgs_end),
+		cmocka_unit_test_setup_teardown(test_receiver_gone, orgs_begin, orgs_end),
+		cmocka_unit_test_setup_teardown(test_dialback_forged, orgs_begin, orgs_end),
+	};
+	return cmocka_run_group_tests_name("xmpp_verify", tests, orgs_group_setup, orgs_group_teardown);
 }

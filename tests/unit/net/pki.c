@@ -107,3 +107,33 @@ void pki_write(const char *name, const struct pki *p, const struct pki *chain)
 	MUST(f && PEM_write_PrivateKey(f, p->key, NULL, NULL, 0, NULL, NULL));
 	fclose(f);
 }
+
+void pki_issue(const char *name, const struct pki_spec *s, const struct pki *issuer, const struct pki *chain)
+{
+	struct pki p = pki_make(s, issuer);
+	pki_write(name, &p, chain);
+	pki_free(&p);
+}
+
+struct tls_ctx *pki_context(const char *name, const struct tls_settings *more)
+{
+	struct entente_err err = {0};
+	struct tls_settings s = more ? *more : (struct tls_settings){0};
+	struct tls_material *m = NULL;
+	struct tls_ctx *t = NULL;
+	char chain[128], key[128];
+	if (name) {
+		snprintf(chain, sizeof chain, "%s.pem", name);
+		snprintf(key, sizeof key, "%s.key", name);
+		s.server_chain = pki_path(chain);
+		s.server_key = pki_path(key);
+	}
+	if (!s.trust_file)
+		s.trust_file = pki_path("ca.pem");
+	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err)) {
+		fprintf(stderr, "pki: %s: %s\n", name ? name : "no certificate", err.text);
+		abort();
+	}
+	tls_material_unref(m);
+	return t;
+}

@@ -2,6 +2,7 @@
 /* Certificates made on the spot, for tests. Failures abort the test program. */
 #pragma once
 #include <openssl/x509v3.h>
+#include "net/tls.h"
 
 struct pki {
 	X509 *cert;
@@ -25,3 +26,7 @@ void pki_dir_remove(void);
 const char *pki_path(const char *name);
 /* name.pem (leaf, then chain) and name.key */
 void pki_write(const char *name, const struct pki *p, const struct pki *chain);
+/* Made, written and forgotten. */
+void pki_issue(const char *name, const struct pki_spec *s, const struct pki *issuer, const struct pki *chain);
+/* What trusts ca.pem and shows NAME.pem (NULL: nothing). `more`: other settings, or NULL. */
+struct tls_ctx *pki_context(const char *name, const struct tls_settings *more);

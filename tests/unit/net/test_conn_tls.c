@@ -12,34 +12,6 @@
 static struct pki ca, other_ca;
 static struct tls_ctx *server_ctx, *client_ctx;
 
-static void leaf(const char *name, const struct pki_spec *s, const struct pki *issuer)
-{
-	struct pki p = pki_make(s, issuer);
-	pki_write(name, &p, NULL);
-	pki_free(&p);
-}
-
-static struct tls_ctx *context(const char *name, const struct tls_settings *more)
-{
-	struct entente_err err = {0};
-	struct tls_settings s = more ? *more : (struct tls_settings){0};
-	char chain[128], key[128];
-	struct tls_material *m = NULL;
-	struct tls_ctx *t = NULL;
-	if (name) {
-		snprintf(chain, sizeof chain, "%s.pem", name);
-		snprintf(key, sizeof key, "%s.key", name);
-		s.server_chain = pki_path(chain);
-		s.server_key = pki_path(key);
-	}
-	s.trust_file = pki_path("ca.pem");
-	if (tls_material_load(&m, &s, &err))
-		fail_msg("%s", err.text);
-	assert_int_equal(tls_ctx_new(&t, m, &err), 0);
-	tls_material_unref(m);
-	return t;
-}
-
 static int group_setup(void **state)
 {
 	(void)state;
@@ -47,15 +19,15 @@ static int group_setup(void **state)
 	ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
 	other_ca = pki_make(&(struct pki_spec){.cn = "Other CA", .ca = 1}, NULL);
 	pki_write("ca", &ca, NULL);
-	leaf("server", &(struct pki_spec){.cn = "server.test", .san = "DNS:server.test", .eku = "serverAuth"}, &ca);
-	leaf("client", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test", .eku = "serverAuth"}, &ca);
-	leaf("clientauth", &(struct pki_spec){.cn = "c", .san = "DNS:client.test", .eku = "clientAuth"}, &ca);
-	leaf("both", &(struct pki_spec){.cn = "b", .san = "DNS:client.test", .eku = "serverAuth,clientAuth"}, &ca);
-	leaf("noeku", &(struct pki_spec){.cn = "n", .san = "DNS:client.test"}, &ca);
-	leaf("expired", &(struct pki_spec){.cn = "e", .san = "DNS:client.test", .from_s = -7200, .to_s = -3600}, &ca);
-	leaf("future", &(struct pki_spec){.cn = "f", .san = "DNS:client.test", .from_s = 3600, .to_s = 7200}, &ca);
-	leaf("stranger", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, &other_ca);
-	leaf("selfmade", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, NULL);
+	pki_issue("server", &(struct pki_spec){.cn = "server.test", .san = "DNS:server.test", .eku = "serverAuth"}, &ca, NULL);
+	pki_issue("client", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test", .eku = "serverAuth"}, &ca, NULL);
+	pki_issue("clientauth", &(struct pki_spec){.cn = "c", .san = "DNS:client.test", .eku = "clientAuth"}, &ca, NULL);
+	pki_issue("both", &(struct pki_spec){.cn = "b", .san = "DNS:client.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
+	pki_issue("noeku", &(struct pki_spec){.cn = "n", .san = "DNS:client.test"}, &ca, NULL);
+	pki_issue("expired", &(struct pki_spec){.cn = "e", .san = "DNS:client.test", .from_s = -7200, .to_s = -3600}, &ca, NULL);
+	pki_issue("future", &(struct pki_spec){.cn = "f", .san = "DNS:client.test", .from_s = 3600, .to_s = 7200}, &ca, NULL);
+	pki_issue("stranger", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, &other_ca, NULL);
+	pki_issue("selfmade", &(struct pki_spec){.cn = "client.test", .san = "DNS:client.test"}, NULL, NULL);
 	/* as public authorities issue today: no clientAuth anywhere */
 	struct pki between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .eku = "serverAuth"}, &ca);
 	struct pki end = pki_make(&(struct pki_spec){.cn = "i", .san = "DNS:client.test", .eku = "serverAuth"}, &between);
@@ -63,8 +35,8 @@ static int group_setup(void **state)
 	pki_write("unchained", &end, NULL);
 	pki_free(&between);
 	pki_free(&end);
-	server_ctx = context("server", &(struct tls_settings){.alpn = {"xmpp-server", "sip"}});
-	client_ctx = context("client", NULL);
+	server_ctx = pki_context("server", &(struct tls_settings){.alpn = {"xmpp-server", "sip"}});
+	client_ctx = pki_context("client", NULL);
 	return 0;
 }
 
@@ -136,7 +108,7 @@ static void test_direct(void **state)
 /* Connects with the certificate `name` as client; facts as the server sees them through check. */
 static void with_client(const char *name, const struct tls_settings *more, void (*check)(const struct tls_peer *p))
 {
-	struct tls_ctx *t = context(name, more);
+	struct tls_ctx *t = pki_context(name, more);
 	struct conn_tls st = {.ctx = server_ctx, .server = true}, ct = {.ctx = t};
 	struct pair p = {.server_tls = &st};
 	pair_open(&p);
@@ -221,7 +193,7 @@ static void test_server_certificates(void **state)
 		bool ok;
 	} rows[] = {{"clientauth", false}, {"expired", false}, {"stranger", false}, {"both", true}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct tls_ctx *t = context(rows[i].name, NULL);
+		struct tls_ctx *t = pki_context(rows[i].name, NULL);
 		struct conn_tls st = {.ctx = t, .server = true}, ct = {.ctx = client_ctx, .slot = TLS_SLOT_NONE};
 		struct pair p = {.server_tls = &st};
 		pair_open(&p);
@@ -354,7 +326,7 @@ static void test_resumption(void **state)
 	struct tls_settings s = {.server_chain = pki_path("server.pem"), .server_key = pki_path("server.key"),
 		.trust_file = pki_path("ca.pem")};
 	struct tls_material *m;
-	struct tls_ctx *worker[2], *fresh = context("client", NULL);
+	struct tls_ctx *worker[2], *fresh = pki_context("client", NULL);
 	assert_int_equal(tls_material_load(&m, &s, NULL), 0);
 	assert_int_equal(tls_ctx_new(&worker[0], m, NULL), 0);
 	assert_int_equal(tls_ctx_new(&worker[1], m, NULL), 0);
@@ -417,7 +389,7 @@ static void test_resumption(void **state)
 static void test_bad_stays_bad_when_resumed(void **state)
 {
 	(void)state;
-	struct tls_ctx *t = context("stranger", NULL);
+	struct tls_ctx *t = pki_context("stranger", NULL);
 	for (int i = 0; i < 2; i++) {
 		struct conn_tls st = {.ctx = server_ctx, .server = true}, ct = {.ctx = t, .session_key = S("k")};
 		struct pair p = {.server_tls = &st};
@@ -512,7 +484,7 @@ static void test_half_close(void **state)
 {
 	(void)state;
 	for (int v = 0; v < 2; v++) {
-		struct tls_ctx *t = v ? server_ctx : context("server", &(struct tls_settings){.tls13_only = true});
+		struct tls_ctx *t = v ? server_ctx : pki_context("server", &(struct tls_settings){.tls13_only = true});
 		struct conn_tls st = {.ctx = t, .server = true}, ct = {.ctx = client_ctx};
 		struct pair p = {.server_tls = &st};
 		pair_open(&p);
@@ -663,7 +635,7 @@ static void test_refuses_our_certificate(void **state)
 static void test_old_versions(void **state)
 {
 	(void)state;
-	struct tls_ctx *legacy = context("server", &(struct tls_settings){.legacy = true, .ciphers = "ALL:@SECLEVEL=0"});
+	struct tls_ctx *legacy = pki_context("server", &(struct tls_settings){.legacy = true, .ciphers = "ALL:@SECLEVEL=0"});
 	for (int allowed = 0; allowed < 2; allowed++) {
 		struct conn_tls st = {.ctx = allowed ? legacy : server_ctx, .server = true};
 		struct pair p = {.server_tls = &st};
@@ -692,7 +664,7 @@ static struct tls_ctx *choose(void *arg, struct slice sni)
 static void test_choose_by_sni(void **state)
 {
 	(void)state;
-	struct tls_ctx *other = context("both", NULL), *first = context("server", NULL);
+	struct tls_ctx *other = pki_context("both", NULL), *first = pki_context("server", NULL);
 	tls_ctx_set_choose(first, choose, other);
 	static const struct {
 		struct slice sni;
@@ -865,7 +837,7 @@ static void test_material_errors(void **state)
 	struct tls_settings system_trust = {.server_chain = pki_path("server.pem"), .server_key = pki_path("server.key")};
 	assert_int_equal(tls_material_load(&m, &system_trust, NULL), 0);
 	m = tls_material_unref(m);
-	struct tls_ctx *clients_only = context(NULL, NULL);
+	struct tls_ctx *clients_only = pki_context(NULL, NULL);
 	struct conn_tls st = {.ctx = clients_only, .server = true};
 	struct pair p = {.server_tls = &st};
 	pair_open(&p);

@@ -1,183 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real libunbound against a small name server on 127.0.0.1 that says what the name tells it to. */
-#include <pthread.h>
+/* Real libunbound against a small name server on 127.0.0.1. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "names.h"
 #include "net/dns_int.h"
 
-/* --- the name server --- */
+/* --- what the name server knows --- */
 
-static struct {
-	int fd;
-	char spec[64]; /* 127.0.0.1@port */
-	pthread_t thread;
-	atomic_int asked;
-} server;
-
-static void put16(struct buf *b, unsigned v)
-{
-	buf_putc(b, (char)(v >> 8));
-	buf_putc(b, (char)v);
-}
-
-static void put_name(struct buf *b, const char *z)
-{
-	struct slice rest = slice_str(z);
-	while (rest.len) {
-		struct slice label = slice_split(&rest, '.');
-		buf_putc(b, (char)label.len);
-		buf_put(b, label);
-	}
-	buf_putc(b, 0);
-}
-
-static void put_record(struct buf *b, unsigned type, const struct buf *data)
-{
-	put16(b, 0xc00c); /* the name asked for */
-	put16(b, type);
-	put16(b, 1);
-	put16(b, 0);
-	put16(b, 300);
-	put16(b, (unsigned)data->len);
-	buf_put(b, buf_slice(data));
-}
-
-static void put_srv(struct buf *b, unsigned priority, unsigned weight, unsigned port, const char *target, size_t cut)
+static void naptr(void)
 {
 	struct buf d;
-	buf_init(&d, 512);
-	put16(&d, priority);
-	put16(&d, weight);
-	put16(&d, port);
-	put_name(&d, target);
-	buf_truncate(&d, d.len - cut);
-	put_record(b, DNS_SRV, &d);
+	buf_init(&d, 256);
+	buf_put(&d, S("\0\x0a\0\x64\x01s\x08SIPS+D2T\0"));
+	buf_put(&d, S("\5_sips\4_tcp\4good\4test\0"));
+	names_record("good.test", DNS_NAPTR, buf_slice(&d));
 	buf_free(&d);
-}
-
-static unsigned put_answers(struct buf *b, const char *name, unsigned type)
-{
-	struct buf d;
-	unsigned n = 0;
-	buf_init(&d, 1024);
-	if (type == DNS_SRV && !strcmp(name, "_xmpp-server._tcp.good.test")) {
-		put_srv(b, 10, 60, 5269, "Im1.Good.test", 0);
-		put_srv(b, 20, 0, 5270, "im2.good.test", 0);
-		put_srv(b, 30, 0, 5270, "bad name.good.test", 0);
-		n = 3;
-	} else if (type == DNS_SRV && !strcmp(name, "_xmpp-server._tcp.none.test")) {
-		put_srv(b, 0, 0, 0, "", 0);
-		n = 1;
-	} else if (type == DNS_SRV && !strcmp(name, "many.test")) {
-		for (n = 0; n < 100; n++)
-			put_srv(b, n, 0, 1, "a.b", 0);
-	} else if (type == DNS_A && !strcmp(name, "a.test")) {
-		buf_put(&d, S("\xc0\x00\x02\x05"));
-		put_record(b, type, &d);
-		n = 1;
-	} else if (type == DNS_AAAA && !strcmp(name, "a.test")) {
-		buf_put(&d, S("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"));
-		put_record(b, type, &d);
-		n = 1;
-	} else if (type == DNS_TLSA && !strcmp(name, "_5269._tcp.a.test")) {
-		buf_put(&d, S("\x03\x01\x01"));
-		buf_put(&d, S("0123456789abcdef0123456789abcdef"));
-		put_record(b, type, &d);
-		n = 1;
-	} else if (type == DNS_NAPTR && !strcmp(name, "good.test")) {
-		buf_put(&d, S("\0\x0a\0\x64\x01s\x08SIPS+D2T\0"));
-		put_name(&d, "_sips._tcp.good.test");
-		put_record(b, type, &d);
-		n = 1;
-	} else if (type == DNS_A && !strcmp(name, "alias.test")) {
-		put_name(&d, "Real.test");
-		put_record(b, 5, &d);
-		n = 1;
-	} else if (type == DNS_A && !strcmp(name, "real.test")) {
-		buf_put(&d, S("\x7f\0\0\x01"));
-		put_record(b, type, &d);
-		n = 1;
-	}
-	buf_free(&d);
-	return n;
-}
-
-static void *serve(void *arg)
-{
-	(void)arg;
-	for (;;) {
-		unsigned char q[1500];
-		struct sockaddr_in from;
-		socklen_t len = sizeof from;
-		ssize_t n = recvfrom(server.fd, q, sizeof q, 0, (struct sockaddr *)&from, &len);
-		if (n < 12)
-			return NULL; /* an empty datagram ends the server */
-		char name[256] = "";
-		size_t i = 12, o = 0;
-		while (i < (size_t)n && q[i] && o + q[i] + 1 < sizeof name) {
-			if (o)
-				name[o++] = '.';
-			for (unsigned k = q[i], j = 1; j <= k; j++)
-				name[o++] = (char)(q[i + j] >= 'A' && q[i + j] <= 'Z' ? q[i + j] + 32 : q[i + j]);
-			i += q[i] + 1u;
-		}
-		i++;
-		unsigned type = (unsigned)q[i] << 8 | q[i + 1];
-		i += 4;
-		atomic_fetch_add(&server.asked, 1);
-		if (!strcmp(name, "silent.test"))
-			continue;
-		struct buf b;
-		buf_init(&b, 65535);
-		buf_put(&b, slice_of((char *)q, i));
-		unsigned answers = put_answers(&b, name, type);
-		unsigned rcode = 0;
-		if (!strcmp(name, "nx.test"))
-			rcode = 3;
-		else if (!strcmp(name, "fail.test"))
-			rcode = 2;
-		else if (!strcmp(name, "refused.test"))
-			rcode = 5;
-		unsigned char *h = (unsigned char *)b.mem;
-		h[2] = 0x81; /* response, recursion desired */
-		h[3] = (unsigned char)(0x80 | rcode);
-		h[6] = 0;
-		h[7] = (unsigned char)answers;
-		memset(h + 8, 0, 4);
-		sendto(server.fd, b.mem, b.len, 0, (struct sockaddr *)&from, len);
-		buf_free(&b);
-	}
 }
 
 static int group_setup(void **state)
 {
 	(void)state;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof a;
-	server.fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (bind(server.fd, (struct sockaddr *)&a, sizeof a) || getsockname(server.fd, (struct sockaddr *)&a, &n))
-		return -1;
-	snprintf(server.spec, sizeof server.spec, "127.0.0.1@%u", ntohs(a.sin_port));
-	return pthread_create(&server.thread, NULL, serve, NULL);
+	names_start();
+	names_ttl(300);
+	names_srv("_xmpp-server._tcp.good.test", 10, 60, 5269, "Im1.Good.test");
+	names_srv("_xmpp-server._tcp.good.test", 20, 0, 5270, "im2.good.test");
+	names_srv("_xmpp-server._tcp.good.test", 30, 0, 5270, "bad name.good.test");
+	names_srv("_xmpp-server._tcp.none.test", 0, 0, 0, "");
+	for (unsigned n = 0; n < 100; n++)
+		names_srv("many.test", n, 0, 1, "a.b");
+	names_a("a.test", "192.0.2.5");
+	names_a("a.test", "2001:db8::1");
+	names_record("_5269._tcp.a.test", DNS_TLSA, S("\x03\x01\x01" "0123456789abcdef0123456789abcdef"));
+	naptr();
+	names_alias("alias.test", "Real.test");
+	names_a("real.test", "127.0.0.1");
+	names_fail("silent.test", NAMES_SILENT);
+	names_fail("empty.test", NAMES_EMPTY);
+	names_fail("fail.test", NAMES_SERVFAIL);
+	names_fail("refused.test", NAMES_REFUSED);
+	return 0;
 }
 
 static int group_teardown(void **state)
 {
 	(void)state;
-	struct sockaddr_in a;
-	socklen_t n = sizeof a;
-	getsockname(server.fd, (struct sockaddr *)&a, &n);
-	sendto(server.fd, "", 0, 0, (struct sockaddr *)&a, sizeof a);
-	pthread_join(server.thread, NULL);
-	close(server.fd);
+	names_stop();
 	return 0;
 }
 
@@ -235,7 +108,7 @@ struct resolver {
 static void open_resolver(struct resolver *r, const struct dns_opts *more)
 {
 	struct entente_err err = {0};
-	const char *servers[] = {server.spec};
+	const char *servers[] = {names_spec()};
 	struct dns_opts o = more ? *more : (struct dns_opts){0};
 	struct pool_opts po = {.workers = 1};
 	o.servers = servers;
@@ -432,10 +305,10 @@ static void test_cache(void **state)
 	struct resolver r;
 	open_resolver(&r, NULL);
 	ask(&r, "a.test", DNS_A);
-	int before = server.asked;
+	unsigned before = names_asked("a.test");
 	struct asked k = ask(&r, "A.TEST", DNS_A);
 	assert_int_equal(k.status, DNS_OK);
-	assert_int_equal(server.asked, before);
+	assert_int_equal(names_asked("a.test"), before);
 	close_resolver(&r);
 }
 

@@ -12,17 +12,11 @@ static struct tls_ctx *ctx;
 static int setup(void **state)
 {
 	(void)state;
-	struct entente_err err = {0};
-	struct tls_material *m = NULL;
 	pki_dir_make();
 	struct pki trust = pki_make(&(struct pki_spec){.cn = "Trusted CA", .ca = 1}, NULL);
-	struct pki us = pki_make(&(struct pki_spec){.cn = "us", .san = "DNS:us.test"}, &trust);
-	struct pki known = pki_make(&(struct pki_spec){.cn = "known", .san = "DNS:them.test"}, &trust);
-	pki_write("trust", &trust, NULL);
-	pki_write("us", &us, NULL);
-	pki_write("known", &known, &trust);
-	pki_free(&known);
-	pki_free(&us);
+	pki_write("ca", &trust, NULL);
+	pki_issue("us", &(struct pki_spec){.cn = "us", .san = "DNS:us.test"}, &trust, NULL);
+	pki_issue("known", &(struct pki_spec){.cn = "known", .san = "DNS:them.test"}, &trust, &trust);
 	pki_free(&trust);
 	ca = pki_make(&(struct pki_spec){.cn = "Private CA", .ca = 1}, NULL);
 	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1}, &ca);
@@ -32,10 +26,7 @@ static int setup(void **state)
 	pki_write("leaf", &leaf, &between);
 	pki_write("bare", &leaf, NULL);
 	pki_write("expired", &expired, &between);
-	struct tls_settings s = {.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("trust.pem")};
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err))
-		fail_msg("%s", err.text);
-	tls_material_unref(m);
+	ctx = pki_context("us", NULL);
 	return 0;
 }
 
@@ -122,7 +113,7 @@ static X509 *read_cert(const char *name)
 static void test_pkix(void **state)
 {
 	(void)state;
-	X509 *known = read_cert("known.pem"), *trust = read_cert("trust.pem");
+	X509 *known = read_cert("known.pem"), *trust = read_cert("ca.pem");
 	assert_int_equal(one("known", tlsa(1, 1, 1, known)), TLS_DANE_PKIX);
 	assert_int_equal(one("known", tlsa(0, 1, 1, trust)), TLS_DANE_PKIX);
 	assert_int_equal(one("known", tlsa(0, 0, 2, trust)), TLS_DANE_PKIX);

@@ -9,19 +9,12 @@ static struct tls_ctx *ctx;
 static int setup(void **state)
 {
 	(void)state;
-	struct entente_err err = {0};
-	struct tls_material *m = NULL;
 	pki_dir_make();
 	struct pki ca = pki_make(&(struct pki_spec){.cn = "CA", .ca = 1}, NULL);
-	struct pki us = pki_make(&(struct pki_spec){.cn = "us", .san = "DNS:us.test"}, &ca);
 	pki_write("ca", &ca, NULL);
-	pki_write("us", &us, NULL);
-	pki_free(&us);
+	pki_issue("us", &(struct pki_spec){.cn = "us", .san = "DNS:us.test"}, &ca, NULL);
 	pki_free(&ca);
-	struct tls_settings s = {.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("ca.pem")};
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err))
-		fail_msg("%s", err.text);
-	tls_material_unref(m);
+	ctx = pki_context("us", NULL);
 	return 0;
 }
 

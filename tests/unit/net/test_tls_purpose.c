@@ -23,42 +23,25 @@ static const struct row {
 
 static struct tls_ctx *strict, *loose;
 
-static struct tls_ctx *context(enum tls_purpose purpose)
-{
-	struct entente_err err = {0};
-	struct tls_settings s = {.server_chain = pki_path("us.pem"), .server_key = pki_path("us.key"), .trust_file = pki_path("ca.pem"),
-				 .purpose = purpose};
-	struct tls_material *m = NULL;
-	struct tls_ctx *t = NULL;
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&t, m, &err))
-		fail_msg("%s", err.text);
-	tls_material_unref(m);
-	return t;
-}
-
 static int setup(void **state)
 {
 	(void)state;
 	pki_dir_make();
 	struct pki ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
-	struct pki us = pki_make(&(struct pki_spec){.cn = "us", .san = "DNS:us.test", .eku = "serverAuth"}, &ca);
 	pki_write("ca", &ca, NULL);
-	pki_write("us", &us, NULL);
+	pki_issue("us", &(struct pki_spec){.cn = "us", .san = "DNS:us.test", .eku = "serverAuth"}, &ca, NULL);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct row *r = &rows[i];
 		struct pki between = {0};
 		struct pki_spec leaf = {.cn = r->name, .san = "DNS:them.test", .eku = r->eku};
 		if (*r->between)
 			between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .eku = *r->between == '-' ? NULL : r->between}, &ca);
-		struct pki p = pki_make(&leaf, *r->between ? &between : &ca);
-		pki_write(r->name, &p, *r->between ? &between : NULL);
-		pki_free(&p);
+		pki_issue(r->name, &leaf, *r->between ? &between : &ca, *r->between ? &between : NULL);
 		pki_free(&between);
 	}
-	pki_free(&us);
 	pki_free(&ca);
-	strict = context(TLS_PURPOSE_SERVER);
-	loose = context(TLS_PURPOSE_ANY);
+	strict = pki_context("us", &(struct tls_settings){.purpose = TLS_PURPOSE_SERVER});
+	loose = pki_context("us", &(struct tls_settings){.purpose = TLS_PURPOSE_ANY});
 	return 0;
 }
 

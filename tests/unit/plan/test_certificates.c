@@ -11,13 +11,6 @@
 
 static struct pki ca, between;
 
-static void leaf(const char *name, const struct pki_spec *s, const struct pki *issuer, const struct pki *chain)
-{
-	struct pki p = pki_make(s, issuer);
-	pki_write(name, &p, chain);
-	pki_free(&p);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -25,22 +18,22 @@ static int setup(void **state)
 	ca = pki_make(&(struct pki_spec){.cn = "Test CA", .ca = 1}, NULL);
 	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1}, &ca);
 	pki_write("ca", &ca, NULL);
-	leaf("good", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
-	leaf("other", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
-	leaf("public", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth"}, &ca, NULL);
-	leaf("client", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "clientAuth"}, &ca, NULL);
-	leaf("noeku", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &ca, NULL);
-	leaf("srv", &(struct pki_spec){.cn = "x", .san = "otherName:1.3.6.1.5.5.7.8.7;IA5:_xmpp-server.im.test"}, &ca, NULL);
-	leaf("addr", &(struct pki_spec){.cn = "x", .san = "DNS:im.test,otherName:1.3.6.1.5.5.7.8.5;UTF8:im.test"}, &ca, NULL);
-	leaf("cn", &(struct pki_spec){.cn = "im.test"}, &ca, NULL);
-	leaf("wild", &(struct pki_spec){.cn = "x", .san = "DNS:*.im.test"}, &ca, NULL);
-	leaf("wrong", &(struct pki_spec){.cn = "x", .san = "DNS:other.test"}, &ca, NULL);
-	leaf("expired", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -9000, .to_s = -60}, &ca, NULL);
-	leaf("soon", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -8000, .to_s = 2000}, &ca, NULL);
-	leaf("future", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = 3600, .to_s = 86400}, &ca, NULL);
-	leaf("self", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, NULL, NULL);
-	leaf("whole", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, &between);
-	leaf("short", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, NULL);
+	pki_issue("good", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
+	pki_issue("other", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth,clientAuth"}, &ca, NULL);
+	pki_issue("public", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "serverAuth"}, &ca, NULL);
+	pki_issue("client", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .eku = "clientAuth"}, &ca, NULL);
+	pki_issue("noeku", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &ca, NULL);
+	pki_issue("srv", &(struct pki_spec){.cn = "x", .san = "otherName:1.3.6.1.5.5.7.8.7;IA5:_xmpp-server.im.test"}, &ca, NULL);
+	pki_issue("addr", &(struct pki_spec){.cn = "x", .san = "DNS:im.test,otherName:1.3.6.1.5.5.7.8.5;UTF8:im.test"}, &ca, NULL);
+	pki_issue("cn", &(struct pki_spec){.cn = "im.test"}, &ca, NULL);
+	pki_issue("wild", &(struct pki_spec){.cn = "x", .san = "DNS:*.im.test"}, &ca, NULL);
+	pki_issue("wrong", &(struct pki_spec){.cn = "x", .san = "DNS:other.test"}, &ca, NULL);
+	pki_issue("expired", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -9000, .to_s = -60}, &ca, NULL);
+	pki_issue("soon", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = -8000, .to_s = 2000}, &ca, NULL);
+	pki_issue("future", &(struct pki_spec){.cn = "x", .san = "DNS:im.test", .from_s = 3600, .to_s = 86400}, &ca, NULL);
+	pki_issue("self", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, NULL, NULL);
+	pki_issue("whole", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, &between);
+	pki_issue("short", &(struct pki_spec){.cn = "x", .san = "DNS:im.test"}, &between, NULL);
 	FILE *f = fopen(pki_path("text.pem"), "w");
 	fputs("not a certificate\n", f);
 	fclose(f);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 
-enum { MAX = 64 };
+enum { MAX = 256, FAILURES = 16, CNAME = 5 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -19,14 +19,19 @@ static struct {
 	int fd;
 	char spec[64];
 	bool silent;
-	size_t n, n_asked;
+	unsigned ttl;
+	size_t n, n_asked, n_failures;
 	struct {
 		char name[128], data[256];
 		unsigned type;
 		size_t len;
 	} records[MAX];
+	struct {
+		char name[128];
+		int how;
+	} failures[FAILURES];
 	char asked[1024][128];
-} server = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .ttl = 1};
 
 static void put16(struct buf *b, unsigned v)
 {
@@ -53,18 +58,27 @@ static bool answers(struct buf *b, const char *name, unsigned type, unsigned *re
 		if (strcmp(server.records[i].name, name))
 			continue;
 		exists = true;
-		if (server.records[i].type != type)
+		if (server.records[i].type != type && server.records[i].type != CNAME)
 			continue;
-		put16(b, 0xc00c);
-		put16(b, type);
+		put16(b, 0xc00c); /* the name asked for */
+		put16(b, server.records[i].type);
 		put16(b, 1);
 		put16(b, 0);
-		put16(b, 1); /* seconds to live */
+		put16(b, server.ttl);
 		put16(b, (unsigned)server.records[i].len);
 		buf_put(b, slice_of(server.records[i].data, server.records[i].len));
 		++*ret_n;
 	}
 	return exists;
+}
+
+/* Under the lock. */
+static int failure(const char *name, bool exists)
+{
+	for (size_t i = 0; i < server.n_failures; i++)
+		if (!strcmp(server.failures[i].name, name))
+			return server.failures[i].how;
+	return server.silent ? NAMES_SILENT : exists ? 0 : 3;
 }
 
 static void reply(const unsigned char *q, size_t n, const struct sockaddr_in *from)
@@ -87,14 +101,15 @@ static void reply(const unsigned char *q, size_t n, const struct sockaddr_in *fr
 	pthread_mutex_lock(&server.lock);
 	if (server.n_asked < 1024)
 		snprintf(server.asked[server.n_asked++], sizeof server.asked[0], "%.120s", name);
-	bool silent = server.silent, exists = answers(&b, name, type, &count);
+	bool exists = answers(&b, name, type, &count);
+	int how = failure(name, exists);
 	pthread_mutex_unlock(&server.lock);
 	b.mem[b.off + 2] = (char)0x84;
-	b.mem[b.off + 3] = exists ? 0 : 3;
+	b.mem[b.off + 3] = (char)how;
 	b.mem[b.off + 6] = (char)(count >> 8);
 	b.mem[b.off + 7] = (char)count;
 	memset(b.mem + b.off + 8, 0, 4);
-	if (!silent)
+	if (how != NAMES_SILENT)
 		sendto(server.fd, b.mem + b.off, b.len, 0, (const struct sockaddr *)from, sizeof *from);
 	buf_free(&b);
 }
@@ -143,34 +158,30 @@ const char *names_spec(void)
 void names_clear(void)
 {
 	pthread_mutex_lock(&server.lock);
-	server.n = server.n_asked = 0;
+	server.n = server.n_asked = server.n_failures = 0;
 	server.silent = false;
 	pthread_mutex_unlock(&server.lock);
 }
 
-static void add(const char *name, unsigned type, const struct buf *data)
+void names_record(const char *name, enum dns_type type, struct slice data)
 {
 	pthread_mutex_lock(&server.lock);
-	assert_true(server.n < MAX && data->len <= sizeof server.records[0].data);
+	assert_true(server.n < MAX && data.len <= sizeof server.records[0].data);
 	snprintf(server.records[server.n].name, sizeof server.records[0].name, "%s", name);
 	server.records[server.n].type = type;
-	server.records[server.n].len = data->len;
-	memcpy(server.records[server.n++].data, buf_slice(data).p, data->len);
+	server.records[server.n].len = data.len;
+	memcpy(server.records[server.n++].data, data.p, data.len);
 	pthread_mutex_unlock(&server.lock);
 }
 
 void names_a(const char *name, const char *address)
 {
 	struct addr a;
-	struct buf d;
-	buf_init(&d, 64);
 	assert_true(addr_parse(slice_str(address), 0, &a));
 	if (addr_is_v6(&a))
-		buf_put(&d, slice_of((const char *)a.v6.sin6_addr.s6_addr, 16));
+		names_record(name, DNS_AAAA, slice_of((const char *)a.v6.sin6_addr.s6_addr, 16));
 	else
-		buf_put(&d, slice_of((const char *)&a.v4.sin_addr, 4));
-	add(name, addr_is_v6(&a) ? DNS_AAAA : DNS_A, &d);
-	buf_free(&d);
+		names_record(name, DNS_A, slice_of((const char *)&a.v4.sin_addr, 4));
 }
 
 void names_srv(const char *name, unsigned priority, unsigned weight, unsigned port, const char *target)
@@ -181,8 +192,33 @@ void names_srv(const char *name, unsigned priority, unsigned weight, unsigned po
 	put16(&d, weight);
 	put16(&d, port);
 	put_name(&d, slice_str(target));
-	add(name, DNS_SRV, &d);
+	names_record(name, DNS_SRV, buf_slice(&d));
 	buf_free(&d);
+}
+
+void names_alias(const char *name, const char *target)
+{
+	struct buf d;
+	buf_init(&d, 256);
+	put_name(&d, slice_str(target));
+	names_record(name, (enum dns_type)CNAME, buf_slice(&d));
+	buf_free(&d);
+}
+
+void names_fail(const char *name, int how)
+{
+	pthread_mutex_lock(&server.lock);
+	assert_true(server.n_failures < FAILURES);
+	snprintf(server.failures[server.n_failures].name, sizeof server.failures[0].name, "%s", name);
+	server.failures[server.n_failures++].how = how;
+	pthread_mutex_unlock(&server.lock);
+}
+
+void names_ttl(unsigned seconds)
+{
+	pthread_mutex_lock(&server.lock);
+	server.ttl = seconds;
+	pthread_mutex_unlock(&server.lock);
 }
 
 void names_silent(bool on)
