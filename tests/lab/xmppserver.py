@@ -131,20 +131,28 @@ class Jabberd2(Group):
         for name in ("router", "router-users", "sm", "c2s", "s2s"):
             render(f"jabberd2-{name}.xml.in", f"{folder}/{name}.xml", RUN=folder, ADDRESS=address, HOSTS=hosts, TLS=tls,
                    MODULES=libraries[0], QUEUE=self.QUEUE, REQUIRE_TLS="<require_tls/>" if stance.tls == "required" else "")
-        ports = {"router": 5347, "sm": None, "c2s": 5222, "s2s": 5269}
-        super().__init__("jabberd2", [self._part(folder, address, name, port) for name, port in ports.items()])
-        self.parts[-1].ready = lambda p: answers(address, 5269) and self._online(domains)
+        self.router_log, self.router_start = f"{folder}/router.log", 0
+        # one after the other: sm and c2s open the same file, and whoever finds it locked gives up
+        ready = {"router": lambda _: answers(address, 5347), "sm": lambda _: self._online("sm", *domains),
+                 "c2s": lambda _: answers(address, 5222) and self._online("c2s"), "s2s": lambda _: answers(address, 5269) and self._online("s2s")}
+        super().__init__("jabberd2", [Process(f"jabberd2-{name}", [program(f"jabberd2-{name}"), "-c", f"{folder}/{name}.xml"],
+                                              f"{folder}/{name}.out", up) for name, up in ready.items()])
 
-    @staticmethod
-    def _part(folder, address, name, port):
-        return Process(f"jabberd2-{name}", [program(f"jabberd2-{name}"), "-c", f"{folder}/{name}.xml"], f"{folder}/{name}.out",
-                       lambda _: port is None or answers(address, port))
+    def start(self):
+        if not any(part.alive() for part in self.parts):
+            with sqlite3.connect(self.database, timeout=10) as db:
+                db.execute("BEGIN IMMEDIATE")       # what a kill -9 left half written is taken back here, and not by two of them at once
+            db.close()
+            if os.path.exists(self.router_log):
+                self.router_start = os.path.getsize(self.router_log)
+        super().start()
 
-    def _online(self, domains):
-        """The router knows the session manager's domains, and whom to give all others."""
-        with open(f"{os.path.dirname(self.database)}/router.log", encoding="utf-8", errors="replace") as f:
-            log = f.read()
-        return all(f"[{d}] online" in log for d in (*domains, "c2s", "s2s"))
+    def _online(self, *names):
+        """The router that runs now knows these."""
+        with open(self.router_log, "rb") as f:
+            f.seek(self.router_start)
+            log = f.read().decode("utf-8", "replace")
+        return all(f"[{n}] online" in log for n in names)
 
     def settle(self):
         """Nothing to wait for: a transaction for each change."""
