@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIP federation in the lab: a second organisation, adatum.test, complete with a home (Kamailio, 127.0.0.31) and an edge of its own
-(entented, 127.0.0.32); woodgrove.test, whose edge is a Kamailio with TLS (127.0.0.41); phones; and a peer that says what it likes.
+(entented, 127.0.0.32), which also hosts tailspin.test; woodgrove.test, whose home and edge is one Kamailio with TLS (127.0.0.41), and
+which has the users cloud* of contoso.test; their users; and peers that say what they like.
 
 contoso.test is the lab's own organisation, with sip.external-listen at gw.contoso.test:5061."""
 import json
@@ -13,10 +14,10 @@ import subprocess
 import peers
 from daemon import binary, parse_line
 from process import Process, answers
-from recorder import Event
-from sipmessage import SipMessage, address, cut, parameter
+from phone import Phone
+from sipmessage import cut
 from siptransport import token
-from sipuser import SipUser
+from sipuser import REGISTRAR
 from waiting import LabError
 
 PORT = 5061
@@ -34,26 +35,27 @@ def _rewrite(path, *pairs):
 
 
 def adatum_home(run, certs):
-    """As contoso's home, for adatum.test."""
+    """As contoso's home, for adatum.test and tailspin.test."""
     own = f"{run}/adatum"
     os.makedirs(own, exist_ok=True)
     peers.render("kamailio-tls.cfg.in", f"{own}/kamailio-tls.cfg", CERTS=certs)
     conf = peers.render("kamailio.cfg.in", f"{own}/kamailio.cfg", RUN=own, PRESENCE_EXPIRES=3600,
-                        ENTENTE="sip:127.0.0.32:5060;transport=tcp")
-    _rewrite(conf, ("contoso.test", "adatum.test"), ("127.0.0.11", "127.0.0.31"))
+                        ENTENTE="sip:127.0.0.32:5060;transport=tcp", DOMAINS="(adatum|tailspin)[.]test")
+    _rewrite(conf, ("contoso.test", "adatum.test"), ("127.0.0.11", "127.0.0.31"), ('\nalias="adatum', '\nalias="tailspin.test"\nalias="adatum'))
     peers._presence_tables(f"{own}/kamailio.db")
     return Process("adatum-home", [peers.program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", own, "-P", f"{own}/kamailio.pid",
                                    "-Y", own, "-DD", "-E"], f"{own}/kamailio.log", lambda _: answers("127.0.0.31", 5060))
 
 
 def woodgrove(run, certs):
-    """Kamailio as another organisation's edge: TLS, certificates demanded, users answered by itself."""
+    """Kamailio as another organisation's edge and home: TLS, certificates demanded."""
     own = f"{run}/woodgrove"
     os.makedirs(own, exist_ok=True)
     peers.render("kamailio-tls.cfg.in", f"{own}/kamailio-tls.cfg", CERTS=certs)
     _rewrite(f"{own}/kamailio-tls.cfg", ("home.", "woodgrove."), ("verify_certificate = no", "verify_certificate = yes"),
              ("require_certificate = no", "require_certificate = yes"))
     conf = peers.render("kamailio-edge.cfg.in", f"{own}/kamailio.cfg", RUN=own)
+    peers._presence_tables(f"{own}/kamailio.db")
     return Process("woodgrove", [peers.program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", own, "-P", f"{own}/kamailio.pid",
                                  "-Y", own, "-DD", "-E"], f"{own}/kamailio.log", lambda _: answers("127.0.0.41", 5061))
 
@@ -68,7 +70,8 @@ class AdatumEdge(Process):
         self.config = peers.render("entented.yaml.in", f"{own}/entented.yaml", WORKERS=workers, STATE=f"{own}/state", SOCKET=SOCKET,
                                    LOG_LEVEL="debug", CERTS=certs, CERTIFICATE="adatum", NEXT_HOP="sip:127.0.0.31:5060;transport=tcp",
                                    TLS=EXTERNAL % "127.0.0.32")
-        _rewrite(self.config, ("contoso", "adatum"), ("127.0.0.12", "127.0.0.32"), ("127.0.0.11", "127.0.0.31"))
+        _rewrite(self.config, ("contoso", "adatum"), ("127.0.0.12", "127.0.0.32"), ("127.0.0.11", "127.0.0.31"),
+                 ("domains: [adatum.test]\n", "domains: [adatum.test, tailspin.test]\n    type: lync\n"))
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
         super().__init__("adatum-edge", [*wrapper, binary("entented"), "--config", self.config], f"{own}/entented.log",
                          lambda p: " server/ready" in p.output(), env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None},
@@ -84,55 +87,6 @@ class AdatumEdge(Process):
     def events(self, event=None, **fields):
         found = [parse_line(line) for line in self.output().splitlines()]
         return [e for e in found if e and (event is None or e[2] == event) and all(e[3].get(k) == v for k, v in fields.items())]
-
-
-class Phone(SipUser):
-    """A SIP user that can be called; every request that comes is in `seen`, whole."""
-
-    answer_sdp = b"v=0\r\no=- 2 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-
-    def _request(self, m):
-        if m.method in ("INVITE", "BYE", "ACK", "INFO", "UPDATE", "REFER"):
-            self.seen.add(Event("request", method=m.method, from_=address(m.get("from")), body=m.text, raw=m))
-        if m.method == "INVITE":
-            return 200, "OK", {"Contact": self.contact, "Content-Type": "application/sdp", "Supported": "timer"}, self.answer_sdp
-        if m.method in ("BYE", "INFO", "UPDATE"):
-            return 200, "OK", {}
-        return super()._request(m)
-
-    def expect_request(self, method, timeout=10):
-        return self.seen.expect(f"received {method}", lambda e: e.kind == "request" and e.method == method, timeout)
-
-    def call(self, to, sdp):
-        """INVITE and ACK; returns the dialog."""
-        dialog = {"id": token(16) + "@" + self.ip, "tag": token(8), "to": f"<sip:{to}>", "seq": 1}
-        answer = self.request("INVITE", f"sip:{to}", [("Contact", self.contact), ("Content-Type", "application/sdp")], sdp,
-                              call_id=dialog["id"], from_tag=dialog["tag"], cseq=1)
-        dialog["answer"] = answer
-        if answer.status < 300:
-            dialog["to"] = answer.get("to")
-            dialog["target"] = address(answer.get("contact"))
-            dialog["route"] = list(reversed(answer.listed("record-route")))
-            self._tell_in(dialog, "ACK", 1)
-        return dialog
-
-    def _tell_in(self, dialog, method, number):
-        m = SipMessage(method, dialog["target"])
-        m.add("Via", f"SIP/2.0/{self.net.transport.upper()} {self.ip}:{self.net.port};branch=z9hG4bK{token(16)};rport")
-        m.add("Max-Forwards", 70)
-        for route in dialog["route"]:
-            m.add("Route", route)
-        m.add("From", f"<sip:{self.name}>;tag={dialog['tag']}")
-        m.add("To", dialog["to"])
-        m.add("Call-ID", dialog["id"])
-        m.add("CSeq", f"{number} {method}")
-        self.net._send(m.encode())
-
-    def within(self, dialog, method, headers=(), body=b""):
-        """A request inside the dialog, and its answer."""
-        dialog["seq"] += 1
-        return self.request(method, dialog["target"], [("Route", r) for r in dialog["route"]] + [("Contact", self.contact), *headers], body,
-                            to=dialog["to"], call_id=dialog["id"], from_tag=dialog["tag"], cseq=dialog["seq"])
 
 
 class RawPeer:
@@ -176,18 +130,22 @@ class RawPeer:
         self.socket.close()
 
 
-def adatum_user(lab, name, cls=Phone):
-    """A user of adatum.test, signed in."""
-    user = cls(f"{name}@adatum.test", next(lab._addresses), "udp", f"{lab.run}/sip-users.log", lab.observer, ("127.0.0.31", 5060))
+def _user(lab, address, registrar, cls):
+    user = cls(address, next(lab._addresses), "udp", f"{lab.run}/sip-users.log", lab.observer, registrar)
     lab.users.append(user)
     return user.online()
 
 
 def contoso_user(lab, name, cls=Phone):
-    user = cls(f"{name}@contoso.test", next(lab._addresses), "udp", f"{lab.run}/sip-users.log", lab.observer)
-    lab.users.append(user)
-    return user.online()
+    """A user of contoso.test, signed in."""
+    return _user(lab, f"{name}@contoso.test", REGISTRAR, cls)
 
 
-def tag_of(answer):
-    return parameter(answer.get("to"), "tag")
+def adatum_user(lab, name, domain="adatum.test", cls=Phone):
+    """One of adatum.test or tailspin.test."""
+    return _user(lab, f"{name}@{domain}", ("127.0.0.31", 5060), cls)
+
+
+def woodgrove_user(lab, name, domain="woodgrove.test", cls=Phone):
+    """One of woodgrove.test, or of contoso.test in the cloud (cloud*)."""
+    return _user(lab, f"{name}@{domain}", ("127.0.0.41", 5060), cls)

@@ -106,7 +106,7 @@ def sip_home(run, certs, transport, presence_expires=3600):
     port = 5061 if transport == "tls" else 5060
     render("kamailio-tls.cfg.in", f"{run}/kamailio-tls.cfg", CERTS=certs)
     conf = render("kamailio.cfg.in", f"{run}/kamailio.cfg", RUN=run, PRESENCE_EXPIRES=presence_expires,
-                  ENTENTE=f"sip:{GATEWAY}:{port};transport={transport}")
+                  ENTENTE=f"sip:{GATEWAY}:{port};transport={transport}", DOMAINS="contoso[.]test")
     _presence_tables(f"{run}/kamailio.db")
     return Process("kamailio", [program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", run,
                                 "-P", f"{run}/kamailio.pid", "-Y", run, "-DD", "-E"],

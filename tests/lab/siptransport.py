@@ -20,8 +20,63 @@ def token(length):
     return "".join(random.choices(string.ascii_lowercase + string.digits, k=length))
 
 
+class Transaction:
+    """A request on its way, and what is answered. `branch`: of the INVITE, for its CANCEL."""
+
+    def __init__(self, net, request, branch=None):
+        self.net, self.request = net, request
+        self.branch = branch or "z9hG4bK" + token(16)
+        request.headers.insert(0, ["Via", f"SIP/2.0/{net.transport.upper()} {net.ip}:{net.port};branch={self.branch};rport"])
+        self._key = self.branch + request.method
+        self._answers = net._pending[self._key] = queue.Queue()
+        self._data = request.encode()
+        self._pause = T1
+        net._send(self._data)
+
+    def next(self, timeout=35):
+        """The next response, provisional or final; sends again over UDP until one comes."""
+        end = time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                self.net._pending.pop(self._key, None)
+                raise LabError(f"{self.net.owner}: no answer to {self.request.first_line()} within {timeout:g} s")
+            again = self.net.transport == "udp" and self._pause
+            try:
+                answer = self._answers.get(timeout=min(again, left) if again else left)
+            except queue.Empty:
+                if again:
+                    self.net._send(self._data, "again")
+                    self._pause = min(self._pause * 2, T2)
+                continue
+            self._pause = 0 if self.request.method == "INVITE" else T2
+            if answer.status >= 200:
+                self.net._pending.pop(self._key, None)
+            if answer.status >= 300 and self.request.method == "INVITE":
+                self._acknowledge(answer)
+            return answer
+
+    def final(self, timeout=35):
+        end = time.monotonic() + timeout
+        while True:
+            answer = self.next(max(0.01, end - time.monotonic()))
+            if answer.status >= 200:
+                return answer
+
+    def _acknowledge(self, answer):
+        """RFC 3261 17.1.1.3"""
+        ack = SipMessage("ACK", self.request.uri)
+        for name in ("via", "max-forwards", "from", "call-id", "route"):
+            for value in self.request.all(name)[:1 if name == "via" else None]:
+                ack.add(name.title(), value)
+        ack.add("To", answer.get("to"))
+        ack.add("CSeq", f"{self.request.cseq[0]} ACK")
+        self.net._send(ack.encode())
+
+
 class SipTransport:
-    """handler(request) -> (status, reason, headers) or None. `log` is a file that gets every message."""
+    """handler(request) -> (status, reason, headers[, body]), or None: then nothing is answered, or request.respond(...) was or will be
+    called, with the same arguments, also several times. `log` is a file that gets every message."""
 
     def __init__(self, owner, ip, transport, proxy, handler, log=None, port=5060):
         self.owner, self.ip, self.transport, self.proxy, self.handler, self.port = owner, ip, transport, proxy, handler, port
@@ -63,30 +118,7 @@ class SipTransport:
 
     def ask(self, request, timeout=35):
         """Send a request and return its final response; LabError when none comes."""
-        branch = "z9hG4bK" + token(16)
-        request.headers.insert(0, ["Via", f"SIP/2.0/{self.transport.upper()} {self.ip}:{self.port};branch={branch};rport"])
-        key = branch + request.method
-        answers = self._pending[key] = queue.Queue()
-        data = request.encode()
-        end, pause = time.monotonic() + timeout, T1
-        try:
-            self._send(data)
-            while True:
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise LabError(f"{self.owner}: no answer to {request.first_line()} within {timeout:g} s")
-                try:
-                    answer = answers.get(timeout=min(pause, left) if self.transport == "udp" else left)
-                except queue.Empty:
-                    if self.transport == "udp":
-                        self._send(data, "again")
-                        pause = min(pause * 2, T2)
-                    continue
-                if answer.status >= 200:
-                    return answer
-                pause = T2
-        finally:
-            self._pending.pop(key, None)
+        return Transaction(self, request).final(timeout)
 
     def _send(self, data, mark=""):
         self._write("out", data, mark)
@@ -184,21 +216,31 @@ class SipTransport:
                 waiting.put(m)
             return
         key = f"{m.branch}{m.method}"
-        answer = self._answered.get(key)
-        if answer is None:
-            told = self.handler(m)
-            if told is None:
-                return
-            answer = self._answered[key] = self._answer(m, *told)
+        known = self._answered.get(key)
+        if known is None:
+            known = self._answered[key] = [None]    # the last answer
             while len(self._answered) > 500:
                 self._answered.popitem(last=False)
-        self._write("out", answer)
+            m.tag = token(8)
+            m.respond = lambda *told: self._respond(m, known, reply, told)
+            told = self.handler(m)
+            if told is not None:
+                m.respond(*told)
+        elif known[0]:
+            self._reply(known[0], reply, "again")
+
+    def _respond(self, m, known, reply, told):
+        known[0] = self._answer(m, *told)
+        self._reply(known[0], reply)
+
+    def _reply(self, answer, reply, mark=""):
+        self._write("out", answer, mark)
         try:
             reply(answer)
         except OSError as e:
             self._write("out, failed", b"", str(e))
 
-    def _answer(self, m, status, reason, headers, body=b""):
+    def _answer(self, m, status, reason, headers=(), body=b""):
         answer = SipMessage(status=status, reason=reason, body=body)
         for via in m.all("via"):
             answer.add("Via", via)
@@ -206,10 +248,10 @@ class SipTransport:
             answer.add("Record-Route", route)
         answer.add("From", m.get("from"))
         to = m.get("to")
-        answer.add("To", to if parameter(to, "tag") else f"{to};tag={token(8)}")
+        answer.add("To", to if parameter(to, "tag") else f"{to};tag={m.tag}")
         answer.add("Call-ID", m.get("call-id"))
         answer.add("CSeq", m.get("cseq"))
-        for name, value in headers.items():
+        for name, value in dict(headers).items():
             answer.add(name, value)
         return answer.encode()
 
