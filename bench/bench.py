@@ -10,24 +10,18 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-LAB = os.path.join(HERE, "..", "tests", "lab")
-sys.path[:0] = [HERE, LAB]
-import partners                                 # noqa: E402
-import peers                                    # noqa: E402
-import relay                                    # noqa: E402
-import report                                   # noqa: E402
-from daemon import BUILD, SOCKET, Entented, binary  # noqa: E402
-from process import Process, answers            # noqa: E402
-from waiting import LabError                    # noqa: E402
+import access
+import partners
+import relay
+import report
+from common import BUILD, HERE, Bench, LabError, command, field, first_line, memory, peers, render, tree
+from daemon import binary
+from process import Process, answers
 
 PROXY = "127.0.0.13"
 PARTNER = "fabrikam.test"
-# Nothing that a message passes may be held back: the limits on rates are for the open network.
-SETTINGS = "limits:\n  partner-rate: 100000\n  sender-rate: 100000\n"
 
 
 def options():
@@ -53,26 +47,6 @@ def options():
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
-
-def first_line(*command):
-    try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=10)
-        return "" if out.returncode else out.stdout.strip().split("\n")[0]
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def field(path, name):
-    try:
-        with open(path, encoding="utf-8") as f:
-            for line in f:
-                key, _, value = line.partition(":")
-                if key.strip() == name:
-                    return value.strip()
-    except OSError:
-        pass
-    return ""
-
 
 def field_shell(path, name):
     try:
@@ -117,124 +91,39 @@ def versions():
         "prosody": package("prosody"),
         "ejabberd": package("ejabberd"),
         "jabberd2": package("jabberd2"),
+        "haproxy": package("haproxy"),
         "openssl": " ".join(first_line("openssl", "version").split()[:2]),
         "system": field_shell("/etc/os-release", "PRETTY_NAME"),
     }
 
 
-def cores():
-    """(core of the server, core of the generator), not of one physical core where that can be had; None with one core."""
-    have = sorted(os.sched_getaffinity(0))
-    if len(have) < 2:
-        return None
-    siblings = first_line("cat", f"/sys/devices/system/cpu/cpu{have[0]}/topology/thread_siblings_list")
-    near = {int(x) for x in re.findall(r"\d+", siblings)}
-    return have[0], next((c for c in have[1:] if c not in near), have[1])
-
-
-def tree(pid):
-    """The process and all below it."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as f:
-                    parents[int(name)] = int(f.read().rpartition(")")[2].split()[1])
-            except OSError:
-                pass
-    found = [pid]
-    for p in found:
-        found += [child for child, parent in parents.items() if parent == p]
-    return found
-
-
-def memory(pids, name):
-    """KiB. Of several processes the proportional share, so that what they share counts once."""
-    if len(pids) == 1:
-        return int((field(f"/proc/{pids[0]}/status", name) or "0").split()[0])
-    return sum(int((field(f"/proc/{p}/smaps_rollup", "Pss") or "0").split()[0]) for p in pids)
-
-
 # --- the servers under test -----------------------------------------------------------------------------------------
 
-class Bench:
-    def __init__(self, o):
-        self.o = o
-        os.makedirs(f"{BUILD}/lab", exist_ok=True)
-        self.run = tempfile.mkdtemp(prefix="bench.", dir=f"{BUILD}/lab")
-        self.certs = peers.certificates(f"{BUILD}/lab/certs")
-        self.load = f"{BUILD}/bench/load"
-        self.cores = None if o.no_pin else cores()
-        self.programs = []
-        if self.cores:
-            os.sched_setaffinity(0, {self.cores[1]})    # this program and all that it starts, but the servers under test
-            os.environ["ENTENTE_WRAPPER"] = f"taskset -c {self.cores[0]}"
+def entented(bench, transport):
+    daemon = bench.entented(f"{bench.run}/{transport}", transport)
+    command(daemon, "partner", "xmpp", "add", PARTNER, "--type", "federated")
+    return daemon
 
-    def start(self, program):
-        program.start()
-        self.programs.append(program)
-        return program
 
-    def stop(self, *programs):
-        for p in programs or tuple(reversed(self.programs)):
-            self.programs.remove(p)
-            p.stop()
+def kamailio(bench, transport):
+    folder = f"{bench.run}/{transport}"
+    peers.render("kamailio-tls.cfg.in", f"{folder}/kamailio-tls.cfg", CERTS=bench.certs)
+    conf = render("kamailio-proxy.cfg.in", f"{folder}/kamailio-proxy.cfg", RUN=folder, PROXY=PROXY, HOME=peers.HOME, TRANSPORT=transport,
+                  PORT=5061 if transport == "tls" else 5060)
+    # Its default allocator takes four times as long at this pace, and it keeps every transaction for five seconds.
+    argv = [*bench.pin, peers.program("kamailio"), "-f", conf, "-m", "2048", "-M", "16", "-x", "fm", "-X", "fm",
+            "-w", folder, "-P", f"{folder}/kamailio.pid", "-Y", folder, "-DD", "-E"]
+    return bench.start(Process("kamailio", argv, f"{folder}/kamailio.log", lambda _: answers(PROXY, 5060) and answers(PROXY, 5061)))
 
-    def kill(self):
-        for p in self.programs:
-            p.kill()
 
-    def entented(self, name, partner=PARTNER):
-        transport = name if name in ("tls", "tcp") else "tls"
-        folder = f"{self.run}/{name}"
-        os.makedirs(folder)
-        daemon = Entented(folder, self.certs, "external", transport, workers=1, log_level="warning", extra=SETTINGS)
-        with open(daemon.config, encoding="utf-8") as f:
-            text = f.read()
-        with open(daemon.config, "w", encoding="utf-8") as f:
-            f.write(text.replace("trace: true", "trace: false"))
-        # at this level it does not say that it is ready
-        daemon.ready = lambda _: answers(peers.GATEWAY, 5061) and answers(peers.GATEWAY, 5269) and os.path.exists(SOCKET)
-        self.start(daemon)
-        done = daemon.cli("partner", "xmpp", "add", partner, "--type", "federated")
-        if done.returncode:
-            raise LabError(f"the partner could not be added: {done.stdout}{done.stderr}")
-        return daemon
-
-    def kamailio(self, transport):
-        folder = f"{self.run}/{transport}"
-        peers.render("kamailio-tls.cfg.in", f"{folder}/kamailio-tls.cfg", CERTS=self.certs)
-        with open(f"{HERE}/etc/kamailio-proxy.cfg.in", encoding="utf-8") as f:
-            text = f.read()
-        values = {"RUN": folder, "PROXY": PROXY, "HOME": peers.HOME, "TRANSPORT": transport,
-                  "PORT": 5061 if transport == "tls" else 5060}
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", str(value))
-        conf = f"{folder}/kamailio-proxy.cfg"
-        with open(conf, "w", encoding="utf-8") as f:
-            f.write(text)
-        pin = ["taskset", "-c", str(self.cores[0])] if self.cores else []
-        # Its default allocator takes four times as long at this pace, and it keeps every transaction for five seconds.
-        argv = [*pin, peers.program("kamailio"), "-f", conf, "-m", "2048", "-M", "16", "-x", "fm", "-X", "fm",
-                "-w", folder, "-P", f"{folder}/kamailio.pid", "-Y", folder, "-DD", "-E"]
-        return self.start(Process("kamailio", argv, f"{folder}/kamailio.log",
-                                  lambda _: answers(PROXY, 5060) and answers(PROXY, 5061)))
-
-    def one(self, row, pids):
-        """One run of the generator; its report, or None."""
-        o = self.o
-        way = {"sip-to-xmpp": ("sip", "xmpp"), "xmpp-to-sip": ("xmpp", "sip"), "sip-to-sip": ("sip", "sip")}[row["direction"]]
-        pace = ["--rate", o.rate] if row["load"] == "rate" else ["--window", o.window]
-        argv = [self.load, "--from", way[0], "--to", way[1], "--transport", row["transport"], "--certs", self.certs, *pace,
-                "--target", peers.GATEWAY if row["server"] == "entented" else PROXY, "--users", o.users, "--body", o.body,
-                "--warm", o.warm, "--measure", o.measure, "--watch", ",".join(map(str, pids))]
-        done = subprocess.run([str(x) for x in argv], capture_output=True, text=True, timeout=60)
-        if done.stderr:
-            print(done.stderr, file=sys.stderr, end="")
-        try:
-            return json.loads(done.stdout)
-        except ValueError:
-            return None
+def one(bench, row, pids):
+    """One run of the generator; its report, or None."""
+    o = bench.o
+    way = {"sip-to-xmpp": ("sip", "xmpp"), "xmpp-to-sip": ("xmpp", "sip"), "sip-to-sip": ("sip", "sip")}[row["direction"]]
+    pace = ["--rate", o.rate] if row["load"] == "rate" else ["--window", o.window]
+    return bench.generate("load", "--from", way[0], "--to", way[1], "--transport", row["transport"], "--certs", bench.certs, *pace,
+                          "--target", peers.GATEWAY if row["server"] == "entented" else PROXY, "--users", o.users, "--body", o.body,
+                          "--warm", o.warm, "--measure", o.measure, "--watch", ",".join(map(str, pids)))
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------
@@ -257,14 +146,14 @@ def measure(bench, rows, results):
         return
     server = bench.start(peers.name_server(bench.run))
     for transport in dict.fromkeys(r["transport"] for r in rows):
-        servers = {"entented": bench.entented(transport), "kamailio": bench.kamailio(transport)}
+        servers = {"entented": entented(bench, transport), "kamailio": kamailio(bench, transport)}
         time.sleep(0.5)     # the children of Kamailio start after its ports are open
         pids = {name: tree(s.popen.pid) for name, s in servers.items()}
         idle = {name: memory(p, "VmRSS") for name, p in pids.items()}
         for n in range(o.repeats):
             for row in (r for r in rows if r["transport"] == transport):
                 report.progress(f"{row['id']}, repeat {n + 1} of {o.repeats}")
-                row["runs"].append(bench.one(row, pids[row["server"]]))
+                row["runs"].append(one(bench, row, pids[row["server"]]))
         results["memory"] += [{"server": name, "transport": transport, "idle_kib": idle[name],
                                "peak_kib": memory(p, "VmHWM")} for name, p in pids.items()]
         bench.stop(*reversed(servers.values()))
@@ -280,7 +169,7 @@ def measure_relay(bench, rows, results):
     server = peers.name_server(bench.run)
     relay.zone(bench.run)
     bench.start(server)
-    servers = [r.start(row["server"], tree) for row in rows]
+    servers = [r.start(row["server"]) for row in rows]
     time.sleep(1)
     idle = {row["server"]: memory(r.pids[row["server"]], "VmRSS") for row in rows}
     for n in range(bench.o.repeats):
@@ -293,12 +182,21 @@ def measure_relay(bench, rows, results):
     report.progress("")
 
 
+def measure_sip(bench, rows, results):
+    if not rows:
+        return
+    server = bench.start(peers.name_server(bench.run))
+    access.measure(bench, rows, results["memory"], report.progress)
+    bench.stop(server)
+
+
 def main():
     o = options()
     rows = rows_of(o)
     relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
+    sips = access.rows_of(o)
     crowd = re.search(o.rows, "partners")
-    if not (rows or relays or crowd):
+    if not (rows or relays or sips or crowd):
         sys.exit(f"bench: no row matches {o.rows}")
     results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
                "machine": machine(), "memory": []}
@@ -310,6 +208,7 @@ def main():
     try:
         measure(bench, rows, results)
         measure_relay(bench, relays, results)
+        measure_sip(bench, sips, results)
         if crowd:
             results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
         bench.stop()
@@ -320,7 +219,7 @@ def main():
     except BaseException:
         bench.kill()
         raise
-    report.finish(results, rows, relays)
+    report.finish(results, rows, relays, sips)
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
     path = f"{BUILD}/bench/results.json"
     with open(path, "w", encoding="utf-8") as f:

@@ -163,6 +163,8 @@ static void enter(struct driver *d, enum phase p)
 			xmpp_end_close(l->xmpp);
 		if (l->sip)
 			sip_end_close(l->sip);
+		if (l->far_sip)
+			sip_end_close(l->far_sip);
 		d->goodbye_until = q->now + GOODBYE_MS;
 		timer_arm(q, &d->timer, GOODBYE_STEP_MS);
 		return;
@@ -255,9 +257,15 @@ static int usage(FILE *to)
 {
 	fprintf(to, "usage: load --from sip|xmpp --to sip|xmpp --certs DIR [options]\n"
 		    "  --transport tls|tcp     of SIP (tls)\n"
-		    "  --home ADDRESS          the SIP server that we play (127.0.0.11)\n"
+		    "  --home ADDRESS[:PORT]   the SIP server that we play (127.0.0.11)\n"
+		    "  --identity NAME         its certificate (home)\n"
+		    "  --conns N               connections that it sends on (1)\n"
+		    "  --far ADDRESS[:PORT]    another SIP server takes what arrives (--from sip --to sip)\n"
+		    "  --far-transport tls|tcp, --far-identity NAME (tls, home)\n"
+		    "  --calls                 INVITE 180 200 ACK BYE 200 instead of MESSAGE 200 (--from sip --to sip)\n"
+		    "  --from-domain NAME, --to-domain NAME    of the users (contoso.test and fabrikam.test)\n"
 		    "  --partner ADDRESS       the XMPP server that we play (127.0.0.21)\n"
-		    "  --target ADDRESS        the server under test (127.0.0.12); its ports are 5060, 5061, 5269\n"
+		    "  --target ADDRESS[:PORT] the server under test (127.0.0.12); its ports are 5060, 5061, 5269\n"
 		    "  --sni NAME              its name in SIP over TLS (gw.contoso.test)\n"
 		    "  --users N               pairs of users (500)\n"
 		    "  --body N                octets of a text (100)\n"
@@ -287,17 +295,24 @@ static struct tls_ctx *identity(const char *certs, const char *name)
 
 int main(int argc, char **argv)
 {
-	enum { FROM, TO, CERTS, TRANSPORT, HOME, PARTNER, TARGET, SNI, USERS, BODY, RATE, WINDOW, WARMUP, MEASURED, WATCH, HELP };
+	enum {
+		FROM, TO, CERTS, TRANSPORT, HOME, PARTNER, TARGET, SNI, USERS, BODY, RATE, WINDOW, WARMUP, MEASURED, WATCH, HELP,
+		IDENTITY, CONNS, FAR, FAR_TRANSPORT, FAR_IDENTITY, CALLS, FROM_DOMAIN, TO_DOMAIN,
+	};
 	static const struct option options[] = {
 		{"from", 1, 0, FROM}, {"to", 1, 0, TO}, {"certs", 1, 0, CERTS}, {"transport", 1, 0, TRANSPORT},
 		{"home", 1, 0, HOME}, {"partner", 1, 0, PARTNER}, {"target", 1, 0, TARGET}, {"sni", 1, 0, SNI},
 		{"users", 1, 0, USERS}, {"body", 1, 0, BODY}, {"rate", 1, 0, RATE}, {"window", 1, 0, WINDOW},
-		{"warm", 1, 0, WARMUP}, {"measure", 1, 0, MEASURED}, {"watch", 1, 0, WATCH}, {"help", 0, 0, HELP}, {0},
+		{"warm", 1, 0, WARMUP}, {"measure", 1, 0, MEASURED}, {"watch", 1, 0, WATCH}, {"help", 0, 0, HELP},
+		{"identity", 1, 0, IDENTITY}, {"conns", 1, 0, CONNS}, {"far", 1, 0, FAR}, {"far-transport", 1, 0, FAR_TRANSPORT},
+		{"far-identity", 1, 0, FAR_IDENTITY}, {"calls", 0, 0, CALLS}, {"from-domain", 1, 0, FROM_DOMAIN}, {"to-domain", 1, 0, TO_DOMAIN},
+		{0},
 	};
 	struct driver d = {.window = 256, .warm_ms = 1000, .measure_ms = 3000, .pace_fd = -1};
 	struct load *l = &d.load;
 	const char *certs = NULL, *from = NULL, *to = NULL, *home = "127.0.0.11", *partner = "127.0.0.21", *target = "127.0.0.12";
-	struct sip_end_opts so = {.tls = true, .sni = "gw.contoso.test"};
+	const char *identity_name = "home", *far = NULL, *far_identity = "home", *from_domain = NULL, *to_domain = NULL;
+	struct sip_end_opts so = {.tls = true, .sni = "gw.contoso.test"}, fo = {.tls = true};
 	struct entente_err err;
 	int c, n;
 	l->users = 500;
@@ -323,6 +338,14 @@ int main(int argc, char **argv)
 				return usage(stderr);
 			d.n_pids = (size_t)n;
 			break;
+		case IDENTITY: identity_name = optarg; break;
+		case CONNS: so.conns = (unsigned)option_number(optarg, 1, SIP_END_CONNS); break;
+		case FAR: far = optarg; break;
+		case FAR_TRANSPORT: fo.tls = slice_eq(slice_str(optarg), S("tls")); break;
+		case FAR_IDENTITY: far_identity = optarg; break;
+		case CALLS: so.calls = true; break;
+		case FROM_DOMAIN: from_domain = optarg; break;
+		case TO_DOMAIN: to_domain = optarg; break;
 		case HELP: return usage(stdout);
 		default: return usage(stderr);
 		}
@@ -331,8 +354,10 @@ int main(int argc, char **argv)
 		return usage(stderr);
 	d.from_xmpp = slice_eq(slice_str(from), S("xmpp"));
 	d.to_xmpp = slice_eq(slice_str(to), S("xmpp"));
-	l->from_domain = d.from_xmpp ? "fabrikam.test" : "contoso.test";
-	l->to_domain = d.from_xmpp ? "contoso.test" : "fabrikam.test";
+	if ((far || so.calls) && (d.from_xmpp || d.to_xmpp))
+		return usage(stderr);
+	l->from_domain = from_domain ? from_domain : d.from_xmpp ? "fabrikam.test" : "contoso.test";
+	l->to_domain = to_domain ? to_domain : d.from_xmpp ? "contoso.test" : "fabrikam.test";
 	rand_token(l->run, 8);
 	l->ready = ready;
 	l->completed = completed;
@@ -345,11 +370,16 @@ int main(int argc, char **argv)
 	timer_init(&d.timer, fired);
 	d.fill.run = fill_run;
 	enter(&d, CONNECT);
-	struct tls_ctx *home_ctx = identity(certs, "home"), *partner_ctx = identity(certs, "fabrikam");
+	struct tls_ctx *home_ctx = identity(certs, identity_name), *far_ctx = identity(certs, far_identity), *partner_ctx = identity(certs, "fabrikam");
 	so.home = option_address(home, so.tls ? 5061 : 5060);
 	so.target = option_address(target, so.tls ? 5061 : 5060);
 	so.ctx = home_ctx;
 	so.send = !d.from_xmpp;
+	if (far) {
+		fo.home = option_address(far, fo.tls ? 5061 : 5060);
+		fo.ctx = far_ctx;
+		l->far_sip = sip_end_new(l, &fo);
+	}
 	l->sip = sip_end_new(l, &so);
 	if (d.from_xmpp || d.to_xmpp) {
 		struct xmpp_end_opts xo = {.listen = option_address(partner, 5269), .target = option_address(target, 5269), .ctx = partner_ctx,
@@ -364,8 +394,10 @@ int main(int argc, char **argv)
 	if (d.pace_fd >= 0)
 		close(d.pace_fd);
 	sip_end_free(l->sip);
+	sip_end_free(l->far_sip);
 	xmpp_end_free(l->xmpp);
 	tls_ctx_unref(home_ctx);
+	tls_ctx_unref(far_ctx);
 	tls_ctx_unref(partner_ctx);
 	loop_free(l->loop);
 	track_free(&l->track);

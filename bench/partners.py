@@ -8,10 +8,8 @@ import socket
 import subprocess
 import time
 
-import peers
-from daemon import SOCKET, Entented
-from process import answers
-from waiting import LabError
+from common import LabError, memory, peers
+from daemon import SOCKET
 
 TALKERS = 10
 AT_ONCE = 50        # that come up at the same time when there is no storm
@@ -66,11 +64,6 @@ def cpu(pid):
     return time.clock_gettime(((~pid) << 3) | 2), int(fields[11]), int(fields[12])   # the processor clock of a process
 
 
-def status_kib(pid, name):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -115,19 +108,6 @@ def talk_domains():
     return [f"t{i:04}.talk.test" for i in range(TALKERS)]
 
 
-def daemon(bench, folder, count):
-    os.makedirs(folder)
-    # the defaults are for 1,000 connections, half of them not proven yet
-    settings = f"limits:\n  max-connections: {4 * count + 1000}\n  max-unproven: {count + 500}\n"
-    program = Entented(folder, bench.certs, "external", "tls", workers=1, log_level="warning", extra=settings)
-    with open(program.config, encoding="utf-8") as f:
-        text = f.read().replace("trace: true", "trace: false")
-    with open(program.config, "w", encoding="utf-8") as f:
-        f.write(text)
-    program.ready = lambda _: answers(peers.GATEWAY, 5061) and answers(peers.GATEWAY, 5269) and os.path.exists(SOCKET)
-    return bench.start(program)
-
-
 def spent(before, after):
     ticks = after[1] - before[1] + after[2] - before[2]
     user = (after[1] - before[1]) / ticks if ticks else 0
@@ -138,12 +118,13 @@ def measure(bench, count, rate, calm_s, progress):
     """The whole run; returns the figures."""
     folder = f"{bench.run}/partners"
     server = bench.start(name_server(bench.run, count))
-    entented = daemon(bench, folder, count)
+    # the defaults are for 1,000 connections, half of them not proven yet
+    entented = bench.entented(folder, "tls", extra=f"limits:\n  max-connections: {4 * count + 1000}\n  max-unproven: {count + 500}\n")
     pid = entented.popen.pid
     generators = []
 
     def generator(name, n):
-        g = Generator([f"{os.path.dirname(bench.load)}/{name}", "--certs", bench.certs, "--own", f"/run/bench-{name}", "--n", str(n)],
+        g = Generator([bench.generator(name), "--certs", bench.certs, "--own", f"/run/bench-{name}", "--n", str(n)],
                       f"{bench.run}/{name}.log")
         generators.append(g)
         return g
@@ -161,13 +142,13 @@ def measure(bench, count, rate, calm_s, progress):
         talk.ask("lap", "lap")
 
         progress(f"{count} partners: bringing them up")
-        rss, before = status_kib(pid, "VmRSS"), cpu(pid)
+        rss, before = memory([pid], "VmRSS"), cpu(pid)
         out["up"] = crowd.ask(f"up {AT_ONCE}", "up", 180)
         out["up"].update(spent(before, cpu(pid)))
         out["up"]["others"] = talk.ask("lap", "lap")
         time.sleep(SETTLE_S)
         links = out["up"]["streams_in"] + out["up"]["streams_out"]
-        out["memory"] = {"before_kib": rss, "after_kib": status_kib(pid, "VmRSS"), "descriptors": descriptors(pid)}
+        out["memory"] = {"before_kib": rss, "after_kib": memory([pid], "VmRSS"), "descriptors": descriptors(pid)}
         out["memory"]["per_link_kib"] = round((out["memory"]["after_kib"] - rss) / links, 2) if links else None
 
         progress(f"{count} partners: at rest")
@@ -182,8 +163,8 @@ def measure(bench, count, rate, calm_s, progress):
         out["storm"].update(spent(before, cpu(pid)))
         out["storm"]["others"] = talk.ask("lap", "lap")
         time.sleep(SETTLE_S)
-        out["memory"]["after_storm_kib"] = status_kib(pid, "VmRSS")
-        out["memory"]["peak_kib"] = status_kib(pid, "VmHWM")
+        out["memory"]["after_storm_kib"] = memory([pid], "VmRSS")
+        out["memory"]["peak_kib"] = memory([pid], "VmHWM")
         talk.tell("stop")
         time.sleep(1)
         out["last"] = talk.ask("lap", "lap")

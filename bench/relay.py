@@ -2,18 +2,14 @@
 """Stanzas through one XMPP server, in on one stream and out on another: entented beside Prosody, ejabberd and jabberd2, which are
 here as they are fastest. Part of bench.py; docs/bench.md says what is measured."""
 import glob
-import json
 import os
 import re
 import subprocess
-import sys
 
-import peers
+from common import LIMITS, LabError, command, peers, pids_of, render, rewrite
 from daemon import Split
-from process import Process, answers
-from waiting import LabError
+from process import Group, Process, answers
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 SERVERS = {     # name: (its address, its domain, the address of the partner that it talks with)
     "entented": (peers.GATEWAY, "contoso.test", "127.0.0.41"),
     "split": ("127.0.0.15", "contoso.test", "127.0.0.45"),      # edge and gateway as two processes, linked by mutual TLS
@@ -21,7 +17,6 @@ SERVERS = {     # name: (its address, its domain, the address of the partner tha
     "ejabberd": ("127.0.0.33", "ejabberd.test", "127.0.0.43"),
     "jabberd2": ("127.0.0.34", "jabberd2.test", "127.0.0.44"),
 }
-LIMITS = "limits:\n  partner-rate: 100000\n  sender-rate: 100000\n"
 
 
 def partner(name):
@@ -34,45 +29,13 @@ def zone(run):
             f.write(f"{name}.relay  A  {address}\n_xmpp-server._tcp.{partner(name)}.  SRV  0 0 5269 {name}.relay\n")
 
 
-def render(template, to, **values):
-    with open(f"{HERE}/etc/{template}", encoding="utf-8") as f:
-        text = f.read()
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", str(value))
-    with open(to, "w", encoding="utf-8") as f:
-        f.write(text)
-    return to
-
-
-class Group:
-    """Several programs that are one server."""
-
-    def __init__(self, programs):
-        self.programs = programs
-
-    def start(self):
-        for p in self.programs:
-            p.start()
-
-    def stop(self):
-        for p in reversed(self.programs):
-            p.stop()
-
-    def kill(self):
-        for p in self.programs:
-            p.kill()
-
-
 class Relay:
     def __init__(self, bench):
         self.bench = bench
         self.own = f"{bench.run}/relay-certs"
         self.pids = {}
         domains = [d for _, d, _ in SERVERS.values()] + [partner(n) for n in SERVERS]
-        subprocess.run([f"{os.path.dirname(bench.load)}/certificate", bench.certs, self.own, *domains], check=True, timeout=60)
-
-    def pin(self):
-        return ["taskset", "-c", str(self.bench.cores[0])] if self.bench.cores else []
+        subprocess.run([bench.generator("certificate"), bench.certs, self.own, *domains], check=True, timeout=60)
 
     def folder(self, name):
         folder = f"{self.bench.run}/relay-{name}"
@@ -90,24 +53,15 @@ class Relay:
         folder, _ = self.folder("split")
         server = Split(folder, self.bench.certs, "external", "tls", 1, "info", LIMITS)
         for part in server.parts:
-            with open(part.config, encoding="utf-8") as f:
-                text = f.read().replace("trace: true", "trace: false")
             # entented of one process has the usual address; the link keeps it, as DNS says
-            text = text.replace("address: 127.0.0.12, port", f"address: {SERVERS['split'][0]}, port")
-            with open(part.config, "w", encoding="utf-8") as f:
-                f.write(text)
+            rewrite(part.config, ("trace: true", "trace: false"), ("address: 127.0.0.12, port", f"address: {SERVERS['split'][0]}, port"))
         return server
-
-    def allow(self, server, name):
-        done = server.cli("partner", "xmpp", "add", partner(name), "--type", "federated")
-        if done.returncode:
-            raise LabError(f"the partner could not be added: {done.stdout}{done.stderr}")
 
     def prosody(self):
         folder, values = self.folder("prosody")
         os.makedirs(f"{folder}/data")
         conf = render("prosody.cfg.lua.in", f"{folder}/prosody.cfg.lua", **values)
-        return Process("prosody", [*self.pin(), peers.program("prosody"), "-F", "--config", conf], f"{folder}/out",
+        return Process("prosody", [*self.bench.pin, peers.program("prosody"), "-F", "--config", conf], f"{folder}/out",
                        lambda _: answers(values["ADDRESS"], 5269))
 
     def ejabberd(self):
@@ -120,7 +74,7 @@ class Relay:
         env = {"EJABBERD_CONFIG_PATH": conf, "EJABBERD_LOG_PATH": f"{folder}/ejabberd.log", "HOME": folder,
                "ERL_INETRC": f"{peers.ETC}/ejabberd.inetrc", "ERL_LIBS": os.path.dirname(libraries[0]), "ERL_CRASH_DUMP_BYTES": "0"}
         # one scheduler, that does not spin: it has one core, as the others have
-        argv = [*self.pin(), peers.program("erl"), "+S", "1:1", "+SDcpu", "1:1", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none",
+        argv = [*self.bench.pin, peers.program("erl"), "+S", "1:1", "+SDcpu", "1:1", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none",
                 "-noinput", "-mnesia", "dir", f'"{folder}/db"', "-s", "ejabberd"]
         return Process("ejabberd", argv, f"{folder}/out", lambda _: answers(values["ADDRESS"], 5269), env=env, cwd=folder, timeout=60)
 
@@ -137,9 +91,9 @@ class Relay:
                             ("sm", lambda _: self.joined(folder, values["DOMAIN"])),
                             ("s2s", lambda _: answers(values["ADDRESS"], 5269))):
             conf = render(f"jabberd2-{name}.xml.in", f"{folder}/{name}.xml", MODULES=modules[0], **values)
-            programs.append(Process(f"jabberd2-{name}", [*self.pin(), peers.program(f"jabberd2-{name}"), "-c", conf],
+            programs.append(Process(f"jabberd2-{name}", [*self.bench.pin, peers.program(f"jabberd2-{name}"), "-c", conf],
                                     f"{folder}/{name}.out", ready))
-        return Group(programs)
+        return Group("jabberd2", programs)
 
     @staticmethod
     def joined(folder, domain):
@@ -150,26 +104,18 @@ class Relay:
         except OSError:
             return False
 
-    def start(self, name, tree):
+    def start(self, name):
         if name == "entented":
-            server = self.bench.entented("relay-entented", partner("entented"))
+            server = self.bench.entented(f"{self.bench.run}/relay-entented", "tls")
         else:
             server = self.bench.start(getattr(self, name)())
-        if name == "split":
-            self.allow(server, name)
-        programs = getattr(server, "programs", None) or getattr(server, "parts", None) or [server]
-        self.pids[name] = [pid for p in programs for pid in tree(p.popen.pid)]
+        if name in ("entented", "split"):
+            command(server, "partner", "xmpp", "add", partner(name), "--type", "federated")
+        self.pids[name] = pids_of(server)
         return server
 
     def one(self, name, o):
         address, domain, listen = SERVERS[name]
-        argv = [f"{os.path.dirname(self.bench.load)}/relay", "--certs", self.bench.certs, "--own", self.own, "--listen", listen,
-                "--target", address, "--server", domain, "--prefix", name, "--window", o.window, "--warm", o.warm, "--measure", o.measure,
-                "--watch", ",".join(map(str, self.pids[name])), *(["--dialback"] if name == "jabberd2" else [])]
-        done = subprocess.run([str(x) for x in argv], capture_output=True, text=True, timeout=120)
-        if done.stderr:
-            print(done.stderr, file=sys.stderr, end="")
-        try:
-            return json.loads(done.stdout)
-        except ValueError:
-            return None
+        return self.bench.generate("relay", "--certs", self.bench.certs, "--own", self.own, "--listen", listen, "--target", address,
+                                   "--server", domain, "--prefix", name, "--window", o.window, "--warm", o.warm, "--measure", o.measure,
+                                   "--watch", ",".join(map(str, self.pids[name])), *(["--dialback"] if name == "jabberd2" else []))

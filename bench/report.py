@@ -5,6 +5,8 @@ import sys
 
 AIM_CPU_US, AIM_IDLE_MIB = 30, 40
 AIM_RELAY_US, AIM_LINK_KIB, PROMISE_LINK_KIB, PROMISE_P99_MS = 8, 20, 64, 250
+AIM_SIP = {"kamailio": 1 / 3, "haproxy": 2}
+LOADS = {"flat": "flat out", "rate": "at a fixed rate"}
 AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
 NAMES = {"sip-to-xmpp": "SIP to XMPP", "xmpp-to-sip": "XMPP to SIP", "sip-to-sip": "Kamailio, SIP to SIP"}
 
@@ -19,39 +21,42 @@ def spread(values):
     return {"min": min(values), "median": statistics.median(values), "max": max(values)} if values else None
 
 
-def finish(results, rows, relays):
+def sum_up(row, counts, what, keys):
+    """The figures of a row from those of its runs; what: how the generator calls what it counts."""
+    row["runs"] = [r if r and r[counts] else None for r in row["runs"]]
+    runs = [r for r in row["runs"] if r]
+    row["ok"] = len(runs) == len(row["runs"]) and all(r["ok"] for r in runs)
+    row["failed_runs"] = len(row["runs"]) - len(runs)
+    for key, name in keys.items():
+        row[name] = spread([r[key] for r in runs])
+    for key in ("latency_us", "answer_us"):
+        timed = [r[key] for r in runs if r.get(key, {}).get("n", 1) and key in r]
+        row[key] = {q: statistics.median(t[q] for t in timed) for q in ("p50", "p95", "p99", "max")} if timed else None
+    for key in what:
+        row[key] = sum(r[key] for r in runs)
+    return runs
+
+
+BUSY = {"rate": "rate", "busy": "busy", "generator_busy": "generator_busy"}
+COUNTS = ("refused", "lost", "doubled", "stray", "unsent")
+
+
+def finish(results, rows, relays, sips):
     """Fills in what follows from the runs."""
     for row in relays:
-        row["runs"] = [r if r and r["stanzas"] else None for r in row["runs"]]
-        runs = [r for r in row["runs"] if r]
-        row["ok"] = len(runs) == len(row["runs"]) and all(r["ok"] for r in runs)
-        for key in ("cpu_per_stanza_us", "user_per_stanza_us", "system_per_stanza_us", "rate", "busy", "generator_busy"):
-            row[key] = spread([r[key] for r in runs])
-        row["latency_us"] = {q: statistics.median(r["latency_us"][q] for r in runs) for q in ("p50", "p95", "p99", "max")} if runs else None
-        for key in ("refused", "lost", "doubled"):
-            row[key] = sum(r[key] for r in runs)
-        row["failed_runs"] = len(row["runs"]) - len(runs)
+        sum_up(row, "stanzas", ("refused", "lost", "doubled"),
+               {**{k: k for k in ("cpu_per_stanza_us", "user_per_stanza_us", "system_per_stanza_us")}, **BUSY})
     results["relay"] = relays
-    done = []
-    for row in rows:
-        row["runs"] = [r if r and r["messages"] else None for r in row["runs"]]
-        runs = [r for r in row["runs"] if r]
-        row["ok"] = len(runs) == len(row["runs"]) and all(r["ok"] for r in runs)
-        for key in ("cpu_per_message_us", "user_per_message_us", "system_per_message_us", "rate", "busy", "generator_busy"):
-            row[key] = spread([r[key] for r in runs])
-        for key in ("latency_us", "answer_us"):
-            timed = [r[key] for r in runs if r[key]["n"]]
-            row[key] = {q: statistics.median(t[q] for t in timed) for q in ("p50", "p95", "p99", "max")} if timed else None
-        for key in ("refused", "lost", "doubled", "stray", "unsent"):
-            row[key] = sum(r[key] for r in runs)
-        row["failed_runs"] = len(row["runs"]) - len(runs)
+    for row in rows + sips:
+        word = "transaction" if row in sips else "message"
+        runs = sum_up(row, "messages", COUNTS, {**{f"{k}per_message_us": f"{k}per_{word}_us" for k in ("cpu_", "user_", "system_")}, **BUSY})
         # an overloaded server has finished less than was sent when the measured time ends; what is late is no loss
         row["behind"] = row["load"] == "rate" and any(r["messages"] < 0.95 * r["sent"] for r in runs)
-        done.append(row)
-    results["rows"] = done
-    results["ratios"] = list(ratios(done)) + list(relay_ratios(relays))
+    results["sip"] = sips
+    results["rows"] = rows
+    results["ratios"] = list(ratios(rows)) + list(relay_ratios(relays)) + list(sip_ratios(sips))
     results["aims"] = list(aims(results))
-    results["ok"] = all(r["ok"] for r in done + relays) and results.get("partners", {"ok": True})["ok"]
+    results["ok"] = all(r["ok"] for r in rows + relays + sips) and results.get("partners", {"ok": True})["ok"]
 
 
 def ratios(rows):
@@ -79,6 +84,20 @@ def relay_ratios(rows):
         yield {"id": "relay.entented", "against": row["id"],
                "cpu": spread([a["cpu_per_stanza_us"] / b["cpu_per_stanza_us"] for a, b in pairs]),
                "rate": spread([a["rate"] / b["rate"] for a, b in pairs])}
+
+
+def sip_ratios(rows):
+    """entented over each of the others: the same work, repeat by repeat; TCP also over those that have no TLS at all."""
+    for row in rows:
+        if row["server"] != "entented":
+            continue
+        for other in rows:
+            pairs = [(a, b) for a, b in zip(row["runs"], other["runs"]) if a and b]
+            if other["server"] == "entented" or any(row[k] != other[k] for k in ("kind", "transport", "load")) or not pairs:
+                continue
+            yield {"id": row["id"], "against": other["id"],
+                   "cpu": spread([a["cpu_per_message_us"] / b["cpu_per_message_us"] for a, b in pairs]),
+                   "rate": spread([a["rate"] / b["rate"] for a, b in pairs])}
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -130,18 +149,14 @@ def show(results):
         pace = f"{s['rate']} messages/s" if load == "rate" else f"flat out, {s['window']} under way"
         titles[len(table)] = f"SIP over {transport.upper()}{', TLS towards XMPP' if transport == 'tcp' else ''}: {pace}"
         table += [line(row, by_id.get(row["id"])) for row in rows]
-    width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
     print()
-    for n, cells in enumerate(table if results["rows"] else []):
-        if n in titles:
-            print(titles[n])
-        print(("  " + "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, width)))).rstrip())
     if results["rows"]:
-        print()
+        print_table(table, titles)
     show_relay(results)
+    show_sip(results)
     show_partners(results.get("partners"))
     for x in results["memory"]:
-        print(f"Memory of {x['server']}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
+        print(f"Memory of {x['server']}{', between organisations' if x.get('what') == 'federation' else ''}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
               f"{x['peak_kib'] / 1024:.1f} MiB at most")
     verdict(results)
 
@@ -167,11 +182,56 @@ def show_relay(results):
                       f"{ratio['cpu']['median']:.3f}" if ratio else "", f"{row['rate']['median']:.0f}", f"{row['busy']['median'] * 100:.0f} %",
                       f"{row['generator_busy']['median'] * 100:.0f} %", milliseconds(row["latency_us"]["p50"]),
                       milliseconds(row["latency_us"]["p99"]), f"{row['idle_kib'] / 1024:.0f}, {row['peak_kib'] / 1024:.0f}", words])
-    width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
     v = results["versions"]
     print(f"XMPP: a stanza of {octets} octets in on one stream, its answer out on another, {results['settings']['window']} under way "
           f"(Prosody {v['prosody']}, ejabberd {v['ejabberd']}, jabberd2 {v['jabberd2']})")
-    for cells in table:
+    print_table(table, {})
+
+
+SIP_NAMES = {("entented", "out"): "entented, to the partner", ("entented", "in"): "entented, from the partner", ("kamailio", "out"): "Kamailio",
+             ("haproxy", "out"): "haproxy, octets only", ("kamailio", "plain"): "Kamailio, TCP to TCP", ("haproxy", "plain"): "haproxy, TCP to TCP"}
+
+
+def show_sip(results):
+    if not results["sip"]:
+        return
+    s, v = results["settings"], results["versions"]
+    ratio = {(r["id"], r["against"]): r["cpu"]["min"] for r in results["ratios"]}
+    table = [["", "CPU", "", "user+", "entented", "", "of its", "p50", "p99", ""],
+             ["", "us, least", "median-max", "system", "uses", "/s", "core", "ms", "ms", ""]]
+    titles = {}
+    last = None
+    for row in results["sip"]:
+        group = (row["kind"], row["transport"], row["load"])
+        if group != last:
+            words = "MESSAGE 200" if row["kind"] == "message" else "INVITE 180 200 ACK BYE 200"
+            pace = s["rate"] if row["load"] == "rate" else s["window"]
+            pace = pace // 8 if row["kind"] == "call" else pace
+            titles[len(table)] = f"{words}, home {row['transport'].upper()}, partner TLS: " + (
+                f"{pace}/s" if row["load"] == "rate" else f"flat out, {pace} under way")
+            ours = row["id"]
+            last = group
+        cpu = row["cpu_per_transaction_us"]
+        name = SIP_NAMES[row["server"], row["way"]]
+        if not cpu:
+            table.append([name, *[""] * 8, trouble(row)])
+            continue
+        r = ratio.get((ours, row["id"]))
+        t = row["answer_us"] or {"p50": 0, "p99": 0}
+        table.append([name, f"{cpu['min']:.1f}", f"{cpu['median']:.1f}-{cpu['max']:.1f}",
+                      f"{row['user_per_transaction_us']['median']:.0f}+{row['system_per_transaction_us']['median']:.0f}", f"{r:.2f}" if r else "",
+                      f"{row['rate']['median']:.0f}", f"{row['busy']['median'] * 100:.0f} %", milliseconds(t["p50"]), milliseconds(t["p99"]),
+                      trouble(row)])
+    print(f"SIP between organisations: entented's Access Edge, Kamailio {v['kamailio']} as stateful proxy, haproxy {v['haproxy']} relaying octets")
+    print_table(table, titles)
+
+
+def print_table(table, titles):
+    """The first column to the left; titles: {row: line before it}."""
+    width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
+    for n, cells in enumerate(table):
+        if n in titles:
+            print(titles[n])
         print(("  " + "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, width)))).rstrip())
     print()
 
@@ -222,6 +282,11 @@ def more_aims(results):
     for server, most in AIM_RATIO.items():
         found = [r["cpu"]["median"] for r in results["ratios"] if r["against"] == f"relay.{server}"]
         yield f"relay_{server}", f"CPU per relayed stanza against {server}", "times", round(most, 3), found
+    for server, most in AIM_SIP.items():
+        for load in ("flat", "rate"):
+            found = [r["cpu"]["min"] for r in results["ratios"] if r["id"].startswith("sip.") and r["id"].endswith(f".{load}.entented")
+                     and r["against"].endswith(f".{load}.{server}")]
+            yield f"sip_{server}_{load}", f"CPU per SIP transaction against {server}, {LOADS[load]}", "times", round(most, 3), found
     p = results.get("partners")
     if p:
         yield "link_memory_promise", "memory per idle stream, promised", "KiB", PROMISE_LINK_KIB, [p["memory"]["per_link_kib"]]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The SIP server of the organisation: sends MESSAGEs as it would pass them on from its users' devices (two Via fields, one
- * connection), and answers 200 to those that arrive. */
+/* The SIP server of an organisation: sends MESSAGEs or calls as it would pass them on from its users' devices (two Via fields, one
+ * connection or a few), and answers those that arrive. */
 #include "base/list.h"
 #include "base/mem.h"
 #include "load.h"
@@ -20,15 +20,18 @@ struct sip_end {
 	struct sip_end_opts o;
 	struct listener *listener;
 	struct list links;
-	struct link *out;
-	struct buf answer; /* scratch */
+	struct link *out[SIP_END_CONNS];
+	unsigned up; /* of them */
+	struct buf text; /* scratch */
 	char via[ADDR_TEXT];
+	struct call_place place;
 };
 
 static void drop(struct link *k)
 {
-	if (k == k->end->out)
-		k->end->out = NULL;
+	for (unsigned i = 0; i < k->end->o.conns; i++)
+		if (k == k->end->out[i])
+			k->end->out[i] = NULL;
 	list_remove(&k->node);
 	k->end->load->conns--;
 	conn_free(k->conn);
@@ -45,11 +48,17 @@ static void closed(struct conn *c, const struct entente_err *why)
 		l->broken(l, "a SIP connection ended", slice_str(why->text));
 }
 
+static void one_up(struct sip_end *e)
+{
+	if (++e->up == e->o.conns)
+		e->load->ready(e->load);
+}
+
 static void up(struct conn *c)
 {
 	struct link *k = conn_owner(c);
 	if (k->outbound && !k->end->o.tls)
-		k->end->load->ready(k->end->load);
+		one_up(k->end);
 }
 
 static void secured(struct conn *c, const struct tls_peer *p)
@@ -58,10 +67,10 @@ static void secured(struct conn *c, const struct tls_peer *p)
 	if (!p->chain_ok)
 		k->end->load->broken(k->end->load, "the certificate on a SIP connection is not trusted", p->why_not);
 	else if (k->outbound)
-		k->end->load->ready(k->end->load);
+		one_up(k->end);
 }
 
-/* "z9hG4bK.RUN.NUMBER" */
+/* "z9hG4bK.RUN.NUMBER", in calls "z9hG4bK-B.RUN.NUMBER" too */
 static bool branch_seq(const struct load *l, struct slice branch, uint64_t *ret)
 {
 	struct slice rest = branch;
@@ -71,29 +80,40 @@ static bool branch_seq(const struct load *l, struct slice branch, uint64_t *ret)
 
 static void request(struct link *k, const struct sip_msg *m)
 {
-	struct load *l = k->end->load;
-	struct buf *b = &k->end->answer;
+	struct sip_end *e = k->end;
+	struct buf *b = &e->text;
 	uint64_t seq;
 	buf_clear(b);
-	sip_build_response(b, m, 200, SLICE_NONE, S("home"), false, SLICE_NONE, 0);
-	sip_build_body(b, SLICE_NONE, SLICE_NONE);
-	conn_write(k->conn, buf_slice(b));
-	if (load_text_seq(l, m->body, &seq))
-		load_mark(l, seq, TRACK_ARRIVED);
+	if (m->method == SIP_INVITE) {
+		call_accept(b, &e->place, m);
+	} else if (m->method != SIP_ACK) {
+		sip_build_response(b, m, 200, SLICE_NONE, S("home"), false, SLICE_NONE, 0);
+		sip_build_body(b, SLICE_NONE, SLICE_NONE);
+	}
+	if (b->len)
+		conn_write(k->conn, buf_slice(b));
+	if (m->method == SIP_ACK ? call_seq(e->load, m, &seq) : m->method == SIP_MESSAGE && load_text_seq(e->load, m->body, &seq))
+		load_mark(e->load, seq, TRACK_ARRIVED);
 }
 
 static void response(struct link *k, const struct sip_msg *m)
 {
-	struct load *l = k->end->load;
+	struct sip_end *e = k->end;
+	struct load *l = e->load;
 	uint64_t seq;
 	if (m->status < 200)
 		return;
-	if (!branch_seq(l, m->via.branch, &seq))
+	if (!branch_seq(l, m->via.branch, &seq)) {
 		l->track.stray++;
-	else if (m->status < 300)
-		load_mark(l, seq, TRACK_ANSWERED);
-	else
+	} else if (m->status >= 300) {
 		load_refused(l, seq, slice_of(m->raw.p, m->raw.len < 600 ? m->raw.len : 600));
+	} else if (m->cseq_method != SIP_INVITE) {
+		load_mark(l, seq, TRACK_ANSWERED);
+	} else {
+		buf_clear(&e->text);
+		if (!call_answered(&e->text, l, &e->place, m, seq) || conn_write(k->conn, buf_slice(&e->text)))
+			l->broken(l, "a call could not be acknowledged", SLICE_NONE);
+	}
 }
 
 static size_t data(struct conn *c, struct slice in)
@@ -157,15 +177,15 @@ static void accepted(void *arg, struct worker *w, int fd, const struct addr *fro
 	}
 }
 
-static int dial(struct sip_end *e, struct entente_err *err)
+static int dial(struct sip_end *e, unsigned n, struct entente_err *err)
 {
 	struct conn_tls t = {.ctx = e->o.ctx, .sni = slice_str(e->o.sni)};
 	struct addr from = e->o.home;
 	addr_set_port(&from, 0);
-	e->out = link_new(e, true);
-	struct conn_opts o = {.ops = &link_ops, .owner = e->out, .limits = &load_conn_limits, .tls = e->o.tls ? &t : NULL,
+	e->out[n] = link_new(e, true);
+	struct conn_opts o = {.ops = &link_ops, .owner = e->out[n], .limits = &load_conn_limits, .tls = e->o.tls ? &t : NULL,
 			      .bind = &from};
-	return conn_connect(&e->out->conn, e->load->loop, &e->o.target, &o, err);
+	return conn_connect(&e->out[n]->conn, e->load->loop, &e->o.target, &o, err);
 }
 
 struct sip_end *sip_end_new(struct load *l, const struct sip_end_opts *o)
@@ -175,40 +195,54 @@ struct sip_end *sip_end_new(struct load *l, const struct sip_end_opts *o)
 	struct entente_err err;
 	e->load = l;
 	e->o = *o;
+	e->o.conns = !o->send ? 0 : o->conns ? o->conns : 1;
 	list_init(&e->links);
-	buf_init(&e->answer, 16384);
+	buf_init(&e->text, 16384);
 	addr_text(&o->home, e->via);
-	if (listener_new(&e->listener, l->loop, &lo, &err) || (o->send && dial(e, &err)))
+	e->place = (struct call_place){o->tls ? "TLS" : "TCP", e->via};
+	bool failed = listener_new(&e->listener, l->loop, &lo, &err);
+	for (unsigned i = 0; i < e->o.conns && !failed; i++)
+		failed = dial(e, i, &err);
+	if (failed)
 		l->broken(l, "opening the SIP side", slice_str(err.text));
 	return e;
 }
 
+static void message(struct buf *b, const struct sip_end *e, unsigned user, uint64_t seq)
+{
+	const struct load *l = e->load;
+	char text[LOAD_BODY_MAX];
+	struct slice body = load_text(l, seq, text);
+	const char *to = load_partner(l, user);
+	unsigned long long id = seq;
+	buf_printf(b,
+		   "MESSAGE sip:juliet%u@%s SIP/2.0\r\n"
+		   "Via: SIP/2.0/%s %s;branch=z9hG4bK.%s.%llu\r\n"
+		   "Via: SIP/2.0/UDP 192.0.2.7:5060;received=192.0.2.7;rport=5060;branch=z9hG4bK-d8754z-%s%llu\r\n"
+		   "Max-Forwards: 69\r\n"
+		   "From: \"Romeo %u\" <sip:romeo%u@%s>;tag=f%llu\r\n"
+		   "To: <sip:juliet%u@%s>\r\n"
+		   "Call-ID: %s-%llu@192.0.2.7\r\n"
+		   "CSeq: 1 MESSAGE\r\n"
+		   "User-Agent: Softphone 5.1.0 (belle-sip)\r\n"
+		   "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY\r\n"
+		   "Content-Type: text/plain;charset=UTF-8\r\n"
+		   "Content-Length: %zu\r\n\r\n",
+		   user, to, e->place.transport, e->via, l->run, id, l->run, id, user, user, l->from_domain, id, user,
+		   to, l->run, id, body.len);
+	buf_put(b, body);
+}
+
 void sip_end_send(struct sip_end *e, unsigned user, uint64_t seq)
 {
-	struct load *l = e->load;
-	char text[2048], body[LOAD_BODY_MAX];
-	struct slice b = load_text(l, seq, body);
-	const char *to = load_partner(l, user);
-	const char *tr = e->o.tls ? "TLS" : "TCP";
-	unsigned long long id = seq;
-	int n = snprintf(text, sizeof text,
-			 "MESSAGE sip:juliet%u@%s SIP/2.0\r\n"
-			 "Via: SIP/2.0/%s %s;branch=z9hG4bK.%s.%llu\r\n"
-			 "Via: SIP/2.0/UDP 192.0.2.7:5060;received=192.0.2.7;rport=5060;branch=z9hG4bK-d8754z-%s%llu\r\n"
-			 "Max-Forwards: 69\r\n"
-			 "From: \"Romeo %u\" <sip:romeo%u@%s>;tag=f%llu\r\n"
-			 "To: <sip:juliet%u@%s>\r\n"
-			 "Call-ID: %s-%llu@192.0.2.7\r\n"
-			 "CSeq: 1 MESSAGE\r\n"
-			 "User-Agent: Softphone 5.1.0 (belle-sip)\r\n"
-			 "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY\r\n"
-			 "Content-Type: text/plain;charset=UTF-8\r\n"
-			 "Content-Length: %zu\r\n\r\n",
-			 user, to, tr, e->via, l->run, id, l->run, id, user, user, l->from_domain, id, user,
-			 to, l->run, id, b.len);
-	struct slice v[2] = {slice_of(text, (size_t)n), b};
-	if (!e->out || conn_writev(e->out->conn, v, 2))
-		l->broken(l, "the SIP connection takes no more", SLICE_NONE);
+	struct link *k = e->out[user % e->o.conns];
+	buf_clear(&e->text);
+	if (e->o.calls)
+		call_invite(&e->text, e->load, &e->place, user, seq);
+	else
+		message(&e->text, e, user, seq);
+	if (!k || conn_write(k->conn, buf_slice(&e->text)))
+		e->load->broken(e->load, "the SIP connection takes no more", SLICE_NONE);
 }
 
 void sip_end_close(struct sip_end *e)
@@ -224,6 +258,6 @@ struct sip_end *sip_end_free(struct sip_end *e)
 	LIST_EACH(n, &e->links)
 		drop(CONTAINER_OF(n, struct link, node));
 	listener_free(e->listener);
-	buf_free(&e->answer);
+	buf_free(&e->text);
 	return mem_free(e);
 }
