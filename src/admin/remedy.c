@@ -55,6 +55,9 @@ static const char *const remedies[REASON_COUNT] = {
 				  "--proxy-fqdn HOST",
 	[REASON_SIP_CERTIFICATE] = "ask the partner for a certificate that names its server or {remote}. A private authority is added to the file of tls.trust",
 	[REASON_SIP_PEER_UNREACHABLE] = "check that your firewall lets connections out to port 5061; then ask the partner whether their server runs and is reachable",
+	[REASON_SIP_PEER_SILENT] = "ask the partner whether their server is overloaded, and whether it speaks SIP on this port",
+	[REASON_SIP_PEER_REFUSES] = "have the partner allow {local}, and check that their server can verify us: `entente plan dns` for our record, `entente plan "
+				    "certificates` for our names; our authority must be one that they trust",
 	[REASON_SIP_LOOP] = "look for a loop in the routes between the home, Entente and the partner",
 	[REASON_SIP_SESSION] = "the users write messages instead; calls, conferences and file transfers do not cross to XMPP partners",
 	[REASON_LINK_DOWN] = "see `entente status` on both hosts: does the other half run? Firewalls must let the gateway connect to port 23456 of the edge",

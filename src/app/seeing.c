@@ -157,7 +157,7 @@ static struct watch *watch_new(struct seeing *s, struct admin_task *t, bool trac
 
 /* ---- tests */
 
-static void test_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
+static void test_event(void *arg, uint64_t id, const struct partner_test_event *e)
 {
 	struct node *n = arg;
 	bool verdict = slice_eq(slice_str(e->step), S("verdict"));
@@ -179,7 +179,7 @@ static void test_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
 	tell(n->app, id, o, verdict, NULL);
 }
 
-static const struct xmpp_test_ops test_ops = {.event = test_event};
+static const struct partner_test_ops test_ops = {.event = test_event};
 
 struct order { /* to a worker: begin or cancel a test */
 	struct bus_msg bus;

@@ -33,26 +33,8 @@ void access_conn_names(const struct access_conn *c, struct policy_sip *ret)
 	const struct tls_peer *p = conn_peer(c->conn);
 	ret->connected = true;
 	ret->chain_ok = p && p->has_cert && p->chain_ok;
-	ret->uris = c->uris;
-	ret->n_uris = c->n_uris;
-	ret->dns = c->dns;
-	ret->n_dns = c->n_dns;
-	ret->cn = c->cn;
+	sip_names_put(&c->names, ret);
 	ret->host = slice_str(c->host);
-}
-
-/* RFC 5922 7.1. */
-static void take_names(struct access_conn *c, const struct tls_peer *p)
-{
-	for (size_t i = 0; i < p->n_uri && c->n_uris < ACCESS_NAMES; i++) {
-		struct sip_uri u;
-		if (!sip_uri_parse(p->uri[i], &u) && u.scheme == SIP_SCHEME_SIP && !u.user.p)
-			c->uris[c->n_uris++] = u.host;
-	}
-	for (size_t i = 0; i < p->n_dns && c->n_dns < ACCESS_NAMES; i++)
-		c->dns[c->n_dns++] = p->dns[i];
-	if (!p->has_san)
-		c->cn = p->cn;
 }
 
 static void refused(struct access_conn *c, const char *why, struct slice text)
@@ -68,7 +50,7 @@ static void on_secured(struct conn *k, const struct tls_peer *peer)
 {
 	struct access_conn *c = conn_owner(k);
 	struct conn_limits lim;
-	take_names(c, peer);
+	sip_names_of(&c->names, peer);
 	if (c->peer) {
 		access_peer_secured(c->peer, c);
 		return;

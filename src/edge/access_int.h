@@ -6,11 +6,11 @@
 #include "base/map.h"
 #include "edge/access.h"
 #include "edge/sip_lookup.h"
+#include "edge/sip_names.h"
 #include "edge/sip_stream.h"
 #include "net/conn.h"
 
 enum {
-	ACCESS_NAMES = 64,      /* of one certificate */
 	ACCESS_TARGETS = 16,    /* SRV records of one domain */
 	ACCESS_PARKED = 64,     /* requests that wait for one look-up ... */
 	ACCESS_PARKED_CONN = 32, ACCESS_PARKED_ALL = 1000, /* ... of one connection, in all */
@@ -58,8 +58,7 @@ struct access_conn {
 	struct list of_peer;
 	bool ready, retired;
 	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
-	struct slice uris[ACCESS_NAMES], dns[ACCESS_NAMES], cn; /* of the certificate, for policy */
-	size_t n_uris, n_dns;
+	struct sip_names names; /* of the certificate, for policy */
 	struct policy_domain domain; /* the last one */
 	uint64_t requests, since, used;
 	size_t n_parked;       /* requests that wait for DNS */

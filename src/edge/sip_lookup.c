@@ -18,6 +18,7 @@ struct sip_lookup {
 	struct question questions[LOOKUP_QUESTIONS];
 	void (*done)(void *arg, const struct sip_target_entry *e, size_t n, bool unsure);
 	void *arg;
+	void (*seen)(void *arg, const struct dns_answer *a);
 };
 
 static void proceed(struct sip_lookup *l);
@@ -44,6 +45,8 @@ static void answered(void *arg, const struct dns_answer *a)
 		}
 	}
 	q->q = NULL;
+	if (l->seen)
+		l->seen(l->arg, a);
 	sip_target_answer(l->machine, q->id, bad, recs, n);
 	proceed(l);
 }
@@ -79,7 +82,8 @@ int sip_lookup_new(struct sip_lookup **ret, const struct sip_lookup_config *cfg)
 	if (rc)
 		return rc;
 	struct sip_lookup *l = MEM_NEW(struct sip_lookup);
-	*l = (struct sip_lookup){.dns = cfg->dns, .worker = cfg->worker, .machine = machine, .done = cfg->done, .arg = cfg->arg};
+	*l = (struct sip_lookup){.dns = cfg->dns, .worker = cfg->worker, .machine = machine, .done = cfg->done, .arg = cfg->arg,
+				 .seen = cfg->seen};
 	*ret = l;
 	proceed(l);
 	return 0;

@@ -16,6 +16,8 @@ struct sip_lookup_config {
 	 * of it, so that none, or these few, is not certain. */
 	void (*done)(void *arg, const struct sip_target_entry *e, size_t n, bool unsure);
 	void *arg;
+	/* Each answer as it comes, before it counts; may be NULL. */
+	void (*seen)(void *arg, const struct dns_answer *a);
 };
 
 /* Begins; `done` comes exactly once, unless the look-up is freed before: for a literal address from inside this call, after *ret is set, else later.

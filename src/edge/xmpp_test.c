@@ -5,15 +5,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include "base/clock.h"
-#include "base/enc.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "edge/xmpp_proxy_int.h"
 #include "xmpp/identity.h"
 #include "xmpp/stanza.h"
 
-enum { PING_MS = 10000, TOKEN = 16, PING_ID = 64, NAMES_MAX = 400, DOMAIN_MAX = 1024 /* RFC 7622 3.2, and a NUL */ };
+enum { PING_MS = 10000, TOKEN = 16, PING_ID = 64, DOMAIN_MAX = 1024 /* RFC 7622 3.2, and a NUL */ };
 #define PING_PREFIX "entente-test-"
 
 /* ---- the tests of all workers */
@@ -34,7 +32,7 @@ struct xmpp_tests {
 struct xmpp_test {
 	struct list node; /* proxy->tests */
 	struct xmpp_proxy *proxy;
-	const struct xmpp_test_ops *ops;
+	const struct partner_test_ops *ops;
 	void *arg;
 	uint64_t id;
 	char local[DOMAIN_MAX], remote[DOMAIN_MAX], host[256];
@@ -129,7 +127,7 @@ static uint32_t since(const struct xmpp_test *t, uint64_t then)
 	return (uint32_t)(t->proxy->loop->timers.now - then);
 }
 
-static void event(struct xmpp_test *t, struct xmpp_test_event *e)
+static void event(struct xmpp_test *t, struct partner_test_event *e)
 {
 	e->at_ms = since(t, t->began);
 	t->ops->event(t->arg, t->id, e);
@@ -137,14 +135,14 @@ static void event(struct xmpp_test *t, struct xmpp_test_event *e)
 
 static void note(struct xmpp_test *t, const char *step, struct slice text)
 {
-	struct xmpp_test_event e = {.step = step, .outcome = "note", .text = text};
+	struct partner_test_event e = {.step = step, .outcome = "note", .text = text};
 	event(t, &e);
 }
 
 /* The end of a step; the next one begins. */
 static void done(struct xmpp_test *t, const char *step, const char *outcome, struct slice text, const struct log_kv *facts, size_t n)
 {
-	struct xmpp_test_event e = {
+	struct partner_test_event e = {
 		.step = step, .outcome = outcome, .took_ms = since(t, t->mark), .text = text, .facts = facts, .n_facts = n};
 	t->mark = t->proxy->loop->timers.now;
 	event(t, &e);
@@ -188,7 +186,7 @@ static void conclude(struct xmpp_test *t)
 	if (t->over)
 		return;
 	t->over = true;
-	struct xmpp_test_event e = {.step = "verdict", .outcome = t->failed ? "failed" : "ok", .took_ms = since(t, t->began)};
+	struct partner_test_event e = {.step = "verdict", .outcome = t->failed ? "failed" : "ok", .took_ms = since(t, t->began)};
 	struct log_kv fact = {"step", slice_str(step_word(t->failed_at))};
 	if (t->failed) {
 		e.reason = t->err.reason;
@@ -204,7 +202,7 @@ static void conclude(struct xmpp_test *t)
 /* One address failed, or everything. What came farthest says most. */
 static void failure(struct xmpp_test *t, const struct entente_err *err, enum xmpp_who who, const struct log_kv *facts, size_t n)
 {
-	struct xmpp_test_event e = {
+	struct partner_test_event e = {
 		.step = step_word(t->at), .outcome = "failed", .took_ms = since(t, t->mark), .text = slice_str(err->text),
 		.facts = facts, .n_facts = n, .reason = err->reason, .who = who};
 	event(t, &e);
@@ -313,53 +311,17 @@ void xmpp_test_starting_tls(struct s2s *s)
 	next(s->test, XMPP_STEP_TLS);
 }
 
-static void names(const struct tls_peer *c, struct buf *out)
-{
-	const struct {
-		const char *kind;
-		const struct slice *list;
-		size_t n;
-	} all[] = {{"", c->dns, c->n_dns}, {"SRVName ", c->srv, c->n_srv}, {"xmppAddr ", c->xmpp, c->n_xmpp}};
-	for (size_t k = 0; k < 3; k++)
-		for (size_t i = 0; i < all[k].n && out->len < NAMES_MAX; i++)
-			buf_printf(out, "%s%s%.*s", out->len ? ", " : "", all[k].kind, SFMT(all[k].list[i]));
-	if (c->n_dns + c->n_srv + c->n_xmpp && out->len >= NAMES_MAX)
-		buf_puts(out, ", ...");
-}
-
 void xmpp_test_secured(struct s2s *s, const struct tls_peer *c)
 {
 	struct xmpp_test *t = s->test;
 	struct xmpp_cert_names n = {c->dns, c->n_dns, c->srv, c->n_srv, c->xmpp, c->n_xmpp};
 	enum xmpp_identity id = c->has_cert ? xmpp_identity_match(&n, slice_str(t->remote)) : XMPP_IDENTITY_NONE;
-	char until[CLOCK_TEXT] = "", text[DOMAIN_MAX + 300], usage[64] = "any";
-	struct buf list, pin;
-	buf_init(&list, 4096);
-	buf_init(&pin, 128);
-	names(c, &list);
-	buf_puts(&pin, "sha256//");
-	base64_put(&pin, slice_of((const char *)c->spki_sha256, sizeof c->spki_sha256));
-	if (c->has_cert)
-		clock_text_at(c->not_after, until);
-	if (c->eku_any_present)
-		snprintf(usage, sizeof usage, "%s%s%s", c->eku_server ? "serverAuth" : "", c->eku_server && c->eku_client ? ", " : "",
-			 c->eku_client ? "clientAuth" : c->eku_server ? "" : "others only");
-	const struct log_kv facts[] = {
-		{"protocol", c->protocol},
-		{"cipher", c->cipher},
-		{"alpn", c->alpn},
-		{"resumed", c->resumed ? S("yes") : S("no")},
-		{"subject", c->subject},
-		{"names", buf_slice(&list)},
-		{"match", c->has_cert ? slice_str(xmpp_identity_text(id)) : SLICE_NONE},
-		{"issuer", c->issuer},
-		{"not-after", slice_str(until)},
-		{"usage", c->has_cert ? slice_str(usage) : SLICE_NONE},
-		{"trusted", c->chain_ok ? S("yes") : S("no")},
-		{"why-not", c->chain_ok ? SLICE_NONE : c->why_not},
-		{"serial", c->serial},
-		{"spki-sha256", c->has_cert ? buf_slice(&pin) : SLICE_NONE},
-	};
+	char text[DOMAIN_MAX + 300];
+	struct partner_test_certificate told;
+	struct log_kv facts[PARTNER_TEST_CERTIFICATE + 1];
+	partner_test_certificate_init(&told, c);
+	memcpy(facts, told.facts, sizeof told.facts);
+	facts[PARTNER_TEST_CERTIFICATE] = (struct log_kv){"match", c->has_cert ? slice_str(xmpp_identity_text(id)) : SLICE_NONE};
 	bool good = c->has_cert && c->chain_ok && id != XMPP_IDENTITY_NONE;
 	if (good)
 		snprintf(text, sizeof text, "%.*s; the certificate proves %s", SFMT(c->protocol), t->remote);
@@ -369,8 +331,7 @@ void xmpp_test_secured(struct s2s *s, const struct tls_peer *c)
 		snprintf(text, sizeof text, "%.*s; the certificate is not valid for the name %s", SFMT(c->protocol), t->remote);
 	done(t, "tls", good ? "ok" : "warning", slice_str(text), facts, sizeof facts / sizeof *facts);
 	next(t, XMPP_STEP_AUTH);
-	buf_free(&list);
-	buf_free(&pin);
+	partner_test_certificate_free(&told);
 }
 
 void xmpp_test_trace(struct s2s *s, enum xmpp_trace what, struct slice text)
@@ -607,7 +568,7 @@ static const char *need_word(enum xmpp_need n)
 	return n == XMPP_REQUIRED ? "required" : n == XMPP_OPTIONAL ? "optional" : "not-supported";
 }
 
-int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct xmpp_test_ops *ops, void *arg,
+int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct partner_test_ops *ops, void *arg,
 		    struct entente_err *err)
 {
 	char token[TOKEN + 1], text[DOMAIN_MAX + 200];

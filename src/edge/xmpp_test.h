@@ -8,12 +8,11 @@
  * they do not reach us. */
 #pragma once
 #include "base/err.h"
-#include "base/log.h"
-#include "edge/xmpp_history.h"
+#include "edge/partner_test.h"
 #include "edge/xmpp_proxy.h"
 #include "net/worker.h"
 
-enum { XMPP_TESTS_MAX = 4, XMPP_TEST_FACTS = 16 }; /* tests at once in the whole process; facts of one event */
+enum { XMPP_TESTS_MAX = 4 }; /* at once in the whole process */
 
 /* Which tests run, for all workers. */
 struct xmpp_tests;
@@ -33,27 +32,10 @@ struct xmpp_test_spec {
 	uint32_t timeout_ms;           /* for everything */
 };
 
-struct xmpp_test_event {
-	const char *step;    /* "policy" "dns" "tcp" "stream" "tls" "auth" "ping", "verdict" at the end */
-	const char *outcome; /* "ok" "failed" "warning" "skipped"; "note": something on the way */
-	uint32_t at_ms, took_ms; /* since the beginning of the test, of the step (0 for a note) */
-	struct slice text;   /* one line */
-	const struct log_kv *facts; /* what else is known; keys are stable */
-	size_t n_facts;
-	/* Only with "failed" and "verdict": */
-	enum reason reason;
-	enum xmpp_who who;
-};
-
-struct xmpp_test_ops {
-	/* Slices are valid during the call. "verdict" comes exactly once, as the last one, unless the test is cancelled. */
-	void (*event)(void *arg, uint64_t id, const struct xmpp_test_event *e);
-};
-
-/* On the worker that owns the remote domain; `p` has `tests` in its configuration. Events may come before this returns.
+/* Steps: policy, dns, tcp, stream, tls, auth, ping. On the worker that owns the remote domain; `p` has `tests` in its configuration. Events may come before this returns.
  * ENTENTE_ELIMIT: too many tests run; ENTENTE_EINVAL: `local` is not a domain of ours, or `remote` is; ENTENTE_ECLOSED: the server
  * is shutting down. */
-int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct xmpp_test_ops *ops, void *arg,
+int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct partner_test_ops *ops, void *arg,
 		    struct entente_err *err);
 /* On the same worker. Unknown ids are ignored. */
 void xmpp_test_cancel(struct xmpp_proxy *p, uint64_t id);

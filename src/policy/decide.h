@@ -118,6 +118,13 @@ struct policy_verdict {
  * kept elsewhere. */
 void policy_decide(const struct snapshot *s, const struct policy_question *q, struct policy_verdict *ret);
 
+/* The rules "certificate" and "identity" alone: does this outgoing connection (of policy_sip; TO_REMOTE) prove that it leads to `remote`? `fixed`: the
+ * one server that is believed, as of an allowed server or a provider; empty: by the domain or its SRV record. Fills *ret wholly: allow, reason,
+ * identity, need_srv, steps. */
+void policy_sip_prove(const struct policy_sip *sip, struct slice remote, struct slice fixed, struct policy_verdict *ret);
+/* Lync's rule for a server that DNS names: directly below the domain, one label more and no other. */
+bool policy_sip_below(struct slice host, struct slice domain);
+
 /* The rules in order of evaluation, for documentation and tests. */
 struct policy_rule_info {
 	const char *id;

@@ -26,8 +26,7 @@ static bool names_host(const struct policy_sip *c, struct slice host)
 	return holds(c->dns, c->n_dns, host) || (c->cn.len && slice_ieq(c->cn, host));
 }
 
-/* Lync's rule for a server that DNS names: one label below the domain, no more and no less. */
-static bool below(struct slice host, struct slice domain)
+bool policy_sip_below(struct slice host, struct slice domain)
 {
 	ptrdiff_t dot = slice_find_chr(host, '.');
 	return dot > 0 && slice_ieq(slice_skip(host, (size_t)dot + 1), domain);
@@ -221,7 +220,7 @@ static bool by_edge(const struct judge *j)
 {
 	const struct policy_sip *c = j->q->sip;
 	for (size_t i = 0; i < c->n_targets; i++)
-		if (below(c->targets[i], j->remote) && names_host(c, c->targets[i]) &&
+		if (policy_sip_below(c->targets[i], j->remote) && names_host(c, c->targets[i]) &&
 		    (inbound(j) || slice_ieq(c->targets[i], c->host)))
 			return true;
 	return false;
@@ -231,7 +230,7 @@ static bool any_below(const struct judge *j)
 {
 	const struct policy_sip *c = j->q->sip;
 	for (size_t i = 0; i < c->n_targets; i++)
-		if (below(c->targets[i], j->remote))
+		if (policy_sip_below(c->targets[i], j->remote))
 			return true;
 	return false;
 }
@@ -354,6 +353,15 @@ _Static_assert(sizeof rules / sizeof *rules <= POLICY_STEPS_MAX, "each rule need
 void policy_decide_sip(struct judge *j)
 {
 	j->v->allow = policy_judge(j, rules, N_RULES);
+}
+
+void policy_sip_prove(const struct policy_sip *sip, struct slice remote, struct slice fixed, struct policy_verdict *ret)
+{
+	static const struct policy_rule proof[] = {{"certificate", rule_certificate, ""}, {"identity", rule_identity, ""}};
+	struct policy_question q = {.direction = POLICY_TO_REMOTE, .to = {.domain = remote}, .sip = sip};
+	*ret = (struct policy_verdict){.cls = fixed.len ? POLICY_CLASS_ALLOWED_SERVER : POLICY_CLASS_ALLOWED_DOMAIN, .home = UINT32_MAX, .route = fixed};
+	struct judge j = {.q = &q, .v = ret, .remote = remote};
+	ret->allow = policy_judge(&j, proof, 2);
 }
 
 size_t policy_sip_rule_count(void)

@@ -8,7 +8,7 @@
 static struct buf told;    /* "step outcome reason who text\n" */
 static unsigned verdicts;
 
-static void on_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
+static void on_event(void *arg, uint64_t id, const struct partner_test_event *e)
 {
 	(void)arg;
 	assert_true(id != 0);
@@ -18,7 +18,7 @@ static void on_event(void *arg, uint64_t id, const struct xmpp_test_event *e)
 		buf_printf(&told, "  %s=%.*s\n", e->facts[i].key, SFMT(e->facts[i].value));
 }
 
-static const struct xmpp_test_ops test_ops = {.event = on_event};
+static const struct partner_test_ops test_ops = {.event = on_event};
 
 static int group_setup(void **state)
 {
