@@ -27,10 +27,20 @@ static void strip(struct sip_edit *e)
 			sip_edit_remove(e, e->m->headers[i].line);
 }
 
+static bool asserts_only(const struct sip_msg *m, struct slice domain)
+{
+	struct slice hosts[8];
+	size_t n = access_asserted(m, hosts, 8);
+	for (size_t i = 0; i < n; i++)
+		if (!slice_ieq(hosts[i], domain))
+			return false;
+	return n > 0;
+}
+
 void access_edit_inward(struct sip_edit *e, const struct access_marks *k)
 {
 	strip(e);
-	if (!k->keep_asserted)
+	if (!k->keep_asserted || (k->remote.len && !asserts_only(e->m, k->remote)))
 		sip_edit_remove_named(e, S("P-Asserted-Identity"));
 	if (!k->source_type)
 		return;
@@ -52,13 +62,8 @@ static bool private(const struct sip_msg *m)
 
 void access_edit_outward(struct sip_edit *e, const struct access_marks *k)
 {
-	struct slice hosts[8];
-	size_t n = access_asserted(e->m, hosts, 8);
-	bool keep = n > 0 && n < 8 && !private(e->m);
 	strip(e);
-	for (size_t i = 0; i < n; i++)
-		keep = keep && slice_ieq(hosts[i], k->local);
-	if (!keep)
+	if (private(e->m) || !asserts_only(e->m, k->local))
 		sip_edit_remove_named(e, S("P-Asserted-Identity"));
 	if (k->mark)
 		sip_edit_append(e, S("ms-asserted-verification-level"),
@@ -87,8 +92,12 @@ size_t access_asserted(const struct sip_msg *m, struct slice *ret, size_t max)
 	struct sip_values it = {0};
 	struct slice value;
 	size_t n = 0;
-	while (n < max && sip_msg_next_value(m, SIP_H_P_ASSERTED_IDENTITY, &it, &value)) {
+	while (sip_msg_next_value(m, SIP_H_P_ASSERTED_IDENTITY, &it, &value)) {
 		struct sip_addr a;
+		if (n == max) { /* nobody asserts so many */
+			ret[max - 1] = S("invalid");
+			break;
+		}
 		bool sip = sip_addr_parse(value, &a) == 0 && (a.uri.scheme == SIP_SCHEME_SIP || a.uri.scheme == SIP_SCHEME_SIPS);
 		if (!sip && sip_addr_parse(value, &a) == 0 && a.uri.scheme == SIP_SCHEME_TEL)
 			continue; /* names no domain */

@@ -21,7 +21,7 @@ struct leg {
 	struct sip_flow from;
 	struct sip_msg *m;    /* with its arena; NULL once an answer has come */
 	struct arena *a;
-	struct policy_domain local;
+	struct policy_domain far; /* who answers */
 	struct access_marks marks;
 	uint64_t sender, since;
 	struct sip_client_trans *ct;
@@ -337,7 +337,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	if (l->outward) {
 		access_edit_inward(&e, &k);
 	} else {
-		k.local = policy_domain_slice(&l->local);
+		k.local = policy_domain_slice(&l->far);
 		access_edit_outward(&e, &k);
 	}
 	buf_clear(&l->p->out);
@@ -467,6 +467,8 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 	l->wants = false;
 	l->marks = *marks;
 	l->marks.local = l->m->from.uri.host;
+	policy_domain_make(&l->far, access_target(l->m));
+	l->marks.remote = policy_domain_slice(&l->far); /* of the answer, then */
 	if (l->method != SIP_ACK && l->method != SIP_BENOTIFY && !server_of(l)) { /* it took too long */
 		leg_free(l);
 		return;
@@ -497,7 +499,7 @@ void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, st
 	struct leg *l = leg_new(p, false, st, m, a, from);
 	l->marks = terms->marks;
 	l->sender = terms->sender;
-	policy_domain_make(&l->local, access_target(m));
+	policy_domain_make(&l->far, access_target(m));
 	if (!p->ops->home(p->arg, terms->home, &home, &contact)) {
 		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
 		return;

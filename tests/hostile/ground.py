@@ -27,6 +27,7 @@ SANITIZER = any(k in os.environ for k in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 
 class Ground(Lab):
     """One for all tests of a file. `settings`: more of entented's configuration."""
+    external = ""       # lines of the configuration in the place of those for SIP over TLS
 
     def __init__(self, workers=1, settings=SETTINGS, run=None):
         if not os.environ.get("ENTENTE_NS"):
@@ -39,7 +40,8 @@ class Ground(Lab):
         self.home = peers.sip_home(self.run, self.certs, "tcp")
         self.xmpp = None
         own = re.findall(r"(?m)^(\w+)\.(.*\n)", settings)     # "xmpp.private-addresses: false": into a section that is there
-        self.entented = Entented(self.run, self.certs, "external", "tcp", workers, "debug", re.sub(r"(?m)^\w+\..*\n", "", settings))
+        self.entented = Entented(self.run, self.certs, "external", "tcp", workers, "debug", re.sub(r"(?m)^\w+\..*\n", "", settings),
+                                 external=self.external)
         self._settle(own)
         # where DNS may not lead to private addresses, the administrator's word does
         self.neighbour_options = ["--server", f"{HONEST_AT}:5269"] if "private-addresses: false" in settings else []
@@ -89,7 +91,11 @@ class Ground(Lab):
         self.romeo = self.sip_user("romeo")
         self.users.remove(self.romeo)       # stays for all tests
         self.neighbour = None
+        self.lay()
         self.check_neighbour()
+
+    def lay(self):
+        """What else is there before the first test."""
 
     def _zone(self):
         """What the lab's zone has, for the programs that need it."""
@@ -199,7 +205,7 @@ class Ground(Lab):
         for thing in self.open_things:
             thing.close()
         self.open_things.clear()
-        allowed = {HONEST, *authorised}
+        allowed = self.allowed_after() | set(authorised)
         if not self.entented.alive():
             raise LabError(f"entented ended with status {self.entented.popen.returncode}")
         proven = {e[3].get("partner") for e in self.events("xmpp/stream-up")} - allowed
@@ -212,6 +218,10 @@ class Ground(Lab):
         if heard:
             raise LabError(f"romeo heard from {', '.join(heard)}")
         self.check_neighbour()
+
+    def allowed_after(self):
+        """Domains from which romeo may always hear."""
+        return {HONEST}
 
     def leaks(self):
         """Secrets in the log of the whole run: bodies, and the name that only bodies have."""

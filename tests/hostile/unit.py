@@ -12,6 +12,7 @@ import traceback
 import case     # finds the lab
 import files
 from ground import SETTINGS, Ground
+from sip_ground import SipGround
 from waiting import LabError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,7 +72,7 @@ def tell(number, start, trouble, name=None, logs=None, note=""):
 
 def run(cases, workers):
     start = time.monotonic()
-    ground = Ground(workers, SETTINGS + cases[0].settings)
+    ground = (SipGround if cases[0].file.startswith("on_sip") else Ground)(workers, SETTINGS + cases[0].settings)
     ground.complaints = 0
     good = True
     try:
