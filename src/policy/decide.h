@@ -137,7 +137,8 @@ size_t policy_sip_rule_count(void);
 struct policy_rule_info policy_sip_rule_info(size_t index);
 
 /* What belongs to the remote domain of a request of a home: an XMPP partner (or nobody: policy_decide tells why), or the Access
- * Edge: federation is on, the domain is no XMPP partner's, and is not ours (unless a provider shares our address space). */
+ * Edge: the domain is no XMPP partner's, and is not ours (unless a provider shares our address space); and federation is on, or it is
+ * only the switch that keeps the domain from being a SIP partner's. */
 bool policy_is_sip(const struct snapshot *s, struct slice remote);
 /* "allowed-server" "discovered" ...; "rfc5922" "edge" ... */
 const char *policy_class_name(enum policy_class c);

@@ -376,9 +376,13 @@ struct policy_rule_info policy_sip_rule_info(size_t index)
 
 bool policy_is_sip(const struct snapshot *s, struct slice remote)
 {
-	if (!snapshot_access(s)->federated_users || snapshot_partner(s, remote))
+	const struct policy_access *a = snapshot_access(s);
+	bool ours = snapshot_local(s, remote, NULL);
+	if (snapshot_partner(s, remote))
 		return false;
-	if (!snapshot_local(s, remote, NULL))
+	if (!a->federated_users) /* if somebody has set it up, the switch is what is in the way */
+		return !ours && (a->discovery || a->routing == POLICY_ROUTE_DEFAULT || snapshot_provider_count(s) || snapshot_allowed(s, remote));
+	if (!ours)
 		return true;
 	for (size_t i = 0; i < snapshot_provider_count(s); i++) { /* who is unknown to the home is looked for there */
 		const struct policy_provider *p = snapshot_provider_at(s, i);

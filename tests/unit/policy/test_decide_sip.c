@@ -316,7 +316,12 @@ static void test_whose_is_it(void **state)
 	assert_true(policy_is_sip(on, S("nobody.test")));
 	assert_false(policy_is_sip(on, S("xmpp.test")));
 	assert_true(policy_is_sip(on, S("ours.test"))); /* the provider cloud has users of it */
-	assert_false(policy_is_sip(off, S("domain.test")));
+	assert_true(policy_is_sip(off, S("domain.test"))); /* allowed: the sender is told of the switch */
+	assert_false(policy_is_sip(off, S("xmpp.test")));
+	assert_false(policy_is_sip(off, S("ours.test")));
+	struct snapshot *none = snapshot_builder_freeze(snapshot_builder_new(), 1);
+	assert_false(policy_is_sip(none, S("domain.test"))); /* nothing of SIP is set up: the XMPP side answers */
+	snapshot_unref(none);
 	snapshot_unref(on);
 	snapshot_unref(off);
 }
