@@ -42,25 +42,6 @@ def unknown(lab):
     mercutio.expect_no_message(romeo.name, 1)
 
 
-@scenario("refused: switched off", **OPTIONS)
-def switched_off(lab):
-    switches(lab, on=False)
-    romeo, mercutio = pair(lab)
-    check_status(romeo.message(mercutio.name, "knock"), 403)
-
-
-@scenario("refused: a blocked domain, in both directions", **OPTIONS)
-def blocked(lab):
-    switches(lab, ours=["--partner-discovery"], theirs=["--partner-discovery"])
-    lab.entente("block", "add", "adatum.test")
-    romeo, mercutio = pair(lab)
-    answer = romeo.message(mercutio.name, "knock")
-    check_status(answer, 403)
-    check(reason_of(answer) == "policy/domain-blocked", f"reason {reason_of(answer)}")
-    check_status(mercutio.message(romeo.name, "knock"), 403)
-    wait_until(lambda: lab.entented.events("access/refused-in", reason="policy/domain-blocked"), 5, "the log does not say why")
-
-
 @scenario("refused: who is not who he says", **OPTIONS)
 def identity(lab):
     allowed(lab)

@@ -27,7 +27,7 @@ AGAIN_OF = 100
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages", "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
 # SIP federation has no halves; what is seen is seen on each half by itself (topic split).
-UNDIVIDED = ("access", "access kinds", "seeing")
+UNDIVIDED = ("access", "access kinds", "access refusals", "seeing")
 # jabberd2, when nobody names it: what is peculiar to it is in streams and stances.
 JABBERD2 = SMOKE + ["streams/", "stances/", "im/plain"]
 

@@ -10,12 +10,13 @@ import shlex
 import socket
 import ssl
 import subprocess
+import threading
 
 import peers
 from daemon import binary, parse_line
 from process import Process, answers
 from phone import Phone
-from sipmessage import cut
+from sipmessage import SipMessage, cut
 from siptransport import token
 from sipuser import REGISTRAR
 from waiting import LabError
@@ -104,11 +105,11 @@ class RawPeer:
     def send(self, text):
         self.socket.sendall(text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode())
 
-    def ask(self, method, uri, from_, to=None, headers=(), body="", tag=None, timeout=10):
+    def ask(self, method, uri, from_, to=None, headers=(), body="", tag=None, timeout=10, call_id=None, from_tag=None):
         """Sends a request, returns its final answer; None when the connection ends instead."""
         branch = "z9hG4bK" + token(12)
         lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/TLS mallory.test:5061;branch={branch}", "Max-Forwards: 70",
-                 f"From: <{from_}>;tag={token(6)}", f"To: <{to or uri}>" + (f";tag={tag}" if tag else ""), f"Call-ID: {token(12)}",
+                 f"From: <{from_}>;tag={from_tag or token(6)}", f"To: <{to or uri}>" + (f";tag={tag}" if tag else ""), f"Call-ID: {call_id or token(12)}",
                  f"CSeq: 1 {method}", *headers, f"Content-Length: {len(body)}", "", body]
         self.send("\r\n".join(lines).encode())
         self.socket.settimeout(timeout)
@@ -128,6 +129,68 @@ class RawPeer:
 
     def close(self):
         self.socket.close()
+
+
+class RawServer:
+    """A SIP server of mallory.test, at gw.mallory.test, with a certificate of its choice: answers every request 200. `requests`: what came."""
+
+    def __init__(self, certs, certificate, at=("127.0.0.39", PORT)):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(f"{certs}/{certificate}.pem", f"{certs}/{certificate}.key")
+        self.context.load_verify_locations(f"{certs}/ca.pem")
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.connections, self.requests, self._sockets = 0, [], []
+        self.listener = socket.create_server(at)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for s in self._sockets:
+            s.close()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+
+    def _serve(self, plain):
+        self._sockets.append(plain)
+        rest = b""
+        try:
+            plain.settimeout(20)
+            secured = self.context.wrap_socket(plain, server_side=True)
+            self._sockets.append(secured)
+            secured.settimeout(None)
+            while data := secured.recv(65536):
+                rest += data
+                while True:
+                    m, rest = cut(rest)
+                    if not m:
+                        break
+                    if m.method and m.method != "ACK":
+                        self.requests.append(m)
+                        secured.sendall(self._answer(m))
+        except OSError:
+            pass
+
+    @staticmethod
+    def _answer(m):
+        answer = SipMessage(status=200, reason="OK")
+        for name in ("Via", "Record-Route", "From", "Call-ID", "CSeq"):
+            for value in m.all(name):
+                answer.add(name, value)
+        answer.add("To", m.get("to") + ";tag=mallory")
+        answer.add("Contact", "<sip:m@gw.mallory.test:5061;transport=tls>")
+        answer.add("Expires", m.get("expires", "0"))
+        return answer.encode()
 
 
 def _user(lab, address, registrar, cls):
