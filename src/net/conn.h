@@ -114,6 +114,8 @@ const struct tls_peer *conn_peer(const struct conn *c);
 /* As tls_peer_dane, with the whole chain that the peer has shown: usages 0 to 3. From `secured` on, while the connection lives.
  * On a resumed session a server does not have the chain any more: then the leaf alone is judged. */
 enum tls_dane conn_dane(const struct conn *c, const struct tls_tlsa *records, size_t n);
+/* The verified chain that the peer has shown, from `secured` on. NULL when it was not believed, or (on a resumed session) is not known. */
+struct tls_path *conn_path(const struct conn *c);
 const struct addr *conn_remote(const struct conn *c);
 uint64_t conn_id(const struct conn *c);
 

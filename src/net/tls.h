@@ -51,6 +51,28 @@ struct tls_peer {
 	bool resumed;
 };
 
+/* One certificate of a verified chain and what is needed to see whether its issuer has revoked it. Slices point into the chain's block. */
+struct tls_issued {
+	struct slice subject;   /* RFC 2253, for people */
+	struct slice serial;    /* big-endian octets */
+	bool ca;
+	struct slice issuer;    /* the issuer's name, DER ... */
+	struct slice issuer_text;
+	struct slice key;       /* ... and key, a DER SubjectPublicKeyInfo ... */
+	bool may_sign;          /* ... which may sign revocation lists */
+	const struct slice *lists; /* http distribution points, at most TLS_LISTS_MAX */
+	size_t n_lists;
+};
+enum { TLS_LISTS_MAX = 4 };
+/* One heap block: the certificates below the anchor, leaf first. */
+struct tls_path {
+	uint8_t sha256[32]; /* of the leaf */
+	size_t n;
+	const struct tls_issued *list;
+};
+/* Accepts NULL; returns NULL. */
+struct tls_path *tls_path_free(struct tls_path *c);
+
 /* ---- DANE (RFC 6698, 7671): does a certificate that was shown satisfy TLSA records? The caller has made sure that the records,
  * and what led to them, are DNSSEC-secure. Usages PKIX-TA(0), PKIX-EE(1), DANE-TA(2), DANE-EE(3); selectors 0, 1; matching types
  * 0, 1, 2. Other records are unusable and do not count (RFC 7671 4). */
