@@ -2,6 +2,7 @@
 #include "pki.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -57,8 +58,102 @@ struct pki pki_make(const struct pki_spec *s, const struct pki *issuer)
 		MUST(X509_add1_ext_i2d(p.cert, NID_subject_alt_name, s->names, 0, X509V3_ADD_DEFAULT) == 1);
 	if (s->eku)
 		add(p.cert, up, NID_ext_key_usage, s->eku);
+	if (s->ku)
+		add(p.cert, up, NID_key_usage, s->ku);
+	if (s->crl)
+		add(p.cert, up, NID_crl_distribution_points, s->crl);
 	MUST(X509_sign(p.cert, issuer ? issuer->key : p.key, EVP_sha256()));
 	return p;
+}
+
+static X509_EXTENSION *unknown(void)
+{
+	ASN1_OCTET_STRING *v = ASN1_OCTET_STRING_new();
+	ASN1_OBJECT *o = OBJ_txt2obj("1.3.6.1.4.1.99999.1", 1);
+	ASN1_OCTET_STRING_set(v, (const unsigned char *)"\5\0", 2);
+	X509_EXTENSION *e = X509_EXTENSION_create_by_OBJ(NULL, o, 1, v);
+	MUST(e);
+	ASN1_OBJECT_free(o);
+	ASN1_OCTET_STRING_free(v);
+	return e;
+}
+
+static void add_list(X509_CRL *x, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, NULL, NULL, NULL, x, 0);
+	X509_EXTENSION *e = X509V3_EXT_nconf_nid(NULL, &ctx, nid, value);
+	MUST(e);
+	X509_CRL_add_ext(x, e, -1);
+	X509_EXTENSION_free(e);
+}
+
+static void add_gone(X509_CRL *x, const struct pki_list *s, const struct pki *p)
+{
+	X509_REVOKED *r = X509_REVOKED_new();
+	ASN1_TIME *when = X509_gmtime_adj(NULL, -600);
+	X509_REVOKED_set_serialNumber(r, X509_get_serialNumber(p->cert));
+	X509_REVOKED_set_revocationDate(r, when);
+	ASN1_ENUMERATED *why = ASN1_ENUMERATED_new();
+	ASN1_ENUMERATED_set(why, s->removed ? 8 : 1);
+	MUST(X509_REVOKED_add1_ext_i2d(r, NID_crl_reason, why, 0, X509V3_ADD_DEFAULT) == 1);
+	if (s->entry_critical) {
+		X509_EXTENSION *e = unknown();
+		X509_REVOKED_add_ext(r, e, -1);
+		X509_EXTENSION_free(e);
+	}
+	X509_CRL_add0_revoked(x, r);
+	ASN1_ENUMERATED_free(why);
+	ASN1_TIME_free(when);
+}
+
+unsigned char *pki_list(const struct pki_list *s, const struct pki *issuer, size_t *ret_len)
+{
+	X509_CRL *x = X509_CRL_new();
+	bool plain = !s->from_s && !s->to_s;
+	ASN1_TIME *from = X509_gmtime_adj(NULL, plain ? -3600 : s->from_s), *to = NULL;
+	unsigned char *der = NULL;
+	X509_CRL_set_version(x, 1);
+	X509_CRL_set_issuer_name(x, X509_get_subject_name(issuer->cert));
+	X509_CRL_set1_lastUpdate(x, from);
+	if (s->to_s != LONG_MIN) {
+		to = X509_gmtime_adj(NULL, plain ? 3600 : s->to_s);
+		X509_CRL_set1_nextUpdate(x, to);
+	}
+	for (size_t i = 0; i < 4 && s->gone[i]; i++)
+		add_gone(x, s, s->gone[i]);
+	if (s->idp)
+		add_list(x, NID_issuing_distribution_point, s->idp);
+	if (s->delta) {
+		ASN1_INTEGER *base = ASN1_INTEGER_new();
+		ASN1_INTEGER_set(base, 7);
+		MUST(X509_CRL_add1_ext_i2d(x, NID_delta_crl, base, 1, X509V3_ADD_DEFAULT) == 1);
+		ASN1_INTEGER_free(base);
+	}
+	if (s->critical) {
+		X509_EXTENSION *e = unknown();
+		X509_CRL_add_ext(x, e, -1);
+		X509_EXTENSION_free(e);
+	}
+	X509_CRL_sort(x);
+	MUST(X509_CRL_sign(x, issuer->key, EVP_sha256()));
+	if (s->pem) {
+		BIO *b = BIO_new(BIO_s_mem());
+		char *p;
+		MUST(PEM_write_bio_X509_CRL(b, x) == 1);
+		*ret_len = (size_t)BIO_get_mem_data(b, &p);
+		der = OPENSSL_memdup(p, *ret_len);
+		BIO_free(b);
+	} else {
+		int n = i2d_X509_CRL(x, &der);
+		MUST(n > 0);
+		*ret_len = (size_t)n;
+	}
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	X509_CRL_free(x);
+	return der;
 }
 
 void pki_free(struct pki *p)
