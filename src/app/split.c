@@ -41,8 +41,7 @@ void split_hello(const struct app *app, const struct worker *w, struct link_hell
 				   .worker = (uint16_t)(gateway ? w->id : 0),
 				   .workers = (uint16_t)(gateway ? pool_workers(w->pool) : 1),
 				   .software = S(ENTENTE_VERSION),
-				   .name = slice_str(app->split->name),
-				   .window = SPLIT_WINDOW};
+				   .name = slice_str(app->split->name)};
 	memcpy(ret->instance, app->split->instance, LINK_INSTANCE);
 }
 

@@ -93,16 +93,22 @@ struct hop {
 	struct edge_node *to;
 	enum what what;
 	uint64_t number; /* of a stanza, a link */
+	enum reason reason;
 	uint8_t instance[LINK_INSTANCE];
 	struct link_frame frame;
 };
 
-static void done(struct edge_node *e, uint64_t number)
+static void up_failed(void *arg, struct link_item *item, enum reason reason, struct slice why);
+
+static void done(struct edge_node *e, uint64_t number, enum reason reason)
 {
 	struct link_item *i = link_outbox_take(&e->box, number);
 	if (!i)
 		return;
-	xmpp_proxy_done(e->node->xmpp, &((struct edge_item *)i)->receipt);
+	if (reason)
+		up_failed(e, i, reason, SLICE_NONE);
+	else
+		xmpp_proxy_done(e->node->xmpp, &((struct edge_item *)i)->receipt);
 	mem_free(i);
 	show_waiting(e);
 }
@@ -137,7 +143,7 @@ static void hop_run(struct worker *w, struct bus_msg *b)
 	struct edge_wire *wire;
 	switch (m->what) {
 	case DONE:
-		done(e, m->number);
+		done(e, m->number, m->reason);
 		break;
 	case FLUSH:
 		link_outbox_flush(&e->box);
@@ -413,7 +419,7 @@ static int policy_part(struct edge_wire *w, const struct link_frame *f, struct e
 		return err_set(err, ENTENTE_ELIMIT, REASON_LINK_PROTOCOL, "the policy is larger than %d octets", LINK_POLICY_MAX);
 	if (f->policy.last) {
 		rc = take_policy(w, err);
-		buf_shrink(&w->policy, 0);
+		buf_wipe(&w->policy);
 	}
 	return rc;
 }
@@ -441,7 +447,7 @@ static void recheck(struct edge_wire *w, uint64_t generation)
 static void wire_free(struct edge_wire *w)
 {
 	list_remove(&w->node);
-	buf_free(&w->policy);
+	buf_wipe(&w->policy);
 	mem_free(w);
 }
 
@@ -535,11 +541,14 @@ static void on_frame(void *arg, const struct link_frame *f)
 		node_to_partner(e->node, f->send.local, f->send.remote, f->send.octets, &t);
 		break;
 	case LINK_DONE:
-		worker = (unsigned)(f->number >> NUMBER_BITS) - 1;
-		if (worker == e->node->worker->id)
-			done(e, f->number);
-		else if (worker < pool_workers(e->node->app->pool))
-			hop_post(hop_new(e, worker, DONE, f->number));
+		worker = (unsigned)(f->done.number >> NUMBER_BITS) - 1;
+		if (worker == e->node->worker->id) {
+			done(e, f->done.number, f->done.reason);
+		} else if (worker < pool_workers(e->node->app->pool)) {
+			struct hop *m = hop_new(e, worker, DONE, f->done.number);
+			m->reason = f->done.reason;
+			hop_post(m);
+		}
 		break;
 	case LINK_POLICY:
 		if (policy_part(w, f, &err)) {

@@ -152,6 +152,12 @@ static uint64_t receipt_stream(const struct gw_edge *e)
 	return v << EDGE_BITS | e->index;
 }
 
+static void answer(struct gw_edge *e, uint64_t number, enum reason reason)
+{
+	if (e->up)
+		link_wire_send(e->wire, &(struct link_frame){.kind = LINK_DONE, .done = {number, reason}}, true);
+}
+
 void gw_node_done(struct gw_node *g, const struct xmpp_receipt *r)
 {
 	unsigned index = (unsigned)(r->stream & ((1u << EDGE_BITS) - 1));
@@ -159,8 +165,7 @@ void gw_node_done(struct gw_node *g, const struct xmpp_receipt *r)
 	if (!e || receipt_stream(e) != r->stream)
 		return;
 	link_seen_done(&e->seen, r->number);
-	if (e->up)
-		link_wire_send(e->wire, &(struct link_frame){.kind = LINK_DONE, .number = r->number}, true);
+	answer(e, r->number, REASON_NONE);
 }
 
 static void rest_fired(struct timer *t, uint64_t now)
@@ -189,16 +194,22 @@ static bool carried(struct gw_node *g, struct slice local, struct slice remote)
 	return yes;
 }
 
-static bool read_stanza(struct gw_node *g, const struct link_frame *f, struct arena *a, struct xmpp_stanza *st)
+static enum reason read_stanza(struct gw_node *g, const struct link_frame *f, struct arena *a, struct xmpp_stanza *st)
 {
 	struct xml_limits lim = xml_limits_default;
 	lim.max_bytes = LINK_FRAME_MAX;
 	lim.max_depth = lim.max_attrs = 1024; /* the edge has looked at the partner's */
 	lim.max_children = SIZE_MAX;
-	return !xml_parse(&st->node, a, f->stanza.octets, &lim, NULL) && !xmpp_jid_parse(&st->from, a, xml_attr(st->node, S("from"))) &&
-	       !xmpp_jid_parse(&st->to, a, xml_attr(st->node, S("to"))) && slice_eq(st->from.domain, f->stanza.remote) &&
-	       slice_eq(st->to.domain, f->stanza.local) && !ours(snapshot_reader_get(&g->node->policy), a, st->from.domain) &&
-	       (st->peer = xmpp_peer_vouched(a, f->stanza.local, f->stanza.remote, f->stanza.proof, f->stanza.encrypted));
+	int rc = xml_parse(&st->node, a, f->stanza.octets, &lim, NULL);
+	if (rc)
+		return rc == ENTENTE_ELIMIT ? REASON_LIMIT_SIZE : REASON_LINK_PROTOCOL;
+	bool good = !xmpp_jid_parse(&st->from, a, xml_attr(st->node, S("from"))) && !xmpp_jid_parse(&st->to, a, xml_attr(st->node, S("to"))) &&
+		    slice_eq(st->from.domain, f->stanza.remote) && slice_eq(st->to.domain, f->stanza.local) &&
+		    !ours(snapshot_reader_get(&g->node->policy), a, st->from.domain);
+	if (!good)
+		return REASON_LINK_PROTOCOL;
+	st->peer = xmpp_peer_vouched(a, f->stanza.local, f->stanza.remote, f->stanza.proof, f->stanza.encrypted);
+	return st->peer ? REASON_NONE : REASON_LIMIT_SIZE;
 }
 
 static void stanza(struct gw_edge *e, const struct link_frame *f)
@@ -206,22 +217,17 @@ static void stanza(struct gw_edge *e, const struct link_frame *f)
 	struct gw_node *g = e->g;
 	struct worker *w = g->node->worker;
 	struct xmpp_stanza st = {.receipt = {.stream = receipt_stream(e), .number = f->stanza.number, .worker = w->id}};
-	e->stanzas++;
-	switch (link_seen_take(&e->seen, f->stanza.number)) {
-	case LINK_UNDER_WAY: /* its answer will come */
-		return;
-	case LINK_ENDED:
-		gw_node_done(g, &st.receipt);
-		return;
-	case LINK_NEW:
-		break;
-	}
 	struct arena *a = arena_acquire(w->loop->arenas);
-	if (!read_stanza(g, f, a, &st)) {
+	enum reason unreadable = read_stanza(g, f, a, &st);
+	enum link_fate fate = unreadable ? LINK_ENDED : link_seen_take(&e->seen, f->stanza.number);
+	e->stanzas++;
+	if (unreadable)
 		log_ev_limited(LOG_ERROR, "link/stanza-unreadable", f->stanza.remote, {"partner", f->stanza.remote},
-			       {"reason", slice_str(reason_info(REASON_LINK_PROTOCOL)->id)});
+			       {"reason", slice_str(reason_info(unreadable)->id)});
+	if (fate == LINK_ENDED)
+		answer(e, f->stanza.number, unreadable);
+	if (fate != LINK_NEW) { /* under way: its answer will come */
 		arena_release(w->loop->arenas, a);
-		gw_node_done(g, &st.receipt);
 		return;
 	}
 	st.arena = a;
@@ -255,9 +261,7 @@ static void push(struct gw_edge *e)
 		if (!rest.len)
 			break;
 	}
-	if (b.mem)
-		explicit_bzero(b.mem, b.cap);
-	buf_free(&b);
+	buf_wipe(&b);
 }
 
 void gw_node_policy(struct gw_node *g)

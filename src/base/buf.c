@@ -17,6 +17,13 @@ void buf_free(struct buf *b)
 	}
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b && b->mem)
+		explicit_bzero(b->mem, b->cap);
+	buf_free(b);
+}
+
 void buf_clear(struct buf *b)
 {
 	b->off = b->len = 0;

@@ -16,6 +16,9 @@ struct buf {
 void buf_init(struct buf *b, size_t limit);
 /* Frees the memory; the buffer may be used again after buf_init. Accepts NULL. */
 void buf_free(struct buf *b);
+/* As buf_free, for secrets: nothing of them stays in this memory. (A buffer that grew has left copies behind: reserve first where that
+ * matters.) */
+void buf_wipe(struct buf *b);
 /* Empties it, clears the failure, keeps the memory. */
 void buf_clear(struct buf *b);
 /* As buf_clear, and gives memory above `keep` octets back to the heap. */

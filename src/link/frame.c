@@ -40,6 +40,11 @@ static void put_text(struct buf *b, struct slice s)
 	buf_put(b, s);
 }
 
+static void put_reason(struct buf *b, enum reason r)
+{
+	put_text(b, r ? slice_str(reason_info(r)->id) : SLICE_NONE);
+}
+
 static size_t texts(const struct link_frame *f)
 {
 	switch (f->kind) {
@@ -66,13 +71,15 @@ static void put_body(struct buf *b, const struct link_frame *f)
 		buf_put(b, slice_of((const char *)f->hello.instance, LINK_INSTANCE));
 		put_text(b, slice_first(f->hello.software, LINK_NAME_MAX));
 		put_text(b, slice_first(f->hello.name, LINK_NAME_MAX));
-		put(b, f->hello.window, 4);
 		break;
 	case LINK_PING:
 	case LINK_PONG:
 	case LINK_RECHECK:
-	case LINK_DONE:
 		put(b, f->number, 8);
+		break;
+	case LINK_DONE:
+		put(b, f->done.number, 8);
+		put_reason(b, f->done.reason);
 		break;
 	case LINK_GOODBYE:
 		put(b, f->bye.why, 1);
@@ -100,7 +107,7 @@ static void put_body(struct buf *b, const struct link_frame *f)
 		break;
 	case LINK_SENT:
 		put(b, f->sent.ticket, 8);
-		put_text(b, f->sent.reason ? slice_str(reason_info(f->sent.reason)->id) : SLICE_NONE);
+		put_reason(b, f->sent.reason);
 		put_text(b, slice_first(f->sent.why, 1024));
 		break;
 	case LINK_PAIR:
@@ -211,7 +218,6 @@ static void get_hello(struct reader *r, struct link_hello *h)
 		memcpy(h->instance, id.p, id.len);
 	h->software = get_text(r, LINK_NAME_MAX);
 	h->name = get_text(r, LINK_NAME_MAX);
-	h->window = (uint32_t)get(r, 4);
 }
 
 static void get_body(struct reader *r, struct link_frame *f)
@@ -224,8 +230,11 @@ static void get_body(struct reader *r, struct link_frame *f)
 	case LINK_PING:
 	case LINK_PONG:
 	case LINK_RECHECK:
-	case LINK_DONE:
 		f->number = get(r, 8);
+		break;
+	case LINK_DONE:
+		f->done.number = get(r, 8);
+		f->done.reason = get_reason(r);
 		break;
 	case LINK_GOODBYE:
 		f->bye.why = (enum link_bye)get_enum(r, LINK_BYE_STOPPING, LINK_BYE_END);

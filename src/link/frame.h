@@ -42,7 +42,6 @@ struct link_hello {
 	uint16_t worker, workers; /* of the gateway: which one, of how many; the edge says 0 of 1 */
 	uint8_t instance[LINK_INSTANCE]; /* of the process: another one after each start */
 	struct slice software, name;     /* version of the program; server.name */
-	uint32_t window;                 /* gateway: how many stanzas may be without DONE; edge: sends without SENT */
 };
 
 enum link_bye { LINK_BYE_STOPPING = 1, LINK_BYE_VERSION, LINK_BYE_ROLE, LINK_BYE_REPLACED, LINK_BYE_PROTOCOL, LINK_BYE_END };
@@ -52,7 +51,11 @@ struct link_frame { /* slices point into what was read */
 	enum link_kind kind;
 	union {
 		struct link_hello hello;
-		uint64_t number;                 /* PING PONG RECHECK (generation) DONE */
+		uint64_t number;                 /* PING PONG RECHECK (generation) */
+		struct {
+			uint64_t number;
+			enum reason reason;      /* not REASON_NONE: it could not be read; the edge has the stanza and answers its sender */
+		} done;
 		struct {
 			enum link_bye why;
 			struct slice text;

@@ -191,7 +191,7 @@ void link_outbox_lost(struct link_outbox *o, uint64_t via, enum reason reason, s
 		if (i->via != via)
 			continue;
 		way_out(o, i);
-		list_append(i->again ? &again : &over, &i->node);
+		list_append(i->again && ++i->lost < LINK_TRIES ? &again : &over, &i->node);
 	}
 	while (!list_empty(&again)) { /* the last one first, so that the first is in front at the end */
 		struct link_item *i = item_of(again.prev);

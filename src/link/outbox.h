@@ -9,6 +9,8 @@
 #include "base/reason.h"
 #include "base/timer.h"
 
+enum { LINK_TRIES = 5 }; /* links on which one item may have been under way when they broke: perhaps it is what breaks them */
+
 struct link_item { /* first in the owner's record; made by link_item_new */
 	struct list node;
 	struct map_node by_id;
@@ -19,6 +21,7 @@ struct link_item { /* first in the owner's record; made by link_item_new */
 	bool answered;    /* an answer follows: it is kept until then */
 	bool again;       /* if its link is lost it waits again; else it fails */
 	bool sent;
+	uint8_t lost;     /* links that broke while it was on its way */
 };
 /* Zeroed, `size` octets in all; the outbox frees it with mem_free, unless link_outbox_take gave it back. */
 void *link_item_new(size_t size);
@@ -65,7 +68,7 @@ struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_
 /* The item is there (waiting or under way). */
 bool link_outbox_has(const struct link_outbox *o, uint64_t id);
 /* This link is gone. What was under way over it waits again, in front and in its order, its time begins anew; or it fails for this
- * reason. */
+ * reason: when it may not be sent again, or has been lost LINK_TRIES times. */
 void link_outbox_lost(struct link_outbox *o, uint64_t via, enum reason reason, struct slice why);
 /* Everything that waits fails at once. */
 void link_outbox_bounce(struct link_outbox *o, enum reason reason, struct slice why);

@@ -84,13 +84,6 @@ out:
 	return code;
 }
 
-static void wipe(struct buf *b)
-{
-	if (b->mem)
-		OPENSSL_cleanse(b->mem, b->cap);
-	buf_free(b);
-}
-
 static BIO *bio_of(const struct buf *b)
 {
 	return BIO_new_mem_buf(b->len ? b->mem + b->off : "", (int)b->len);
@@ -225,8 +218,8 @@ struct tls_material *tls_material_unref(struct tls_material *m)
 {
 	if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
 		return NULL;
-	wipe(&m->server_key);
-	wipe(&m->client_key);
+	buf_wipe(&m->server_key);
+	buf_wipe(&m->client_key);
 	buf_free(&m->server_chain);
 	buf_free(&m->client_chain);
 	buf_free(&m->trust);

@@ -6,7 +6,7 @@ import json
 import subprocess
 
 from restarts import friends, no_flap, still_friends
-from scenario import PARTNER, check, check_status, reason_of, scenario, wait_until
+from scenario import PARTNER, check, check_status, gets_through, reason_of, scenario, wait_until
 from daemon import binary   # noqa: E402
 from process import Process     # noqa: E402
 
@@ -168,6 +168,30 @@ def traced(lab):
         finally:
             show.kill()
             show.wait()
+
+
+@split("a stanza that the edge can read and the gateway cannot: its sender is told, the next one passes")
+def too_large_for_gateway(lab):
+    edge = lab.entented.edge
+    with open(edge.config, encoding="utf-8") as f:
+        before = f.read()
+    much = "<b " + " ".join(f"{c}=''" for c in "abcdefghijklmnopqrstuvwxyz") + "/>"     # short, and large in memory
+    try:
+        with open(edge.config, "w", encoding="utf-8") as f:
+            f.write(before + "limits:\n  max-stanza: 16MiB\n  queue-size: 32MiB\n")
+        again(lab, edge, "stop")
+        romeo, juliet = lab.couple()
+        gets_through(juliet, romeo, "before")
+        number = juliet.message(romeo.name, "with much beside it", extra=f"<a xmlns='urn:example:large'>{much * 1300}</a>")
+        error = juliet.expect_error(romeo.name, id=number, timeout=20)
+        check("limit/size" in error.text, f"not for its size: {error.raw[:600]}")
+        check(lab.entented.gateway.events("link/stanza-unreadable"), "the gateway did not say what it could not read")
+        gets_through(juliet, romeo, "after")
+        romeo.expect_no_message(juliet.name, 0)
+    finally:
+        with open(edge.config, "w", encoding="utf-8") as f:
+            f.write(before)
+        again(lab, edge, "stop")
 
 
 @split("two edges: one serves the partner, the other when that is gone")

@@ -55,7 +55,7 @@ static void on_frame(void *arg, const struct link_frame *f)
 			snapshot_unref(s);
 	}
 	if (f->kind == LINK_STANZA && r->frames % 3 == 0)
-		link_session_send(r->s, &(struct link_frame){.kind = LINK_DONE, .number = f->stanza.number});
+		link_session_send(r->s, &(struct link_frame){.kind = LINK_DONE, .done = {f->stanza.number, REASON_NONE}});
 }
 
 static void on_leaving(void *arg, enum link_bye why, struct slice text)

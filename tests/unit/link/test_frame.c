@@ -34,7 +34,7 @@ static void every_kind(void **state)
 	(void)state;
 	buf_init(&b, 1 << 20);
 	struct link_frame h = {.kind = LINK_HELLO, .hello = {.version = LINK_VERSION, .role = LINK_GATEWAY, .worker = 2, .workers = 3,
-			       .instance = {1, 2, 255}, .software = S("0.1.0"), .name = S("gw.example.com"), .window = 70000}};
+			       .instance = {1, 2, 255}, .software = S("0.1.0"), .name = S("gw.example.com")}};
 	struct link_frame g = round_trip(&b, &h);
 	assert_int_equal(g.hello.role, LINK_GATEWAY);
 	assert_int_equal(g.hello.worker, 2);
@@ -42,9 +42,8 @@ static void every_kind(void **state)
 	assert_memory_equal(g.hello.instance, h.hello.instance, LINK_INSTANCE);
 	same(g.hello.software, "0.1.0");
 	same(g.hello.name, "gw.example.com");
-	assert_int_equal(g.hello.window, 70000);
-	static const enum link_kind numbers[] = {LINK_PING, LINK_PONG, LINK_RECHECK, LINK_DONE};
-	for (unsigned i = 0; i < 4; i++)
+	static const enum link_kind numbers[] = {LINK_PING, LINK_PONG, LINK_RECHECK};
+	for (unsigned i = 0; i < 3; i++)
 		assert_true(round_trip(&b, &(struct link_frame){.kind = numbers[i], .number = 0xfedcba9876543210}).number == 0xfedcba9876543210);
 	g = round_trip(&b, &(struct link_frame){.kind = LINK_GOODBYE, .bye = {LINK_BYE_STOPPING, S("soon")}});
 	assert_int_equal(g.bye.why, LINK_BYE_STOPPING);
@@ -57,6 +56,9 @@ static void every_kind(void **state)
 	same(g.stanza.local, "a.test");
 	same(g.stanza.remote, "b.test");
 	same(g.stanza.octets, "<x/>");
+	g = round_trip(&b, &(struct link_frame){.kind = LINK_DONE, .done = {9, REASON_LIMIT_SIZE}});
+	assert_true(g.done.number == 9 && g.done.reason == REASON_LIMIT_SIZE);
+	assert_int_equal(round_trip(&b, &(struct link_frame){.kind = LINK_DONE, .done = {9}}).done.reason, REASON_NONE);
 	g = round_trip(&b, &(struct link_frame){.kind = LINK_SEND, .send = {0, S("a.test"), S("b.test"), S("<y/>")}});
 	assert_true(g.send.ticket == 0);
 	same(g.send.octets, "<y/>");

@@ -202,6 +202,24 @@ static void lost_for_good(void **state)
 	assert_true(answer(3));
 }
 
+/* What was under way each time may be what breaks them. */
+static void lost_too_often(void **state)
+{
+	(void)state;
+	via = 7;
+	put(1, 10, true);
+	for (int i = 1; i < LINK_TRIES; i++) {
+		log_[0] = '\0';
+		link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
+		assert_string_equal(log_, "s1 ");
+	}
+	put(2, 10, true);
+	log_[0] = '\0';
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE);
+	assert_string_equal(log_, "d1 s2 ");
+	assert_false(link_outbox_has(&box, 1));
+}
+
 static void answered_while_waiting(void **state)
 {
 	(void)state;
@@ -251,7 +269,7 @@ static void never_from_inside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(passes), T(waits_in_order), T(impatient), T(limits), T(window), T(lost_again), T(lost_for_good), T(answered_while_waiting),
+		T(passes), T(waits_in_order), T(impatient), T(limits), T(window), T(lost_again), T(lost_for_good), T(lost_too_often), T(answered_while_waiting),
 		T(answered_by_another), T(never_from_inside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
