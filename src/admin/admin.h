@@ -36,9 +36,11 @@ enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN
 /* ---- commands that take time ---- */
 struct admin_task;
 
+enum admin_protocol { ADMIN_PROTOCOL_AUTO, ADMIN_PROTOCOL_XMPP, ADMIN_PROTOCOL_SIP }; /* AUTO: as DNS has it */
 /* `partner test`. Slices are valid during the call. */
 struct admin_test {
 	struct slice domain, from;                  /* A-labels; from is one of ours */
+	enum admin_protocol protocol;
 	bool set_tls, set_sasl, set_dialback;       /* given, instead of the partner's settings */
 	enum policy_negotiation tls, sasl;
 	bool dialback;

@@ -318,9 +318,12 @@ static const struct admin_field homes_fields[] = {
 };
 
 /* ---- partner test, trace ---- */
+static const struct admin_alias protocol_aliases[] = {
+	{"sip", "sip", "the same as --protocol sip"}, {"xmpp", "xmpp", "the same as --protocol xmpp"}, {NULL}};
 static const struct admin_arg partner_test_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the other side's domain; it need not be a partner"},
-	{"protocol", ADMIN_ENUM, .values = "xmpp", .def = "xmpp", .help = "by which protocol"},
+	{"protocol", ADMIN_ENUM, .values = "xmpp|sip", .def = "as the domain is configured, else by DNS", .aliases = protocol_aliases,
+	 .help = "by which protocol"},
 	{"from", ADMIN_DOMAIN, .def = "the first of our domains", .help = "the domain of ours to come from"},
 	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else required", .aliases = tls_aliases, .help = "try with this"},
 	{"sasl", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else optional", .aliases = sasl_aliases, .help = "try with this"},
@@ -332,7 +335,8 @@ static const struct admin_field partner_test_fields[] = {
 	{"domain", "what was tested"},
 	{"from", "our domain"},
 	{"partner", "whether the domain is let in"},
-	{"steps[].step", "policy, dns, tcp, stream, tls, auth, ping"},
+	{"protocol", "xmpp or sip"},
+	{"steps[].step", "policy, dns, tcp, stream, tls, auth, ping; by SIP: policy, dns, tcp, tls, identity, options"},
 	{"steps[].outcome", "ok, failed, warning, skipped; note: something on the way"},
 	{"steps[].at", "milliseconds since the beginning"},
 	{"steps[].took", "milliseconds of the step"},
@@ -347,7 +351,8 @@ static const struct admin_field partner_test_fields[] = {
 	{"cause", "in words"},
 	{"who", "us, partner, network, dns, unclear"},
 	{"next_step", "what to do"},
-	{"inbound_up", "whether a stream that the other side opened is up"},
+	{"answered", "by SIP: how many of its addresses answered, \"1 of 2\""},
+	{"inbound_up", "whether a stream or connection that the other side opened is up"},
 	ATTEMPT_FIELDS("inbound_last."),
 	{"inbound_last", "the last time that the other side's server came to us; null: never since the daemon started"},
 };
@@ -545,13 +550,16 @@ static const struct admin_command commands[] = {
 	 ARGS(partner_remove_args), FIELDS(partner_one_fields)},
 
 	{.id = ADMIN_CMD_PARTNER_TEST, .where = ADMIN_AT_EDGE, .live = true, .path = {"partner", "test"}, .summary = "test step by step whether a domain can be reached",
-	 .help = "Does step by step what the daemon does when it opens a stream to the domain, and tells what it sees: DNS, TCP, TLS with the "
+	 .help = "Does step by step what the daemon does when it connects with the domain, and tells what it sees. By SIP: DNS with Lync's rule for "
+		 "the names of servers, and for each address TCP, TLS with the certificate, the rule by which it proves the domain, and OPTIONS there "
+		 "and back. By XMPP: DNS, TCP, TLS with the "
 		 "certificate, the stream, authentication, a ping. The ping's answer has to come on a stream that the other side opens: when "
 		 "it does not, we reach them, but they do not reach us. At the end it says what failed, and who has to change something.\n\n"
-		 "The domain need not be a partner: then the settings that `partner xmpp add` would give it are tried, or those of the options; "
+		 "The domain need not be let in. By XMPP then the settings that `partner xmpp add` would give it are tried, or those of the options; "
 		 "only the ping is left out. Streams that carry messages are not disturbed. Exits with 0 when it works and with 1 when it does "
 		 "not.",
 	 .example = "entente partner test fabrikam.example\n"
+		    "entente partner test adatum.example --sip\n"
 		    "entente partner test fabrikam.example --no-dialback --timeout 1m",
 	 ARGS(partner_test_args), FIELDS(partner_test_fields)},
 

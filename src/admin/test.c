@@ -11,6 +11,18 @@ static bool negotiation(const struct admin_call *c, const char *name, enum polic
 	return admin_arg_given(c, name) && policy_negotiation_parse(ret, admin_arg_text(c, name));
 }
 
+/* As it was said; else by what only one of them has; else by what is configured. */
+static enum admin_protocol protocol(const struct admin_call *c, struct snapshot *s, struct slice domain)
+{
+	struct slice said = admin_arg_text(c, "protocol");
+	if (slice_eq(said, S("sip")))
+		return ADMIN_PROTOCOL_SIP;
+	if (!slice_empty(said) || admin_arg_given(c, "tls") || admin_arg_given(c, "sasl") || admin_arg_given(c, "dialback") ||
+	    snapshot_partner(s, domain))
+		return ADMIN_PROTOCOL_XMPP;
+	return snapshot_allowed(s, domain) ? ADMIN_PROTOCOL_SIP : ADMIN_PROTOCOL_AUTO;
+}
+
 static int begin(struct admin_task *t)
 {
 	struct admin_call *c = &t->call;
@@ -21,6 +33,7 @@ static int begin(struct admin_task *t)
 				  .timeout_ms = 1000 * (uint32_t)admin_arg_uint(c, "timeout", 30)};
 	if (!s)
 		return ADMIN_EXIT_UNAVAILABLE;
+	what.protocol = protocol(c, s, what.domain);
 	what.set_tls = negotiation(c, "tls", &what.tls);
 	what.set_sasl = negotiation(c, "sasl", &what.sasl);
 	what.set_dialback = admin_arg_given(c, "dialback");
@@ -40,6 +53,7 @@ static int begin(struct admin_task *t)
 		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "%.*s is a domain of ours, no partner's", SFMT(what.domain));
 	admin_set_text(c->data, "domain", what.domain);
 	admin_set_text(c->data, "from", what.from);
+	json_object_set_new(c->data, "protocol", json_string(what.protocol == ADMIN_PROTOCOL_SIP ? "sip" : "xmpp"));
 	json_object_set_new(c->data, "partner", json_false());
 	json_object_set_new(c->data, "steps", json_array());
 	if (c->admin->ops->test(c->admin->arg, &what, t, &err))
@@ -52,6 +66,9 @@ static int begin(struct admin_task *t)
 static void event(struct admin_call *c, json_t *e)
 {
 	json_t *partner = json_object_get(json_object_get(e, "facts"), "partner");
+	const char *by = admin_get_text(json_object_get(e, "facts"), "protocol");
+	if (slice_eq(slice_str(admin_get_text(e, "step")), S("protocol")))
+		json_object_set_new(c->data, "protocol", json_string(by));
 	json_array_append(json_object_get(c->data, "steps"), e);
 	if (json_is_string(partner)) /* of the step "policy" */
 		json_object_set_new(c->data, "partner", json_boolean(slice_eq(slice_str(json_string_value(partner)), S("yes"))));
@@ -105,7 +122,7 @@ static void print_event(struct admin_call *c, json_t *e)
 	char cell[16];
 	snprintf(cell, sizeof cell, "%-8s", words[w].word);
 	admin_styled(&c->text, c->color, words[w].style, slice_str(cell));
-	buf_printf(&c->text, "%-7s %9.*s  ", *words[w].word ? step : "", SFMT(buf_slice(&time)));
+	buf_printf(&c->text, "%-8s %8.*s  ", *words[w].word ? step : "", SFMT(buf_slice(&time)));
 	admin_wrap(&c->text, slice_str(admin_get_text(e, "text")), 27, c->width > 60 ? c->width : 120, false);
 	if (slice_eq(slice_str(step), S("tls")) && *words[w].word)
 		certificate(c, json_object_get(e, "facts"));
@@ -204,6 +221,11 @@ static bool cannot_know(struct admin_call *c, const char *step, json_t *last)
 	return asked && last && !json_is_true(json_object_get(c->data, "partner")) && asked_back(c, step, last);
 }
 
+static bool by_sip(struct admin_call *c)
+{
+	return slice_eq(slice_str(admin_get_text(c->data, "protocol")), S("sip"));
+}
+
 /* What lets the domain in. */
 static json_t *let_in(struct admin_call *c)
 {
@@ -211,21 +233,67 @@ static json_t *let_in(struct admin_call *c)
 	struct snapshot *s = c->admin->ops->snapshot(c->admin->arg);
 	if (s && snapshot_blocked(s, slice_str(domain)).p)
 		return json_sprintf("entente block remove %.*s", SFMT(snapshot_blocked(s, slice_str(domain))));
+	if (s && by_sip(c) && !snapshot_access(s)->federated_users)
+		return json_sprintf("entente access-edge set --federated-users%s%s", snapshot_allowed(s, slice_str(domain)) ? "" : "; entente allowed-domain add ",
+				    snapshot_allowed(s, slice_str(domain)) ? "" : domain);
+	if (by_sip(c))
+		return json_sprintf("entente allowed-domain add %s", domain);
 	if (s && snapshot_partner(s, slice_str(domain)))
 		return json_sprintf("entente partner xmpp set %s --enabled", domain);
 	return json_sprintf("entente partner xmpp add %s --type federated", domain);
 }
 
-static int end(struct admin_call *c)
+static void not_let_in(struct admin_call *c)
 {
-	json_t *d = c->data, *v = verdict_event(c);
+	json_t *how;
+	if (json_is_true(json_object_get(c->data, "partner")))
+		return;
+	how = let_in(c);
+	json_object_set_new(c->data, "next_step", json_sprintf("to let the domain in: %s", json_string_value(how)));
+	json_decref(how);
+}
+
+/* Has the partner's server a connection to us now? */
+static bool sip_inbound(struct admin_call *c)
+{
+	json_t *all = json_array(), *row;
+	struct entente_err err = {0};
+	bool up = false;
+	size_t i;
+	c->admin->ops->show(c->admin->arg, ADMIN_SIP_CONNECTIONS, all, &err);
+	json_array_foreach(all, i, row)
+		up = up || (slice_eq(slice_str(admin_get_text(row, "direction")), S("in")) &&
+			    slice_ieq(slice_str(admin_get_text(row, "domain")), slice_str(admin_get_text(c->data, "domain"))));
+	json_decref(all);
+	return up;
+}
+
+static int end_sip(struct admin_call *c, json_t *v)
+{
+	json_t *d = c->data;
+	bool failed = !slice_eq(slice_str(admin_get_text(v, "outcome")), S("ok"));
+	json_object_set_new(d, "verdict", json_string(failed ? "fails" : "works"));
+	json_object_set_new(d, "inbound_up", json_boolean(sip_inbound(c)));
+	copy_text(d, "answered", json_object_get(v, "facts"), "answered");
+	if (!failed) {
+		not_let_in(c);
+		return ADMIN_EXIT_OK;
+	}
+	copy_text(d, "failed_step", json_object_get(v, "facts"), "step");
+	copy_text(d, "reason", v, "reason");
+	copy_text(d, "cause", v, "text");
+	copy_text(d, "who", v, "who");
+	next_step(c, admin_get_text(d, "reason"));
+	return ADMIN_EXIT_FINDING;
+}
+
+static int end_xmpp(struct admin_call *c, json_t *v)
+{
+	json_t *d = c->data;
 	bool up, failed = !slice_eq(slice_str(admin_get_text(v, "outcome")), S("ok"));
 	json_t *last = inbound(c, &up);
 	const char *step = admin_get_text(json_object_get(v, "facts"), "step");
 	bool one_way = failed && slice_eq(slice_str(step), S("ping"));
-	json_object_del(d, "lost");
-	json_object_del(d, "events");
-	json_object_set_new(d, "took", json_integer(admin_get_int(v, "took")));
 	json_object_set_new(d, "verdict", json_string(!failed ? "works" : one_way ? "one-way" : "fails"));
 	json_object_set_new(d, "inbound_up", json_boolean(up));
 	json_object_set_new(d, "inbound_last", last ? json_incref(last) : json_null());
@@ -260,14 +328,22 @@ static int end(struct admin_call *c)
 		} else {
 			next_step(c, admin_get_text(d, "reason"));
 		}
-	} else if (!json_is_true(json_object_get(d, "partner"))) {
-		json_t *how = let_in(c);
-		json_object_set_new(d, "next_step", json_sprintf("to let the domain in: %s", json_string_value(how)));
-		json_decref(how);
+	} else {
+		not_let_in(c);
 	}
 	json_decref(last);
-	json_decref(v);
 	return failed ? ADMIN_EXIT_FINDING : ADMIN_EXIT_OK;
+}
+
+static int end(struct admin_call *c)
+{
+	json_t *v = verdict_event(c);
+	json_object_del(c->data, "lost");
+	json_object_del(c->data, "events");
+	json_object_set_new(c->data, "took", json_integer(admin_get_int(v, "took")));
+	int exit = by_sip(c) ? end_sip(c, v) : end_xmpp(c, v);
+	json_decref(v);
+	return exit;
 }
 
 static void row(struct admin_call *c, const char *label, const char *text)
@@ -285,7 +361,10 @@ static void print(struct admin_call *c)
 	char who[512];
 	bool works = slice_eq(slice_str(verdict), S("works"));
 	buf_puts(&c->text, "\ninbound      ");
-	if (json_is_true(json_object_get(d, "inbound_up")))
+	if (by_sip(c))
+		buf_puts(&c->text, json_is_true(json_object_get(d, "inbound_up")) ? "a connection that the partner's server opened is up\n"
+										 : "the partner's server has no connection to us now\n");
+	else if (json_is_true(json_object_get(d, "inbound_up")))
 		buf_puts(&c->text, "a stream that the partner's server opened is up\n");
 	else if (!json_is_object(last))
 		buf_puts(&c->text, "the partner's server has not come to us since the daemon started\n");
@@ -300,6 +379,8 @@ static void print(struct admin_call *c)
 	if (slice_eq(slice_str(verdict), S("fails")))
 		buf_printf(&c->text, " at %s", admin_get_text(d, "failed_step"));
 	buf_putc(&c->text, '\n');
+	if (works && *admin_get_text(d, "answered"))
+		row(c, "addresses", admin_get_text(d, "answered"));
 	row(c, "cause", admin_get_text(d, "cause"));
 	row(c, "reason", admin_get_text(d, "reason"));
 	if (!works)

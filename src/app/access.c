@@ -28,6 +28,7 @@ static void own_add(struct app *app, struct slice host, uint16_t port)
 int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	struct sip_uri u;
+	snprintf(app->test_name, sizeof app->test_name, "%.250s:%u", cfg->server_name, cfg->n_sip_external_listen ? app->outer_port : 5061);
 	if (!cfg->n_sip_external_listen)
 		return 0;
 	app->access_shared = access_shared_new(CONTACTS_MAX);
@@ -102,9 +103,14 @@ void node_access_set(struct node *n, const struct config *cfg)
 void node_access_make(struct node *n, const struct config *cfg)
 {
 	struct app *app = n->app;
+	struct sip_tests_config t = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .name = slice_str(app->test_name)};
 	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared,
 				  .inner = sip_edge_stack(n->sip), .name = slice_str(cfg->server_name), .outer_name = slice_str(app->outer_name),
 				  .own = app->own, .n_own = app->n_own};
+	if (app->role == CONFIG_ALL) {
+		n->sip_tests = sip_tests_new(&t);
+		sip_tests_set_tls(n->sip_tests, n->tls);
+	}
 	if (!app->access_shared)
 		return;
 	settings(&c.set, cfg);
@@ -115,6 +121,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 
 void node_access_end(struct node *n)
 {
+	n->sip_tests = sip_tests_free(n->sip_tests);
 	n->access = access_free(n->access);
 	mem_free(n->home_types);
 	n->home_types = NULL;

@@ -6,6 +6,7 @@
 #include "edge/access.h"
 #include "edge/sip_edge.h"
 #include "edge/xmpp_proxy.h"
+#include "edge/sip_test.h"
 #include "edge/xmpp_test.h"
 #include "gateway/gateway.h"
 #include "net/dns.h"
@@ -36,6 +37,8 @@ struct node { /* one worker's roles; its thread's alone */
 	struct sip_edge *sip;
 	struct xmpp_proxy *xmpp;
 	struct access *access;      /* NULL without sip.external-listen */
+	struct sip_tests *sip_tests; /* role all */
+	struct list deciding;       /* tests that have not begun (seeing.c) */
 	unsigned *home_types;       /* enum config_home_type, by home; owned */
 	size_t n_home_types;
 	struct gateway *gateway;
@@ -74,6 +77,7 @@ struct app {
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
 	struct access_own own[8];      /* shared, immutable: our names in Route and Request-URI */
 	size_t n_own;
+	char test_name[APP_NAME_MAX];  /* shared, immutable: as outer_name, also without partners */
 	char outer_name[APP_NAME_MAX]; /* shared, immutable: what partners call us, with the port */
 	uint16_t outer_port;
 	struct listener *listeners[32];

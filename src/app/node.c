@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One worker: SIP edge, XMPP proxy and gateway; how they are made, changed and ended. */
 #include "app/node_int.h"
+#include "app/seeing.h"
 
 #include "app/split.h"
 #include "base/clock.h"
@@ -230,6 +231,7 @@ static void node_end(struct worker *w)
 	if (!n)
 		return;
 	timer_cancel(&w->loop->timers, &n->drain);
+	seeing_node_end(n);
 	node_access_end(n);
 	n->remote = gw_node_free(n->remote);
 	n->gateway = gateway_free(n->gateway);
@@ -311,6 +313,8 @@ static void node_stop(struct worker *w)
 		sip_edge_quiesce(n->sip);
 	if (n->access)
 		access_quiesce(n->access);
+	if (n->sip_tests)
+		sip_tests_end(n->sip_tests);
 	if (n->xmpp)
 		xmpp_proxy_quiesce(n->xmpp);
 	if (n->edge)
@@ -332,6 +336,7 @@ static int node_start(struct worker *w, struct entente_err *err)
 	atomic_store(&n->waiting, 1);
 	atomic_store(&n->drained, false);
 	timer_init(&n->drain, drain_fired);
+	list_init(&n->deciding);
 	snapshot_reader_init(&n->policy, &app->policy);
 	if (app->tls && (rc = tls_ctx_new(&n->tls, app->tls, err)))
 		goto out;
@@ -412,6 +417,8 @@ static void reload_tls(struct node *n, const struct reload *r)
 			sip_edge_set_tls(n->sip, ctx);
 		if (n->access)
 			access_set_tls(n->access, ctx);
+		if (n->sip_tests)
+			sip_tests_set_tls(n->sip_tests, ctx);
 		if (n->xmpp)
 			xmpp_proxy_set_tls(n->xmpp, ctx);
 		tls_ctx_unref(n->tls);

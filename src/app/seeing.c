@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/mem.h"
-#include "edge/xmpp_test.h"
+#include "net/dns.h"
 
 struct flow { /* shared by the workers and the control thread: what is on its way */
 	_Atomic unsigned refs, underway;
@@ -185,25 +185,119 @@ struct order { /* to a worker: begin or cancel a test */
 	struct bus_msg bus;
 	struct app *app;
 	bool cancel;
+	enum admin_protocol protocol;
 	struct xmpp_test_spec spec;
 	char local[1024], remote[1024], host[256];
+	char sip_local[256], sip_remote[256]; /* in A-labels */
+	/* while DNS decides on the protocol: */
+	struct list node; /* in at->deciding */
+	struct node *at;
+	struct dns_query *sip_query, *xmpp_query;
+	bool has_sip, has_xmpp;
 };
+
+static void order_free(struct order *o)
+{
+	dns_cancel(o->sip_query);
+	dns_cancel(o->xmpp_query);
+	list_remove(&o->node);
+	mem_free(o);
+}
+
+static void begin(struct node *n, struct order *o)
+{
+	struct entente_err err = {0};
+	struct sip_test_spec sip = {.id = o->spec.id, .local = slice_str(o->sip_local), .remote = slice_str(o->sip_remote), .host = o->spec.host,
+				    .port = o->spec.port, .timeout_ms = o->spec.timeout_ms};
+	int rc;
+	if (o->protocol != ADMIN_PROTOCOL_SIP)
+		rc = xmpp_test_start(n->xmpp, &o->spec, &test_ops, n, &err);
+	else if (n->sip_tests)
+		rc = sip_test_start(n->sip_tests, &sip, &test_ops, n, &err);
+	else
+		rc = err_set(&err, ENTENTE_EUNSUPPORTED, REASON_NONE, "SIP federation needs edge and gateway in one process (server.role all)");
+	if (rc)
+		tell(n->app, o->spec.id, NULL, true, &err);
+	order_free(o);
+}
+
+/* Neither configured nor said: what the domain has in DNS. With both, what requests to it would take. */
+static void decided(struct order *o)
+{
+	struct node *n = o->at;
+	struct snapshot *s = snapshot_reader_get(&n->policy);
+	bool sip = o->has_sip && (!o->has_xmpp || (s && snapshot_access(s)->federated_users));
+	if (o->sip_query || o->xmpp_query)
+		return;
+	o->protocol = sip ? ADMIN_PROTOCOL_SIP : ADMIN_PROTOCOL_XMPP;
+	tell(o->app, o->spec.id,
+	     json_pack("{s:s s:s s:i s:i s:o s:{s:s}}", "step", "protocol", "outcome", "note", "at", 0, "took", 0, "text",
+		       sip ? json_sprintf("by SIP: DNS has _sipfederationtls._tcp.%s%s", o->sip_remote, o->has_xmpp ? "; --xmpp tests the other way" : "")
+			   : json_sprintf("by XMPP%s; --sip tests the other way", o->has_sip ? ", though DNS has both" : ""),
+		       "facts", "protocol", sip ? "sip" : "xmpp"),
+	     false, NULL);
+	begin(n, o);
+}
+
+static void sip_record(void *arg, const struct dns_answer *a)
+{
+	struct order *o = arg;
+	o->sip_query = NULL;
+	o->has_sip = a->status == DNS_OK;
+	decided(o);
+}
+
+static void xmpp_record(void *arg, const struct dns_answer *a)
+{
+	struct order *o = arg;
+	o->xmpp_query = NULL;
+	o->has_xmpp = a->status == DNS_OK;
+	decided(o);
+}
+
+static void decide(struct node *n, struct order *o)
+{
+	char name[300];
+	o->at = n;
+	list_append(&n->deciding, &o->node);
+	snprintf(name, sizeof name, "_sipfederationtls._tcp.%s", o->sip_remote);
+	o->sip_query = dns_ask(n->app->dns, n->worker, slice_str(name), DNS_SRV, sip_record, o);
+	snprintf(name, sizeof name, "_xmpp-server._tcp.%s", o->sip_remote);
+	o->xmpp_query = dns_ask(n->app->dns, n->worker, slice_str(name), DNS_SRV, xmpp_record, o);
+}
 
 static void order_run(struct worker *w, struct bus_msg *b)
 {
 	struct order *o = CONTAINER_OF(b, struct order, bus);
 	struct node *n = node_of(o->app, w);
-	struct entente_err err = {0};
-	if (o->cancel)
-		xmpp_test_cancel(n->xmpp, o->spec.id);
-	else if (xmpp_test_start(n->xmpp, &o->spec, &test_ops, n, &err))
-		tell(o->app, o->spec.id, NULL, true, &err);
-	mem_free(o);
+	if (!o->cancel && o->protocol == ADMIN_PROTOCOL_AUTO) {
+		decide(n, o);
+		return;
+	}
+	if (!o->cancel) {
+		begin(n, o);
+		return;
+	}
+	LIST_EACH(m, &n->deciding) {
+		struct order *waiting = CONTAINER_OF(m, struct order, node);
+		if (waiting->spec.id == o->spec.id)
+			order_free(waiting);
+	}
+	xmpp_test_cancel(n->xmpp, o->spec.id);
+	if (n->sip_tests)
+		sip_test_cancel(n->sip_tests, o->spec.id);
+	order_free(o);
+}
+
+void seeing_node_end(struct node *n)
+{
+	LIST_EACH(m, &n->deciding)
+		order_free(CONTAINER_OF(m, struct order, node));
 }
 
 static void order_drop(struct bus_msg *b)
 {
-	mem_free(CONTAINER_OF(b, struct order, bus));
+	order_free(CONTAINER_OF(b, struct order, bus));
 }
 
 static struct order *order_new(struct app *app, uint64_t id)
@@ -212,6 +306,7 @@ static struct order *order_new(struct app *app, uint64_t id)
 	o->bus = (struct bus_msg){.run = order_run, .drop = order_drop};
 	o->app = app;
 	o->spec.id = id;
+	list_init(&o->node);
 	return o;
 }
 
@@ -236,6 +331,9 @@ int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_ta
 	}
 	struct watch *w = watch_new(s, t, false);
 	slice_cstr(what->server_host, o->host, sizeof o->host);
+	slice_cstr(what->domain, o->sip_remote, sizeof o->sip_remote);
+	slice_cstr(what->from, o->sip_local, sizeof o->sip_local);
+	o->protocol = what->protocol;
 	o->spec = (struct xmpp_test_spec){
 		.id = w->id, .local = slice_str(o->local), .remote = slice_str(o->remote), .set_tls = what->set_tls,
 		.set_sasl = what->set_sasl, .set_dialback = what->set_dialback, .tls = what->tls, .sasl = what->sasl,

@@ -16,4 +16,6 @@ struct seeing *seeing_free(struct seeing *s);
 int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_task *t, struct entente_err *err);
 int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err);
 void seeing_cancel(struct seeing *s, struct admin_task *t);
+/* On its worker: what has been ordered there and has not begun. */
+void seeing_node_end(struct node *n);
 void seeing_attempts(struct app *app, struct slice domain, json_t *array);

@@ -168,7 +168,7 @@ static void deadline_fired(struct timer *timer, uint64_t now)
 	static const char *const waits[] = {"", "an answer of DNS", "the connection", "the end of the TLS handshake", "", "the answer to OPTIONS"};
 	struct sip_test *t = CONTAINER_OF(timer, struct sip_test, deadline);
 	(void)now;
-	failure(t, t->at == STEP_DNS ? REASON_SIP_DNS : REASON_SIP_PEER_UNREACHABLE,
+	failure(t, t->at == STEP_DNS ? REASON_SIP_DNS : t->at == STEP_OPTIONS ? REASON_SIP_PEER_SILENT : REASON_SIP_PEER_UNREACHABLE,
 		t->at == STEP_DNS ? XMPP_WHO_DNS : t->at == STEP_TCP ? XMPP_WHO_NETWORK : XMPP_WHO_PARTNER, NULL, 0,
 		"the time of the test is over while waiting for %s", waits[t->at]);
 	conclude(t);
@@ -340,9 +340,11 @@ static void on_secured(struct conn *k, const struct tls_peer *c)
 	step(t, STEP_IDENTITY);
 	prove(t, c, &v);
 	const struct policy_step *last = &v.steps[v.n_steps - 1];
-	const struct log_kv facts[] = {{"rule", slice_str(policy_identity_name(v.identity))}, {"compared", last->subject},
+	const char *rule = policy_identity_name(v.identity);
+	const struct log_kv facts[] = {{"rule", slice_str(rule)}, {"compared", last->subject},
 				       {"host", slice_str(t->targets[t->next - 1].host)}};
-	snprintf(text, sizeof text, "%s%s%.*s", last->detail, last->subject.len ? ": " : "", SFMT(last->subject));
+	snprintf(text, sizeof text, "%s%s%.*s%s%s%s", last->detail, last->subject.len ? ": " : "", SFMT(last->subject), v.allow ? " (rule " : "",
+		 v.allow ? rule : "", v.allow ? ")" : "");
 	if (!good) { /* the names are worth knowing, they do not count */
 		tell(t, "note", text, facts, 3);
 		leave(t);
@@ -534,8 +536,9 @@ static void policy(struct sip_test *t, struct snapshot *s, const struct sip_test
 	const struct log_kv facts[] = {{"from", policy_domain_slice(&t->local)}, {"partner", v.allow ? S("yes") : S("no")},
 				       {"class", slice_str(policy_class_name(v.cls))}, {"server", policy_domain_slice(&t->fixed)},
 				       {"reason", v.allow ? SLICE_NONE : slice_str(reason_info(v.reason)->id)}};
-	snprintf(text, sizeof text, "%s %s%s%s; its server is %s%s", t->remote.text, v.allow ? "is let in, as " : "is not let in: ",
-		 v.allow ? policy_class_name(v.cls) : last ? last->detail : "", "", t->fixed.len ? "the configured one, " : "found by DNS", t->fixed.len ? t->fixed.text : "");
+	snprintf(text, sizeof text, "%s %s%s; its server is %s%s", t->remote.text, v.allow ? "is let in, as " : "is not let in: ",
+		 v.allow ? policy_class_name(v.cls) : last ? last->detail : "", t->fixed.len ? "the one of " : "found by DNS",
+		 !t->fixed.len ? "" : spec->host.len ? "--server" : "the configuration");
 	t->at = STEP_POLICY;
 	tell(t, v.allow ? "ok" : "warning", text, facts, 5);
 }

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator sees of SIP federation: partner test with each fault that a partner, its DNS or we can have."""
+import contextlib
+import socket
+import ssl
+import threading
+
+from access_setting import LAB, TRUSTED, allow, switch
+from scenario import check, scenario
+
+
+class Edge:
+    """mallory.test's edge, at 127.0.0.39: TLS with a certificate of its choice, and one answer to whatever it is asked. `answer`: a start line; None:
+    silence; bytes: those; "close": the end of the connection. `certificate` None: TCP without TLS. Everything that it was asked is in `seen`."""
+
+    def __init__(self, certs, certificate, answer="SIP/2.0 200 OK", trust="ca"):
+        self.answer, self.seen, self.context = answer, [], None
+        if certificate:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(f"{certs}/{certificate}.pem", f"{certs}/{certificate}.key")
+            self.context.load_verify_locations(f"{certs}/{trust}.pem")
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.socket = socket.create_server(("127.0.0.39", 5061), reuse_port=False)
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                one = self.socket.accept()[0]
+                threading.Thread(target=self._serve, args=[one], daemon=True).start()
+
+    def _serve(self, one):
+        with contextlib.suppress(OSError):
+            one.settimeout(20)
+            if self.context:
+                one = self.context.wrap_socket(one, server_side=True)
+            text = b"" if self.context else one.recv(1) + b"\r\n\r\n"
+            while b"\r\n\r\n" not in text:
+                data = one.recv(4096)
+                if not data:
+                    return
+                text += data
+            self.seen.append(text.decode("latin-1"))
+            if self.answer is None:
+                one.recv(1)
+            elif isinstance(self.answer, bytes):
+                one.sendall(self.answer)
+                one.recv(1)
+            elif self.answer != "close":
+                keep = [x for x in text.decode().split("\r\n") if x.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+                to = next(x for x in text.decode().split("\r\n") if x.startswith("To:"))
+                one.sendall("\r\n".join([self.answer, *keep, to + ";tag=x", "Server: RTC/6.0", "Content-Length: 0", "", ""]).encode())
+                one.recv(1)
+        with contextlib.suppress(OSError):
+            one.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.threads[0].join(5)
+
+
+def tried(lab, domain, *options, status=None):
+    got, answer = lab.entente("partner", "test", domain, *options, check=False)
+    check(isinstance(answer, dict) and (status is None or got == status), f"exit {got}, {answer}")
+    check(answer["protocol"] == "sip", f"by {answer['protocol']}")
+    return answer
+
+
+def steps(answer):
+    return [(s["step"], s["outcome"]) for s in answer["steps"] if s["outcome"] != "note"]
+
+
+def step(answer, name, outcome=None):
+    found = [s for s in answer["steps"] if s["step"] == name and s["outcome"] != "note" and outcome in (None, s["outcome"])]
+    check(found, f"no step {name} {outcome or ''}: {answer['steps']}")
+    return found[-1]
+
+
+@scenario("a test of a partner that works: every step", **LAB)
+def works(lab):
+    switch(lab, [allow("adatum.test")], [allow("contoso.test")])
+    answer = tried(lab, "adatum.test", status=0)    # decided by the configuration
+    check(answer["verdict"] == "works" and answer["partner"] and answer["answered"] == "1 of 1", f"{answer}")
+    check(steps(answer) == [(s, "ok") for s in ("policy", "dns", "tcp", "tls", "identity", "options")], f"{steps(answer)}")
+    tls = step(answer, "tls")["facts"]
+    check(tls["protocol"] == "TLSv1.3" and tls["usage"] == "serverAuth, clientAuth" and "gw.adatum.test" in tls["names"] and tls["not-after"], f"{tls}")
+    check(step(answer, "identity")["facts"]["rule"] == "edge", f"{answer['steps']}")
+    lab.entente("allowed-domain", "set", "adatum.test", "--proxy-fqdn", "gw.adatum.test")
+    answer = tried(lab, "adatum.test", status=0)
+    check(step(answer, "identity")["facts"]["rule"] == "fixed" and not any("SRV" in s["text"] for s in answer["steps"]), f"{answer['steps']}")
+    text = lab.entented.cli("partner", "test", "adatum.test").stdout
+    check("verdict      works" in text and "certificate names the configured server" in text, text)
+
+
+@scenario("a test needs no partner, and DNS says by which protocol", **LAB)
+def stranger(lab):
+    switch(lab, [], [allow("contoso.test")])
+    answer = tried(lab, "adatum.test", status=0)
+    check(not answer["partner"] and step(answer, "policy")["outcome"] == "warning", f"{answer}")
+    check("allowed-domain add adatum.test" in answer["next_step"], f"{answer['next_step']}")
+    check(any("DNS has _sipfederationtls" in s["text"] for s in answer["steps"]), f"{answer['steps']}")
+    lab.entente("block", "add", "adatum.test")
+    check("block remove adatum.test" in tried(lab, "adatum.test", status=0)["next_step"], "a block is not named")
+    switch(lab)
+    answer = lab.entente("partner", "test", "fabrikam.test", "--dialback", check=False)[1]
+    check(answer["protocol"] == "xmpp", "its options say by which protocol")
+
+
+# fault: (domain, how it ends: step, reason, who; a word of the cause)
+DNS = {
+    "no SRV record": ("unlisted.test", "dns", "sip/srv-not-found", "dns", "_sipfederationtls._tcp.unlisted.test"),
+    "the SRV target is outside the domain": ("tailspin.test", "identity", "sip/srv-outside-domain", "partner", "not in the domain"),
+    "nobody listens": ("gone.test", "tcp", "sip/partner-unreachable", "partner", "refused"),
+    "a certificate for others": ("imposter.test", "identity", "sip/certificate", "partner", "neither the domain nor the server"),
+    "we are not let in": ("adatum.test", "options", "sip/partner-refuses", "partner", "403"),
+}
+
+
+@scenario("a test finds the fault: {fault}", each={"fault": list(DNS)}, **LAB)
+def faults(lab, fault):
+    domain, at, reason, who, word = DNS[fault]
+    switch(lab)
+    answer = tried(lab, domain, "--sip", status=1)
+    check((answer["verdict"], answer["failed_step"], answer["reason"], answer["who"]) == ("fails", at, reason, who), f"{answer}")
+    check(word in answer["cause"] and answer["next_step"], f"{answer['cause']}; {answer['next_step']}")
+    if domain == "tailspin.test":
+        check("Lync's rule" in step(answer, "dns", "warning")["text"], f"{answer['steps']}")
+        fixed = tried(lab, domain, "--sip", "--server", "gw.adatum.test", status=1)     # the way out: its server, named; there it has to be let in
+        check(step(fixed, "identity", "ok")["facts"]["rule"] == "fixed" and fixed["failed_step"] == "options", f"{fixed}")
+
+
+# fault: (certificate, its answer, how it ends: step, reason, who, a word of the cause)
+SERVERS = {
+    "an expired certificate": ("mallory-expired", "", "tls", "sip/certificate", "partner", "expired"),
+    "a certificate for clients only": ("mallory-client", "", "tls", "sip/certificate", "partner", "is for clientAuth only"),
+    "an authority that we do not know": ("mallory-rogue", "", "tls", "sip/certificate", "partner", "issuer"),
+    "a certificate with a wildcard": ("mallory-wildcard", "", "identity", "sip/certificate", "partner", "neither"),
+    "no answer to OPTIONS": ("mallory", None, "options", "sip/partner-silent", "partner", "OPTIONS"),
+    "it does not believe us": ("mallory", "SIP/2.0 504 Server time-out", "options", "sip/partner-refuses", "us", "504"),
+    "it is out of service": ("mallory", "SIP/2.0 503 Service Unavailable", "options", "sip/partner-unreachable", "partner", "503"),
+    "it closes instead of an answer": ("mallory", "close", "options", "sip/partner-refuses", "unclear", "ends the connection"),
+    "it speaks something else": ("mallory", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "options", "sip/malformed", "partner", "not SIP"),
+    "no TLS": (None, b"HTTP/1.1 400 Bad Request\r\n\r\n", "tls", "sip/partner-unreachable", "partner", "TLS"),
+}
+
+
+@scenario("a test finds the fault of a server: {fault}", each={"fault": list(SERVERS)}, **LAB)
+def server_faults(lab, fault):
+    certificate, said, at, reason, who, word = SERVERS[fault]
+    switch(lab)
+    with Edge(lab.certs, certificate, said) as edge:
+        answer = tried(lab, "mallory.test", "--sip", *(["--timeout", "2s"] if said is None else []), status=1)
+    check((answer["verdict"], answer["failed_step"], answer["reason"], answer["who"]) == ("fails", at, reason, who), f"{answer}")
+    check(word in answer["cause"], f"{answer['cause']}")
+    check(at != "tls" or certificate is None or not edge.seen, "OPTIONS went to a server that has proved nothing")
+
+
+@scenario("it does not know our authority: we have to act", **LAB)
+def distrusted(lab):
+    switch(lab)
+    with Edge(lab.certs, "mallory", trust="rogue"):
+        answer = tried(lab, "mallory.test", "--sip", status=1)
+    check((answer["verdict"], answer["reason"], answer["who"]) == ("fails", "sip/certificate", "us"), f"{answer}")
+
+
+@scenario("any SIP answer of a server is a good one, and what it was asked is in order", **LAB)
+def asked(lab):
+    switch(lab, [allow("mallory.test", TRUSTED)])
+    with Edge(lab.certs, "mallory-server", "SIP/2.0 405 Method Not Allowed") as edge:
+        answer = tried(lab, "mallory.test", status=0)
+    check("405" in step(answer, "options")["text"] and step(answer, "identity")["facts"]["rule"] == "rfc5922", f"{answer['steps']}")
+    check(step(answer, "tls")["facts"]["usage"] == "serverAuth", f"{step(answer, 'tls')}")
+    request = edge.seen[0]
+    for line in ("OPTIONS sip:mallory.test SIP/2.0\r\n", "\r\nMax-Forwards: 70\r\n", "\r\nTo: <sip:mallory.test>\r\n", "\r\nFrom: <sip:contoso.test>;tag=",
+                 "\r\nms-asserted-verification-level: ms-source-verified-user=verified\r\n"):
+        check(line in request, f"{line!r} is missing: {request}")
+
+
+@scenario("one of two servers is dead: it works, and the dead one is told of", **LAB)
+def one_dead(lab):
+    switch(lab)
+    answer = tried(lab, "pool.test", "--sip", status=1)     # woodgrove's Kamailio does not carry pool.test, and says so
+    check(answer["answered"] == "0 of 2" and answer["failed_step"] == "options" and "403" in answer["cause"], f"{answer}")
+    check(step(answer, "tcp", "failed")["who"] == "partner", f"{answer['steps']}")
