@@ -25,6 +25,8 @@ static const char *const remedies[REASON_COUNT] = {
 					"you know its server: entente allowed-domain set {remote} --proxy-fqdn HOST",
 	[REASON_POLICY_METHOD] = "nothing: registrations, publications and the like stay within an organisation",
 	[REASON_POLICY_ROUTE] = "nothing, if somebody tries to use us as a relay; else the partner's server sends a broken Route header",
+	[REASON_POLICY_TELEPHONE] = "the sender uses the person's address. If partners and users may reach each other's telephone numbers: set "
+				    "sip.telephone-numbers to true in the configuration and run: entente reload",
 	[REASON_ADDRESS_MALFORMED] = "the sender corrects the address",
 	[REASON_ADDRESS_IMPOSSIBLE] = "the sender corrects the address; some characters exist in only one of the two networks",
 	[REASON_ADDRESS_SIPS] = "the sender uses the address with sip: instead of sips:",

@@ -74,6 +74,27 @@ static void op_learned(void *arg, struct slice local, struct slice remote, enum 
 
 static const struct access_ops ops = {.home = op_home, .lync = op_lync, .learned = op_learned};
 
+/* *ret_bad: the first name that is no method that we know. */
+static uint32_t methods_of(const struct config_strings *names, const char **ret_bad)
+{
+	uint32_t all = 0;
+	for (size_t i = 0; i < names->n; i++) {
+		enum sip_method m = sip_method_of(slice_str(names->items[i]));
+		if (m)
+			all |= 1u << m;
+		else if (ret_bad)
+			*ret_bad = names->items[i];
+	}
+	return all;
+}
+
+int app_access_check(const struct config *cfg, struct entente_err *err)
+{
+	const char *bad = NULL;
+	methods_of(&cfg->sip_federated_methods, &bad);
+	return bad ? err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.federated-methods: %s is not a method that can be carried", bad) : 0;
+}
+
 static void settings(struct access_settings *ret, const struct config *cfg)
 {
 	*ret = (struct access_settings){
@@ -84,6 +105,11 @@ static void settings(struct access_settings *ret, const struct config *cfg)
 	};
 	ret->limits.max_message = cfg->limits_max_sip_message;
 	ret->limits.max_headers = cfg->limits_max_headers;
+	ret->rules = access_rules_default;
+	ret->rules.telephone = cfg->sip_telephone_numbers;
+	ret->rules.public_diagnostics = cfg->sip_diagnostics_outside;
+	if (cfg->sip_federated_methods.n)
+		ret->rules.methods = methods_of(&cfg->sip_federated_methods, NULL);
 }
 
 void node_access_set(struct node *n, const struct config *cfg)

@@ -113,6 +113,8 @@ bool nodes_call(struct app *app, void (*fn)(struct node *n, void *arg), void *ar
 
 /* access.c */
 /* After app_listen, before the workers start. */
+/* What the table of settings cannot check. */
+int app_access_check(const struct config *cfg, struct entente_err *err);
 int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err);
 void app_access_end(struct app *app);
 void node_accept_access(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);

@@ -59,6 +59,8 @@ int app_check(const struct config *cfg, struct entente_err *err)
 	}
 	struct addr at;
 	int rc = app_check_secrets(cfg, err);
+	if (!rc)
+		rc = app_access_check(cfg, err);
 	if (rc)
 		return rc;
 	rc = cfg->metrics_listen[0] ? metrics_http_address(cfg, &at, err) : 0;

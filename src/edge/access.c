@@ -309,6 +309,7 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
 					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own};
 	e->proxy = access_proxy_new(&pc, &access_way_ops, e);
+	access_proxy_set(e->proxy, &cfg->set.rules);
 	return e;
 }
 
@@ -351,6 +352,7 @@ void access_set(struct access *e, const struct access_settings *set)
 	struct conn_limits lim;
 	size_t i;
 	e->cfg.set = *set;
+	access_proxy_set(e->proxy, &set->rules);
 	access_conn_limits(e, &lim);
 	MAP_EACH(n, &e->conns, i) {
 		struct access_conn *c = CONTAINER_OF(n, struct access_conn, node);

@@ -28,6 +28,7 @@ struct access_settings { /* what may change while it runs */
 	struct sip_limits limits;
 	uint32_t connect_ms, keepalive_ms;
 	size_t queue_octets;
+	struct access_rules rules;
 };
 
 struct access_config {

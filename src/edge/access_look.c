@@ -2,26 +2,30 @@
 /* The proxy core, first half: what a request asks for, and whether it is one that a proxy carries at all (RFC 3261 16.3, 16.4). */
 #include "edge/access_proxy_int.h"
 
+#include <stdio.h>
 #include "sip/uas_check.h"
 
 /* Lync's federation carries these, as far as is known; the rest stays within an organisation. */
-static bool federated(enum sip_method m)
+#define M(name) (1u << SIP_##name)
+const struct access_rules access_rules_default = {
+	.methods = M(INVITE) | M(ACK) | M(BYE) | M(CANCEL) | M(MESSAGE) | M(INFO) | M(SUBSCRIBE) | M(NOTIFY) | M(BENOTIFY) | M(REFER) | M(UPDATE) |
+		   M(PRACK) | M(OPTIONS),
+};
+
+void access_proxy_set(struct access_proxy *p, const struct access_rules *rules)
 {
-	switch (m) {
-	case SIP_INVITE:
-	case SIP_ACK:
-	case SIP_BYE:
-	case SIP_CANCEL:
-	case SIP_MESSAGE:
-	case SIP_INFO:
-	case SIP_SUBSCRIBE:
-	case SIP_NOTIFY:
-	case SIP_BENOTIFY:
-	case SIP_REFER:
-	case SIP_UPDATE:
-	case SIP_PRACK:
-	case SIP_OPTIONS: return true;
-	default: return false;
+	static const enum sip_method all[] = {
+#define X(m) SIP_##m,
+		SIP_METHODS(X)
+#undef X
+	};
+	size_t n = 0;
+	p->rules = *rules;
+	p->allow[0] = '\0';
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct slice name = sip_method_name(all[i]);
+		if ((rules->methods & 1u << all[i]) && n + name.len + 3 < sizeof p->allow)
+			n += (size_t)snprintf(p->allow + n, sizeof p->allow - n, "%s%.*s", n ? ", " : "", SFMT(name));
 	}
 }
 
@@ -136,6 +140,29 @@ static void refuse(struct access_look *l, int status, enum reason reason)
 	l->reason = reason;
 }
 
+/* A call to it may cost money, whoever makes it: "+", digits and visual separators (RFC 3966), or said to be one. */
+static bool telephone(const struct sip_uri *u)
+{
+	struct slice v;
+	size_t digits = 0;
+	if (sip_uri_param(u, S("user"), &v) && slice_ieq(v, S("phone")))
+		return true;
+	for (size_t i = 1; i < u->user.len && u->user.p[0] == '+' && u->user.p[i] != ';'; i++) {
+		if (u->user.p[i] >= '0' && u->user.p[i] <= '9')
+			digits++;
+		else if (!memchr("-.()", u->user.p[i], 4))
+			return false;
+	}
+	return digits > 0;
+}
+
+/* RFC 5393 5.3.3: nothing is left of what may be going on at once. */
+static bool no_breadth(const struct sip_msg *m)
+{
+	uint64_t n;
+	return slice_u64(sip_msg_header_named(m, S("Max-Breadth")), 0, &n);
+}
+
 void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, struct access_look *ret)
 {
 	static const struct slice known[] = {S("ms-benotify")};
@@ -150,24 +177,28 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 		ret->for_us = true;
 		ret->status = 405;
 		ret->header = S("Allow");
-		ret->value = S(ACCESS_ALLOW);
+		ret->value = slice_str(p->allow);
 	} else if (m->method == SIP_OPTIONS && ((to_us && own == all) || m->max_forwards == 0)) {
 		ret->for_us = true;
 		ret->status = 200;
 		ret->header = S("Allow");
-		ret->value = S(ACCESS_ALLOW);
+		ret->value = slice_str(p->allow);
 	} else if (sip_uas_check(m, &caps, a, &v)) {
 		refuse(ret, v.status, v.status == 483 ? REASON_SIP_TOO_MANY_HOPS : v.status == 420 ? REASON_SIP_EXTENSION
 					  : v.status == 416					  ? REASON_ADDRESS_SCHEME
 												  : REASON_SIP_MALFORMED);
 		ret->header = v.header;
 		ret->value = v.value;
-	} else if (!federated(m->method)) {
+	} else if (!(p->rules.methods & 1u << m->method) && m->method != SIP_CANCEL) {
 		refuse(ret, to_us ? 405 : 0, to_us ? REASON_SIP_METHOD : REASON_POLICY_METHOD);
 		ret->header = to_us ? S("Allow") : SLICE_NONE;
-		ret->value = S(ACCESS_ALLOW);
+		ret->value = slice_str(p->allow);
+	} else if (no_breadth(m)) {
+		refuse(ret, 440, REASON_SIP_TOO_MANY_HOPS);
 	} else if (looped(m, outward)) {
 		refuse(ret, 0, REASON_SIP_LOOP);
+	} else if (!p->rules.telephone && slice_empty(m->to.tag) && telephone(&m->uri)) {
+		refuse(ret, 0, REASON_POLICY_TELEPHONE);
 	} else if (!outward && all > own && slice_empty(m->to.tag)) {
 		refuse(ret, 0, REASON_POLICY_ROUTE); /* who asks for a way of its own wants a relay */
 	}

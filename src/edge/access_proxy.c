@@ -17,6 +17,7 @@ struct leg {
 	struct access_proxy *p;
 	bool outward;
 	uint64_t server;      /* 0: ACK, BENOTIFY, or it is over */
+	uint64_t via;         /* hash of the topmost Via's branch as it came: the answers' second Via */
 	enum sip_method method;
 	struct sip_flow from;
 	struct sip_msg *m;    /* with its arena; NULL once an answer has come */
@@ -53,6 +54,7 @@ struct access_proxy *access_proxy_new(const struct access_proxy_config *cfg, con
 	p->cfg = *cfg;
 	p->ops = ops;
 	p->arg = arg;
+	access_proxy_set(p, &access_rules_default);
 	if (!p->cfg.max_legs)
 		p->cfg.max_legs = MAX_LEGS;
 	map_init(&p->legs);
@@ -100,6 +102,7 @@ static struct leg *leg_new(struct access_proxy *p, bool outward, struct sip_serv
 	*l = (struct leg){.id = ++p->next, .p = p, .outward = outward, .server = st ? sip_server_id(st) : 0, .method = m->method, .from = *from, .m = m,
 			  .a = a};
 	l->since = sip_stack_timers(stack_in(l))->now;
+	l->via = hash_slice(m->via.branch);
 	map_insert(&p->legs, &l->node, slice_of((const char *)&l->id, sizeof l->id));
 	if (st)
 		sip_server_set_user(st, l);
@@ -126,12 +129,17 @@ static const struct diagnosis {
 	{REASON_POLICY_LOCAL_UNKNOWN, 1005, "Cannot route to destination domain"},
 	{REASON_POLICY_USER_DENIED, 1002, "From URI is not authorized to communicate with federated partners"},
 	{REASON_POLICY_METHOD, 1027, "Cannot route this type of SIP request to or from federated partners"},
+	{REASON_POLICY_TELEPHONE, 1027, "Cannot route this type of SIP request to or from federated partners"},
+	{REASON_POLICY_ROUTE, 1004, "Route set is no longer valid"},
+	{REASON_SIP_USER_UNKNOWN, 4005, "Destination URI either not enabled for SIP or does not exist"},
 	{REASON_SIP_SRV_NONE, 1008, "Unable to resolve DNS SRV record"},
 	{REASON_SIP_DNS, 1008, "Unable to resolve DNS SRV record"},
 	{REASON_SIP_SRV_DOMAIN, 1009, "No match for domain in DNS SRV results"},
 	{REASON_SIP_CERTIFICATE, 1010, "Certificate trust with next-hop server could not be established"},
 	{REASON_SIP_PEER_UNREACHABLE, 1046, "Failed to connect to a federated peer server"},
+	{REASON_SIP_HOME_UNREACHABLE, 1007, "Temporarily cannot route"},
 	{REASON_LIMIT_QUEUE_FULL, 1007, "Temporarily cannot route"},
+	{REASON_LIMIT_RATE, 1007, "Temporarily cannot route"},
 	{REASON_SERVER_SHUTDOWN, 1007, "Temporarily cannot route"},
 };
 
@@ -151,28 +159,37 @@ static struct slice clean(struct slice in, char *dst, size_t size)
 	return slice_str(dst);
 }
 
+static const struct diagnosis *diagnosis_of(enum reason reason)
+{
+	for (size_t i = 0; i < sizeof diagnoses / sizeof *diagnoses; i++)
+		if (diagnoses[i].reason == reason)
+			return &diagnoses[i];
+	return NULL;
+}
+
 static void answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, int status, enum reason reason, struct slice why,
 		   struct slice header, struct slice value)
 {
 	char diag[512], text[256];
-	struct sip_extra x[4];
+	struct sip_extra x[5];
 	struct sip_answer an = {.status = status, .headers = x};
+	const struct diagnosis *d = diagnosis_of(reason);
 	if (header.len)
 		x[an.n_headers++] = (struct sip_extra){header, value};
 	if (status == 503)
 		x[an.n_headers++] = (struct sip_extra){S("Retry-After"), S("10")};
-	if (outward && reason != REASON_NONE) { /* a partner learns the status alone */
+	if (outward && reason != REASON_NONE)
 		x[an.n_headers++] = (struct sip_extra){S("Entente-Reason"), slice_str(reason_info(reason)->id)};
-		for (size_t i = 0; i < sizeof diagnoses / sizeof *diagnoses; i++) {
-			const struct diagnosis *d = &diagnoses[i];
-			if (d->reason != reason)
-				continue;
-			snprintf(diag, sizeof diag, "%u;reason=\"%s\";source=\"%.*s\"%s%.*s%s", d->id, d->text, SFMT(edge_host(p)),
-				 why.len ? ";detail=\"" : "", SFMT(clean(why, text, sizeof text)), why.len ? "\"" : "");
-			x[an.n_headers++] = (struct sip_extra){S("ms-diagnostics"), slice_str(diag)};
-			break;
-		}
+	if (outward && d) {
+		snprintf(diag, sizeof diag, "%u;reason=\"%s\";source=\"%.*s\"%s%.*s%s", d->id, d->text, SFMT(edge_host(p)),
+			 why.len ? ";detail=\"" : "", SFMT(clean(why, text, sizeof text)), why.len ? "\"" : "");
+		x[an.n_headers++] = (struct sip_extra){S("ms-diagnostics"), slice_str(diag)};
+	} else if (d && p->rules.public_diagnostics) { /* else a partner learns the status alone; never who we are inside, or any detail */
+		snprintf(diag, sizeof diag, "%u;reason=\"%s\"", d->id, d->text);
+		x[an.n_headers++] = (struct sip_extra){S("ms-diagnostics-public"), slice_str(diag)};
 	}
+	if (status == 200) /* an OPTIONS of ours (RFC 3261 11.2) */
+		x[an.n_headers++] = (struct sip_extra){S("Accept"), S("*/*")};
 	if (reason != REASON_NONE)
 		metric_refused((int)reason);
 	if (st)
@@ -227,11 +244,9 @@ static void note_source(struct sip_edit *e, const struct leg *l)
 		return;
 	uint16_t port = ntohs(ss->ss_family == AF_INET ? ((const struct sockaddr_in *)(const void *)ss)->sin_port
 						       : ((const struct sockaddr_in6 *)(const void *)ss)->sin6_port);
-	for (size_t i = 0; v->rport && !v->rport_value && i + 6 <= v->raw.len; i++)
-		if (slice_ieq(slice_of(v->raw.p + i, 6), S(";rport"))) {
-			sip_edit_insert(e, v->raw.p + i + 6, arena_printf(e->arena, "=%u", port));
-			break;
-		}
+	struct slice at; /* an empty value stands behind the name */
+	if (v->rport && !v->rport_value && sip_param(v->params, S("rport"), &at) && !at.len)
+		sip_edit_insert(e, at.p, arena_printf(e->arena, "=%u", port));
 	sip_edit_insert(e, v->raw.p + v->raw.len, arena_printf(e->arena, ";received=%s", ip));
 }
 
@@ -291,8 +306,9 @@ static bool makes_dialog(enum sip_method m)
 /* Each side finds the URI on top that it knows us by (RFC 5658). */
 static void edit_record_route(struct sip_edit *e, const struct leg *l, struct slice inner_contact)
 {
-	struct slice outer = arena_printf(e->arena, "<sip:%.*s;transport=tls;lr>", SFMT(l->p->cfg.outer_name));
-	struct slice inner = arena_printf(e->arena, "<%.*s;lr>", SFMT(inner_contact));
+	bool sips = e->m->uri.scheme == SIP_SCHEME_SIPS; /* then we must be recorded so, too (RFC 3261 16.6) */
+	struct slice outer = arena_printf(e->arena, sips ? "<sips:%.*s;lr>" : "<sip:%.*s;transport=tls;lr>", SFMT(l->p->cfg.outer_name));
+	struct slice inner = arena_printf(e->arena, "<%s%.*s;lr>", sips ? "sips:" : "", SFMT(slice_skip(inner_contact, sips ? 4 : 0)));
 	if (!makes_dialog(l->method))
 		return;
 	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);
@@ -319,8 +335,31 @@ static bool write_request(struct leg *l, struct slice inner_contact)
 
 static void try_way(struct leg *l, bool busy);
 
+/* Below our Via stands the one of the server or client that asked. */
+static bool has_its_via(const struct leg *l, const struct sip_msg *m)
+{
+	struct sip_values it = {0};
+	struct slice value;
+	struct sip_via via;
+	return sip_msg_next_value(m, SIP_H_VIA, &it, &value) && sip_msg_next_value(m, SIP_H_VIA, &it, &value) &&
+	       sip_via_parse(value, &via) == 0 && hash_slice(via.branch) == l->via;
+}
+
+/* A Lync home asks who has failed, and a partner's server as a rule does not say ([MS-OCER] 1034). */
+static void diagnose(struct sip_edit *e, const struct leg *l)
+{
+	if (e->m->status < 400 || !l->marks.source_type || sip_msg_header_named(e->m, S("ms-diagnostics-public")).p)
+		return;
+	struct slice v = arena_printf(e->arena, "1034;reason=\"Previous hop federated peer did not report diagnostic information\";Domain=\"%.*s\";source=\"%.*s\"",
+				      SFMT(e->m->to.uri.host), SFMT(edge_host(l->p)));
+	e->failed |= !v.p;
+	sip_edit_append(e, S("ms-diagnostics"), v);
+}
+
 static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_server_trans *st)
 {
+	if (!has_its_via(l, m))
+		return false;
 	struct arena *a = arena_acquire(l->p->cfg.pool);
 	struct access_marks k = l->marks;
 	struct sip_edit e;
@@ -336,6 +375,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	k.mark = k.disclaimer = false; /* those belong to requests */
 	if (l->outward) {
 		access_edit_inward(&e, &k);
+		diagnose(&e, l);
 	} else {
 		k.local = policy_domain_slice(&l->far);
 		access_edit_outward(&e, &k);
@@ -372,7 +412,7 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	if (!forward_response(l, m, st) && m->status >= 200) {
 		sip_server_set_user(st, NULL);
 		l->server = 0;
-		access_proxy_reject(l->p, st, l->outward, REASON_SIP_MALFORMED, SLICE_NONE);
+		answer(l->p, st, l->outward, 502, REASON_SIP_MALFORMED, S("the answer cannot be carried"), SLICE_NONE, SLICE_NONE);
 	}
 }
 
@@ -428,6 +468,12 @@ static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_
 
 /* ---- requests of homes */
 
+/* "sips:" promises TLS on every hop (RFC 3261 26.2.2, RFC 5630); the one to the partner always is. */
+static bool secure(const struct leg *l, const struct sip_flow *home)
+{
+	return l->m->uri.scheme != SIP_SCHEME_SIPS || home->transport == SIP_TLS;
+}
+
 static void try_way(struct leg *l, bool busy)
 {
 	l->wants = true;
@@ -477,6 +523,10 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
 		return;
 	}
+	if (!secure(l, &home)) {
+		fail(l, REASON_ADDRESS_SIPS, S("the home is not connected by TLS"));
+		return;
+	}
 	launch(l, to, contact);
 }
 
@@ -502,6 +552,10 @@ void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, st
 	policy_domain_make(&l->far, access_target(m));
 	if (!p->ops->home(p->arg, terms->home, &home, &contact)) {
 		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
+		return;
+	}
+	if (!secure(l, &home)) {
+		fail(l, REASON_ADDRESS_SIPS, SLICE_NONE);
 		return;
 	}
 	launch(l, &home, contact);

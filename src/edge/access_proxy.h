@@ -20,6 +20,14 @@ struct access_own { /* a name of ours in Route and Request-URI; port 0: any */
 	uint16_t port;
 };
 
+/* What the administrator decides for all requests. */
+struct access_rules {
+	uint32_t methods;        /* 1u << enum sip_method | ...: those that pass. CANCEL always, with its INVITE */
+	bool telephone;          /* Request-URIs that are telephone numbers ("+4930...", user=phone) pass; tel URIs never: they name no domain */
+	bool public_diagnostics; /* our refusals tell partners a number and a text (ms-diagnostics-public), as Lync's SendToExternalNetworks */
+};
+extern const struct access_rules access_rules_default;
+
 struct access_proxy_ops {
 	/* Which outside connection carries this request to a partner? Answered by access_proxy_way or access_proxy_refuse with the same `leg`,
 	 * once, now or later. `attempt` counts from 0: the ways given before were of no use; `busy`: the last one led to a server that said
@@ -46,6 +54,8 @@ struct access_proxy_config {
 
 /* All borrowed until free. */
 struct access_proxy *access_proxy_new(const struct access_proxy_config *cfg, const struct access_proxy_ops *ops, void *arg);
+/* The rules of the requests that come from now on; a new proxy has access_rules_default. */
+void access_proxy_set(struct access_proxy *p, const struct access_rules *rules);
 /* Before the stacks. Accepts NULL; returns NULL. */
 struct access_proxy *access_proxy_free(struct access_proxy *p);
 
@@ -78,7 +88,8 @@ struct access_look {
 };
 void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, struct access_look *ret);
 
-/* Answers as `look` says (for_us or status), with what each side may learn: homes the reason, partners the status alone. */
+/* Answers as `look` says (for_us or status), with what each side may learn: homes the reason and ms-diagnostics, partners the
+ * status alone, or what access_rules.public_diagnostics lets them know. */
 void access_proxy_answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, const struct access_look *look);
 /* ... and for a reason alone. */
 void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bool outward, enum reason reason, struct slice why);

@@ -4,10 +4,11 @@
 #include "base/map.h"
 #include "edge/access_proxy.h"
 
-#define ACCESS_ALLOW "INVITE, ACK, BYE, CANCEL, MESSAGE, INFO, SUBSCRIBE, NOTIFY, BENOTIFY, REFER, UPDATE, PRACK, OPTIONS"
 
 struct access_proxy {
 	struct access_proxy_config cfg;
+	struct access_rules rules;
+	char allow[256]; /* header Allow: the methods of the rules */
 	const struct access_proxy_ops *ops;
 	void *arg;
 	struct map legs;
