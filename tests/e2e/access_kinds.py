@@ -2,8 +2,9 @@
 """SIP federation between complete organisations: contoso.test (Kamailio home, entented edge) with adatum.test and tailspin.test (the same),
 and with woodgrove.test (a Kamailio that is home and edge), over mutual TLS found by DNS. Each kind of partner carries presence, page mode,
 sessions of messages as Lync has them, MSRP and calls, whoever begins."""
-from access_setting import FOREIGN, KINDS, LAB, arrange, call_all_through, couple, explained
-from scenario import check, check_status, scenario
+from access_setting import COUNT, FOREIGN, KINDS, LAB, arrange, call_all_through, couple, explained
+from federation import baresip_pair
+from scenario import check, check_status, scenario, wait_until
 
 IM = (b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=session\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=message 5060 sip null\r\n"
       b"a=accept-types:text/plain multipart/alternative image/gif text/rtf text/html application/x-ms-ink application/ms-imdn+xml\r\n")
@@ -88,3 +89,16 @@ CARRIED = {"page mode both ways": page_mode, "presence both ways": presence, "a 
 def carries(lab, kind, what):
     arrange(lab, kind)
     CARRIED[what](lab, kind)
+
+
+@scenario("a call between two baresips: they hear each other", **LAB)
+def real_clients(lab):
+    arrange(lab, "allowed domain")
+    n = next(COUNT)
+    romeo, mercutio = baresip_pair(lab, f"romeo{n}@contoso.test", f"mercutio{n}@adatum.test")
+    romeo.dial(mercutio.name)
+    for one in (romeo, mercutio):
+        one.expect_said("CALL_ESTABLISHED")
+        wait_until(one.hears_tone, 20, f"{one.name} does not hear the other's tone")
+    romeo.command("hangup")
+    mercutio.expect_said("CALL_CLOSED")

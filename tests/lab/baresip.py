@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's baresip as a SIP user, without a terminal: driven through its ctrl_tcp module, read through its console.
 
-It publishes its presence, watches one contact, sends and receives messages.
+It publishes its presence, watches one contact, sends and receives messages, calls and is called; what it says is a tone.
 """
 import glob
 import json
@@ -16,20 +16,20 @@ from waiting import LabError, wait_until
 
 
 class Baresip(Process):
-    """`name` is user@domain, `contact` the one address on its list."""
+    """`name` is user@domain, `contact` the one address on its list. accept: it takes calls by itself."""
 
-    def __init__(self, run, name, ip, contact, transport="udp", control_port=4444):
+    def __init__(self, run, name, ip, contact, transport="udp", control_port=4444, home=peers.HOME, accept=False):
         modules = glob.glob("/usr/lib/baresip/modules") + glob.glob("/usr/lib/*/baresip/modules")
         if not modules:
             raise LabError("baresip is not installed: run tools/deps test")
         self.contact, self.control_port = contact, control_port
-        folder = f"{run}/baresip-{name.split('@')[0]}"
+        folder = self.folder = f"{run}/baresip-{name.split('@')[0]}"
         os.makedirs(folder, exist_ok=True)
-        peers.render("baresip.config.in", f"{folder}/config", IP=ip, TRANSPORT=transport, MODULES=modules[0], 
+        peers.render("baresip.config.in", f"{folder}/config", IP=ip, TRANSPORT=transport, MODULES=modules[0], FOLDER=folder,
                      CONTROL=control_port, CONSOLE=control_port + 1000)
-        home = f"{peers.HOME}:5060"
+        answer = "answermode=auto;" if accept else ""
         for file, text in (
-                ("accounts", f'<sip:{name};transport={transport}>;outbound="sip:{home};transport={transport}";'
+                ("accounts", f'<sip:{name};transport={transport}>;outbound="sip:{home}:5060;transport={transport}";{answer}'
                              "regint=300;pubint=300;auth_pass=none\n"),
                 ("contacts", f'"contact" <sip:{contact}>;presence=p2p\n'),
                 ("current_contact", f"sip:{contact}"), ("uuid", f"{abs(hash(name)) % 10**12:012d}\n")):
@@ -108,6 +108,26 @@ class Baresip(Process):
         except LabError:
             raise LabError(f"{self.name} should see {self.contact} as {state} within {timeout} s, "
                            f"but sees {self.contact_state()}") from None
+
+    def dial(self, to):
+        self.command("dial", f"sip:{to}")
+
+    def expect_said(self, pattern, timeout=20):
+        """Wait until its log has this; returns the match."""
+        return wait_until(lambda: re.search(pattern, self.output()), timeout, f"{self.name} should have said {pattern!r}", step=0.05)
+
+    def hears_tone(self, hertz=440):
+        """Is in what it heard so far a quarter of a second in which the other's tone is? (16 bit, 8000 Hz, mono)"""
+        for path in glob.glob(f"{self.folder}/dump-*-dec.wav"):
+            with open(path, "rb") as f:
+                samples = memoryview(f.read()[44:])
+            samples = samples[:len(samples) // 2 * 2].cast("h")
+            for start in range(0, len(samples) - 2000, 1000):
+                part = samples[start:start + 2000]
+                crossings = sum((a < 0) != (b < 0) for a, b in zip(part, part[1:]))
+                if max(part) > 1000 and abs(crossings - hertz // 2) <= 10:
+                    return True
+        return False
 
     def expect_message(self, text, timeout=10):
         """Wait for a message on the console, and take all up to it."""

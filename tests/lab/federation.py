@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 import peers
+from baresip import Baresip
 from daemon import binary, parse_line
 from process import Process, answers
 from phone import Phone
@@ -212,3 +213,14 @@ def adatum_user(lab, name, domain="adatum.test", cls=Phone):
 def woodgrove_user(lab, name, domain="woodgrove.test", cls=Phone):
     """One of woodgrove.test, or of contoso.test in the cloud (cloud*)."""
     return _user(lab, f"{name}@{domain}", ("127.0.0.41", 5060), cls)
+
+
+def baresip_pair(lab, ours, theirs):
+    """baresip as a user of contoso.test and as one of adatum.test, who takes calls."""
+    pair = []
+    for name, other, home in ((ours, theirs, "127.0.0.11"), (theirs, ours, "127.0.0.31")):
+        client = Baresip(lab.run, name, next(lab._addresses), other, control_port=next(lab._ports), home=home, accept=name == theirs)
+        lab.users.append(client)
+        client.start()
+        pair.append(client)
+    return pair
