@@ -102,6 +102,7 @@ static void settings(struct access_settings *ret, const struct config *cfg)
 		.connect_ms = (uint32_t)cfg->timers_connect,
 		.keepalive_ms = (uint32_t)cfg->timers_keepalive,
 		.queue_octets = cfg->limits_queue_size,
+		.sips_fallback = cfg->sip_sips_fallback,
 	};
 	ret->limits.max_message = cfg->limits_max_sip_message;
 	ret->limits.max_headers = cfg->limits_max_headers;

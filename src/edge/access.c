@@ -188,7 +188,7 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 	struct access_conn *c = access_conn_find(e, to->conn);
 	if (!c || c->stream.over)
 		return ENTENTE_ENET;
-	c->used = e->loop->timers.now;
+	access_conn_sent(c, bytes);
 	if (log_trace_enabled()) {
 		struct sip_msg *m;
 		struct sip_fault fault;

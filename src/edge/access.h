@@ -29,6 +29,7 @@ struct access_settings { /* what may change while it runs */
 	uint32_t connect_ms, keepalive_ms;
 	size_t queue_octets;
 	struct access_rules rules;
+	bool sips_fallback; /* a partner without _sipfederationtls._tcp may be found by _sips._tcp and its addresses; its certificate names the domain then */
 };
 
 struct access_config {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS connections with partners' servers, whoever opened them. */
+#include <stdio.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "edge/access_int.h"
 
-enum { HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000 };
+enum { HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000, /* of ours */
+	RETIRED_MS = 35000, /* what was sent over it may be answered so late (RFC 3261 timer F, and a bit) */ LOOK_MS = 60000 };
 
 void access_conn_limits(const struct access *e, struct conn_limits *ret)
 {
@@ -116,24 +118,63 @@ static void on_closed(struct conn *k, const struct entente_err *why)
 	struct entente_err copy = *why;
 	if (p)
 		access_peer_lost(p, c, &copy);
-	access_conn_free(c);
+	else
+		access_conn_free(c);
 	sip_stack_transport_failed(e->outer, &flow);
 }
 
-static const struct conn_ops ops = {.secured = on_secured, .data = on_data, .closed = on_closed};
+static void on_connected(struct conn *k)
+{
+	struct access_conn *c = conn_owner(k);
+	c->tcp = true;
+}
+
+static const struct conn_ops ops = {.connected = on_connected, .secured = on_secured, .data = on_data, .closed = on_closed};
+
+static void end(struct access_conn *c, int code, const char *why)
+{
+	struct entente_err err;
+	err_set(&err, code, REASON_SIP_PEER_UNREACHABLE, "%s", why);
+	on_closed(c->conn, &err);
+}
+
+/* Ours, when there is nothing to hurry for. */
+static void watch(struct access_conn *c, uint64_t ms)
+{
+	timer_arm(&c->e->loop->timers, &c->timer, ms < LOOK_MS ? ms : LOOK_MS);
+}
 
 static void on_timer(struct timer *t, uint64_t now)
 {
 	struct access_conn *c = CONTAINER_OF(t, struct access_conn, timer);
-	bool unused = c->peer && (c->retired || now - c->used > UNUSED_MS);
-	if (!c->peer || unused || !sip_stream_ping(&c->stream, c->conn)) { /* half a message for too long; or no pong from one that gives them */
-		struct entente_err err;
-		err_set(&err, unused ? ENTENTE_OK : ENTENTE_ETIMEOUT, REASON_SIP_PEER_UNREACHABLE,
-			unused ? "not used any more" : c->peer ? "no answer to a keep-alive" : "too slow");
-		on_closed(c->conn, &err);
-		return;
-	}
-	timer_arm(&c->e->loop->timers, t, c->e->cfg.set.keepalive_ms);
+	uint64_t ms;
+	if (!c->peer)
+		end(c, ENTENTE_ETIMEOUT, "too slow");
+	else if (now - c->used > (c->retired ? RETIRED_MS : UNUSED_MS))
+		end(c, ENTENTE_OK, "not used any more");
+	else if (!sip_stream_turn(&c->stream, c->conn, now, c->e->cfg.set.keepalive_ms, &ms))
+		end(c, ENTENTE_ETIMEOUT, c->stream.asked ? "no answer, and none to a keep-alive" : "no answer to a keep-alive");
+	else
+		watch(c, ms);
+}
+
+void access_conn_ready(struct access_conn *c)
+{
+	uint64_t ms, now = c->e->loop->timers.now;
+	c->ready = true;
+	c->coming = false;
+	c->used = now;
+	sip_stream_ping(&c->stream, c->conn, now); /* whether it knows pings is good to know before it falls silent */
+	sip_stream_look(&c->stream, now, c->e->cfg.set.keepalive_ms, &ms);
+	watch(c, ms);
+}
+
+void access_conn_sent(struct access_conn *c, struct slice bytes)
+{
+	struct timers *q = &c->e->loop->timers;
+	c->used = q->now;
+	if (c->peer && sip_stream_sent(&c->stream, bytes, q->now) && (!timer_armed(&c->timer) || c->timer.due > q->now + SIP_STREAM_SILENT_MS))
+		timer_arm(q, &c->timer, SIP_STREAM_SILENT_MS);
 }
 
 static struct access_conn *make(struct access *e)
@@ -142,7 +183,7 @@ static struct access_conn *make(struct access *e)
 	c->e = e;
 	c->id = (uint64_t)(e->worker->id + 1) << 48 | (uint32_t)++e->next_conn;
 	c->since = c->used = e->loop->timers.now;
-	sip_stream_init(&c->stream, &e->cfg.set.limits);
+	sip_stream_init(&c->stream, &e->cfg.set.limits, c->since);
 	timer_init(&c->timer, on_timer);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
 	metric_add(METRIC_SIP_CONNECTIONS, 1);
@@ -172,25 +213,27 @@ void access_accept(struct access *e, int fd, struct gate_pass *pass)
 		access_conn_free(c);
 }
 
-struct access_conn *access_conn_open(struct access_peer *p, size_t entry, struct entente_err *err)
+struct access_conn *access_conn_open(struct access_peer *p, const struct sip_place *to, struct entente_err *err)
 {
 	struct access *e = p->e;
 	struct conn_limits lim;
 	struct access_conn *c = make(e);
-	struct access_address *to = &p->addrs[entry];
 	struct slice host = slice_str(to->host);
-	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = host, .session_key = slice_str(p->key)};
+	char session[2 * DNS_NAME_MAX + 32];
+	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = host};
 	struct conn_opts o = {.ops = &ops, .owner = c, .limits = &lim, .tls = &t};
-	c->peer = p;
-	c->entry = entry;
+	snprintf(session, sizeof session, "%s %.*s", p->key, SFMT(host));
+	t.session_key = slice_str(session);
 	slice_cstr(host, c->host, sizeof c->host);
 	access_conn_limits(e, &lim);
-	list_append(&p->conns, &c->of_peer);
 	if (!e->tls)
 		err_set(err, ENTENTE_ETLS, REASON_SIP_PEER_UNREACHABLE, "TLS needs tls.certificate, which is not configured");
-	else if (!conn_connect(&c->conn, e->loop, &to->addr, &o, err))
+	else if (!conn_connect(&c->conn, e->loop, &to->addr, &o, err)) {
+		c->peer = p;
+		c->coming = true;
+		list_append(&p->conns, &c->of_peer);
 		return c;
-	c->peer = NULL;
+	}
 	access_conn_free(c);
 	return NULL;
 }

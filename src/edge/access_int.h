@@ -7,6 +7,7 @@
 #include "edge/access.h"
 #include "edge/sip_lookup.h"
 #include "edge/sip_names.h"
+#include "edge/sip_places.h"
 #include "edge/sip_stream.h"
 #include "net/conn.h"
 
@@ -54,7 +55,7 @@ struct access_conn {
 	struct sip_stream stream;
 	struct access_peer *peer; /* NULL: the partner's connection to us */
 	char host[DNS_NAME_MAX + 1]; /* ours: the name that was connected to */
-	size_t entry;             /* ours: which of the peer's addresses */
+	bool coming, tcp;         /* ours: not proven yet; TCP is up */
 	struct list of_peer;
 	bool ready, retired;
 	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
@@ -63,7 +64,11 @@ struct access_conn {
 	uint64_t requests, since, used;
 	size_t n_parked;       /* requests that wait for DNS */
 };
-struct access_conn *access_conn_open(struct access_peer *p, size_t entry, struct entente_err *err);
+struct access_conn *access_conn_open(struct access_peer *p, const struct sip_place *to, struct entente_err *err);
+/* Ours is proven: keeps it alive from now on. */
+void access_conn_ready(struct access_conn *c);
+/* These octets are being sent over it. */
+void access_conn_sent(struct access_conn *c, struct slice bytes);
 void access_conn_free(struct access_conn *c);
 struct access_conn *access_conn_find(struct access *e, uint64_t id);
 struct sip_flow access_conn_flow(const struct access_conn *c);
@@ -71,34 +76,51 @@ struct sip_flow access_conn_flow(const struct access_conn *c);
 void access_conn_names(const struct access_conn *c, struct policy_sip *ret);
 void access_conn_limits(const struct access *e, struct conn_limits *ret);
 
-/* ---- partners that we connect to */
-struct access_address {
-	struct addr addr;
-	char host[SIP_TARGET_NAME_MAX];
-	uint64_t failed_at;
-	bool tried;
+/* ---- partners that we connect to: access_peer.c (who needs a way, and which), access_race.c (connections coming up) */
+enum {
+	ACCESS_PEERS_MAX = 10000,
+	ACCESS_RACE_MAX = 4,     /* connection attempts of one peer at the same time */
+	ACCESS_STAGGER_MS = 300, /* an address that has not answered TCP for so long gets company (RFC 8305 5) ... */
+	ACCESS_SHAKE_MS = 1500,  /* ... one that has answered, but not finished TLS, after so long */
 };
 struct access_peer {
-	struct map_node node;  /* key: "=host" or "~domain" */
+	struct map_node node;  /* key: "~domain" (by SRV), "=host" (configured), "@host:port" (a route of a dialog) */
 	struct access *e;
-	char key[DNS_NAME_MAX + 2], text[DNS_NAME_MAX + 64];
+	char key[DNS_NAME_MAX + 16], text[DNS_NAME_MAX + 64];
 	struct sip_uri uri;    /* of text */
-	bool by_srv;
 	struct sip_lookup *lookup; /* while it works */
-	struct access_address *addrs; /* owned */
-	size_t n_addrs;
+	struct sip_places places;  /* the last that DNS gave; kept while it gives nothing better */
 	uint64_t known_until;
 	struct list conns;     /* of struct access_conn */
-	struct access_conn *coming; /* being opened */
+	size_t n_coming;       /* of them being opened */
 	struct list seeks;     /* of struct seek */
 	size_t n_seeks;
-	bool locating;
-	struct timer patience;
+	struct timer patience, race;
 	struct entente_err err; /* why the present round fails, so far */
-	uint64_t used;
+	uint64_t shun_until;   /* "@": failed lately, dialogs go by the domain meanwhile */
 };
+/* "~" "=" "@": how it is found. */
+static inline char access_peer_kind(const struct access_peer *p)
+{
+	return p->key[0];
+}
+static inline struct slice access_peer_name(const struct access_peer *p)
+{
+	return slice_str(p->key + 1);
+}
+/* Goes for one more connection, unless that is under way: looks the peer up where needed. Ends in access_peer_secured or access_peer_failed, maybe
+ * before this returns. */
+void access_race_begin(struct access_peer *p);
+void access_race_free(struct access_peer *p);
+void access_race_fired(struct timer *t, uint64_t now); /* p->race */
+/* A connection that was coming up is of no use, for this reason (the first one of a round is remembered in p->err): the next address. */
+void access_race_failed(struct access_peer *p, struct access_conn *c, enum reason reason, const char *text);
+/* One has won: the others give up. */
+void access_race_won(struct access_peer *p, struct access_conn *winner);
+/* Everything was tried; p->err says why the first failed. */
+void access_peer_failed(struct access_peer *p);
 void access_peer_free_all(struct access *e);
-/* A connection of ours is proven, or not, or gone. */
+/* A connection of ours is proven, or not; or gone: it is freed. */
 void access_peer_secured(struct access_peer *p, struct access_conn *c);
 void access_peer_lost(struct access_peer *p, struct access_conn *c, const struct entente_err *why);
 extern const struct access_proxy_ops access_way_ops;

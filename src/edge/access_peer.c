@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way to a partner: its server is looked up (_sipfederationtls._tcp, or the configured name), its addresses are tried in the order of
- * RFC 2782, those that failed lately last, and a connection counts when its certificate proves what the decision demands. What waits for
- * it waits here, for a bounded time. */
+/* The way to a partner: whether a request may go, to which of the partner's servers, and over which connection. A connection counts when its
+ * certificate proves what the decision demands, for each request anew; its address says nothing. What waits for one waits here, for a bounded
+ * time. How connections come about: access_race.c. */
+#include <stdio.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "edge/access_int.h"
+#include "edge/access_proxy_int.h"
 
-enum { KNOWN_MS = 60000, FAILED_MS = 30000, PATIENCE_MS = 15000, FORGET_MS = 30000 };
+enum {
+	PATIENCE_MS = 15000, /* of a request that waits for a connection */
+	FOLLOW_MS = 2000,    /* of one in a dialog, for the server that its route names; then any of the domain's has to do */
+	SHUN_MS = 30000,     /* and those that come after it do not try */
+	FORGET_MS = 30000,   /* of a partner that nobody needs */
+	BRIEF_MS = 1000,     /* a connection that lives no longer is no better than none */
+};
 
 struct seek { /* a leg that needs a way */
 	struct map_node node; /* key: leg; in e->seeks */
@@ -19,11 +27,14 @@ struct seek { /* a leg that needs a way */
 	struct policy_domain local, remote;
 	enum policy_kind kind;
 	uint32_t peer_home;
-	bool busy;
+	uint64_t avoid;        /* connection that was of no use to it */
+	bool busy;             /* for its server answered 503 */
+	bool again;            /* a connection that was not its partner's has been given up for it */
+	char follow[DNS_NAME_MAX + 1]; /* in a dialog: the server that the next Route names, or empty */
+	uint16_t follow_port;
 };
 
-static void connect_next(struct access_peer *p);
-static void begin(struct access_peer *p);
+static void go(struct seek *k);
 
 /* ---- the decision */
 
@@ -83,8 +94,15 @@ static void finish(struct seek *k, struct access_conn *c)
 		return;
 	}
 	if (!v.allow) {
-		c->retired |= v.reason == REASON_SIP_CERTIFICATE || v.reason == REASON_SIP_SRV_DOMAIN; /* DNS names others now */
-		refuse(k, v.reason, last_detail(&v));
+		bool stale = v.reason == REASON_SIP_CERTIFICATE || v.reason == REASON_SIP_SRV_DOMAIN; /* DNS names others now, or a route led here */
+		c->retired |= stale;
+		if (stale && !k->again) {
+			k->again = true;
+			k->follow[0] = 0;
+			go(k);
+		} else {
+			refuse(k, v.reason, last_detail(&v));
+		}
 		return;
 	}
 	const struct policy_access *a = snapshot_access(snapshot_reader_get(&e->policy));
@@ -107,10 +125,9 @@ static void finish(struct seek *k, struct access_conn *c)
 
 static void peer_free(struct access_peer *p)
 {
-	sip_lookup_free(p->lookup);
+	access_race_free(p);
 	timer_cancel(&p->e->loop->timers, &p->patience);
 	map_remove(&p->e->peers, &p->node);
-	mem_free(p->addrs);
 	mem_free(p);
 }
 
@@ -127,20 +144,25 @@ void access_peer_free_all(struct access *e)
 	}
 }
 
-static void refuse_all(struct access_peer *p, enum reason reason, struct slice why)
+/* Takes all that wait out of the peer's list, into `all`. */
+static void take_seeks(struct access_peer *p, struct list *all)
 {
-	struct list all;
-	list_init(&all);
+	list_init(all);
 	LIST_EACH(n, &p->seeks) {
 		list_remove(n);
-		list_append(&all, n);
+		list_append(all, n);
+		CONTAINER_OF(n, struct seek, of_peer)->peer = NULL;
 	}
 	p->n_seeks = 0;
-	while (!list_empty(&all)) {
-		struct seek *k = CONTAINER_OF(list_head(&all), struct seek, of_peer);
-		list_remove(&k->of_peer);
-		refuse(k, reason, why);
-	}
+}
+
+static struct seek *next_seek(struct list *all)
+{
+	if (list_empty(all)) /* whoever is told may end others */
+		return NULL;
+	struct seek *k = CONTAINER_OF(list_head(all), struct seek, of_peer);
+	list_remove(&k->of_peer);
+	return k;
 }
 
 /* Nobody waits any more: forget it after a while, unless it has connections. */
@@ -150,185 +172,98 @@ static void rest(struct access_peer *p)
 		timer_arm(&p->e->loop->timers, &p->patience, FORGET_MS);
 }
 
+/* No connection, or none in time. Dialogs whose server is not to be had go to any of the domain's: it may carry them. */
+static void give_up(struct access_peer *p)
+{
+	struct list all;
+	struct entente_err err = p->err;
+	if (!err.reason)
+		err_set(&err, ENTENTE_ETIMEOUT, REASON_SIP_PEER_UNREACHABLE, "no connection in time");
+	if (access_peer_kind(p) == '@')
+		p->shun_until = p->e->loop->timers.now + SHUN_MS;
+	take_seeks(p, &all);
+	rest(p);
+	for (struct seek *k; (k = next_seek(&all));) {
+		if (access_peer_kind(p) != '@') {
+			refuse(k, err.reason, slice_str(err.text));
+			continue;
+		}
+		k->follow[0] = 0;
+		go(k);
+	}
+}
+
+void access_peer_failed(struct access_peer *p)
+{
+	give_up(p);
+}
+
 static void on_patience(struct timer *t, uint64_t now)
 {
 	struct access_peer *p = CONTAINER_OF(t, struct access_peer, patience);
 	(void)now;
 	if (!list_empty(&p->seeks))
-		refuse_all(p, p->err.reason ? p->err.reason : REASON_SIP_PEER_UNREACHABLE,
-			   p->err.text[0] ? slice_str(p->err.text) : S("no connection in time"));
-	if (list_empty(&p->conns) && !p->locating)
+		give_up(p);
+	else if (list_empty(&p->conns) && !p->lookup)
 		peer_free(p);
 	else
 		rest(p);
 }
 
-static struct access_peer *peer_of(struct access *e, struct slice fixed, struct slice domain)
+/* The peer of a key; NULL: its name cannot be, or there are too many. */
+static struct access_peer *peer_of(struct access *e, char kind, struct slice name, uint16_t port)
 {
-	char key[DNS_NAME_MAX + 2];
-	snprintf(key, sizeof key, "%c%.*s", fixed.len ? '=' : '~', SFMT(fixed.len ? fixed : domain));
+	char key[DNS_NAME_MAX + 16];
+	snprintf(key, sizeof key, kind == '@' ? "%c%.*s:%u" : "%c%.*s", kind, SFMT(name), port);
 	struct map_node *n = map_find(&e->peers, slice_str(key));
 	if (n)
 		return CONTAINER_OF(n, struct access_peer, node);
+	if (e->peers.count >= ACCESS_PEERS_MAX)
+		return NULL;
 	struct access_peer *p = MEM_NEW(struct access_peer);
 	p->e = e;
-	p->by_srv = !fixed.len;
 	memcpy(p->key, key, sizeof key);
-	snprintf(p->text, sizeof p->text, p->by_srv ? "sip:%s" : "sip:%s:5061;transport=tls", p->key + 1);
+	snprintf(p->text, sizeof p->text, kind == '~' ? "sip:%s" : kind == '=' ? "sip:%s:5061;transport=tls" : "sip:%s;transport=tls", p->key + 1);
 	if (sip_uri_parse(slice_str(p->text), &p->uri)) {
 		mem_free(p);
 		return NULL;
 	}
 	list_init(&p->conns);
 	list_init(&p->seeks);
+	sip_places_init(&p->places);
 	timer_init(&p->patience, on_patience);
+	timer_init(&p->race, access_race_fired);
 	map_insert(&e->peers, &p->node, slice_str(p->key));
+	rest(p);
 	return p;
 }
 
-static struct access_conn *ready_conn(struct access_peer *p, size_t *ret_n)
+/* The least busy one, of this host unless it is empty. */
+static struct access_conn *ready_conn(const struct access_peer *p, const struct seek *k, struct slice host)
 {
 	struct access_conn *best = NULL;
-	*ret_n = 0;
 	LIST_EACH(l, &p->conns) {
 		struct access_conn *c = CONTAINER_OF(l, struct access_conn, of_peer);
-		++*ret_n;
-		if (c->ready && !c->retired && (!best || conn_queued(c->conn) < conn_queued(best->conn)))
+		if (!c->ready || c->retired || (k && c->id == k->avoid) || (host.len && !slice_ieq(slice_str(c->host), host)))
+			continue;
+		if (!best || conn_queued(c->conn) < conn_queued(best->conn))
 			best = c;
 	}
 	return best;
 }
 
-/* ---- looking up */
-
-static void round_failed(struct access_peer *p, enum reason reason, const char *text)
+/* OutgoingTlsCountForFederatedPartners is for all workers together; node_access_shard sees to it that no more of them need connections. */
+static bool may_open_more(const struct access_peer *p)
 {
-	if (!p->err.reason)
-		err_set(&p->err, ENTENTE_ENET, reason, "%s", text);
-	refuse_all(p, p->err.reason, slice_str(p->err.text));
-	rest(p);
+	unsigned workers = p->e->worker->pool ? pool_workers(p->e->worker->pool) : 1;
+	uint32_t max = snapshot_access(snapshot_reader_get(&p->e->policy))->tls_count, each = max / (workers < max ? workers : max);
+	size_t n = 0;
+	LIST_EACH(l, &p->conns)
+		n += !CONTAINER_OF(l, struct access_conn, of_peer)->retired;
+	return n < each;
 }
 
-static void located(void *arg, const struct sip_target_entry *x, size_t n, bool unsure)
-{
-	struct access_peer *p = arg;
-	size_t m = 0;
-	struct access_address *list = mem_calloc(n ? n : 1, sizeof *list);
-	for (size_t i = 0; i < n; i++) {
-		if (!addr_from_sockaddr((const struct sockaddr *)&x[i].addr, &list[m].addr))
-			continue;
-		slice_cstr(x[i].host, list[m].host, sizeof list[m].host);
-		for (size_t k = 0; k < p->n_addrs; k++)
-			if (addr_eq(&p->addrs[k].addr, &list[m].addr))
-				list[m].failed_at = p->addrs[k].failed_at;
-		m++;
-	}
-	mem_free(p->addrs);
-	p->addrs = list;
-	p->n_addrs = m;
-	p->locating = false;
-	p->known_until = p->e->loop->timers.now + KNOWN_MS;
-	p->lookup = sip_lookup_free(p->lookup);
-	if (m)
-		connect_next(p);
-	else
-		round_failed(p, unsure ? REASON_SIP_DNS : REASON_SIP_SRV_NONE,
-			     unsure ? "DNS does not answer for the partner's server" : "DNS has no address of the partner's server");
-}
-
-static void locate(struct access_peer *p)
-{
-	struct sip_target_config c = {.transports = {SIP_TLS}, .n_transports = 1, .fallback = SIP_TLS, .ipv4 = true, .ipv6 = true};
-	struct sip_lookup_config look = {.dns = p->e->cfg.dns, .worker = p->e->worker, .uri = &p->uri, .target = &c, .done = located, .arg = p};
-	if (p->by_srv)
-		c.federation = S("_sipfederationtls._tcp");
-	p->locating = true;
-	if (sip_lookup_new(&p->lookup, &look)) {
-		p->locating = false;
-		round_failed(p, REASON_ADDRESS_MALFORMED, "the partner's name cannot be looked up");
-	}
-}
-
-/* ---- connecting */
-
-static bool next_address(struct access_peer *p, size_t *ret)
-{
-	size_t best = p->n_addrs;
-	for (size_t i = 0; i < p->n_addrs; i++) {
-		struct access_address *x = &p->addrs[i];
-		bool lately = x->failed_at && p->e->loop->timers.now - x->failed_at < FAILED_MS;
-		if (x->tried)
-			continue;
-		if (!lately) {
-			best = i;
-			break;
-		}
-		if (best == p->n_addrs)
-			best = i;
-	}
-	*ret = best;
-	if (best < p->n_addrs)
-		p->addrs[best].tried = true;
-	return best < p->n_addrs;
-}
-
-static void note(struct access_peer *p, enum reason reason, const char *host, const char *text)
-{
-	if (!p->err.reason)
-		err_set(&p->err, ENTENTE_ENET, reason, "%s: %s", host, text);
-}
-
-static void connect_next(struct access_peer *p)
-{
-	size_t at;
-	while (next_address(p, &at)) {
-		struct entente_err err = {0};
-		p->coming = access_conn_open(p, at, &err);
-		if (p->coming)
-			return;
-		p->addrs[at].failed_at = p->e->loop->timers.now;
-		note(p, REASON_SIP_PEER_UNREACHABLE, p->addrs[at].host, err.text);
-	}
-	round_failed(p, REASON_SIP_PEER_UNREACHABLE, "all addresses were tried");
-}
-
-static void begin(struct access_peer *p)
-{
-	if (p->coming || p->locating)
-		return;
-	p->err = (struct entente_err){0};
-	if (!p->n_addrs || p->known_until <= p->e->loop->timers.now) {
-		locate(p);
-		return;
-	}
-	for (size_t i = 0; i < p->n_addrs; i++)
-		p->addrs[i].tried = false;
-	connect_next(p);
-}
-
-static void failed(struct access_peer *p, struct access_conn *c)
-{
-	for (size_t i = 0; i < p->n_addrs; i++) /* the list may be a new one since */
-		if (addr_eq(&p->addrs[i].addr, conn_remote(c->conn)))
-			p->addrs[i].failed_at = p->e->loop->timers.now;
-}
-
-static void flush(struct access_peer *p, struct access_conn *c)
-{
-	struct list all;
-	list_init(&all);
-	LIST_EACH(n, &p->seeks) {
-		list_remove(n);
-		list_append(&all, n);
-	}
-	p->n_seeks = 0;
-	while (!list_empty(&all)) {
-		struct seek *k = CONTAINER_OF(list_head(&all), struct seek, of_peer);
-		list_remove(&k->of_peer);
-		finish(k, c);
-	}
-	rest(p);
-}
+/* ---- what becomes of connections */
 
 void access_peer_secured(struct access_peer *p, struct access_conn *c)
 {
@@ -336,104 +271,142 @@ void access_peer_secured(struct access_peer *p, struct access_conn *c)
 	const struct tls_peer *cert = conn_peer(c->conn);
 	struct policy_verdict v = {.allow = cert->has_cert && cert->chain_ok, .reason = REASON_SIP_CERTIFICATE, .n_steps = 1,
 				   .steps = {{"certificate", "the server's certificate is not trusted", SLICE_NONE, POLICY_DENY}}};
+	struct list all;
 	char z[ADDR_TEXT];
 	addr_text(conn_remote(c->conn), z);
 	if (first)
 		decide(p->e, first, c, &v);
-	p->coming = NULL;
 	if (!v.allow && !v.need_srv) {
-		log_ev_limited(LOG_WARNING, "access/peer-refused", slice_str(p->key), {"peer", slice_str(p->key + 1)}, {"host", slice_str(c->host)},
+		log_ev_limited(LOG_WARNING, "access/peer-refused", slice_str(p->key), {"peer", access_peer_name(p)}, {"host", slice_str(c->host)},
 			       {"address", slice_str(z)}, {"reason", slice_str(reason_info(v.reason)->id)}, {"text", last_detail(&v)},
 			       {"subject", cert->subject}, {"certificate", cert->why_not});
-		failed(p, c);
-		note(p, v.reason, c->host, v.steps[v.n_steps - 1].detail);
-		c->peer = NULL;
-		access_conn_free(c);
-		connect_next(p);
+		access_race_failed(p, c, v.reason, v.steps[v.n_steps - 1].detail);
 		return;
 	}
-	c->ready = true;
-	log_ev(LOG_INFO, "access/peer-up", {"peer", slice_str(p->key + 1)}, {"host", slice_str(c->host)}, {"address", slice_str(z)},
+	access_race_won(p, c);
+	access_conn_ready(c);
+	log_ev(LOG_INFO, "access/peer-up", {"peer", access_peer_name(p)}, {"host", slice_str(c->host)}, {"address", slice_str(z)},
 	       {"identity", slice_str(policy_identity_name(v.identity))});
-	if (p->e->cfg.set.keepalive_ms)
-		timer_arm(&p->e->loop->timers, &c->timer, p->e->cfg.set.keepalive_ms);
-	flush(p, c);
+	take_seeks(p, &all);
+	rest(p);
+	for (struct seek *k; (k = next_seek(&all));)
+		finish(k, c);
 }
 
 void access_peer_lost(struct access_peer *p, struct access_conn *c, const struct entente_err *why)
 {
-	size_t n;
-	bool was_coming = p->coming == c;
+	uint64_t now = p->e->loop->timers.now;
+	log_ev(c->ready && why->code == ENTENTE_OK ? LOG_DEBUG : LOG_INFO, "access/peer-lost", {"peer", access_peer_name(p)}, {"host", slice_str(c->host)},
+	       {"text", slice_str(why->text)});
+	if (c->coming) {
+		access_race_failed(p, c, REASON_SIP_PEER_UNREACHABLE, why->text);
+		return;
+	}
 	list_remove(&c->of_peer);
 	c->peer = NULL;
-	log_ev(c->ready && why->code == ENTENTE_OK ? LOG_DEBUG : LOG_INFO, "access/peer-lost", {"peer", slice_str(p->key + 1)},
-	       {"host", slice_str(c->host)}, {"text", slice_str(why->text)});
-	if (was_coming) {
-		p->coming = NULL;
-		failed(p, c);
-		note(p, REASON_SIP_PEER_UNREACHABLE, c->host, why->text);
-		connect_next(p);
-	} else if (!list_empty(&p->seeks) && !ready_conn(p, &n)) {
-		begin(p);
-	} else {
+	if (why->code != ENTENTE_OK || now - c->since < BRIEF_MS)
+		sip_places_failed(&p->places, conn_remote(c->conn), SIP_TLS, now);
+	access_conn_free(c);
+	if (list_empty(&p->seeks))
 		rest(p);
-	}
+	else if (!ready_conn(p, NULL, SLICE_NONE))
+		access_race_begin(p);
 }
 
 /* ---- what the proxy core asks */
 
-/* To the next server; those that are in use there now finish. */
-static void retire(struct access_peer *p)
+/* What one of the partner's servers is out of service for is tried on the others; what is under way there may end. */
+static void retire(struct access_peer *p, uint64_t conn)
 {
+	struct access_conn *bad = access_conn_find(p->e, conn);
+	if (!bad || bad->peer != p)
+		return;
+	struct addr at = *conn_remote(bad->conn);
+	sip_places_failed(&p->places, &at, SIP_TLS, p->e->loop->timers.now);
 	LIST_EACH(l, &p->conns) {
 		struct access_conn *c = CONTAINER_OF(l, struct access_conn, of_peer);
-		if (!c->ready)
-			continue;
-		c->retired = true;
-		failed(p, c);
+		c->retired |= c->ready && addr_eq(conn_remote(c->conn), &at);
 	}
+}
+
+/* It waits with the peer, for a connection. */
+static void await(struct seek *k, struct access_peer *p)
+{
+	if (p->n_seeks >= ACCESS_SEEKS) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests wait for the partner"));
+		return;
+	}
+	if (list_empty(&p->seeks))
+		timer_arm(&p->e->loop->timers, &p->patience, access_peer_kind(p) == '@' ? FOLLOW_MS : PATIENCE_MS);
+	k->peer = p;
+	list_append(&p->seeks, &k->of_peer);
+	p->n_seeks++;
+	access_race_begin(p);
+}
+
+static bool within(struct slice host, struct slice domain)
+{
+	size_t n = host.len - domain.len;
+	return slice_ieq(host, domain) || (host.len > domain.len && host.p[n - 1] == '.' && slice_ieq(slice_skip(host, n), domain));
+}
+
+/* A dialog stays with the server that its route names (RFC 3261 16.6), when that is one of the domain's; it has to prove itself like any other. Only
+ * where DNS leads to several it makes a difference. */
+static struct access_peer *followed(struct seek *k)
+{
+	struct access *e = k->e;
+	struct slice host = slice_str(k->follow), domain = policy_domain_slice(&k->remote);
+	const struct access_srv *srv = access_srv_known(e, domain);
+	if (!host.len || !within(host, domain) || !srv || (srv->state == POLICY_SRV_FOUND && srv->n_targets == 1 && slice_ieq(srv->targets[0], host)))
+		return NULL;
+	struct access_peer *p = peer_of(e, '@', host, k->follow_port);
+	return p && p->shun_until <= e->loop->timers.now ? p : NULL;
 }
 
 static void go(struct seek *k)
 {
 	struct access *e = k->e;
 	struct policy_verdict v;
-	size_t n;
 	decide(e, k, NULL, &v);
 	if (v.need_srv) {
 		if (!access_srv_ask(e, policy_domain_slice(&k->remote), &k->wait))
 			refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests wait for DNS"));
 		return;
 	}
-	if (!v.allow) {
+	bool fallback = v.reason == REASON_SIP_SRV_NONE && e->cfg.set.sips_fallback; /* its certificate will have to name the domain */
+	if (!v.allow && !fallback) {
 		refuse(k, v.reason, last_detail(&v));
 		return;
 	}
-	struct access_peer *p = peer_of(e, v.route, policy_domain_slice(&k->remote));
-	if (!p || p->n_seeks >= ACCESS_SEEKS) {
+	struct access_peer *p = v.route.len ? peer_of(e, '=', v.route, 0) : peer_of(e, '~', policy_domain_slice(&k->remote), 0);
+	if (!p) {
 		metric_add(METRIC_LIMIT_HITS, 1);
-		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests wait for the partner"));
-		return;
-	}
-	if (k->busy && p->n_addrs < 2) {
-		refuse(k, REASON_SIP_PEER_UNREACHABLE, S("the partner's only server is out of service"));
+		refuse(k, REASON_LIMIT_QUEUE_FULL, S("there are too many partners at once"));
 		return;
 	}
 	if (k->busy)
-		retire(p);
-	struct access_conn *c = ready_conn(p, &n);
-	if (c && conn_congested(c->conn) && n < snapshot_access(snapshot_reader_get(&e->policy))->tls_count)
-		begin(p);
-	if (c) {
-		finish(k, c);
-		return;
+		retire(p, k->avoid);
+	struct access_conn *c = k->follow[0] ? ready_conn(p, k, slice_str(k->follow)) : NULL;
+	struct access_peer *other = c || v.route.len ? NULL : followed(k);
+	if (other) {
+		c = ready_conn(other, k, SLICE_NONE);
+		if (!c) {
+			await(k, other);
+			return;
+		}
 	}
-	if (list_empty(&p->seeks))
-		timer_arm(&e->loop->timers, &p->patience, PATIENCE_MS);
-	k->peer = p;
-	list_append(&p->seeks, &k->of_peer);
-	p->n_seeks++;
-	begin(p);
+	if (!c)
+		c = ready_conn(p, k, SLICE_NONE);
+	if (c) {
+		if (conn_congested(c->conn) && may_open_more(p))
+			access_race_begin(p);
+		finish(k, c);
+	} else if (k->busy && p->places.n < 2) {
+		refuse(k, REASON_SIP_PEER_UNREACHABLE, S("the partner's only server is out of service"));
+	} else {
+		await(k, p);
+	}
 }
 
 static void srv_known(struct access_srv_wait *w)
@@ -452,6 +425,28 @@ static void learn(struct access *e, const struct sip_msg *m)
 	arena_release(e->loop->arenas, a);
 }
 
+/* Where the dialog goes after us. */
+static void note_route(struct seek *k, const struct sip_msg *m)
+{
+	size_t all, own = access_own_routes(k->e->proxy, m, &all);
+	struct sip_values it = {0};
+	struct slice value, transport;
+	struct sip_addr a;
+	if (!m->to.tag.len || own >= all)
+		return;
+	for (size_t i = 0; i <= own; i++)
+		if (!sip_msg_next_value(m, SIP_H_ROUTE, &it, &value))
+			return;
+	if (sip_addr_parse(value, &a) || (a.uri.scheme != SIP_SCHEME_SIP && a.uri.scheme != SIP_SCHEME_SIPS) || addr_is_literal(a.uri.host))
+		return;
+	if (a.uri.scheme == SIP_SCHEME_SIP && sip_uri_param(&a.uri, S("transport"), &transport) && !slice_ieq(transport, S("tls")))
+		return;
+	if (slice_cstr(a.uri.host, k->follow, sizeof k->follow))
+		k->follow_port = a.uri.port ? a.uri.port : 5061;
+	else
+		k->follow[0] = 0;
+}
+
 static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,
 		unsigned attempt, bool busy)
 {
@@ -468,8 +463,11 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 		refuse(k, REASON_ADDRESS_MALFORMED, S("an address without a domain"));
 		return;
 	}
-	if (!attempt)
+	if (attempt)
+		k->avoid = access_proxy_last(e->proxy, leg);
+	else
 		learn(e, m);
+	note_route(k, m);
 	go(k);
 }
 

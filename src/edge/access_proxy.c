@@ -27,6 +27,7 @@ struct leg {
 	uint64_t sender, since;
 	struct sip_client_trans *ct;
 	unsigned attempt;
+	uint64_t last;        /* outward: the connection of the last attempt */
 	bool wants;           /* a way is being looked for */
 	bool heard, again, cancelled;
 };
@@ -511,6 +512,7 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 	if (!l || !l->wants)
 		return;
 	l->wants = false;
+	l->last = to->conn;
 	l->marks = *marks;
 	l->marks.local = l->m->from.uri.host;
 	policy_domain_make(&l->far, access_target(l->m));
@@ -528,6 +530,12 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 		return;
 	}
 	launch(l, to, contact);
+}
+
+uint64_t access_proxy_last(const struct access_proxy *p, uint64_t id)
+{
+	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
+	return l ? l->last : 0;
 }
 
 void access_proxy_refuse(struct access_proxy *p, uint64_t id, enum reason reason, struct slice why)

@@ -73,6 +73,9 @@ void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flo
 /* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
 void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
 
+/* The outside connection that the leg was given last (sip_flow.conn), 0 for none: what attempt > 0 must not take again. */
+uint64_t access_proxy_last(const struct access_proxy *p, uint64_t leg);
+
 /* A request of a partner that may pass. The arena is the proxy's. */
 void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
 			 const struct access_terms *terms);

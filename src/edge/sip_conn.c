@@ -124,7 +124,7 @@ struct sip_conn *sip_conn_new(struct sip_edge *e, enum sip_transport t, struct s
 	c->transport = t;
 	c->home = home;
 	c->id = (uint64_t)(e->worker->id + 1) << 48 | ++e->next_conn;
-	sip_stream_init(&c->stream, &e->cfg.set.limits);
+	sip_stream_init(&c->stream, &e->cfg.set.limits, e->loop->timers.now);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
 	metric_add(METRIC_SIP_CONNECTIONS, 1);
 	return c;
@@ -138,6 +138,15 @@ void sip_conn_free(struct sip_conn *c)
 		c->edge->strangers--;
 	conn_free(c->conn);
 	mem_free(c);
+}
+
+int sip_conn_write(struct sip_conn *c, struct slice bytes)
+{
+	struct timers *q = &c->edge->loop->timers;
+	struct sip_home *h = c->home;
+	if (h && sip_stream_sent(&c->stream, bytes, q->now) && (!timer_armed(&h->ping) || h->ping.due > q->now + SIP_STREAM_SILENT_MS))
+		timer_arm(q, &h->ping, SIP_STREAM_SILENT_MS);
+	return conn_write(c->conn, bytes);
 }
 
 void sip_edge_accept(struct sip_edge *e, int fd, bool tls, struct gate_pass *pass)

@@ -130,6 +130,7 @@ unsigned sip_edge_workers(const struct sip_edge *e);
 /* sip_conn.c */
 struct sip_conn *sip_conn_new(struct sip_edge *e, enum sip_transport t, struct sip_home *home);
 void sip_conn_free(struct sip_conn *c);
+int sip_conn_write(struct sip_conn *c, struct slice bytes); /* as conn_write */
 extern const struct conn_ops sip_conn_ops;
 
 /* sip_home.c */

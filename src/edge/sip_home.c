@@ -92,7 +92,7 @@ static int send_now(struct sip_home *h, struct slice bytes)
 {
 	if (h->transport == SIP_UDP)
 		return send_datagram(h, bytes);
-	int rc = conn_write(h->conn->conn, bytes);
+	int rc = sip_conn_write(h->conn, bytes);
 	if (rc == ENTENTE_ELIMIT)
 		metric_add(METRIC_LIMIT_HITS, 1);
 	return rc;
@@ -230,9 +230,12 @@ static void connect_next(struct sip_home *h)
 
 void sip_home_connected(struct sip_home *h)
 {
-	up(h);
-	if (h->edge->cfg.set.keepalive_ms)
+	if (h->edge->cfg.set.keepalive_ms) {
+		if (h->n_addrs > 1) /* does it know pings? Then its silence tells when to go to another one */
+			sip_stream_ping(&h->conn->stream, h->conn->conn, timers_of(h)->now);
 		timer_arm(timers_of(h), &h->ping, h->edge->cfg.set.keepalive_ms);
+	}
+	up(h);
 }
 
 void sip_home_lost(struct sip_home *h, const struct entente_err *why)
@@ -274,18 +277,20 @@ static void ping_fired(struct timer *t, uint64_t now)
 {
 	struct sip_home *h = CONTAINER_OF(t, struct sip_home, ping);
 	struct sip_conn *c = h->conn;
-	(void)now;
+	uint64_t ms;
 	if (!c)
 		return;
-	if (!sip_stream_ping(&c->stream, c->conn)) { /* it used to answer (RFC 5626 4.4.1); one that never does is left to TCP */
+	if (!sip_stream_turn(&c->stream, c->conn, now, h->edge->cfg.set.keepalive_ms, &ms)) {
 		struct entente_err err;
-		err_set(&err, ENTENTE_ETIMEOUT, REASON_SIP_HOME_UNREACHABLE, "no answer to a keep-alive");
+		err_set(&err, ENTENTE_ETIMEOUT, REASON_SIP_HOME_UNREACHABLE,
+			c->stream.asked ? "no answer, and none to a keep-alive" : "no answer to a keep-alive");
 		c->home = NULL;
 		sip_home_lost(h, &err);
 		sip_conn_free(c);
 		return;
 	}
-	timer_arm(timers_of(h), t, h->edge->cfg.set.keepalive_ms);
+	if (ms != UINT64_MAX)
+		timer_arm(timers_of(h), t, ms);
 }
 
 /* ---- UDP: OPTIONS tells whether somebody is there */

@@ -97,7 +97,7 @@ int sip_edge_output(struct sip_edge *e, const struct sip_flow *flow, struct slic
 			return send_by(e, (unsigned)owner, flow, bytes);
 		struct map_node *n = map_find(&e->conns, slice_of((const char *)&flow->conn, sizeof flow->conn));
 		if (n && !CONTAINER_OF(n, struct sip_conn, node)->stream.over)
-			return conn_write(CONTAINER_OF(n, struct sip_conn, node)->conn, bytes);
+			return sip_conn_write(CONTAINER_OF(n, struct sip_conn, node), bytes);
 	}
 	return h ? sip_home_send(h, bytes) : ENTENTE_ENET; /* its connection is gone: by ours to the same home */
 }

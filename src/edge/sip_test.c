@@ -406,7 +406,7 @@ static void try_next(struct sip_test *t)
 		struct conn_tls tls = {.ctx = t->all->tls, .slot = TLS_SLOT_CLIENT, .sni = slice_str(to->host)};
 		struct conn_opts o = {.ops = &conn_ops, .owner = t, .limits = &lim, .tls = &tls};
 		sip_stream_limits(&sip_limits_default, QUEUE, SIP_TEST_WAIT_MS, &lim);
-		sip_stream_init(&t->stream, &sip_limits_default);
+		sip_stream_init(&t->stream, &sip_limits_default, t->all->loop->timers.now);
 		addr_text(&to->addr, t->address);
 		step(t, STEP_TCP);
 		if (!conn_connect(&t->conn, t->all->loop, &to->addr, &o, &err))

@@ -345,13 +345,12 @@ static struct conn *make(struct loop *l, int fd, const struct conn_opts *o, bool
 	l->own->stats.conns++;
 	if (o->tls)
 		copy_tls(c, o->tls);
-	int one = 1, idle = KEEP_IDLE, interval = KEEP_INTERVAL, count = KEEP_COUNT, user = USER_TIMEOUT_MS;
+	int one = 1, idle = KEEP_IDLE, interval = KEEP_INTERVAL, count = KEEP_COUNT;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user, sizeof user);
 	return c;
 }
 
@@ -557,6 +556,11 @@ void *conn_owner(const struct conn *c)
 
 void conn_set_limits(struct conn *c, const struct conn_limits *limits)
 {
+	int user = limits->unacked_ms ? (int)limits->unacked_ms : USER_TIMEOUT_MS;
+	if (c->fd >= 0 && c->user_timeout != user) {
+		setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user, sizeof user);
+		c->user_timeout = user;
+	}
 	c->limits = *limits;
 	c->out.limit = limits->out_max;
 	c->in.limit = c->early.limit = limits->in_max + LOOP_PLAIN + LOOP_WIRE;

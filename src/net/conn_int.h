@@ -24,6 +24,7 @@ struct conn {
 	const struct conn_ops *ops;
 	void *owner;
 	int fd;
+	int user_timeout;        /* as the socket has it, ms */
 	struct event rd, wr;
 	enum conn_state state;
 	bool inbound, dead;        /* dead: conn_free was called, memory goes at the end of the turn */

@@ -346,11 +346,11 @@ static void answer(int fd, struct slice in, const struct sockaddr_in *to)
 	struct sip_framer f;
 	struct sip_frame frame;
 	sip_framer_init(&f, &sip_limits_default);
-	for (; sip_framer_next(&f, in, &frame), frame.kind == SIP_FRAME_MESSAGE; in = slice_skip(in, frame.consume)) {
+	for (; sip_framer_next(&f, in, &frame), frame.kind == SIP_FRAME_MESSAGE || frame.kind == SIP_FRAME_PING; in = slice_skip(in, frame.consume)) {
 		struct sip_msg *m;
 		struct sip_fault fault;
 		struct buf b;
-		if (sip_msg_parse(&m, a, frame.message, &sip_limits_default, &fault) || !m->is_request)
+		if (frame.kind == SIP_FRAME_PING || sip_msg_parse(&m, a, frame.message, &sip_limits_default, &fault) || !m->is_request)
 			continue;
 		buf_init(&b, 65536);
 		sip_build_response(&b, m, 200, SLICE_NONE, S("home"), false, SLICE_NONE, 0);
