@@ -13,7 +13,7 @@ from daemon import SOCKET
 
 TALKERS = 10
 AT_ONCE = 50        # that come up at the same time when there is no storm
-SETTLE_S = 2.0
+SETTLE_S = 7.0       # a stream is at rest 5 s after the last octet
 
 
 class Generator:

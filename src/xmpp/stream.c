@@ -21,6 +21,7 @@ void xmpp_stream_config_defaults(struct xmpp_stream_config *c)
 	c->close_ms = 5000;
 	c->ping_ms = 5 * 60000;
 	c->idle_ms = 30 * 60000;
+	c->rest_ms = 5000;
 	c->max_early = 10000;
 	c->max_stanza = c->max_out = 256 << 10;
 	c->acks = true;
@@ -112,6 +113,7 @@ static void cancel_timers(struct xmpp_stream *s)
 	timer_cancel(s->cfg->timers, &s->setup);
 	timer_cancel(s->cfg->timers, &s->patience);
 	timer_cancel(s->cfg->timers, &s->beat);
+	timer_cancel(s->cfg->timers, &s->rest);
 	timer_cancel(s->cfg->timers, &s->ack);
 	timer_cancel(s->cfg->timers, &s->news);
 }
@@ -404,6 +406,18 @@ static void on_beat(struct timer *t, uint64_t now)
 	stream_leave(s);
 }
 
+/* A parser takes as much memory as all the rest of a stream, and most streams are silent most of the time. Here too traffic only
+ * notes the time. */
+static void on_rest(struct timer *t, uint64_t now)
+{
+	struct xmpp_stream *s = CONTAINER_OF(t, struct xmpp_stream, rest);
+	uint64_t due = s->last_in + s->cfg->rest_ms;
+	if (now < due)
+		timer_arm(s->cfg->timers, t, due - now);
+	else
+		s->resting = xml_stream_rest(s->xml);
+}
+
 void stream_open(struct xmpp_stream *s)
 {
 	struct xml_limits lim = limits_of(s);
@@ -429,6 +443,7 @@ static struct xmpp_stream *stream_new(const struct xmpp_stream_config *cfg, cons
 	timer_init(&s->setup, on_setup);
 	timer_init(&s->patience, on_patience);
 	timer_init(&s->beat, on_beat);
+	timer_init(&s->rest, on_rest);
 	timer_init(&s->ack, acks_fired);
 	timer_init(&s->news, acks_news_fired);
 	return s;
@@ -518,6 +533,9 @@ void xmpp_stream_input(struct xmpp_stream *s, struct slice bytes)
 	stream_enter(s);
 	s->bytes_in += bytes.len;
 	s->last_in = s->cfg->timers->now;
+	s->resting = false;
+	if (s->cfg->rest_ms && !timer_armed(&s->rest))
+		timer_arm(s->cfg->timers, &s->rest, s->cfg->rest_ms);
 	if (s->ops->trace)
 		s->ops->trace(s->arg, XMPP_TRACE_IN, bytes);
 	while (bytes.len && !s->freed && s->state != XMPP_STREAM_TLS) {

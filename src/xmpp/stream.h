@@ -97,6 +97,7 @@ struct xmpp_stream_config {
 	uint32_t ping_ms;               /* a space is sent when we sent nothing for so long, earlier if the peer is impatient
 					   (XEP-0478); 0: never */
 	uint32_t idle_ms;               /* clean close when no stanza passed for so long; 0: never */
+	uint32_t rest_ms;               /* nothing came for so long: the parser's memory is given back until something does; 0: never */
 	size_t max_early;               /* octets of one element before authentication */
 	size_t max_stanza;              /* and after it; a larger one is skipped (oversize), twice as large it ends the stream */
 	size_t max_out;                 /* we never send a larger one; the peer may announce less (XEP-0478) */
@@ -108,7 +109,7 @@ struct xmpp_stream_config {
 	unsigned max_pairs;             /* of one stream */
 	unsigned max_pending;           /* dialback questions outstanding on one stream */
 };
-/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; XEP-0288; 64, 16. A random
+/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min, 5 s; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; XEP-0288; 64, 16. A random
  * dialback secret. */
 void xmpp_stream_config_defaults(struct xmpp_stream_config *c);
 
@@ -305,6 +306,7 @@ struct xmpp_stream_info {
 	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
 	uint64_t unacked;                /* sent, not acknowledged yet */
 	uint64_t pending;                /* delivered, not done yet */
+	bool resting;                    /* nothing came for rest_ms, and there is no parser */
 };
 /* Slices live as long as the stream stays in this state. */
 void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret);

@@ -127,6 +127,7 @@ void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
 		why = s->identity == XMPP_IDENTITY_NONE ? S("the domain is not among its names") : SLICE_NONE;
 	*ret = (struct xmpp_stream_info){
 		.initiator = s->initiator,
+		.resting = s->resting,
 		.verify_only = s->verify_only,
 		.state = s->state,
 		.local = s->local,

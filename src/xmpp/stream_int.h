@@ -99,6 +99,8 @@ struct xmpp_stream {
 	struct pair *recent; /* the pair of the last stanza */
 
 	struct timer setup, patience, beat;
+	struct timer rest;   /* perhaps nothing came for a while */
+	bool resting;
 	uint64_t started, opened, last_out, last_stanza;
 	uint64_t stanzas_in, stanzas_out, bytes_in, bytes_out;
 	uint64_t answered;   /* db:verify requests of the peer */

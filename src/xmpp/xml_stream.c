@@ -26,6 +26,7 @@ struct xml_stream {
 	struct buf held;    /* octets that wait before it is done */
 	unsigned char first; /* octet of the stream */
 	bool opened, in_element, feeding, stopped;
+	bool closed;     /* the closing tag came */
 	bool renew;      /* this parser has done its work: the rest goes to a new one, or is skipped */
 	bool replay;     /* the new one reads the header again */
 	bool cdata;      /* inside a CDATA section */
@@ -215,6 +216,7 @@ static void on_end(void *arg, const XML_Char *name)
 	if (dead(x))
 		return;
 	if (!x->in_element) {
+		x->closed = true;
 		x->ops->close(x->arg);
 		return;
 	}
@@ -373,6 +375,32 @@ void xml_stream_stop(struct xml_stream *x)
 	}
 }
 
+/* Gives back what growing took beyond need. */
+static void fit(struct buf *b)
+{
+	struct buf small;
+	if (b->len > b->cap / 2)
+		return;
+	buf_init(&small, b->limit);
+	buf_put(&small, buf_slice(b));
+	buf_free(b);
+	*b = small;
+}
+
+bool xml_stream_rest(struct xml_stream *x)
+{
+	/* base is behind the last complete thing between two elements, so nothing of another one was read */
+	bool between = x->opened && !x->closed && !x->cdata && x->base == x->total;
+	if (!x->parser || !between || x->feeding || x->stopped || x->renew || x->fault)
+		return !x->parser;
+	XML_ParserFree(x->parser);
+	x->parser = NULL;
+	buf_free(&x->b.text);
+	buf_free(&x->held);
+	fit(&x->head);
+	return true;
+}
+
 bool xml_stream_stopped(const struct xml_stream *x)
 {
 	return x->stopped;
@@ -492,6 +520,13 @@ int xml_stream_feed(struct xml_stream *x, struct slice bytes, size_t *consumed, 
 	x->feeding = true;
 	while (!x->fault && !x->stopped && (used < bytes.len || x->renew)) {
 		struct slice rest = slice_skip(bytes, used);
+		if (!x->parser) {
+			if (slice_trim(slice_first(rest, 1)).len)
+				renew_parser(x);
+			else
+				used++;
+			continue;
+		}
 		if (x->renew) {
 			used += skip(x, rest);
 			if (x->renew)

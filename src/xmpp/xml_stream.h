@@ -46,6 +46,10 @@ void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim);
  * a new parser must take over. Final: later feeds consume nothing. From outside: the same, nothing more is consumed. */
 void xml_stream_stop(struct xml_stream *x);
 bool xml_stream_stopped(const struct xml_stream *x);
+/* The stream is silent: between two elements the parser is freed, and made anew from the header (which is kept) when more comes than
+ * white space. Anywhere else, and when called from a callback, nothing happens. Never changes what comes out. Returns whether there
+ * is no parser now. */
+bool xml_stream_rest(struct xml_stream *x);
 /* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same).
  * *consumed tells how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the
  * header, between elements and after the end is accepted silently. ENTENTE_ESYNTAX, or ENTENTE_ELIMIT for XML_FAULT_TOO_BIG;

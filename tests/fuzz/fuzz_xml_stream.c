@@ -108,6 +108,8 @@ static void run(struct run *r, struct slice in, const struct xml_limits *lim, un
 		CHECK(rc || xml_stream_stopped(r->x) || used == piece.len);
 		CHECK(!rc == !r->fault);
 		r->consumed += used;
+		if (seed & 1 << 20)
+			xml_stream_rest(r->x);
 		in = slice_skip(in, piece.len);
 	}
 	xml_stream_free(r->x);

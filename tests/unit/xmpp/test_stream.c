@@ -494,6 +494,45 @@ static void test_keep_alive_and_idle(void **state)
 	duo_free(&d);
 }
 
+static bool resting(const struct end *e)
+{
+	struct xmpp_stream_info i;
+	xmpp_stream_info(e->s, &i);
+	return i.resting;
+}
+
+/* Silent streams hold no parser, and nobody else notices. */
+static void test_rest(void **state)
+{
+	(void)state;
+	struct duo d;
+	duo_init(&d);
+	duo_run(&d, 0);
+	rig_wait(&d.rig, d.rig.cfg.rest_ms - 1);
+	assert_false(resting(&d.in) || resting(&d.out));
+	rig_wait(&d.rig, 1);
+	assert_true(resting(&d.in) && resting(&d.out));
+	duo_stanza(&d);
+	assert_false(resting(&d.in));
+	rig_wait(&d.rig, d.rig.cfg.rest_ms - 1000);
+	duo_stanza(&d);
+	rig_wait(&d.rig, 1000); /* it was not silent all the time */
+	assert_false(resting(&d.in));
+	xmpp_stream_input(d.in.s, S("<message from='a@here.example' to='b@there.example' id='"));
+	rig_wait(&d.rig, 2 * d.rig.cfg.rest_ms); /* in the middle of a stanza nothing may be forgotten */
+	assert_false(resting(&d.in));
+	xmpp_stream_input(d.in.s, S("half'/>"));
+	assert_events(&d.in, "stanza message a@here.example->b@there.example by here.example");
+	rig_wait(&d.rig, d.rig.cfg.rest_ms);
+	assert_true(resting(&d.in));
+	xmpp_stream_close(d.out.s); /* the closing tag needs one, too */
+	pump(&d.out, &d.in, 0);
+	assert_true(d.out.closed && d.in.closed);
+	assert_int_equal(d.in.odd.len, 0);
+	rig_wait(&d.rig, d.rig.cfg.rest_ms);
+	duo_free(&d);
+}
+
 static void test_sizes(void **state)
 {
 	(void)state;
@@ -806,7 +845,7 @@ int main(void)
 		NAMED("S27 half-closed peer", test_close_drains),
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_connection_lost),
-		cmocka_unit_test(test_keep_alive_and_idle),
+		cmocka_unit_test(test_keep_alive_and_idle), cmocka_unit_test(test_rest),
 		NAMED("S20 too big, both ways", test_sizes), cmocka_unit_test(test_nothing_allocated_when_open),
 		NAMED("S10 more pairs on one EXTERNAL stream", test_multiplex),
 		cmocka_unit_test(test_too_many_pairs),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include "xmpp/xml_stream.h"
 
@@ -17,6 +18,8 @@ struct rec {
 	const struct xml_limits *then;     /* limits set when "auth" comes by */
 	bool refeed;
 	int refeed_rc;
+	bool rests;                        /* between any two pieces */
+	size_t rested;
 	struct xml_limits lim;
 };
 
@@ -105,6 +108,7 @@ static int feed(struct rec *r, struct slice s, size_t first, size_t step, size_t
 		struct slice piece = slice_first(s, n);
 		rc = xml_stream_feed(r->x, piece, &got, f, &err);
 		*used += got;
+		r->rested += r->rests && xml_stream_rest(r->x);
 		if (!rc && !xml_stream_stopped(r->x))
 			assert_int_equal(got, piece.len);
 		s = slice_skip(s, piece.len);
@@ -123,8 +127,10 @@ static int feed(struct rec *r, struct slice s, size_t first, size_t step, size_t
 /* The input gives this log, fault and consumption whole, in single octets, and cut in two at every place. */
 static void check_with(const struct rec *like, struct slice in, enum xml_fault fault, const char *log, size_t used)
 {
-	for (size_t cut = 0; cut <= in.len + 1; cut++) {
+	for (size_t n = 0; n < 2 * (in.len + 2); n++) {
 		struct rec r = *like;
+		size_t cut = n / 2;
+		r.rests = n % 2;
 		size_t got;
 		enum xml_fault f;
 		rec_open(&r);
@@ -173,6 +179,8 @@ static void test_plain(void **state)
 	check("<s:s xmlns:s='s'><a/></s:s>\n ", 0, "open <s xmlns='s'/>| s=s|<a xmlns=''/>|close|");
 	check("<?xml version='1.0' encoding='utf-8'?><a/>", 0, "open <a xmlns=''/>||close|");
 	check("<?xml version=\"1.0\" standalone='yes'?><a>", 0, "open <a xmlns=''/>||");
+	check(HEAD "<a/> &#32; <![CDATA[ \n ]]> <![CDATA[]]><b/>", 0, OPEN "<a/>|<b/>|");
+	check("<a/><b/>", XML_FAULT_NOT_WELL_FORMED, "open <a xmlns=''/>||close|");
 	check("", 0, "");
 	check("  \n", 0, "");
 }
@@ -617,6 +625,50 @@ static void test_large_tag_in_pieces(void **state)
 	arena_release(NULL, a);
 }
 
+static size_t heap(void) /* 0 where a sanitizer has a heap of its own */
+{
+	return mallinfo2().uordblks;
+}
+
+/* A silent stream has no parser; white space does not make one, the next element does, and it knows the header. */
+static void test_rest(void **state)
+{
+	(void)state;
+	struct rec r = {0};
+	rec_open(&r);
+	assert_false(xml_stream_rest(r.x)); /* before the header */
+	assert_int_equal(xml_stream_feed(r.x, S(HEAD "<a/>"), NULL, NULL, NULL), 0);
+	size_t before = heap();
+	assert_true(xml_stream_rest(r.x));
+	size_t at_rest = heap();
+	assert_true(!before || at_rest + 4096 < before);
+	assert_int_equal(xml_stream_feed(r.x, S(" \r\n\t "), NULL, NULL, NULL), 0);
+	assert_true(xml_stream_rest(r.x));
+	assert_int_equal(heap(), at_rest);
+	assert_int_equal(xml_stream_feed(r.x, S(" <stream:x>"), NULL, NULL, NULL), 0);
+	assert_false(xml_stream_rest(r.x)); /* inside an element */
+	assert_int_equal(xml_stream_feed(r.x, S("</stream:x>"), NULL, NULL, NULL), 0);
+	assert_true(xml_stream_rest(r.x));
+	assert_int_equal(heap(), at_rest); /* time and again the same */
+	assert_int_equal(xml_stream_feed(r.x, S("\r"), NULL, NULL, NULL), 0);
+	assert_int_equal(xml_stream_feed(r.x, S("</stream:stream>\n"), NULL, NULL, NULL), 0);
+	assert_false(xml_stream_rest(r.x)); /* a new parser would not know that it is over */
+	assert_slice(buf_slice(&r.log), OPEN "<a/>|<x xmlns='http://etherx.jabber.org/streams'/>|close|");
+	assert_int_equal(xml_stream_feed(r.x, S("<a/>"), NULL, NULL, NULL), ENTENTE_ESYNTAX);
+	assert_false(xml_stream_rest(r.x));
+	rec_close(&r);
+	/* stopped for STARTTLS: whoever takes over gets all the rest */
+	struct rec t = {.stop_at = "proceed"};
+	size_t used;
+	rec_open(&t);
+	assert_int_equal(xml_stream_feed(t.x, S(HEAD), NULL, NULL, NULL), 0);
+	assert_true(xml_stream_rest(t.x));
+	assert_int_equal(xml_stream_feed(t.x, S("<proceed/><a/>"), &used, NULL, NULL), 0);
+	assert_int_equal(used, 10);
+	assert_false(xml_stream_rest(t.x));
+	rec_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -625,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_skip), cmocka_unit_test(test_skip_bound),
 		cmocka_unit_test(test_skip_names), cmocka_unit_test(test_limits_change), cmocka_unit_test(test_nested_parsers),
 		cmocka_unit_test(test_text_is_joined), cmocka_unit_test(test_large_tag_in_pieces),
+		cmocka_unit_test(test_rest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
