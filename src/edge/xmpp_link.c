@@ -421,6 +421,28 @@ void xmpp_link_halt(struct xmpp_link *l)
 
 /* ---- life */
 
+static struct remote *remote_of(struct xmpp_proxy *p, struct slice name)
+{
+	struct map_node *n = map_find(&p->remotes, name);
+	if (n)
+		return CONTAINER_OF(n, struct remote, node);
+	struct remote *r = mem_calloc(1, sizeof *r + name.len);
+	list_init(&r->links);
+	memcpy(r->name, name.p, name.len);
+	map_insert(&p->remotes, &r->node, slice_of(r->name, name.len));
+	return r;
+}
+
+static void leave_remote(struct xmpp_link *l)
+{
+	struct remote *r = l->at;
+	list_remove(&l->beside);
+	if (list_head(&r->links))
+		return;
+	map_remove(&l->proxy->remotes, &r->node);
+	mem_free(r);
+}
+
 /* NULL: there is none, and there cannot be one (*ret_reason). */
 static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struct slice remote, enum reason *ret_reason)
 {
@@ -441,6 +463,7 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 		return NULL;
 	struct xmpp_link *l = MEM_NEW(struct xmpp_link);
 	l->proxy = p;
+	l->since = p->loop->timers.now;
 	l->key = mem_strndup(k.p, k.len);
 	l->local = l->key;
 	l->remote = l->key + local.len + 1;
@@ -449,6 +472,8 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	timer_init(&l->patience, patience_fired);
 	timer_init(&l->trust, trust_fired);
 	list_append(&p->all_links, &l->all);
+	l->at = remote_of(p, remote);
+	list_append(&l->at->links, &l->beside);
 	map_insert(&p->links, &l->node, slice_of(l->key, k.len));
 	return l;
 }
@@ -497,9 +522,23 @@ void xmpp_link_free(struct xmpp_link *l)
 		mem_free(CONTAINER_OF(n, struct queued, node));
 	dialer_free(l->dialer);
 	list_remove(&l->all);
+	leave_remote(l);
 	map_remove(&p->links, &l->node);
 	mem_free(l->key);
 	mem_free(l);
+}
+
+void xmpp_link_sweep(struct xmpp_proxy *p)
+{
+	uint64_t now = p->loop->timers.now;
+	LIST_EACH(n, &p->all_links) {
+		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, all);
+		bool waits = l->s2s || l->n_queue || l->ring_n;
+		if ((l->state != LINK_IDLE && l->state != LINK_BACKOFF) || waits)
+			continue;
+		if (now >= l->retry_at + TELL_AGAIN_MS && now >= l->told_at + TELL_AGAIN_MS && now >= l->since + TELL_AGAIN_MS)
+			xmpp_link_free(l);
+	}
 }
 
 void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remote, struct slice stanza,
@@ -535,11 +574,12 @@ void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remo
 
 void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote)
 {
-	LIST_EACH(n, &p->all_links) {
-		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, all);
-		if (l->state == LINK_BACKOFF && slice_eq(slice_str(l->remote), remote)) {
-			l->retry_at = 0;
-			l->backoff_ms = 0;
-		}
+	struct map_node *r = map_find(&p->remotes, remote);
+	if (!r)
+		return;
+	LIST_EACH(n, &CONTAINER_OF(r, struct remote, node)->links) {
+		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, beside);
+		if (l->state == LINK_BACKOFF)
+			l->retry_at = l->backoff_ms = 0;
 	}
 }

@@ -168,6 +168,7 @@ static void sweep_fired(struct timer *t, uint64_t now)
 				  "when it has something to say")});
 		xmpp_stream_close(s->stream);
 	}
+	xmpp_link_sweep(p);
 	timer_arm(&p->loop->timers, t, next ? next : 1);
 }
 
@@ -202,6 +203,7 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	list_init(&p->all);
 	list_init(&p->all_links);
 	map_init(&p->links);
+	map_init(&p->remotes);
 	map_init(&p->askers);
 	map_init(&p->tags);
 	p->first_tag = rand_u64();
@@ -256,6 +258,7 @@ struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p)
 	LIST_EACH(n, &p->all)
 		xmpp_s2s_free(CONTAINER_OF(n, struct s2s, node));
 	map_free(&p->links);
+	map_free(&p->remotes);
 	map_free(&p->askers);
 	map_free(&p->tags);
 	timer_cancel(&p->loop->timers, &p->sweep);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_link.c outbound
- * links, xmpp_verify.c dialback questions). */
+/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_s2s_stream.c what that
+ * stream wants, xmpp_link.c outbound links, xmpp_verify.c dialback questions). */
 #pragma once
 #include "base/log.h"
 #include "base/map.h"
@@ -59,9 +59,17 @@ struct unacked { /* handed over, but not acknowledged by the partner's server */
 	struct xmpp_ticket ticket;
 };
 
+struct remote { /* a partner's domain that has links, one for each of our domains */
+	struct map_node node;
+	struct list links;
+	char name[];
+};
+
 struct xmpp_link {
 	struct map_node node;  /* key: local NUL remote */
 	struct list all;       /* proxy->all_links */
+	struct remote *at;
+	struct list beside;    /* at->links */
 	struct xmpp_proxy *proxy;
 	char *key;             /* owned */
 	char *local, *remote;  /* inside key */
@@ -100,6 +108,7 @@ struct xmpp_proxy {
 	size_t n_s2s;
 	struct list all_links; /* of struct xmpp_link */
 	struct map links;
+	struct map remotes;    /* of struct remote */
 	struct map askers;     /* of struct xmpp_asker */
 	struct list tests;     /* of struct xmpp_test */
 	struct rate *senders;
@@ -156,6 +165,15 @@ struct slice xmpp_s2s_how(const struct s2s *s);
 /* The stream with what it served: what it may still say concerns nobody. Closes it when it is not closing yet. */
 void xmpp_s2s_let_go(struct s2s *s);
 
+/* For who looks (edge/trace.h). `detail` empty: the address. */
+void xmpp_s2s_step(struct s2s *s, struct slice what, struct slice detail);
+
+/* xmpp_s2s_stream.c */
+extern const struct xmpp_stream_ops xmpp_s2s_stream_ops;
+/* Timers: an inbound connection's turn for TLS has come; reading goes on. */
+void xmpp_s2s_shake(struct timer *t, uint64_t now);
+void xmpp_s2s_resume(struct timer *t, uint64_t now);
+
 /* xmpp_link.c */
 void xmpp_link_up(struct xmpp_link *l);
 /* A partner's stream that takes stanzas of this proven pair: it becomes the link, if there is none. */
@@ -173,6 +191,8 @@ void xmpp_link_halt(struct xmpp_link *l);
 void xmpp_link_remove(struct xmpp_link *l, enum reason reason);
 /* Silent. */
 void xmpp_link_free(struct xmpp_link *l);
+/* Frees those that do nothing and have nothing to remember any more: behind a pattern there are as many domains as somebody writes to. */
+void xmpp_link_sweep(struct xmpp_proxy *p);
 /* Has this reason been logged lately? Then a failure is not worth more than a debug line. */
 bool xmpp_link_told(const struct xmpp_link *l, enum reason reason);
 

@@ -235,6 +235,24 @@ static void test_backoff_ends(void **state)
 	UNTIL(o->loop, buf_has(&o->b.seen, "message 5"));
 }
 
+/* A domain that nobody writes to any more is no memory for ever; until then its back-off and what was said of it are kept. */
+static void test_forgotten(void **state)
+{
+	struct orgs *o = *state;
+	struct timers *q = &o->loop->timers;
+	o->a.partner.server_port = 1;
+	org_publish(&o->a);
+	org_send(&o->a, "b.test", "1");
+	expect(o, "1", "xmpp/unreachable");
+	timers_run(q, q->now + 300000);
+	assert_int_equal(org_streams(&o->a, "backoff", false), 1);
+	timers_run(q, q->now + 600000);
+	assert_int_equal(org_streams(&o->a, "backoff", false), 0);
+	org_send(&o->a, "b.test", "2");
+	expect(o, "2", "xmpp/unreachable");
+	assert_int_equal(org_streams(&o->a, "backoff", false), 1);
+}
+
 static void test_logged_once(void **state)
 {
 	struct orgs *o = *state;
@@ -392,6 +410,7 @@ int main(void)
 		T(test_no_tls_here),
 		T(test_stranger),
 		T(test_backoff_ends),
+		T(test_forgotten),
 		T(test_logged_once),
 		T(test_partner_removed),
 		T(test_removed_while_coming_up),
