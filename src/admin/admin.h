@@ -51,8 +51,9 @@ struct admin_test {
 /* `trace`. Empty texts: everything. */
 struct admin_trace {
 	struct slice partner, user; /* a domain in A-labels; a bare JID */
-	bool bodies;
-	uint32_t ms;                /* for so long */
+	bool bodies, failed;
+	uint32_t ms;                /* for so long; 0: not live, only what was kept */
+	uint32_t since_ms, most;    /* not 0: first what was kept from that long ago, the last `most` of it */
 };
 /* Something happened; takes the reference. Of a test: step, outcome, at, took (ms), text, facts {...}; with outcome failed and step
  * verdict also reason, who. Of a trace: see the table of commands. */

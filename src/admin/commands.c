@@ -360,12 +360,16 @@ static const struct admin_arg trace_args[] = {
 	{"partner", ADMIN_PARTNER, .help = "only what concerns this domain"},
 	{"user", ADMIN_ADDRESS, .help = "only messages and presence of this user, ours or a partner's"},
 	{"bodies", ADMIN_BOOL, .help = "show what is written too; that you asked for it is logged"},
-	{"for", ADMIN_DURATION, .max = 86400, .def = "10m", .help = "for so long"},
+	{"failed", ADMIN_BOOL, .help = "only what failed: SIP answers from 400 on, error stanzas, failed streams; of what was kept, the requests too"},
+	{"for", ADMIN_DURATION, .max = 86400, .def = "10m; nothing with --since", .help = "for so long"},
+	{"since", ADMIN_DURATION, .max = 900, .help = "first the SIP messages that were kept from that long ago"},
+	{"limit", ADMIN_UINT, .max = 1000, .def = "500", .help = "with --since: at most so many, the last ones"},
 };
 static const struct admin_field trace_fields[] = {
-	{"event", "sip: a SIP message; xmpp: a stanza; step: of a stream; lost: some were lost"},
+	{"event", "sip: a SIP message; xmpp: a stanza; step: of a stream; lost: some were lost; left-out: --limit has cut older ones"},
 	{"at", "RFC 3339"},
 	{"direction", "in: to us; out: from us"},
+	{"side", "of a SIP message: home, partner"},
 	{"peer", "the home, or the partner's domain"},
 	{"what", "method or status; stanza and its type; what the stream did"},
 	{"from", "the sender"},
@@ -376,6 +380,7 @@ static const struct admin_field trace_fields[] = {
 	{"body_size", "octets of the body"},
 	{"body", "with --bodies: what is written"},
 	{"lost", "how many"},
+	{"left_out", "how many"},
 	{"events", "last line: how many there were"},
 };
 
@@ -595,10 +600,12 @@ static const struct admin_command commands[] = {
 
 	{.id = ADMIN_CMD_TRACE, .where = ADMIN_AT_BOTH, .live = true, .lines = true, .path = {"trace"}, .summary = "show messages and stream steps as they pass",
 	 .help = "One line for each SIP message, XMPP stanza and step of a stream, until the time is over or Ctrl-C. --> is away from us, <-- is "
-		 "to us. What is written is hidden unless asked for; keys are never shown. Whoever reads too slowly loses lines, and is told "
+		 "to us. What is written is hidden unless asked for; keys are never shown. SIP messages of the last 15 minutes are kept, as far as "
+		 "limits.trace-buffer has room and without their bodies: --since shows them. Whoever reads too slowly loses lines, and is told "
 		 "how many; traffic never waits. With --json one object a line.",
 	 .example = "entente trace --partner fabrikam.example\n"
-		    "entente trace --user romeo@contoso.example --bodies --for 5m",
+		    "entente trace --user romeo@contoso.example --bodies --for 5m\n"
+		    "entente trace --since 10m --failed",
 	 ARGS(trace_args), FIELDS(trace_fields)},
 
 	{.id = ADMIN_CMD_HISTORY, .path = {"history"}, .summary = "list the changes of partners and blocked domains",

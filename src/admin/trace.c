@@ -3,7 +3,7 @@
 #include "admin/task.h"
 #include "base/log.h"
 
-enum { PLAIN_S = 600, BODIES_MAX_S = 3600 };
+enum { PLAIN_S = 600, BODIES_MAX_S = 3600, MOST = 500 };
 
 static int begin(struct admin_task *t)
 {
@@ -11,9 +11,13 @@ static int begin(struct admin_task *t)
 	struct entente_err err = {0};
 	char jid[ADMIN_ADDRESS_MAX];
 	bool is_sip, bodies = admin_arg_bool(c, "bodies", false);
-	uint64_t seconds = admin_arg_uint(c, "for", PLAIN_S);
+	uint64_t since = admin_arg_uint(c, "since", 0), seconds = admin_arg_uint(c, "for", since ? 0 : PLAIN_S);
 	struct slice user = admin_arg_text(c, "user");
-	struct admin_trace what = {.partner = admin_arg_text(c, "partner"), .bodies = bodies, .ms = (uint32_t)(seconds * 1000)};
+	struct admin_trace what = {.partner = admin_arg_text(c, "partner"), .bodies = bodies, .failed = admin_arg_bool(c, "failed", false),
+				   .ms = (uint32_t)(seconds * 1000), .since_ms = (uint32_t)(since * 1000),
+				   .most = (uint32_t)admin_arg_uint(c, "limit", MOST)};
+	if (bodies && since)
+		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "what people have written is not kept: --bodies is for what passes from now on");
 	if (bodies && seconds > BODIES_MAX_S)
 		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "bodies are shown for an hour at most: --for 1h or less");
 	if (!slice_empty(user)) {
@@ -42,6 +46,10 @@ static void print_event(struct admin_call *c, json_t *e)
 	json_t *size = json_object_get(e, "size"), *body_size = json_object_get(e, "body_size");
 	size_t len = strlen(at);
 	char cell[64];
+	if (slice_eq(slice_str(kind), S("left-out"))) {
+		buf_printf(out, "... and %jd older ones: --limit shows more\n", (intmax_t)admin_get_int(e, "left_out"));
+		return;
+	}
 	buf_init(&line, 65536);
 	admin_styled(out, c->color, ADMIN_DIM, len > 12 ? slice_of(at + 11, len - 12) : slice_str(at));
 	snprintf(cell, sizeof cell, "  %-5s%s ", kind, outwards ? "-->" : "<--");

@@ -131,7 +131,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 {
 	struct app *app = n->app;
 	struct sip_tests_config t = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .name = slice_str(app->test_name)};
-	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared,
+	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared, .trace = app->trace,
 				  .inner = sip_edge_stack(n->sip), .name = slice_str(cfg->server_name), .outer_name = slice_str(app->outer_name),
 				  .own = app->own, .n_own = app->n_own};
 	if (app->role == CONFIG_ALL) {

@@ -111,7 +111,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->routes = xmpp_routes_new();
 	app->history = xmpp_history_new();
 	app->tests = xmpp_tests_new();
-	app->trace = trace_new();
+	app->trace = trace_new(cfg->limits_trace_buffer);
 	app->pace = pace_new();
 	app->seen = xmpp_seen_new();
 	app->role = (enum config_role)cfg->server_role;

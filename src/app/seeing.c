@@ -346,22 +346,21 @@ int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_ta
 
 /* ---- traces */
 
-/* On any worker's thread. */
-static void trace_event(void *arg, uint64_t id, const struct trace_event *e)
+static json_t *trace_json(const struct trace_event *e)
 {
 	static const char *const kind[] = {"sip", "xmpp", "step"};
-	struct watch_flow *f = arg;
 	char at[CLOCK_TEXT];
-	if (atomic_fetch_add(&f->flow->underway, 1) >= SEEING_UNDERWAY) {
-		atomic_fetch_sub(&f->flow->underway, 1);
-		atomic_fetch_add(&f->flow->lost, 1);
-		return;
-	}
 	json_t *o = json_object();
 	clock_text(at);
+	if (e->at_ms) {
+		clock_text_at(e->at_ms / 1000, at);
+		snprintf(at + strlen(at) - 1, 6, ".%03uZ", (unsigned)(e->at_ms % 1000));
+	}
 	put(o, "event", slice_str(kind[e->kind]));
 	put(o, "at", slice_str(at));
 	put(o, "direction", e->out ? S("out") : S("in"));
+	if (e->kind == TRACE_SIP)
+		put(o, "side", e->partner ? S("partner") : S("home"));
 	put_text(o, "peer", e->peer);
 	put_text(o, "what", e->what);
 	put_text(o, "from", e->from);
@@ -374,8 +373,21 @@ static void trace_event(void *arg, uint64_t id, const struct trace_event *e)
 	if (e->body_size)
 		put_int(o, "body_size", e->body_size);
 	put_text(o, "body", e->body);
+	return o;
+}
+
+/* On any worker's thread. */
+static void trace_event(void *arg, uint64_t id, const struct trace_event *e)
+{
+	struct watch_flow *f = arg;
+	if (atomic_fetch_add(&f->flow->underway, 1) >= SEEING_UNDERWAY) {
+		atomic_fetch_sub(&f->flow->underway, 1);
+		atomic_fetch_add(&f->flow->lost, 1);
+		return;
+	}
 	struct told *m = MEM_NEW(struct told);
-	*m = (struct told){.bus = {.run = told_run, .drop = told_drop}, .app = f->app, .id = id, .flow = f->flow, .event = o};
+	*m = (struct told){.bus = {.run = told_run, .drop = told_drop}, .app = f->app, .id = id, .flow = f->flow,
+			  .event = trace_json(e)};
 	atomic_fetch_add(&f->flow->refs, 1);
 	worker_post_always(pool_control(f->app->pool), &m->bus);
 }
@@ -388,12 +400,35 @@ static void trace_over(struct timer *t, uint64_t now)
 	tell(w->seeing->app, w->id, NULL, true, NULL); /* behind what is on its way */
 }
 
+/* On the control thread. */
+static void kept_event(void *arg, uint64_t id, const struct trace_event *e)
+{
+	tell(arg, id, trace_json(e), false, NULL);
+}
+
+static void recall(struct seeing *s, struct watch *w, struct trace_watch look, const struct admin_trace *what)
+{
+	size_t before;
+	int64_t now = clock_unix() * 1000;
+	look.event = kept_event;
+	look.arg = s->app;
+	before = trace_recall(s->app->trace, &look, now - what->since_ms, what->most);
+	if (before)
+		tell(s->app, w->id, json_pack("{s:s s:I}", "event", "left-out", "left_out", (json_int_t)before), false, NULL);
+}
+
 int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
 {
 	struct watch *w = watch_new(s, t, true);
-	struct trace_watch look = {.id = w->id, .partner = what->partner, .user = what->user, .bodies = what->bodies,
+	struct trace_watch look = {.id = w->id, .partner = what->partner, .user = what->user, .bodies = what->bodies, .failed = what->failed,
 				   .event = trace_event, .arg = &w->traced};
 	w->traced = (struct watch_flow){w->flow, s->app};
+	if (what->since_ms)
+		recall(s, w, look, what);
+	if (!what->ms) {
+		tell(s->app, w->id, NULL, true, NULL);
+		return 0;
+	}
 	if (!trace_watch(s->app->trace, &look)) {
 		watch_free(w);
 		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "%d traces run already", TRACE_WATCHES);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "edge/trace.h"
 
 struct parked { /* a request that waits for its sender's SRV record */
 	struct access_srv_wait wait;
@@ -170,10 +171,22 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	release(e, a);
 }
 
+/* Whom a connection stands for, as far as it is known: the first request in tells before it has been judged. */
+static struct slice peer_name(const struct access_conn *c, const struct sip_msg *m)
+{
+	if (c->domain.len)
+		return policy_domain_slice(&c->domain);
+	return m && m->is_request && !c->peer ? m->from.uri.host : slice_str(c->host);
+}
+
 static void trace(const struct access_conn *c, bool out, const struct sip_msg *m)
 {
 	char what[64];
-	struct slice peer = c->domain.len ? policy_domain_slice(&c->domain) : slice_str(c->host);
+	struct slice peer = peer_name(c, m);
+	if (trace_on(c->e->cfg.trace))
+		trace_sip_partner(c->e->cfg.trace, out, peer, m);
+	if (!log_trace_enabled())
+		return;
 	if (m->is_request)
 		snprintf(what, sizeof what, "%.*s", SFMT(slice_first(m->method_text, 30)));
 	else
@@ -189,7 +202,8 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 	if (!c || c->stream.over)
 		return ENTENTE_ENET;
 	access_conn_sent(c, bytes);
-	if (log_trace_enabled()) {
+	trace_keep(e->cfg.trace, true, true, peer_name(c, NULL), bytes);
+	if (log_trace_enabled() || trace_on(e->cfg.trace)) {
 		struct sip_msg *m;
 		struct sip_fault fault;
 		struct arena *a = arena_acquire(e->loop->arenas);
@@ -229,8 +243,8 @@ void access_input(struct access *e, struct access_conn *c, struct slice raw)
 		return;
 	}
 	c->requests += m->is_request;
-	if (log_trace_enabled())
-		trace(c, false, m);
+	trace_keep(e->cfg.trace, false, true, peer_name(c, m), m->raw);
+	trace(c, false, m);
 	sip_stack_input(e->outer, &flow, m, a);
 }
 

@@ -37,6 +37,7 @@ struct access_config {
 	struct dns *dns;
 	struct snapshot_slot *policy;
 	struct access_shared *shared;
+	struct trace *trace;           /* shared by the workers; NULL: nobody looks */
 	struct sip_stack *inner;       /* its callbacks for our transactions: access_cancelled, access_gone */
 	struct slice name;             /* ours, as in the certificate: "sip.contoso.com" */
 	struct slice outer_name;       /* with the port: "sip.contoso.com:5061"; the worker's Via and Record-Route */

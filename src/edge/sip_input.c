@@ -197,6 +197,7 @@ bool sip_edge_input(struct sip_edge *e, struct sip_flow *flow, const struct addr
 	e->homes[home]->heard = e->loop->timers.now;
 	if (log_trace_enabled())
 		sip_edge_trace(e, false, flow, m);
+	trace_keep(e->cfg.trace, false, false, slice_str(e->homes[home]->name), m->raw);
 	if (trace_on(e->cfg.trace))
 		trace_sip(e->cfg.trace, false, slice_str(e->homes[home]->name), m);
 	unsigned shard = sip_edge_workers(e) > 1 ? e->ops->shard(e->arg, m, a) : e->worker->id;

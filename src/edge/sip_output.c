@@ -105,12 +105,13 @@ int sip_edge_output(struct sip_edge *e, const struct sip_flow *flow, struct slic
 int sip_edge_stack_send(void *arg, const struct sip_flow *to, struct slice bytes)
 {
 	struct sip_edge *e = arg;
+	const struct sip_home *h = e->cfg.trace ? sip_edge_home(e, to->target) : NULL;
+	trace_keep(e->cfg.trace, true, false, h ? slice_str(h->name) : SLICE_NONE, bytes);
 	if (log_trace_enabled() || trace_on(e->cfg.trace)) {
 		struct sip_msg *m;
 		struct sip_fault fault;
 		struct arena *a = arena_acquire(e->loop->arenas);
 		if (!sip_msg_parse(&m, a, bytes, &e->cfg.set.limits, &fault)) {
-			const struct sip_home *h = sip_edge_home(e, to->target);
 			if (log_trace_enabled())
 				sip_edge_trace(e, true, to, m);
 			if (trace_on(e->cfg.trace))

@@ -4,8 +4,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
+#include "edge/trace_ring.h"
 #include "sip/msg.h"
 #include "xmpp/jid.h"
 #include "xmpp/stanza.h"
@@ -21,11 +25,13 @@ struct trace {
 	pthread_rwlock_t lock; /* written when somebody begins or ends to look */
 	_Atomic unsigned n;
 	struct watch watches[TRACE_WATCHES];
+	struct trace_ring *ring; /* NULL: nothing is kept */
 };
 
-struct trace *trace_new(void)
+struct trace *trace_new(size_t keep)
 {
 	struct trace *t = MEM_NEW(struct trace);
+	t->ring = keep ? trace_ring_new(keep) : NULL;
 	pthread_rwlock_init(&t->lock, NULL);
 	return t;
 }
@@ -35,6 +41,7 @@ struct trace *trace_free(struct trace *t)
 	if (!t)
 		return NULL;
 	pthread_rwlock_destroy(&t->lock);
+	trace_ring_free(t->ring);
 	return mem_free(t);
 }
 
@@ -52,6 +59,16 @@ static void prepare(struct slice domain, char *ret, size_t size)
 	arena_release(NULL, a);
 }
 
+static void watch_set(struct watch *to, const struct trace_watch *w)
+{
+	to->w = *w;
+	slice_cstr(w->partner, to->partner, sizeof to->partner);
+	prepare(w->partner, to->partner_prepared, sizeof to->partner_prepared);
+	slice_cstr(w->user, to->user, sizeof to->user);
+	to->w.partner = slice_str(to->partner);
+	to->w.user = slice_str(to->user);
+}
+
 bool trace_watch(struct trace *t, const struct trace_watch *w)
 {
 	bool ok = false;
@@ -60,12 +77,7 @@ bool trace_watch(struct trace *t, const struct trace_watch *w)
 		struct watch *to = &t->watches[i];
 		if (to->w.id)
 			continue;
-		to->w = *w;
-		slice_cstr(w->partner, to->partner, sizeof to->partner);
-		prepare(w->partner, to->partner_prepared, sizeof to->partner_prepared);
-		slice_cstr(w->user, to->user, sizeof to->user);
-		to->w.partner = slice_str(to->partner);
-		to->w.user = slice_str(to->user);
+		watch_set(to, w);
 		atomic_fetch_add(&t->n, 1);
 		ok = true;
 	}
@@ -104,12 +116,12 @@ static bool concerns(const struct watch *w, struct slice remote, const struct pa
 	return !w->w.user.len || slice_ieq(a->bare, w->w.user) || slice_ieq(b->bare, w->w.user);
 }
 
-static void tell(struct trace *t, struct trace_event *e, struct slice remote, const struct party *a, const struct party *b, struct slice body)
+static void tell(struct trace *t, struct trace_event *e, struct slice remote, const struct party *a, const struct party *b, struct slice body, bool failed)
 {
 	pthread_rwlock_rdlock(&t->lock);
 	for (int i = 0; i < TRACE_WATCHES; i++) {
 		const struct watch *w = &t->watches[i];
-		if (!w->w.id || !concerns(w, remote, a, b) || (e->kind == TRACE_STEP && w->w.user.len))
+		if (!w->w.id || !concerns(w, remote, a, b) || (e->kind == TRACE_STEP && w->w.user.len) || (w->w.failed && !failed))
 			continue;
 		e->body = w->w.bodies && body.len ? slice_first(body, BODY_MAX) : SLICE_NONE;
 		w->w.event(w->w.arg, w->w.id, e);
@@ -125,21 +137,172 @@ static struct party sip_party(const struct sip_addr *a, char *mem, size_t size)
 	return (struct party){slice_of(mem, n > 0 && (size_t)n < size ? (size_t)n : 0), a->uri.host};
 }
 
+/* A refusal that is none of these asks for credentials, which is no failure. */
+static bool failed(const struct sip_msg *m)
+{
+	return !m->is_request && m->status >= 400 && m->status != 401 && m->status != 407;
+}
+
+struct sip_texts {
+	char what[80], detail[300], from[512], to[512];
+	struct party a, b;
+};
+
+static void sip_event(struct trace_event *e, struct sip_texts *x, const struct sip_msg *m)
+{
+	const struct sip_header *ss = sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0), *type = sip_msg_header(m, SIP_H_CONTENT_TYPE, 0);
+	struct slice why = m->is_request ? SLICE_NONE : sip_msg_header_named(m, S("Entente-Reason"));
+	bool body = type && e->body_size;
+	x->a = sip_party(&m->from, x->from, sizeof x->from);
+	x->b = sip_party(&m->to, x->to, sizeof x->to);
+	if (m->is_request)
+		snprintf(x->what, sizeof x->what, "%.*s", SFMT(slice_first(m->method_text, 32)));
+	else
+		snprintf(x->what, sizeof x->what, "%d %.*s (%.*s)", m->status, SFMT(slice_first(m->reason, 40)), SFMT(slice_first(m->cseq_method_text, 20)));
+	snprintf(x->detail, sizeof x->detail, "Call-ID %.*s%s%.*s%s%.*s%s%.*s", SFMT(slice_first(m->call_id, 80)), ss ? ", " : "",
+		 SFMT(ss ? slice_first(ss->value, 60) : SLICE_NONE), body ? ", " : "", SFMT(body ? slice_first(type->value, 60) : SLICE_NONE),
+		 why.p ? ", " : "", SFMT(slice_first(why, 60)));
+	e->kind = TRACE_SIP;
+	e->what = slice_str(x->what);
+	e->from = m->from.uri_text;
+	e->to = m->to.uri_text;
+	e->detail = slice_str(x->detail);
+}
+
+static void sip_passed(struct trace *t, bool out, bool partner, struct slice peer, const struct sip_msg *m)
+{
+	struct sip_texts x;
+	struct trace_event e = {.out = out, .partner = partner, .peer = peer, .size = m->raw.len, .body_size = m->body.len};
+	sip_event(&e, &x, m);
+	tell(t, &e, partner ? peer : SLICE_NONE, &x.a, &x.b, m->body, failed(m));
+}
+
 void trace_sip(struct trace *t, bool out, struct slice peer, const struct sip_msg *m)
 {
-	char what[80], detail[300], from[512], to[512];
-	const struct sip_header *ss = sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0), *type = sip_msg_header(m, SIP_H_CONTENT_TYPE, 0);
-	struct party a = sip_party(&m->from, from, sizeof from), b = sip_party(&m->to, to, sizeof to);
-	if (m->is_request)
-		snprintf(what, sizeof what, "%.*s", SFMT(slice_first(m->method_text, 32)));
-	else
-		snprintf(what, sizeof what, "%d %.*s (%.*s)", m->status, SFMT(slice_first(m->reason, 40)), SFMT(slice_first(m->cseq_method_text, 20)));
-	snprintf(detail, sizeof detail, "Call-ID %.*s%s%.*s%s%.*s", SFMT(slice_first(m->call_id, 80)), ss ? ", " : "",
-		 SFMT(ss ? slice_first(ss->value, 60) : SLICE_NONE), type && m->body.len ? ", " : "",
-		 SFMT(type && m->body.len ? slice_first(type->value, 60) : SLICE_NONE));
-	struct trace_event e = {.kind = TRACE_SIP, .out = out, .peer = peer, .what = slice_str(what), .from = m->from.uri_text,
-				.to = m->to.uri_text, .detail = slice_str(detail), .size = m->raw.len, .body_size = m->body.len};
-	tell(t, &e, SLICE_NONE, &a, &b, m->body);
+	sip_passed(t, out, false, peer, m);
+}
+
+void trace_sip_partner(struct trace *t, bool out, struct slice domain, const struct sip_msg *m)
+{
+	sip_passed(t, out, true, domain, m);
+}
+
+/* ---- what has passed */
+
+static int64_t unix_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void trace_keep(struct trace *t, bool out, bool partner, struct slice peer, struct slice raw)
+{
+	if (t && t->ring)
+		trace_ring_add(t->ring, unix_ms(), out, partner, peer, raw);
+}
+
+struct transaction { /* that failed; key: Call-ID and number */
+	struct map_node node;
+	char key[200];
+};
+
+struct recall {
+	struct watch watch;
+	struct map failed;
+	size_t matching, skip; /* how many there are; how many are passed over */
+	bool telling;
+};
+
+/* A header without its body is a message again once it says so. */
+static struct sip_msg *parse(struct arena *a, struct slice head, size_t *ret_body)
+{
+	struct buf b;
+	struct sip_msg *m = NULL;
+	struct sip_fault fault;
+	struct slice rest = head;
+	uint64_t n;
+	*ret_body = 0;
+	buf_init(&b, 2 * TRACE_RING_HEAD);
+	while (rest.p) {
+		struct slice line = slice_split(&rest, '\n'), value = line, name = slice_trim(slice_split(&value, ':'));
+		if (value.p && (slice_ieq(name, S("Content-Length")) || slice_ieq(name, S("l")))) {
+			if (slice_u64(slice_trim(value), UINT32_MAX, &n))
+				*ret_body = (size_t)n;
+			continue;
+		}
+		if (slice_trim(line).len)
+			buf_printf(&b, "%.*s\n", SFMT(line));
+	}
+	buf_puts(&b, "Content-Length: 0\r\n\r\n");
+	struct slice own = arena_dup(a, buf_slice(&b));
+	if (own.p && sip_msg_parse(&m, a, own, &sip_limits_default, &fault))
+		m = NULL;
+	buf_free(&b);
+	return m;
+}
+
+static struct slice transaction_key(char dst[200], const struct sip_msg *m)
+{
+	snprintf(dst, 200, "%u %.*s", m->cseq, SFMT(slice_first(m->call_id, 180)));
+	return slice_str(dst);
+}
+
+static void recall_one(void *arg, const struct trace_kept *k)
+{
+	struct recall *r = arg;
+	struct arena *a = arena_new(1 << 18);
+	struct trace_event e = {.out = k->out, .partner = k->partner, .peer = k->peer, .size = k->size, .at_ms = k->at_ms};
+	struct sip_texts x;
+	char key[200];
+	const struct trace_watch *w = &r->watch.w;
+	struct sip_msg *m = parse(a, k->head, &e.body_size);
+	if (m) {
+		struct slice id = transaction_key(key, m);
+		sip_event(&e, &x, m);
+		bool wanted = concerns(&r->watch, k->partner ? k->peer : SLICE_NONE, &x.a, &x.b);
+		bool bad = map_find(&r->failed, id) != NULL;
+		if (!r->telling && wanted && w->failed && failed(m) && !bad) {
+			struct transaction *t = MEM_NEW(struct transaction);
+			memcpy(t->key, key, sizeof t->key);
+			map_insert(&r->failed, &t->node, slice_str(t->key));
+		} else if (r->telling && wanted && (!w->failed || bad)) {
+			if (r->matching++ >= r->skip)
+				w->event(w->arg, w->id, &e);
+		}
+	}
+	arena_release(NULL, a);
+}
+
+static void count_one(void *arg, uint64_t id, const struct trace_event *e)
+{
+	(void)arg, (void)id, (void)e;
+}
+
+size_t trace_recall(struct trace *t, const struct trace_watch *w, int64_t since_ms, size_t most)
+{
+	struct recall r = {0};
+	int64_t now = unix_ms();
+	size_t i, left_out = 0;
+	if (!t->ring)
+		return 0;
+	watch_set(&r.watch, w);
+	map_init(&r.failed);
+	if (w->failed)
+		trace_ring_each(t->ring, now, since_ms, recall_one, &r);
+	r.telling = true;
+	r.watch.w.event = count_one;
+	trace_ring_each(t->ring, now, since_ms, recall_one, &r);
+	left_out = r.skip = r.matching > most ? r.matching - most : 0;
+	r.matching = 0;
+	r.watch.w.event = w->event;
+	trace_ring_each(t->ring, now, since_ms, recall_one, &r);
+	MAP_EACH(n, &r.failed, i) {
+		map_remove(&r.failed, n);
+		mem_free(CONTAINER_OF(n, struct transaction, node));
+	}
+	map_free(&r.failed);
+	return left_out;
 }
 
 /* ---- XMPP */
@@ -184,7 +347,7 @@ void trace_stanza(struct trace *t, bool out, struct slice remote, uint64_t strea
 		 SFMT(show ? slice_first(xml_text(show, arena), 20) : SLICE_NONE));
 	struct trace_event e = {.kind = TRACE_XMPP, .out = out, .peer = remote, .what = slice_str(what), .from = from, .to = to,
 				.detail = slice_str(detail), .stream = stream, .size = size, .body_size = body.len};
-	tell(t, &e, remote, &a, &b, buf_slice(&body));
+	tell(t, &e, remote, &a, &b, buf_slice(&body), slice_eq(type, S("error")));
 	buf_free(&body);
 	arena_release(NULL, arena);
 }
@@ -212,5 +375,5 @@ void trace_step(struct trace *t, bool out, struct slice remote, uint64_t stream,
 {
 	static const struct party nobody;
 	struct trace_event e = {.kind = TRACE_STEP, .out = out, .peer = remote, .what = what, .detail = detail, .stream = stream};
-	tell(t, &e, remote, &nobody, &nobody, SLICE_NONE);
+	tell(t, &e, remote, &nobody, &nobody, SLICE_NONE, slice_find(what, S("failed")) >= 0);
 }

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an administrator sees of SIP federation: partner test with each fault that a partner, its DNS or we can have."""
+"""What an administrator sees of SIP federation: partner test with each fault that a partner, its DNS or we can have; traces."""
 import contextlib
+import json
 import socket
 import ssl
 import threading
 
-from access_setting import LAB, TRUSTED, allow, switch
-from scenario import check, scenario
+from access_setting import LAB, TRUSTED, allow, arrange, couple, switch
+from scenario import check, check_status, scenario
+from seeing import Tracer
 
 
 class Edge:
@@ -187,3 +189,51 @@ def one_dead(lab):
     answer = tried(lab, "pool.test", "--sip", status=1)     # woodgrove's Kamailio does not carry pool.test, and says so
     check(answer["answered"] == "0 of 2" and answer["failed_step"] == "options" and "403" in answer["cause"], f"{answer}")
     check(step(answer, "tcp", "failed")["who"] == "partner", f"{answer['steps']}")
+
+
+@scenario("a trace shows what passes with a SIP partner, while it passes", **LAB)
+def live(lab):
+    arrange(lab, "allowed domain")
+    romeo, mercutio = couple(lab, "allowed domain")
+    with Tracer(lab, "--partner", "adatum.test") as trace:
+        romeo.say(mercutio.name, "between us")
+        mercutio.expect_message(romeo.name, "between us")
+        for side, direction, peer in (("home", "in", "contoso"), ("partner", "out", "adatum.test")):
+            m = trace.expect(f"the request on the side {side}", event="sip", side=side, direction=direction, what="MESSAGE", peer=peer)
+            check(m["body_size"] == len("between us") and romeo.name in m["from"] and mercutio.name in m["to"], f"{m}")
+        trace.expect("the answer", side="partner", direction="in", what="200 OK (MESSAGE)")
+        trace.expect("the answer", side="home", direction="out", what="200 OK (MESSAGE)")
+        check("between" not in str(trace.lines) and not any("body" in x for x in trace.lines), "what was written was shown")
+    switch(lab, [allow("adatum.test")])
+    with Tracer(lab, "--failed") as trace:
+        romeo.message(mercutio.name, "refused there")
+        trace.expect("the refusal", side="partner", direction="in", what="403 Forbidden (MESSAGE)")
+        check(not trace.find(what="MESSAGE"), f"more than what failed: {trace.lines}")
+
+
+@scenario("what has passed can be looked at afterwards", **LAB)
+def kept(lab):
+    switch(lab, [allow("adatum.test")], [allow("contoso.test")])
+    romeo, mercutio = couple(lab, "allowed domain")
+    romeo.say(mercutio.name, "remember me")
+    mercutio.expect_message(romeo.name, "remember me")
+    check_status(romeo.message(f"nobody{romeo.name[:5]}@adatum.test", "lost"), 404)
+
+    def recalled(*options):
+        done = lab.entented.cli("trace", "--since", "10m", "--json", *options)
+        check(done.returncode == 0, f"{done.returncode} {done.stderr}")
+        return [x for x in map(json.loads, done.stdout.splitlines()) if x.get("event") == "sip"]
+
+    mine = recalled("--user", f"sip:{romeo.name}", "--partner", "adatum.test")
+    passed = [(x["side"], x["direction"], x["what"]) for x in mine if mercutio.name in x["to"] and "MESSAGE" in x["what"]]
+    check(passed == [("home", "in", "MESSAGE"), ("partner", "out", "MESSAGE"), ("partner", "in", "200 OK (MESSAGE)"), ("home", "out", "200 OK (MESSAGE)")],
+          f"{passed}")
+    check("remember" not in str(mine), "what was written was kept")
+    check(mine == sorted(mine, key=lambda x: x["at"]), "not in order")
+    failed = recalled("--user", f"sip:{romeo.name}", "--failed")
+    check({x["what"].split()[0] for x in failed} == {"MESSAGE", "404"} and all("nobody" in x["to"] for x in failed), f"{failed}")
+    check(len(recalled("--limit", "3")) == 3, "--limit is not kept to")
+    done = lab.entented.cli("trace", "--since", "5m", "--limit", "1")
+    check("older ones: --limit shows more" in done.stdout, done.stdout)
+    done = lab.entented.cli("trace", "--since", "5m", "--bodies", "--user", f"sip:{romeo.name}")
+    check(done.returncode == 2 and "not kept" in done.stderr, f"{done.returncode} {done.stderr}")

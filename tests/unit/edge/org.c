@@ -167,7 +167,7 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	o->quota = xmpp_quota_new();
 	o->history = xmpp_history_new();
 	o->tests = xmpp_tests_new();
-	o->trace = trace_new();
+	o->trace = trace_new(0);
 	o->certificates = xmpp_seen_new();
 }
 
