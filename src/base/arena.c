@@ -155,14 +155,23 @@ struct slice arena_dup(struct arena *a, struct slice s)
 	return slice_of(p, s.len);
 }
 
+/* Once when it fits into the present block, as nearly always; a second time when it turns out that it does not. */
 struct slice arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	struct block *b = a->cur;
+	size_t room = b->size - b->used;
 	va_list again;
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	char *p = n < 0 ? NULL : take(a, (size_t)n + 1, 1);
-	if (p)
-		vsnprintf(p, (size_t)n + 1, fmt, again);
+	char *p = b->data + b->used;
+	int n = vsnprintf(p, room, fmt, ap);
+	if (n >= 0 && (size_t)n < room) {
+		b->used += (size_t)n + 1;
+		a->used += (size_t)n + 1;
+	} else {
+		p = n < 0 ? NULL : take(a, (size_t)n + 1, 1);
+		if (p)
+			vsnprintf(p, (size_t)n + 1, fmt, again);
+	}
 	va_end(again);
 	return p ? slice_of(p, (size_t)n) : SLICE_NONE;
 }
@@ -174,6 +183,34 @@ struct slice arena_printf(struct arena *a, const char *fmt, ...)
 	struct slice s = arena_vprintf(a, fmt, ap);
 	va_end(ap);
 	return s;
+}
+
+struct slice arena_join(struct arena *a, const struct slice *parts, size_t n)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < n; i++)
+		len += parts[i].len;
+	char *p = take(a, len + 1, 1);
+	if (!p)
+		return SLICE_NONE;
+	char *at = p;
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].len)
+			memcpy(at, parts[i].p, parts[i].len);
+		at += parts[i].len;
+	}
+	*at = '\0';
+	return slice_of(p, len);
+}
+
+struct slice arena_u64(struct arena *a, uint64_t v)
+{
+	char tmp[20];
+	size_t i = sizeof tmp;
+	do
+		tmp[--i] = (char)('0' + v % 10);
+	while (v /= 10);
+	return arena_dup(a, slice_of(tmp + i, sizeof tmp - i));
 }
 
 size_t arena_used(const struct arena *a)

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/slice.h"
 
 struct arena;
@@ -36,6 +37,11 @@ struct slice arena_dup(struct arena *a, struct slice s);
 /* printf into the arena; p == NULL when the limit is exceeded. */
 struct slice arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct slice arena_vprintf(struct arena *a, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+/* Slices one after the other, and a number in decimal, as arena_dup would return them: many times faster than printf. */
+struct slice arena_join(struct arena *a, const struct slice *parts, size_t n);
+#define ARENA_JOIN(a, ...) \
+	arena_join((a), (const struct slice[]){__VA_ARGS__}, sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice))
+struct slice arena_u64(struct arena *a, uint64_t v);
 
 /* Octets handed out so far. */
 size_t arena_used(const struct arena *a);

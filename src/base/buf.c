@@ -93,13 +93,21 @@ void buf_u64(struct buf *b, uint64_t v)
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;
+	size_t used = b->off + b->len, room = b->failed ? 0 : b->cap - used;
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	char *p = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
-	if (p) {
-		vsnprintf(p, (size_t)n + 1, fmt, again);
+	if (room > b->limit - b->len)
+		room = b->limit - b->len;
+	/* Once when there is room already, as nearly always. */
+	int n = vsnprintf(room ? b->mem + used : NULL, room, fmt, ap);
+	if (n >= 0 && (size_t)n < room) {
 		b->len += (size_t)n;
+	} else {
+		char *p = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
+		if (p) {
+			vsnprintf(p, (size_t)n + 1, fmt, again);
+			b->len += (size_t)n;
+		}
 	}
 	va_end(again);
 	va_end(ap);

@@ -44,7 +44,8 @@ static inline uint64_t word(const char *p, size_t n, bool fold)
 	return m;
 }
 
-static inline uint64_t siphash(struct slice s, uint64_t k0, uint64_t k1, bool fold)
+/* SipHash-1-3 with a key of the process, as hash tables have it elsewhere (Rust, Python); 2-4 where the value is for others. */
+static inline __attribute__((always_inline)) uint64_t siphash(struct slice s, uint64_t k0, uint64_t k1, bool fold, bool strong)
 {
 	uint64_t v0 = k0 ^ 0x736f6d6570736575ULL, v1 = k1 ^ 0x646f72616e646f6dULL;
 	uint64_t v2 = k0 ^ 0x6c7967656e657261ULL, v3 = k1 ^ 0x7465646279746573ULL;
@@ -52,29 +53,37 @@ static inline uint64_t siphash(struct slice s, uint64_t k0, uint64_t k1, bool fo
 	size_t whole = s.len & ~(size_t)7;
 	for (size_t i = 0; i < whole; i += 8) {
 		m = word(s.p + i, 8, fold);
-		v3 ^= m; ROUND; ROUND; v0 ^= m;
+		v3 ^= m; ROUND;
+		if (strong)
+			ROUND;
+		v0 ^= m;
 	}
 	m = word(s.p ? s.p + whole : "", s.len - whole, fold) | (uint64_t)s.len << 56;
-	v3 ^= m; ROUND; ROUND; v0 ^= m;
-	v2 ^= 0xff; ROUND; ROUND; ROUND; ROUND;
+	v3 ^= m; ROUND;
+	if (strong)
+		ROUND;
+	v0 ^= m;
+	v2 ^= 0xff; ROUND; ROUND; ROUND;
+	if (strong)
+		ROUND;
 	return v0 ^ v1 ^ v2 ^ v3;
 }
 
 uint64_t hash_slice(struct slice s)
 {
 	pthread_once(&key_once, key_make);
-	return siphash(s, key0, key1, false);
+	return siphash(s, key0, key1, false, false);
 }
 
 uint64_t hash_slice_nocase(struct slice s)
 {
 	pthread_once(&key_once, key_make);
-	return siphash(s, key0, key1, true);
+	return siphash(s, key0, key1, true, false);
 }
 
 uint64_t hash_slice_stable(struct slice s, uint64_t seed)
 {
-	return siphash(s, seed, ~seed, false);
+	return siphash(s, seed, ~seed, false, true);
 }
 
 void map_init(struct map *m)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intrusive hash map keyed by octets (SipHash-2-4 under a random key per process, so that peers cannot aim at one bucket).
+/* Intrusive hash map keyed by octets (SipHash-1-3 under a random key per process, so that peers cannot aim at one bucket).
  * The node lies inside the element and the key must live as long as the node is in the map. Not thread-safe. */
 #pragma once
 #include "base/slice.h"

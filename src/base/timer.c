@@ -11,7 +11,7 @@ void timers_init(struct timers *q, uint64_t now)
 void timers_free(struct timers *q)
 {
 	for (size_t i = 0; i < q->count; i++)
-		q->heap[i]->pos = 0;
+		q->heap[i].t->pos = 0;
 	mem_free(q->heap);
 	*q = (struct timers){.now = q->now};
 }
@@ -21,38 +21,41 @@ void timer_init(struct timer *t, void (*fire)(struct timer *, uint64_t))
 	*t = (struct timer){.fire = fire};
 }
 
-static void place(struct timers *q, size_t i, struct timer *t)
+enum { CHILDREN = 4 };
+
+static void place(struct timers *q, size_t i, struct timer_place x)
 {
-	q->heap[i] = t;
-	t->pos = i + 1;
+	q->heap[i] = x;
+	x.t->pos = i + 1;
 }
 
-static void sift_up(struct timers *q, size_t i, struct timer *t)
+static void sift_up(struct timers *q, size_t i, struct timer_place x)
 {
 	while (i) {
-		size_t up = (i - 1) / 2;
-		if (q->heap[up]->due <= t->due)
+		size_t up = (i - 1) / CHILDREN;
+		if (q->heap[up].due <= x.due)
 			break;
 		place(q, i, q->heap[up]);
 		i = up;
 	}
-	place(q, i, t);
+	place(q, i, x);
 }
 
-static void sift_down(struct timers *q, size_t i, struct timer *t)
+static void sift_down(struct timers *q, size_t i, struct timer_place x)
 {
 	for (;;) {
-		size_t c = 2 * i + 1;
-		if (c >= q->count)
+		size_t first = CHILDREN * i + 1, c = first;
+		if (first >= q->count)
 			break;
-		if (c + 1 < q->count && q->heap[c + 1]->due < q->heap[c]->due)
-			c++;
-		if (t->due <= q->heap[c]->due)
+		for (size_t k = first + 1; k < q->count && k < first + CHILDREN; k++)
+			if (q->heap[k].due < q->heap[c].due)
+				c = k;
+		if (x.due <= q->heap[c].due)
 			break;
 		place(q, i, q->heap[c]);
 		i = c;
 	}
-	place(q, i, t);
+	place(q, i, x);
 }
 
 void timer_cancel(struct timers *q, struct timer *t)
@@ -61,10 +64,10 @@ void timer_cancel(struct timers *q, struct timer *t)
 		return;
 	size_t i = t->pos - 1;
 	t->pos = 0;
-	struct timer *last = q->heap[--q->count];
-	if (last == t)
+	struct timer_place last = q->heap[--q->count];
+	if (last.t == t)
 		return;
-	if (i && q->heap[(i - 1) / 2]->due > last->due)
+	if (i && q->heap[(i - 1) / CHILDREN].due > last.due)
 		sift_up(q, i, last);
 	else
 		sift_down(q, i, last);
@@ -79,12 +82,12 @@ void timer_arm(struct timers *q, struct timer *t, uint64_t delay_ms)
 		q->heap = mem_realloc(q->heap, q->cap * sizeof *q->heap);
 	}
 	q->count++;
-	sift_up(q, q->count - 1, t);
+	sift_up(q, q->count - 1, (struct timer_place){t->due, t});
 }
 
 uint64_t timers_next(const struct timers *q)
 {
-	return q->count ? q->heap[0]->due : TIMER_NEVER;
+	return q->count ? q->heap[0].due : TIMER_NEVER;
 }
 
 void timers_set_now(struct timers *q, uint64_t now)
@@ -99,8 +102,8 @@ void timers_run(struct timers *q, uint64_t now)
 	/* A callback that re-arms with delay 0 must not keep us here: only what was due on entry fires. */
 	uint64_t until = q->now;
 	size_t budget = q->count;
-	while (q->count && q->heap[0]->due <= until && budget--) {
-		struct timer *t = q->heap[0];
+	while (q->count && q->heap[0].due <= until && budget--) {
+		struct timer *t = q->heap[0].t;
 		timer_cancel(q, t);
 		t->fire(t, q->now);
 	}

@@ -15,8 +15,13 @@ struct timer {
 	size_t pos; /* 1-based place in the heap, 0 when idle */
 };
 
+struct timer_place { /* the time beside the pointer: comparing touches no timer */
+	uint64_t due;
+	struct timer *t;
+};
+
 struct timers {
-	struct timer **heap;
+	struct timer_place *heap; /* of four children each */
 	size_t count, cap;
 	uint64_t now; /* the last time given to timers_run or timers_set_now: engines read this */
 };

@@ -6,6 +6,17 @@ static bool label_ok(const char *p, size_t n)
 	return n >= 1 && n <= 63 && p[0] != '-' && p[n - 1] != '-';
 }
 
+#define LETTERS(X) X('a') X('b') X('c') X('d') X('e') X('f') X('g') X('h') X('i') X('j') X('k') X('l') X('m') X('n') X('o') X('p') X('q') \
+	X('r') X('s') X('t') X('u') X('v') X('w') X('x') X('y') X('z')
+/* What may stand in a name, capitals as small letters; 0 for the rest. */
+static const char fold[256] = {
+#define X(c) [c] = c, [c - 32] = c,
+	LETTERS(X)
+#undef X
+	['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+	['-'] = '-', ['.'] = '.',
+};
+
 bool policy_domain_make(struct policy_domain *ret, struct slice text)
 {
 	if (text.len && text.p[text.len - 1] == '.')
@@ -16,20 +27,18 @@ bool policy_domain_make(struct policy_domain *ret, struct slice text)
 	size_t start = 0;
 	bool digits = true;
 	for (size_t i = 0; i < text.len; i++) {
-		char c = text.p[i];
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c + 32);
-		d.text[i] = c;
-		if (c == '.') {
-			if (!label_ok(d.text + start, i - start))
-				return false;
-			start = i + 1;
-			digits = true;
-		} else if ((c >= 'a' && c <= 'z') || c == '-') {
-			digits = false;
-		} else if (c < '0' || c > '9') {
+		char c = fold[(unsigned char)text.p[i]];
+		if (!c)
 			return false;
+		d.text[i] = c;
+		if (c != '.') {
+			digits &= c >= '0' && c <= '9';
+			continue;
 		}
+		if (!label_ok(d.text + start, i - start))
+			return false;
+		start = i + 1;
+		digits = true;
 	}
 	if (digits || !label_ok(d.text + start, text.len - start))
 		return false;

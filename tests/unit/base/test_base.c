@@ -63,6 +63,16 @@ static void arenas(void **state)
 	EQ(s, "x-7");
 	assert_int_equal(s.p[s.len], 0);
 	assert_null(arena_dup(a, slice_of("x", SIZE_MAX)).p);
+	s = ARENA_JOIN(a, S("a"), SLICE_NONE, S(": "), S("b"));
+	EQ(s, "a: b");
+	assert_int_equal(s.p[s.len], 0);
+	EQ(arena_u64(a, 0), "0");
+	EQ(arena_u64(a, UINT64_MAX), "18446744073709551615");
+	for (int i = 0; i < 1500; i++) { /* over the end of a block, too */
+		s = arena_printf(a, "%d %s", i, "0123456789");
+		assert_true(s.p[s.len] == 0 && slice_ends(s, S(" 0123456789")));
+	}
+	EQ(s, "1499 0123456789");
 	arena_release(pool, a);
 	arena_release(pool, b); /* the pool keeps one, frees the other */
 	assert_ptr_equal(arena_acquire(pool), a);
@@ -81,6 +91,13 @@ static void bufs(void **state)
 	buf_u64(&b, 12345);
 	buf_printf(&b, "%c", 'x');
 	EQ(buf_slice(&b), "45678912345x");
+	buf_printf(&b, "%s", "1234567"); /* with its NUL exactly the limit */
+	EQ(buf_slice(&b), "45678912345x1234567");
+	buf_printf(&b, "%s", "8");
+	assert_false(buf_ok(&b));
+	EQ(buf_slice(&b), "45678912345x1234567");
+	b.failed = false;
+	buf_truncate(&b, 12);
 	buf_puts(&b, "more than fits");
 	assert_false(buf_ok(&b));
 	EQ(buf_slice(&b), "45678912345x"); /* what did not fit left nothing behind */
