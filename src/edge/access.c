@@ -27,11 +27,10 @@ struct slice access_user(struct arena *a, const struct sip_uri *u)
 {
 	if (slice_empty(u->user) || slice_empty(u->host))
 		return SLICE_NONE;
-	struct slice s = arena_printf(a, "%.*s@%.*s", SFMT(u->user), SFMT(u->host));
+	struct slice s = ARENA_JOIN(a, u->user, S("@"), u->host);
 	for (size_t i = 0; i < s.len; i++) {
 		char *c = (char *)(uintptr_t)(s.p + i);
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c + 32);
+		*c = (char)(*c + (*c >= 'A' && *c <= 'Z' ? 32 : 0));
 	}
 	return s;
 }

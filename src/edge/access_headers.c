@@ -19,11 +19,11 @@ static bool is_trust(struct slice name)
 	return false;
 }
 
-/* Every instance, however it is written. */
+/* Every instance, however it is written. The parser knows none of these names. */
 static void strip(struct sip_edit *e)
 {
 	for (size_t i = 0; i < e->m->n_headers; i++)
-		if (is_trust(e->m->headers[i].name))
+		if (e->m->headers[i].id == SIP_H_OTHER && is_trust(e->m->headers[i].name))
 			sip_edit_remove(e, e->m->headers[i].line);
 }
 

@@ -118,17 +118,34 @@ bool access_branch_worker(const struct sip_msg *m, unsigned *ret)
 	return suffix_of(m->via.branch, ret, &hash);
 }
 
+/* Is there anything in it of the length and shape of our branches? Most Vias need not be read for it. */
+static bool like_ours(struct slice via)
+{
+	struct slice cookie = S("z9hG4bK");
+	for (ptrdiff_t at; (at = slice_find(via, cookie)) >= 0; via = slice_skip(via, (size_t)at + cookie.len))
+		if (via.len - (size_t)at >= BRANCH_HEAD + BRANCH_SUFFIX && via.p[at + BRANCH_HEAD] == '-')
+			return true;
+	return false;
+}
+
 /* The hash is keyed anew in each process, so nobody else can make one that fits. */
 static bool looped(const struct sip_msg *m, bool outward)
 {
 	struct sip_values it = {0};
 	struct slice value;
 	struct sip_via via;
-	uint64_t mine = access_loop_hash(m, outward), hash;
+	uint64_t mine = 0, hash;
+	bool have = false;
 	unsigned worker;
-	while (sip_msg_next_value(m, SIP_H_VIA, &it, &value))
-		if (sip_via_parse(value, &via) == 0 && suffix_of(via.branch, &worker, &hash) && hash == mine)
+	while (sip_msg_next_value(m, SIP_H_VIA, &it, &value)) {
+		if (!like_ours(value) || sip_via_parse(value, &via) || !suffix_of(via.branch, &worker, &hash))
+			continue;
+		if (!have)
+			mine = access_loop_hash(m, outward);
+		have = true;
+		if (hash == mine)
 			return true;
+	}
 	return false;
 }
 

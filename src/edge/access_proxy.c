@@ -4,12 +4,11 @@
 #include "edge/access_proxy_int.h"
 
 #include <stdio.h>
-#include <arpa/inet.h>
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/metric.h"
 
-enum { OUT_MAX = 2 << 20, MAX_LEGS = 20000, HOPS = 70, BREADTH = 60 };
+enum { OUT_MAX = 2 << 20, MAX_LEGS = 20000, HOPS = 70, BREADTH = 60, SUFFIX = 19 };
 
 struct leg {
 	struct map_node node; /* key: id */
@@ -230,25 +229,21 @@ static void fail(struct leg *l, enum reason reason, struct slice why)
 /* What RFC 3261 18.2.1 and RFC 3581 4 have a server note in the topmost Via. */
 static void note_source(struct sip_edit *e, const struct leg *l)
 {
-	char ip[INET6_ADDRSTRLEN];
-	const struct sockaddr_storage *ss = &l->from.remote;
+	char text[SIP_FLOW_TEXT];
 	const struct sip_via *v = &e->m->via;
-	const void *addr = ss->ss_family == AF_INET	? (const void *)&((const struct sockaddr_in *)(const void *)ss)->sin_addr
-			   : ss->ss_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)ss)->sin6_addr
-						       : NULL;
 	struct slice host = v->host;
-	if (!addr || v->received.len || !inet_ntop(ss->ss_family, addr, ip, sizeof ip))
+	uint16_t port;
+	struct slice ip = v->received.len ? SLICE_NONE : sip_flow_source(&l->from, text, &port);
+	if (!ip.len)
 		return;
 	if (host.len > 2 && *host.p == '[')
 		host = slice_of(host.p + 1, host.len - 2);
-	if (slice_ieq(host, slice_str(ip)) && !v->rport)
+	if (slice_ieq(host, ip) && !v->rport)
 		return;
-	uint16_t port = ntohs(ss->ss_family == AF_INET ? ((const struct sockaddr_in *)(const void *)ss)->sin_port
-						       : ((const struct sockaddr_in6 *)(const void *)ss)->sin6_port);
 	struct slice at; /* an empty value stands behind the name */
 	if (v->rport && !v->rport_value && sip_param(v->params, S("rport"), &at) && !at.len)
-		sip_edit_insert(e, at.p, arena_printf(e->arena, "=%u", port));
-	sip_edit_insert(e, v->raw.p + v->raw.len, arena_printf(e->arena, ";received=%s", ip));
+		sip_edit_insert(e, at.p, ARENA_JOIN(e->arena, S("="), arena_u64(e->arena, port)));
+	sip_edit_insert(e, v->raw.p + v->raw.len, ARENA_JOIN(e->arena, S(";received="), ip));
 }
 
 /* Takes our Routes off; a Request-URI that is our Record-Route was put there by a strict router (RFC 3261 16.4). */
@@ -288,15 +283,15 @@ static void edit_counters(struct sip_edit *e)
 	struct slice breadth = sip_msg_header_named(e->m, S("Max-Breadth"));
 	uint64_t n;
 	if (hops)
-		sip_edit_replace(e, hops->value, arena_printf(e->arena, "%d", e->m->max_forwards > 0 ? e->m->max_forwards - 1 : 0));
+		sip_edit_replace(e, hops->value, arena_u64(e->arena, e->m->max_forwards > 0 ? (uint64_t)e->m->max_forwards - 1 : 0));
 	else
-		sip_edit_append(e, S("Max-Forwards"), arena_printf(e->arena, "%d", HOPS));
+		sip_edit_append(e, S("Max-Forwards"), arena_u64(e->arena, HOPS));
 	if (!breadth.p)
-		sip_edit_append(e, S("Max-Breadth"), arena_printf(e->arena, "%d", BREADTH));
+		sip_edit_append(e, S("Max-Breadth"), arena_u64(e->arena, BREADTH));
 	else if (!slice_u64(breadth, BREADTH, &n))
-		sip_edit_replace(e, breadth, arena_printf(e->arena, "%d", BREADTH));
+		sip_edit_replace(e, breadth, arena_u64(e->arena, BREADTH));
 	if (e->m->content_length < 0)
-		sip_edit_append(e, S("Content-Length"), arena_printf(e->arena, "%zu", e->m->body.len));
+		sip_edit_append(e, S("Content-Length"), arena_u64(e->arena, e->m->body.len));
 }
 
 static bool makes_dialog(enum sip_method m)
@@ -308,10 +303,10 @@ static bool makes_dialog(enum sip_method m)
 static void edit_record_route(struct sip_edit *e, const struct leg *l, struct slice inner_contact)
 {
 	bool sips = e->m->uri.scheme == SIP_SCHEME_SIPS; /* then we must be recorded so, too (RFC 3261 16.6) */
-	struct slice outer = arena_printf(e->arena, sips ? "<sips:%.*s;lr>" : "<sip:%.*s;transport=tls;lr>", SFMT(l->p->cfg.outer_name));
-	struct slice inner = arena_printf(e->arena, "<%s%.*s;lr>", sips ? "sips:" : "", SFMT(slice_skip(inner_contact, sips ? 4 : 0)));
 	if (!makes_dialog(l->method))
 		return;
+	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.outer_name, sips ? S(";lr>") : S(";transport=tls;lr>"));
+	struct slice inner = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<"), slice_skip(inner_contact, sips ? 4 : 0), S(";lr>"));
 	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);
 	sip_edit_push(e, S("Record-Route"), l->outward ? outer : inner);
 }
@@ -372,7 +367,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 		sip_edit_replace(&e, slice_first(m->raw, (size_t)slice_find_chr(m->raw, '\r')), S("SIP/2.0 500 Server Internal Error"));
 	}
 	if (m->content_length < 0)
-		sip_edit_append(&e, S("Content-Length"), arena_printf(a, "%zu", m->body.len));
+		sip_edit_append(&e, S("Content-Length"), arena_u64(a, m->body.len));
 	k.mark = k.disclaimer = false; /* those belong to requests */
 	if (l->outward) {
 		access_edit_inward(&e, &k);
@@ -447,12 +442,23 @@ static void on_done(void *arg, enum sip_done why)
 
 static const struct sip_client_handler handler = {on_response, on_done};
 
+/* "-%02x%016llx" */
+static struct slice branch_suffix(unsigned worker, uint64_t hash, char dst[SUFFIX])
+{
+	static const char hex[] = "0123456789abcdef";
+	dst[0] = '-';
+	dst[1] = hex[worker >> 4];
+	dst[2] = hex[worker & 15];
+	for (int i = 18; i > 2; i--, hash >>= 4)
+		dst[i] = hex[hash & 15];
+	return slice_of(dst, SUFFIX);
+}
+
 static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_contact)
 {
-	char suffix[32];
+	char suffix[SUFFIX];
 	struct sip_client_opts o = {0};
-	snprintf(suffix, sizeof suffix, "-%02x%016llx", l->p->cfg.worker & 0xff, (unsigned long long)access_loop_hash(l->m, l->outward));
-	o.branch_suffix = slice_str(suffix);
+	o.branch_suffix = branch_suffix(l->p->cfg.worker & 0xff, access_loop_hash(l->m, l->outward), suffix);
 	if (!write_request(l, inner_contact)) {
 		fail(l, REASON_SIP_MALFORMED, S("it cannot be edited"));
 		return;

@@ -50,15 +50,15 @@ void sip_edit_insert(struct sip_edit *e, const char *at, struct slice text)
 	sip_edit_replace(e, slice_of(at, 0), text);
 }
 
+static bool ends_line(struct slice s)
+{
+	return s.len && (memchr(s.p, '\r', s.len) || memchr(s.p, '\n', s.len) || memchr(s.p, 0, s.len));
+}
+
 static struct slice line_of(struct sip_edit *e, struct slice name, struct slice value)
 {
-	for (size_t i = 0; i < name.len + value.len; i++) {
-		char c = i < name.len ? name.p[i] : value.p[i - name.len];
-		if (c == '\r' || c == '\n' || c == '\0')
-			e->failed = true;
-	}
-	struct slice line = arena_printf(e->arena, "%.*s: %.*s\r\n", SFMT(name), SFMT(value));
-	if (!line.p)
+	struct slice line = ARENA_JOIN(e->arena, name, S(": "), value, S("\r\n"));
+	if (!line.p || ends_line(name) || ends_line(value))
 		e->failed = true;
 	return line;
 }
@@ -78,7 +78,7 @@ void sip_edit_push(struct sip_edit *e, struct slice name, struct slice value)
 		struct sip_edit_one *x = &e->list[i];
 		if (x->from != at || x->to != at)
 			continue;
-		x->text = arena_printf(e->arena, "%.*s%.*s", SFMT(line), SFMT(x->text));
+		x->text = ARENA_JOIN(e->arena, line, x->text);
 		e->failed |= !x->text.p;
 		return;
 	}

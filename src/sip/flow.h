@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/slice.h"
 
 enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS };
 
@@ -20,3 +21,7 @@ static inline bool sip_reliable(enum sip_transport t)
 }
 /* "UDP" "TCP" "TLS" */
 const char *sip_transport_name(enum sip_transport t);
+
+enum { SIP_FLOW_TEXT = 46 };
+/* The IP address that it came from, as text in dst (an IPv4-mapped one as IPv4), and the port. Empty when it is not known. */
+struct slice sip_flow_source(const struct sip_flow *flow, char dst[SIP_FLOW_TEXT], uint16_t *ret_port);

@@ -486,7 +486,7 @@ void sip_notifier_save(const struct sip_notifier *n, int64_t now_unix, struct bu
 	uint16_t port;
 	if (n->poll || n->closing)
 		return;
-	struct slice addr = trans_source(&n->flow, ip, sizeof ip, &port);
+	struct slice addr = sip_flow_source(&n->flow, ip, &port);
 	buf_printf(b, "notifier 1\nevent %.*s\nexpires-at %lld\nsaved-at %lld\nstate %s\ntransport %s\ntarget %u\n",
 		   SFMT(n->event), (long long)(now_unix + seconds_left(n)), (long long)now_unix,
 		   n->state == SIP_SUB_ACTIVE ? "active" : "pending", sip_transport_name(n->flow.transport), n->flow.target);

@@ -184,25 +184,35 @@ static void sockaddr_set_port(struct sockaddr_storage *ss, uint16_t port)
 		((struct sockaddr_in6 *)(void *)ss)->sin6_port = htons(port);
 }
 
-struct slice trans_source(const struct sip_flow *flow, char *dst, size_t size, uint16_t *ret_port)
+/* inet_ntop goes through printf, for every request. */
+static struct slice ipv4_text(const uint8_t *ip, char *dst)
+{
+	char *p = dst;
+	for (int i = 0; i < 4; i++) {
+		unsigned n = ip[i];
+		if (n >= 100)
+			*p++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*p++ = (char)('0' + n / 10 % 10);
+		*p++ = (char)('0' + n % 10);
+		*p++ = '.';
+	}
+	*--p = '\0';
+	return slice_of(dst, (size_t)(p - dst));
+}
+
+struct slice sip_flow_source(const struct sip_flow *flow, char dst[SIP_FLOW_TEXT], uint16_t *ret_port)
 {
 	const struct sockaddr_storage *ss = &flow->remote;
-	const void *addr = NULL;
-	int family = ss->ss_family;
 	*ret_port = sockaddr_port(ss);
-	if (family == AF_INET) {
-		addr = &((const struct sockaddr_in *)(const void *)ss)->sin_addr;
-	} else if (family == AF_INET6) {
-		const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)ss)->sin6_addr;
-		addr = a6;
-		if (IN6_IS_ADDR_V4MAPPED(a6)) { /* a dual-stack listener: the peer knows itself by the IPv4 form */
-			family = AF_INET;
-			addr = &a6->s6_addr[12];
-		}
-	}
-	if (!addr || !inet_ntop(family, addr, dst, (socklen_t)size))
+	if (ss->ss_family == AF_INET)
+		return ipv4_text((const uint8_t *)&((const struct sockaddr_in *)(const void *)ss)->sin_addr, dst);
+	if (ss->ss_family != AF_INET6)
 		return SLICE_NONE;
-	return slice_str(dst);
+	const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)ss)->sin6_addr;
+	if (IN6_IS_ADDR_V4MAPPED(a6)) /* a dual-stack listener: the peer knows itself by the IPv4 form */
+		return ipv4_text(&a6->s6_addr[12], dst);
+	return inet_ntop(AF_INET6, a6, dst, SIP_FLOW_TEXT) ? slice_str(dst) : SLICE_NONE;
 }
 
 void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port)
@@ -226,7 +236,7 @@ void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct
 	uint16_t port, source_port;
 	char ip[INET6_ADDRSTRLEN], tag[20];
 	trans_answer_flow(from, &m->via, &to, &port);
-	struct slice source = trans_source(from, ip, sizeof ip, &source_port);
+	struct slice source = sip_flow_source(from, ip, &source_port);
 	/* No state: the same request must get the same tag (RFC 3261 8.2.7). */
 	snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash_slice(m->via.raw));
 	struct buf *b = &s->out;

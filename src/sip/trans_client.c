@@ -399,6 +399,7 @@ static void final(struct sip_client_trans *ct, const struct sip_msg *m, const st
 		ct->state = TRANS_ACCEPTED;
 		timer_arm(s->timers, &ct->t_end, 64 * s->config.t1); /* M */
 		buf_put(&ct->tag, m->to.tag);
+		buf_shrink(&ct->request, 0); /* half a minute of calls is in this state: nothing is sent again or cancelled in it */
 		tell_response(ct, m, from);
 	} else {
 		ct->state = TRANS_COMPLETED;

@@ -94,8 +94,6 @@ void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_ms
 int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice bytes);
 /* Where the answer to a request goes (RFC 3261 18.2.2, RFC 3581 4); *ret_port is the sent-by port with its default. */
 void trans_answer_flow(const struct sip_flow *from, const struct sip_via *via, struct sip_flow *ret, uint16_t *ret_port);
-/* Numeric source address for `received`; empty when unknown. dst holds INET6_ADDRSTRLEN octets. */
-struct slice trans_source(const struct sip_flow *flow, char *dst, size_t size, uint16_t *ret_port);
 /* `extra`: one more header, or NULL. */
 void trans_refuse(struct sip_stack *s, const struct sip_flow *from, const struct sip_msg *m, int status, struct slice reason,
 		  uint32_t retry_after, const struct sip_extra *extra);

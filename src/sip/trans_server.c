@@ -124,6 +124,16 @@ void trans_server_free_all(struct sip_stack *s)
 	mem_free(s->slots);
 }
 
+/* An ACK finds the INVITE of a 2xx by it, whatever its branch. */
+static void put_ack_key(struct buf *b, const struct sip_msg *m, struct slice to_tag)
+{
+	buf_put(b, m->call_id);
+	buf_putc(b, '\n');
+	buf_put(b, to_tag);
+	buf_putc(b, '\n');
+	buf_u64(b, m->cseq);
+}
+
 /* Everything that a later answer needs, copied out of the request: its key, and a ready head (Via .. CSeq). */
 static bool fill(struct sip_server_trans *st, const struct sip_msg *m, struct slice to_tag)
 {
@@ -131,7 +141,7 @@ static bool fill(struct sip_server_trans *st, const struct sip_msg *m, struct sl
 	struct buf *b = &st->text;
 	char ip[INET6_ADDRSTRLEN], tag[TAG_LEN + 1] = "";
 	uint16_t source_port;
-	struct slice source = trans_source(&st->from, ip, sizeof ip, &source_port);
+	struct slice source = sip_flow_source(&st->from, ip, &source_port);
 	struct slice key = buf_slice(&s->key);
 	if (!slice_empty(m->to.tag)) {
 		to_tag = m->to.tag;
@@ -155,7 +165,7 @@ static bool fill(struct sip_server_trans *st, const struct sip_msg *m, struct sl
 	buf_put(b, to_tag);
 	size_t tag_end = b->len;
 	if (st->method == SIP_INVITE)
-		buf_printf(b, "%.*s\n%.*s\n%u", SFMT(m->call_id), SFMT(to_tag), m->cseq);
+		put_ack_key(b, m, to_tag);
 	if (!buf_ok(b))
 		return false;
 	const char *p = b->mem + b->off;
@@ -239,7 +249,9 @@ static int answer(struct sip_server_trans *st, int status, struct slice bytes, b
 		trans_server_end(st);
 		return rc;
 	}
-	if (keep && !(st->state == TRANS_ACCEPTED)) {
+	if (invite && status >= 200 && status < 300 && !repeat) {
+		buf_shrink(&st->last, 0); /* who has forwarded a 2xx does not repeat it, and remembers the call for half a minute */
+	} else if (keep && !(st->state == TRANS_ACCEPTED)) {
 		buf_clear(&st->last);
 		buf_put(&st->last, bytes);
 	}
@@ -397,7 +409,7 @@ static void input_ack(struct sip_stack *s, const struct sip_flow *from, struct s
 		return;
 	}
 	buf_clear(&s->key);
-	buf_printf(&s->key, "%.*s\n%.*s\n%u", SFMT(m->call_id), SFMT(m->to.tag), m->cseq);
+	put_ack_key(&s->key, m, m->to.tag);
 	struct map_node *n = map_find(&s->acks, buf_slice(&s->key));
 	if (n) {
 		st = CONTAINER_OF(n, struct sip_server_trans, ack_node);
