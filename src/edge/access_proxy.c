@@ -28,7 +28,7 @@ struct leg {
 	unsigned attempt;
 	uint64_t last;        /* outward: the connection of the last attempt */
 	bool wants;           /* a way is being looked for */
-	bool heard, again, cancelled;
+	bool heard, again, cancelled, settled; /* settled: answered 2xx, here for what forks may still answer */
 };
 
 static struct sip_stack *stack_in(const struct leg *l)
@@ -79,6 +79,7 @@ static void leg_free(struct leg *l)
 		l->p->ops->forget(l->p->arg, l->id);
 	sip_client_drop(l->ct);
 	map_remove(&l->p->legs, &l->node);
+	l->p->n_settled -= l->settled;
 	drop_message(l);
 	mem_free(l);
 }
@@ -403,6 +404,9 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		if (l->method != SIP_INVITE || m->status >= 300) {
 			sip_server_set_user(st, NULL); /* from here on it is the stack's alone */
 			l->server = 0;
+		} else if (!l->settled) {
+			l->settled = true;
+			l->p->n_settled++;
 		}
 	}
 	if (!forward_response(l, m, st) && m->status >= 200) {
@@ -489,7 +493,7 @@ static void try_way(struct leg *l, bool busy)
 
 static bool room(struct access_proxy *p, struct sip_server_trans *st, bool outward, struct arena *a)
 {
-	if (p->legs.count < p->cfg.max_legs)
+	if (p->legs.count - p->n_settled < p->cfg.max_legs) /* the stacks bound the others */
 		return true;
 	metric_add(METRIC_LIMIT_HITS, 1);
 	access_proxy_reject(p, st, outward, REASON_LIMIT_QUEUE_FULL, SLICE_NONE);

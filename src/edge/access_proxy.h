@@ -49,7 +49,7 @@ struct access_proxy_config {
 	struct slice outer_name;    /* "edge.contoso.com:5061": Via and Record-Route towards partners */
 	const struct access_own *own; /* all our names, of either side */
 	size_t n_own;
-	size_t max_legs;            /* 0: 20000 */
+	size_t max_legs;            /* requests that wait for an answer; 0: 20000 */
 };
 
 /* All borrowed until free. */

@@ -12,6 +12,7 @@ struct access_proxy {
 	const struct access_proxy_ops *ops;
 	void *arg;
 	struct map legs;
+	size_t n_settled; /* of them */
 	uint64_t next;
 	struct buf out;
 };

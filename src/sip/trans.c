@@ -77,6 +77,8 @@ struct sip_stack *sip_stack_new(const struct sip_stack_ops *ops, void *arg, stru
 	map_init(&s->clients);
 	map_init(&s->usages);
 	list_init(&s->client_list);
+	list_init(&s->accepted_clients);
+	list_init(&s->accepted_servers);
 	buf_init(&s->key, TRANS_BUF_MAX);
 	buf_init(&s->out, 2 * TRANS_BUF_MAX);
 	return s;

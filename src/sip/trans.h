@@ -48,8 +48,11 @@ struct sip_stack_config {
 	struct slice sent_by[3];   /* by enum sip_transport: "gw.example.com:5061"; empty: "invalid" (RFC 2606) */
 	struct slice server;       /* Server header of our responses; empty for none */
 	struct arena_pool *pool;   /* where arenas of consumed messages go back; may be NULL */
-	size_t max_server;         /* server transactions alive at once; more are answered 503 (0: 20000) */
-	size_t max_client;         /* client transactions alive at once (0: 20000) */
+	/* Transactions alive at once; more requests are answered 503, or fail with ENTENTE_ELIMIT (0: 20000). An INVITE that was answered
+	 * 2xx lives on for 64*T1 (RFC 6026), for further 2xx of forks: over a reliable transport it ends early when there is no room
+	 * for a new one, the oldest first. Else a proxy could set up no more calls than these in half a minute. */
+	size_t max_server;
+	size_t max_client;
 	uint32_t t1, t2, t4;       /* ms; 0: 500, 4000, 5000 */
 	uint32_t ring_ms;          /* an INVITE that only rings is cancelled after this (0: 240000; RFC 3261 16.6 Timer C) */
 	uint32_t retry_after;      /* seconds in Retry-After of a 503 for overload (0: 10) */

@@ -86,6 +86,8 @@ void trans_client_free_all(struct sip_stack *s)
 {
 	LIST_EACH(l, &s->client_list)
 		end(CONTAINER_OF(l, struct sip_client_trans, all));
+	LIST_EACH(l, &s->accepted_clients)
+		end(CONTAINER_OF(l, struct sip_client_trans, all));
 	while (s->free_clients) {
 		struct sip_client_trans *ct = s->free_clients;
 		s->free_clients = ct->next_free;
@@ -115,6 +117,24 @@ static void finish(struct sip_client_trans *ct, enum sip_done why)
 	tell_done(ct, why);
 	ct->busy--;
 	release(ct);
+}
+
+/* Is there, or can there be, room for one more? */
+static bool room(struct sip_stack *s)
+{
+	int tries = 16;
+	if (s->stats.clients < s->config.max_client)
+		return true;
+	LIST_EACH(l, &s->accepted_clients) {
+		struct sip_client_trans *ct = CONTAINER_OF(l, struct sip_client_trans, all);
+		if (!ct->busy && !ct->ack.len) { /* not one that must repeat its ACK */
+			finish(ct, SIP_DONE_ANSWERED);
+			return s->stats.clients < s->config.max_client;
+		}
+		if (!--tries)
+			break;
+	}
+	return false;
 }
 
 static void tell_response(struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
@@ -238,7 +258,7 @@ static void launch(struct sip_client_trans *ct, struct slice bytes, uint32_t tim
 int sip_client_start(struct sip_client_trans **ret, struct sip_stack *s, const struct sip_flow *to, struct slice request,
 		     const struct sip_client_handler *handler, void *arg, const struct sip_client_opts *opts)
 {
-	if (s->stats.clients >= s->config.max_client) {
+	if (!room(s)) {
 		s->stats.refused_limit++;
 		return ENTENTE_ELIMIT;
 	}
@@ -399,6 +419,10 @@ static void final(struct sip_client_trans *ct, const struct sip_msg *m, const st
 		ct->state = TRANS_ACCEPTED;
 		timer_arm(s->timers, &ct->t_end, 64 * s->config.t1); /* M */
 		buf_put(&ct->tag, m->to.tag);
+		if (ct->reliable) {
+			list_remove(&ct->all);
+			list_append(&s->accepted_clients, &ct->all);
+		}
 		buf_shrink(&ct->request, 0); /* half a minute of calls is in this state: nothing is sent again or cancelled in it */
 		tell_response(ct, m, from);
 	} else {

@@ -36,12 +36,13 @@ struct sip_server_trans {
 	struct timer t_send, t_end; /* 100 or G or 2xx; H, I, J, L or the time to answer */
 	uint32_t wait;              /* present interval of t_send */
 	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
+	struct list rest;           /* in stack->accepted_servers */
 	void *user;
 };
 
 struct sip_client_trans {
 	struct map_node node; /* in stack->clients */
-	struct list all;      /* in stack->client_list */
+	struct list all;      /* in stack->client_list, or accepted_clients */
 	struct sip_stack *stack;
 	struct sip_client_trans *next_free;
 	enum trans_state state;
@@ -73,6 +74,7 @@ struct sip_stack {
 	struct sip_stack_config config; /* defaults filled in; texts owned */
 	struct map servers, acks, clients, usages;
 	struct list client_list;
+	struct list accepted_clients, accepted_servers; /* answered 2xx over a reliable transport, the oldest first: may end early */
 	struct sip_server_trans **slots; /* all ever made, by the low half of the ID less one; the high half counts uses */
 	uint32_t n_slots, cap_slots;
 	struct sip_server_trans *free_servers;

@@ -108,7 +108,17 @@ void trans_server_end(struct sip_server_trans *st)
 		map_remove(&s->acks, &st->ack_node);
 	timer_cancel(s->timers, &st->t_send);
 	timer_cancel(s->timers, &st->t_end);
+	list_remove(&st->rest);
 	put(s, st);
+}
+
+/* Is there, or can there be, room for one more? */
+static bool room(struct sip_stack *s)
+{
+	struct list *oldest = list_head(&s->accepted_servers);
+	if (s->stats.servers >= s->config.max_server && oldest)
+		trans_server_end(CONTAINER_OF(oldest, struct sip_server_trans, rest));
+	return s->stats.servers < s->config.max_server;
 }
 
 void trans_server_free_all(struct sip_stack *s)
@@ -279,6 +289,8 @@ static int answer(struct sip_server_trans *st, int status, struct slice bytes, b
 		return 0;
 	}
 	st->state = TRANS_ACCEPTED;
+	if (!repeat && st->reliable)
+		list_append(&s->accepted_servers, &st->rest);
 	if (repeat && !map_find(&s->acks, st->ack_key)) {
 		st->repeat_2xx = true;
 		map_insert(&s->acks, &st->ack_node, st->ack_key);
@@ -456,7 +468,7 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 		sip_stack_release(s, a);
 		return;
 	}
-	if (s->stats.servers >= s->config.max_server) {
+	if (!room(s)) {
 		s->stats.refused_limit++;
 		trans_refuse(s, from, m, 503, SLICE_NONE, s->config.retry_after, NULL);
 		sip_stack_release(s, a);

@@ -495,6 +495,35 @@ static void test_client_limit(void **state)
 	pair_free(p);
 }
 
+/* Calls that are answered take no room from new ones; the oldest is told that it is over. */
+static void test_client_limit_of_calls(void **state)
+{
+	(void)state;
+	struct sip_stack_config c = {.max_client = 3};
+	struct pair *p = pair_new(SIP_TCP, &c);
+	struct sip_flow to = pair_flow(p, 1);
+	struct seen w[5] = {0};
+	p->b.request = reply_200;
+	for (int i = 0; i < 5; i++) {
+		pair_start(p, &w[i], S(PAIR_INVITE_TEXT));
+		pair_run(p, 1000);
+		assert_int_equal(w[i].status, 200);
+		assert_int_equal(w[i].done, 0);
+	}
+	assert_int_equal(w[0].done + w[1].done, 2);
+	assert_int_equal(w[0].why, SIP_DONE_ANSWERED);
+	assert_int_equal(w[2].done + w[3].done, 0);
+	assert_int_equal(sip_stack_stats(p->a.stack)->clients, 3);
+	p->b.request = ring;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S(PAIR_INVITE_TEXT), NULL, NULL, NULL), 0);
+		pair_run(p, 1000);
+	}
+	assert_int_equal(sip_client_start(NULL, p->a.stack, &to, S(PAIR_INVITE_TEXT), NULL, NULL, NULL), ENTENTE_ELIMIT);
+	assert_int_equal(w[4].done, 1);
+	pair_free(p);
+}
+
 static void drop_in_callback(struct seen *w, struct sip_client_trans *ct, const struct sip_msg *m)
 {
 	(void)w;
@@ -598,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_transport_failure),
 		cmocka_unit_test(test_wrong_answerer),
 		cmocka_unit_test(test_client_limit),
+		cmocka_unit_test(test_client_limit_of_calls),
 		cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_bad_network),
 		cmocka_unit_test(test_bad_network_invite),

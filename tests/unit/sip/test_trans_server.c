@@ -231,6 +231,51 @@ static void test_limit(void **state)
 	pair_free(p);
 }
 
+#define FORWARDED                                                                                                                \
+	S("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1\r\nFrom: <sip:alice@a.example>;tag=a1\r\nTo: <sip:bob@b.example>;tag=1\r\n"  \
+	  "Call-ID: c9@a\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n")
+
+/* Calls that a proxy has set up take no room from new ones, where nothing is sent twice. */
+static void limit_of_calls(enum sip_transport transport, const char *const via[4], bool make_room)
+{
+	struct sip_stack_config c = {.max_server = 2};
+	struct pair *p = pair_new(transport, &c);
+	uint64_t first = 0;
+	for (int i = 0; i < 4; i++) {
+		int before = p->b.n_requests;
+		pair_inject(p, &p->b, via[i]);
+		assert_int_equal(p->b.n_requests - before, i < 2 || make_room);
+		if (i >= 2 && !make_room)
+			continue;
+		first = first ? first : p->b.last_id;
+		sip_server_set_user(last(p), p);
+		assert_int_equal(sip_server_forward(last(p), 200, FORWARDED), 0);
+		assert_non_null(last(p));
+	}
+	assert_int_equal(sip_stack_stats(p->b.stack)->servers, 2);
+	assert_int_equal(p->b.n_gone, make_room ? 2 : 0);
+	assert_true(!sip_server_find(p->b.stack, first) == make_room);
+	/* what still waits for an answer is never ended */
+	if (make_room) {
+		pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKm1"));
+		pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKm2"));
+		pair_inject(p, &p->b, MESSAGE("SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKm3"));
+		assert_int_equal(p->b.n_requests, 6);
+		assert_int_equal(sip_stack_stats(p->b.stack)->refused_limit, 1);
+	}
+	pair_free(p);
+}
+
+static void test_limit_of_calls(void **state)
+{
+	(void)state;
+#define FOUR(t)                                                                                                                  \
+	(const char *const[4]){INVITE("SIP/2.0/" t " 192.0.2.1;branch=z9hG4bKc1"), INVITE("SIP/2.0/" t " 192.0.2.1;branch=z9hG4bKc2"),  \
+			       INVITE("SIP/2.0/" t " 192.0.2.1;branch=z9hG4bKc3"), INVITE("SIP/2.0/" t " 192.0.2.1;branch=z9hG4bKc4")}
+	limit_of_calls(SIP_TCP, FOUR("TCP"), true);
+	limit_of_calls(SIP_UDP, FOUR("UDP"), false);
+}
+
 /* More Via and Record-Route than a transaction remembers. */
 static void test_head_limit(void **state)
 {
@@ -412,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_duplicates),    cmocka_unit_test(test_non_invite_rules),
 		cmocka_unit_test(test_response_text), cmocka_unit_test(test_where_answers_go),
 		cmocka_unit_test(test_ids),           cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_limit_of_calls),
 		cmocka_unit_test(test_head_limit),    cmocka_unit_test(test_rfc2543),
 		cmocka_unit_test(test_invite_100),    cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_usages),        cmocka_unit_test(test_refuse),
