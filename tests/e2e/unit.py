@@ -44,15 +44,16 @@ def place(error):
 
 
 def attempt(lab, scenario, tries=3):
-    """Run one scenario; returns what went wrong, or None. A Prosody that fell into LuaSec's endless loop (../lab/README.md) is started
-    anew, and the scenario too."""
-    trouble = once(lab, scenario)
-    while trouble and tries > 1 and lab.peer == "prosody" and lab.xmpp.spinning():
+    """Run one scenario; returns what went wrong, or None. A Prosody that is proven to be in LuaSec's endless loop (../lab/README.md) is
+    started anew, and the scenario too; the proof is printed."""
+    trouble, found = once(lab, scenario), []
+    while trouble and tries > 1 and lab.peer == "prosody" and (proof := lab.xmpp.spinning()):
         tries -= 1
+        found.append(f"run again, Prosody was in an endless loop: {proof}")
         lab.xmpp.kill()
         lab.xmpp.start()
         trouble = once(lab, scenario)
-        lab.remark = "; ".join(filter(None, [lab.remark, "Prosody was found in an endless loop: run again"]))
+    lab.remark = "; ".join(filter(None, [lab.remark, *found])) or None
     return trouble
 
 

@@ -51,18 +51,30 @@ class Process:
     def alive(self):
         return self.popen is not None and self.popen.poll() is None
 
-    def spinning(self, seconds=2):
-        """Does it burn a whole processor and say nothing, not even in its log?"""
+    def endless_loop(self, address, port, hello, seconds=3):
+        """The proof in words that it is in one, else None: all the time it runs, or would if others let it, it never waits for anything,
+        says nothing in its log, and does not answer `hello` of a new client. A program that is merely busy does one of these."""
         def used():
             with open(f"/proc/{self.popen.pid}/stat", encoding="ascii") as f:
                 words = f.read().rsplit(")", 1)[1].split()
-            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), os.path.getsize(self.log)
+            with open(f"/proc/{self.popen.pid}/status", encoding="ascii") as f:
+                waits = next(int(x.split()[1]) for x in f if x.startswith("voluntary_ctxt_switches:"))
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), waits, os.path.getsize(self.log)
         if not self.alive():
-            return False
-        (before, size), start = used(), time.monotonic()
-        time.sleep(seconds)
-        after, grown = used()
-        return grown == size and after - before > 0.3 * (time.monotonic() - start)
+            return None
+        (cpu, *still), start = used(), time.monotonic()
+        try:
+            with socket.create_connection((address, port), timeout=seconds) as client:
+                client.sendall(hello)
+                if client.recv(1):
+                    return None
+        except OSError:
+            pass
+        time.sleep(max(0, start + seconds - time.monotonic()))
+        (cpu_then, *then), wall = used(), time.monotonic() - start
+        if then != still or cpu_then - cpu < 0.03 * wall:      # a small share is all that it gets when many want to run
+            return None
+        return f"{cpu_then - cpu:.1f} s of CPU in {wall:.1f} s, not one wait, no line in its log, no answer to a new client"
 
     def stop(self, timeout=15):
         """Ask it to end and wait; returns the exit status (None when it was not running, or was a peer that had to be killed: Kamailio

@@ -49,8 +49,14 @@ class Prosody(Process):
                       ADDRESSES="; ".join(f'"{a}"' for a in (address, *more_addresses)), DIRECT_PORT=direct_port, HOSTS="\n".join(f'VirtualHost "{d}"' for d in domains),
                       BIDI='"s2s_bidi";' if stance.bidi else "", SECURE_AUTH=str(stance.strict).lower(), REQUIRE_TLS=str(stance.tls == "required").lower(),
                       DISABLED=" ".join(f'"{name}";' for name, away in unwanted.items() if away))
+        self.address = address
         super().__init__("prosody", [program("prosody"), "-F", "--config", conf], f"{run}/prosody.out",
                          lambda _: answers(address, 5269) and answers(address, 5222))
+
+    def spinning(self):
+        """Proof that it fell into LuaSec's endless loop (README.md), or None."""
+        return self.endless_loop(self.address, 5222, b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+                                 b"to='fabrikam.test' version='1.0'>")
 
     def settle(self):
         """Wait until what it was told would survive kill -9."""

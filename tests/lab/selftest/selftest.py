@@ -3,10 +3,12 @@
 import os
 import shutil
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from lab import Lab             # noqa: E402
+from process import Process, answers    # noqa: E402
 from standin import StandIn     # noqa: E402
 from waiting import LabError    # noqa: E402
 
@@ -132,6 +134,25 @@ def xmpp_restart(lab):
     assert juliet.ping("fabrikam.test") is None
 
 
+# how a program looks that loops for ever, that is busy but serves, that sleeps
+LOOKS = {"endless": ("while True: pass", True),
+         "busy": ("while True:\n s.settimeout(0.01)\n try: c, _ = s.accept(); c.sendall(b'x')\n except OSError: pass\n for _ in range(10**6): pass", False),
+         "asleep": ("import time; time.sleep(60)", False)}
+
+
+def endless_loop():
+    for look, (code, expected) in LOOKS.items():
+        with tempfile.NamedTemporaryFile() as log:
+            program = Process(look, [sys.executable, "-c", f"import socket\ns = socket.create_server(('127.0.0.1', 5999))\n{code}"], log.name,
+                              lambda _: answers("127.0.0.1", 5999))
+            program.start()
+            try:
+                proof = program.endless_loop("127.0.0.1", 5999, b"hello")
+                assert bool(proof) == expected, f"{look}: {proof}"
+            finally:
+                program.kill()
+
+
 def main():
     peer = sys.argv[2] if sys.argv[1:2] == ["--peer"] else "prosody"
     passed = failed = 0
@@ -151,6 +172,8 @@ def main():
             if after:
                 after()
 
+    steps = [("a program in an endless loop is told from a busy one", endless_loop)]
+    run()
     with Lab(peer=peer, entented=False) as lab:
         steps = [("SIP messages over udp", lambda: sip_messages(lab, "udp")),
                  ("SIP messages over tcp", lambda: sip_messages(lab, "tcp")),
