@@ -142,4 +142,18 @@ def srv_public(run, certs):
     return srv(run, certs)._replace(settings="xmpp:\n  private-addresses: false\n")
 
 
-WORLDS = {"dane": dane, "dane-off": dane_off, "srv": srv, "srv-public": srv_public}
+# --- one way ----------------------------------------------------------------------------------------------------------
+
+def deaf(run, certs):
+    """The name of contoso.test leads to a port where nobody listens: we come to partners, and they do not come to us."""
+    dns = name_server(run)
+    with open(f"{run}/knot/test.zone", encoding="utf-8") as f:
+        zone, found = re.subn(r"(?m)^(_xmpp-server\._tcp\.contoso +SRV +0 0) 5269 ", r"\1 5999 ", f.read())
+    if found != 1:
+        raise LabError("test.zone has not one SRV record of contoso.test")
+    with open(f"{run}/knot/test.zone", "w", encoding="utf-8") as f:
+        f.write(zone)
+    return World(dns, xmpp_server("prosody", run, certs, "external"), "")
+
+
+WORLDS = {"deaf": deaf, "dane": dane, "dane-off": dane_off, "srv": srv, "srv-public": srv_public}
