@@ -25,6 +25,29 @@ static void own_add(struct app *app, struct slice host, uint16_t port)
 		app->own[app->n_own++] = (struct access_own){host, port};
 }
 
+/* Ours, of outer_name: what the workers share outlives the configuration that it came from. */
+static struct slice outer_host(const struct app *app)
+{
+	struct slice name = slice_str(app->outer_name);
+	return slice_first(name, (size_t)slice_find_chr(name, ':'));
+}
+
+/* "10.0.0.3:5060", "[2001:db8::3]"; the text stays in use. */
+static bool member_parse(const char *text, struct access_own *ret)
+{
+	struct sip_uri u;
+	if (strncmp(text, "sip:", 4) || sip_uri_parse(slice_str(text), &u) || u.user.len || u.params.len || !u.host.len)
+		return false;
+	*ret = (struct access_own){u.host, u.port};
+	return true;
+}
+
+static char *member_text(const char *member)
+{
+	char text[APP_NAME_MAX + 8];
+	return mem_strndup(text, (size_t)snprintf(text, sizeof text, "sip:%.250s", member));
+}
+
 int app_access_start(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	struct sip_uri u;
@@ -33,17 +56,25 @@ int app_access_start(struct app *app, const struct config *cfg, struct entente_e
 		return 0;
 	app->access_shared = access_shared_new(CONTACTS_MAX);
 	snprintf(app->outer_name, sizeof app->outer_name, "%.250s:%u", cfg->server_name, app->outer_port);
-	own_add(app, slice_str(cfg->server_name), app->outer_port);
+	own_add(app, outer_host(app), app->outer_port);
 	for (unsigned t = 0; t < 3; t++)
 		for (unsigned v6 = 0; v6 < 2; v6++)
 			if (!sip_uri_parse(slice_str(app->contact[t][v6]), &u))
 				own_add(app, u.host, u.port ? u.port : t == SIP_TLS ? 5061 : 5060);
+	for (size_t i = 0; i < cfg->sip_pool.n && i < APP_POOL_MAX; i++) {
+		struct access_own member;
+		app->pool_text[i] = member_text(cfg->sip_pool.items[i]);
+		if (member_parse(app->pool_text[i], &member))
+			own_add(app, member.host, member.port);
+	}
 	return store_load_contacts(app->store, load_contact, app->access_shared, err);
 }
 
 void app_access_end(struct app *app)
 {
 	app->access_shared = access_shared_free(app->access_shared);
+	for (size_t i = 0; i < APP_POOL_MAX; i++)
+		app->pool_text[i] = mem_free(app->pool_text[i]);
 }
 
 /* ---- one worker */
@@ -91,6 +122,16 @@ static uint32_t methods_of(const struct config_strings *names, const char **ret_
 int app_access_check(const struct config *cfg, struct entente_err *err)
 {
 	const char *bad = NULL;
+	struct access_own member;
+	if (cfg->sip_pool.n > APP_POOL_MAX)
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.pool: more than %d members", APP_POOL_MAX);
+	for (size_t i = 0; i < cfg->sip_pool.n; i++) {
+		char *text = member_text(cfg->sip_pool.items[i]);
+		bool good = member_parse(text, &member);
+		mem_free(text);
+		if (!good)
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.pool: %s is no address with a port", cfg->sip_pool.items[i]);
+	}
 	methods_of(&cfg->sip_federated_methods, &bad);
 	return bad ? err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.federated-methods: %s is not a method that can be carried", bad) : 0;
 }
@@ -132,7 +173,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 	struct app *app = n->app;
 	struct sip_tests_config t = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .name = slice_str(app->test_name)};
 	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared, .trace = app->trace,
-				  .inner = sip_edge_stack(n->sip), .name = slice_str(cfg->server_name), .outer_name = slice_str(app->outer_name),
+				  .inner = sip_edge_stack(n->sip), .name = outer_host(app), .outer_name = slice_str(app->outer_name),
 				  .own = app->own, .n_own = app->n_own};
 	if (app->role == CONFIG_ALL) {
 		n->sip_tests = sip_tests_new(&t);

@@ -27,6 +27,7 @@ struct split_app;
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
 	APP_BUS_QUEUE = 8192, /* messages waiting for one worker */
+	APP_POOL_MAX = 32,    /* other edges of our pool */
 	APP_SECRETS = XMPP_DIALBACK_SECRETS * XMPP_DIALBACK_KEY,
 };
 
@@ -75,8 +76,9 @@ struct app {
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
-	struct access_own own[8];      /* shared, immutable: our names in Route and Request-URI */
+	struct access_own own[8 + APP_POOL_MAX]; /* shared, immutable: our names in Route and Request-URI, those of the pool too */
 	size_t n_own;
+	char *pool_text[APP_POOL_MAX]; /* the texts of the latter */
 	char test_name[APP_NAME_MAX];  /* shared, immutable: as outer_name, also without partners */
 	char outer_name[APP_NAME_MAX]; /* shared, immutable: what partners call us, with the port */
 	uint16_t outer_port;
