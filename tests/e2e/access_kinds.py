@@ -2,7 +2,7 @@
 """SIP federation between complete organisations: contoso.test (Kamailio home, entented edge) with adatum.test and tailspin.test (the same),
 and with woodgrove.test (a Kamailio that is home and edge), over mutual TLS found by DNS. Each kind of partner carries presence, page mode,
 sessions of messages as Lync has them, MSRP and calls, whoever begins."""
-from access_setting import COUNT, FOREIGN, KINDS, LAB, arrange, call_all_through, couple, explained
+from access_setting import COUNT, FOREIGN, KINDS, LAB, arrange, call_all_through, couple, explained, keeps_quiet
 from federation import baresip_pair
 from scenario import check, check_status, scenario, wait_until
 
@@ -29,7 +29,7 @@ def page_mode(lab, kind):
     check_status(answer, 480 if kind == "shared address space" else 404)
     answer = theirs.message("nobody@contoso.test", "hello?")
     check_status(answer, 404)
-    check(not answer.get("entente-reason") and not answer.get("ms-diagnostics"), "the other side's reasons are its own")
+    keeps_quiet(answer)
 
 
 def presence(lab, kind):

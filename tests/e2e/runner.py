@@ -27,7 +27,7 @@ AGAIN_OF = 100
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages", "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
 # SIP federation has no halves; what is seen is seen on each half by itself (topic split).
-UNDIVIDED = ("access", "access kinds", "access refusals", "seeing")
+UNDIVIDED = ("seeing",)
 # jabberd2, when nobody names it: what is peculiar to it is in streams and stances.
 JABBERD2 = SMOKE + ["streams/", "stances/", "im/plain"]
 
@@ -157,7 +157,7 @@ def main():
         for s in scenarios:
             s.peers = [p for p in s.peers if p != "jabberd2" or matches(s, JABBERD2)]
     if chosen.layout == "split":
-        scenarios = [s for s in scenarios if s.topic not in UNDIVIDED]
+        scenarios = [s for s in scenarios if s.topic not in UNDIVIDED and not s.topic.startswith("access")]
         for s in scenarios:
             s.options = {"layout": "split", **s.options}
     if chosen.list:

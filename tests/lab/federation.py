@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIP federation in the lab: a second organisation, adatum.test, complete with a home (Kamailio, 127.0.0.31) and an edge of its own
-(entented, 127.0.0.32), which also hosts tailspin.test; woodgrove.test, whose home and edge is one Kamailio with TLS (127.0.0.41), and
+(entented, 127.0.0.32, and in scenarios about pools 127.0.0.33), which also host tailspin.test and others; woodgrove.test, whose home and edge is one Kamailio with TLS (127.0.0.41), and
 which has the users cloud* of contoso.test; their users; and peers that say what they like.
 
 contoso.test is the lab's own organisation, with sip.external-listen at gw.contoso.test:5061."""
+import contextlib
 import json
 import os
 import shlex
@@ -23,8 +24,10 @@ from sipuser import REGISTRAR
 from waiting import LabError
 
 PORT = 5061
-SOCKET = "/run/entente/adatum.sock"
-EXTERNAL = "  external-listen:\n    - {address: %s, port: 5061}\n"
+SOCKET = "/run/entente/adatum-%d.sock"
+EDGES = ("127.0.0.32", "127.0.0.33")
+HOSTED = ("adatum", "tailspin", "proseware", "wingtip")     # domains of adatum's home and edges
+EXTERNAL = "    - {{address: {0}, port: 5063, transport: tls}}\n  external-listen:\n    - {{address: {0}, port: 5061}}\n"
 
 
 def _rewrite(path, *pairs):
@@ -36,17 +39,49 @@ def _rewrite(path, *pairs):
         f.write(text)
 
 
-def adatum_home(run, certs):
-    """As contoso's home, for adatum.test and tailspin.test."""
-    own = f"{run}/adatum"
+def _home(name, own, certs, ip, **values):
+    """As contoso's home, at another address."""
     os.makedirs(own, exist_ok=True)
     peers.render("kamailio-tls.cfg.in", f"{own}/kamailio-tls.cfg", CERTS=certs)
-    conf = peers.render("kamailio.cfg.in", f"{own}/kamailio.cfg", RUN=own, PRESENCE_EXPIRES=3600,
-                        ENTENTE="sip:127.0.0.32:5060;transport=tcp", DOMAINS="(adatum|tailspin)[.]test")
-    _rewrite(conf, ("contoso.test", "adatum.test"), ("127.0.0.11", "127.0.0.31"), ('\nalias="adatum', '\nalias="tailspin.test"\nalias="adatum'))
+    conf = peers.render("kamailio.cfg.in", f"{own}/kamailio.cfg", RUN=own, PRESENCE_EXPIRES=3600, **values)
+    _rewrite(conf, ("127.0.0.11", ip))
     peers._presence_tables(f"{own}/kamailio.db")
-    return Process("adatum-home", [peers.program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", own, "-P", f"{own}/kamailio.pid",
-                                   "-Y", own, "-DD", "-E"], f"{own}/kamailio.log", lambda _: answers("127.0.0.31", 5060))
+    return conf, Process(name, [peers.program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", own, "-P", f"{own}/kamailio.pid", "-Y", own,
+                                "-DD", "-E"], f"{own}/kamailio.log", lambda _: answers(ip, 5060))
+
+
+def adatum_home(run, certs):
+    """The home of adatum.test and of what its edges host; when the first edge does not answer it asks the second."""
+    conf, home = _home("adatum-home", f"{run}/adatum", certs, "127.0.0.31", ENTENTE="sip:127.0.0.32:5060;transport=tcp",
+                       DOMAINS=f"({'|'.join(HOSTED)})[.]test")
+    _rewrite(conf, ("contoso.test", "adatum.test"), ('\nalias="adatum', "".join(f'\nalias="{d}.test"' for d in HOSTED[1:]) + '\nalias="adatum'),
+             ("#!KAMAILIO\n", "#!KAMAILIO\n#!define WITH_POOL\n"))
+    return home
+
+
+WAYS = {"udp": ("sip:127.0.0.13:5060;transport=udp", "sip:127.0.0.12:5060;transport=udp"),
+        "tcp": ("sip:127.0.0.13:5060;transport=tcp", "sip:127.0.0.12:5060;transport=tcp"),
+        "tls": ("sip:sip2.contoso.test:5061;transport=tls", "sip:127.0.0.12:5063;transport=tls")}
+
+
+@contextlib.contextmanager
+def second_home(lab, way="tcp", next_hop=None):
+    """Another Kamailio for contoso.test, at 127.0.0.13, between which and entented requests go this way. entented's next hop is that, or
+    `next_hop`, until the end; users that contoso_user makes sign in there."""
+    there, back = WAYS[way]
+    _, home = _home("contoso-home-2", f"{lab.run}/home2", lab.certs, "127.0.0.13", ENTENTE=back, DOMAINS="contoso[.]test")
+    first = ("sip:127.0.0.11:5060;transport=tcp", next_hop or there)
+    try:
+        home.start()
+        _rewrite(lab.entented.config, first)
+        lab.entente("reload")
+        lab.registrar = ("127.0.0.13", 5060)
+        yield home
+    finally:
+        lab.registrar = REGISTRAR
+        home.kill()
+        _rewrite(lab.entented.config, first[::-1])
+        lab.entente("reload")
 
 
 def woodgrove(run, certs):
@@ -63,24 +98,26 @@ def woodgrove(run, certs):
 
 
 class AdatumEdge(Process):
-    """entented of adatum.test."""
+    """entented of adatum.test; two of them are a pool."""
     ends_well = True
 
-    def __init__(self, run, certs, workers=1):
-        own = f"{run}/adatum"
+    def __init__(self, run, certs, workers=1, number=1):
+        own = f"{run}/adatum" if number == 1 else f"{run}/adatum{number}"
+        ip, self.socket = EDGES[number - 1], SOCKET % number
         os.makedirs(f"{own}/state", exist_ok=True)
-        self.config = peers.render("entented.yaml.in", f"{own}/entented.yaml", WORKERS=workers, STATE=f"{own}/state", SOCKET=SOCKET,
+        self.config = peers.render("entented.yaml.in", f"{own}/entented.yaml", WORKERS=workers, STATE=f"{own}/state", SOCKET=self.socket,
                                    LOG_LEVEL="debug", CERTS=certs, CERTIFICATE="adatum", NEXT_HOP="sip:127.0.0.31:5060;transport=tcp",
-                                   TLS=EXTERNAL % "127.0.0.32")
-        _rewrite(self.config, ("contoso", "adatum"), ("127.0.0.12", "127.0.0.32"), ("127.0.0.11", "127.0.0.31"),
-                 ("domains: [adatum.test]\n", "domains: [adatum.test, tailspin.test]\n    type: lync\n"))
+                                   TLS=EXTERNAL.format("127.0.0.12"))
+        _rewrite(self.config, ("contoso", "adatum"), ("127.0.0.12", ip), ("127.0.0.11", "127.0.0.31"),
+                 ("domains: [adatum.test]\n", f"domains: [{', '.join(d + '.test' for d in HOSTED)}]\n    type: lync\n"),
+                 ("\nsip:\n", f"\nsip:\n  pool: [{', '.join(x + ':5060' for x in EDGES if x != ip)}]\n"))
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
-        super().__init__("adatum-edge", [*wrapper, binary("entented"), "--config", self.config], f"{own}/entented.log",
+        super().__init__(f"adatum-edge-{number}", [*wrapper, binary("entented"), "--config", self.config], f"{own}/entented.log",
                          lambda p: " server/ready" in p.output(), env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None},
                          timeout=60 if wrapper else 15)
 
     def entente(self, *words):
-        done = subprocess.run([binary("entente"), "--socket", SOCKET, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([binary("entente"), "--socket", self.socket, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=20, check=False)
         if done.returncode:
             raise LabError(f"adatum: entente {' '.join(words)} failed: {done.stderr or done.stdout}")
@@ -202,11 +239,11 @@ def _user(lab, address, registrar, cls):
 
 def contoso_user(lab, name, cls=Phone):
     """A user of contoso.test, signed in."""
-    return _user(lab, f"{name}@contoso.test", REGISTRAR, cls)
+    return _user(lab, f"{name}@contoso.test", lab.registrar, cls)
 
 
 def adatum_user(lab, name, domain="adatum.test", cls=Phone):
-    """One of adatum.test or tailspin.test."""
+    """One of a domain that adatum's home has."""
     return _user(lab, f"{name}@{domain}", ("127.0.0.31", 5060), cls)
 
 

@@ -19,7 +19,7 @@ import xmppserver
 import xmppuser
 from baresip import Baresip
 from daemon import BUILD, Entented, Split
-from sipuser import SipUser
+from sipuser import REGISTRAR, SipUser
 from waiting import LabError
 from xmppuser import XmppUser
 
@@ -60,13 +60,14 @@ class Lab:
             self.dns = peers.name_server(self.run, direct, more)
             self.xmpp = self._server(peer, stance, auth, bidi)
         ours = "external" if stance or peer == "jabberd2" else auth
-        external = {"external": federation_lab.EXTERNAL % peers.GATEWAY} if federation else {}
+        external = {"external": federation_lab.EXTERNAL.format(peers.GATEWAY)} if federation else {}
         make = Split if layout == "split" else Entented
         self.entented = make(self.run, self.certs, ours, transport, workers, log_level, settings, **external) if entented else None
         self.federation = federation    # with adatum.test and woodgrove.test (federation.py)
         if federation:
             self.adatum_home = federation_lab.adatum_home(self.run, self.certs)
             self.adatum = federation_lab.AdatumEdge(self.run, self.certs, workers)
+            self.registrar = REGISTRAR      # of contoso's users
             self.woodgrove = federation_lab.woodgrove(self.run, self.certs)
         self.accounts = set()
         self.users = []
