@@ -103,7 +103,7 @@ class AdatumEdge(Process):
 
     def __init__(self, run, certs, workers=1, number=1):
         own = f"{run}/adatum" if number == 1 else f"{run}/adatum{number}"
-        ip, self.socket = EDGES[number - 1], SOCKET % number
+        ip, self.socket, self.workers = EDGES[number - 1], SOCKET % number, workers
         os.makedirs(f"{own}/state", exist_ok=True)
         self.config = peers.render("entented.yaml.in", f"{own}/entented.yaml", WORKERS=workers, STATE=f"{own}/state", SOCKET=self.socket,
                                    LOG_LEVEL="debug", CERTS=certs, CERTIFICATE="adatum", NEXT_HOP="sip:127.0.0.31:5060;transport=tcp",
