@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 export B
 
-.PHONY: all demo test stances bench install deps fuzz clean
+.PHONY: all demo test stances bench deb install deps fuzz clean
 
 all: $(B)/build.ninja
 	@ninja -C $(B)
@@ -34,6 +34,11 @@ bench: all
 fuzz:
 	@tools/deps fuzz
 	@tests/fuzz/run --seconds $(SECONDS)
+
+# The Debian package, in $(B)/deb, checked by lintian.
+deb:
+	@tools/deps deb
+	@packaging/deb $(B)/deb
 
 install: all
 	@meson install -C $(B)

@@ -163,3 +163,5 @@ void admin_man_conf(struct buf *out);    /* entente.conf(5) */
 void admin_man_reasons(struct buf *out); /* entente-reasons(7) */
 void admin_markdown_reasons(struct buf *out);
 void admin_completion_bash(struct buf *out);
+void admin_completion_zsh(struct buf *out);
+void admin_completion_fish(struct buf *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completion for bash, from the table: words of commands, their options, values of an option. */
-#include "admin/args.h"
+/* Completion for bash, and what the other shells share with it. */
+#include "admin/completion.h"
+
 #include "base/reason.h"
 #include "config/config.h"
 
@@ -14,22 +15,52 @@ static void options(struct buf *out, const struct admin_command *c)
 	}
 }
 
+void admin_completion_words(struct buf *out, const struct admin_arg *a)
+{
+	for (struct slice rest = a->type == ADMIN_ENUM ? slice_str(a->values) : SLICE_NONE; rest.p;) {
+		buf_put(out, admin_values_next(&rest));
+		buf_putc(out, ' ');
+	}
+	for (int i = 1; a->type == ADMIN_REASON && i < REASON_COUNT; i++)
+		buf_printf(out, "%s ", reason_info((enum reason)i)->id);
+}
+
+void admin_completion_next(const char *const path[], admin_completion_word *word, void *arg)
+{
+	const char *last = "";
+	size_t n = 0;
+	while (path[n])
+		n++;
+	for (size_t i = 0; i < admin_command_count(); i++) {
+		const struct admin_command *c = admin_command(i);
+		size_t k = 0;
+		while (k < n && c->path[k] && slice_eq(slice_str(c->path[k]), slice_str(path[k])))
+			k++;
+		if (k < n || !c->path[n] || slice_eq(slice_str(c->path[n]), slice_str(last)))
+			continue;
+		last = c->path[n];
+		const char *summary = c->path[n + 1] ? "" : c->summary;
+		for (size_t g = 0; c->path[n + 1] && g < admin_group_count(); g++) {
+			const char *const *path_g = admin_group(g)->path;
+			for (k = 0; k <= n && path_g[k] && slice_eq(slice_str(path_g[k]), slice_str(c->path[k])); k++)
+				;
+			if (k > n && !path_g[k])
+				summary = admin_group(g)->summary;
+		}
+		word(arg, last, summary);
+	}
+}
+
+/* ---- bash */
+
 /* What completes a value: a list of words, or the name of a function below. */
 static void values(struct buf *out, const struct admin_arg *a)
 {
 	switch (a->type) {
 	case ADMIN_ENUM:
-		buf_puts(out, "words '");
-		for (struct slice rest = slice_str(a->values); rest.p;) {
-			buf_put(out, admin_values_next(&rest));
-			buf_putc(out, ' ');
-		}
-		buf_puts(out, "'");
-		break;
 	case ADMIN_REASON:
 		buf_puts(out, "words '");
-		for (int i = 1; i < REASON_COUNT; i++)
-			buf_printf(out, "%s ", reason_info((enum reason)i)->id);
+		admin_completion_words(out, a);
 		buf_puts(out, "'");
 		break;
 	case ADMIN_PATH: buf_puts(out, "files"); break;
@@ -39,39 +70,26 @@ static void values(struct buf *out, const struct admin_arg *a)
 	}
 }
 
-/* Words that may follow the words of `path`. */
-static void next_words(struct buf *out, const char *const path[], size_t n)
+static void plain_word(void *arg, const char *word, const char *summary)
 {
-	const char *last = "";
-	for (size_t i = 0; i < admin_command_count(); i++) {
-		const struct admin_command *c = admin_command(i);
-		size_t k = 0;
-		while (k < n && c->path[k] && slice_eq(slice_str(c->path[k]), slice_str(path[k])))
-			k++;
-		if (k < n || !c->path[n] || slice_eq(slice_str(c->path[n]), slice_str(last)))
-			continue;
-		last = c->path[n];
-		buf_printf(out, "%s ", last);
-	}
+	(void)summary;
+	buf_printf(arg, "%s ", word);
 }
 
 static void words_case(struct buf *out, const char *const path[])
 {
-	size_t n = 0;
-	while (path[n])
-		n++;
 	buf_puts(out, "    '");
 	admin_path_print(out, path);
 	buf_puts(out, "') words='");
-	next_words(out, path, n);
+	admin_completion_next(path, plain_word, out);
 	buf_puts(out, "' ;;\n");
 }
 
 static const char functions[] =
 	"_entente_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\"); }\n"
 	"_entente_files() { compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); }\n"
-	"_entente_partners() { _entente_words \"$(entente partner xmpp list --names 2>/dev/null)\"; }\n"
-	"_entente_keys() { _entente_words \"$(entente config explain 2>/dev/null | grep -v '^ ')\"; }\n"
+	"_entente_partners() { _entente_words \"$(" ADMIN_LIST_PARTNERS ")\"; }\n"
+	"_entente_keys() { _entente_words \"$(" ADMIN_LIST_KEYS ")\"; }\n"
 	"_entente_none() { COMPREPLY=(); }\n";
 
 static const char head[] =

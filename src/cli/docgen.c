@@ -11,6 +11,8 @@ static const struct page {
 	{"entente-reasons.7", admin_man_reasons},
 	{"reasons.md", admin_markdown_reasons},
 	{"entente.bash", admin_completion_bash},
+	{"_entente", admin_completion_zsh},
+	{"entente.fish", admin_completion_fish},
 };
 
 int main(int argc, char *argv[])
