@@ -14,7 +14,6 @@ enum {
 	FOLLOW_MS = 2000,    /* of one in a dialog, for the server that its route names; then any of the domain's has to do */
 	SHUN_MS = 30000,     /* and those that come after it do not try */
 	FORGET_MS = 30000,   /* of a partner that nobody needs */
-	BRIEF_MS = 1000,     /* a connection that lives no longer is no better than none */
 };
 
 struct seek { /* a leg that needs a way */
@@ -304,7 +303,7 @@ void access_peer_lost(struct access_peer *p, struct access_conn *c, const struct
 	}
 	list_remove(&c->of_peer);
 	c->peer = NULL;
-	if (why->code != ENTENTE_OK || now - c->since < BRIEF_MS)
+	if (why->code == ENTENTE_ETIMEOUT || !c->stream.heard) /* one that was reset may be back already, and says so at once if not */
 		sip_places_failed(&p->places, conn_remote(c->conn), SIP_TLS, now);
 	access_conn_free(c);
 	if (list_empty(&p->seeks))

@@ -12,6 +12,7 @@ void sip_stream_init(struct sip_stream *s, const struct sip_limits *limits, uint
 size_t sip_stream_input(struct sip_stream *s, struct conn *c, struct slice in, const struct sip_stream_ops *ops, void *owner)
 {
 	size_t used = 0;
+	s->heard = true;
 	s->waiting = false;
 	s->asked = 0;
 	while (!s->over) {

@@ -8,6 +8,7 @@
 struct sip_stream {
 	struct sip_framer framer;
 	bool over;    /* it will be closed when the present input has been looked at: set it to stop reading */
+	bool heard;   /* anything at all has come */
 	bool ponged;  /* the other side has answered a ping at some time: it knows that custom */
 	bool waiting; /* one is to be answered */
 	uint64_t pinged; /* when the last one was sent, or the connection made */
