@@ -83,13 +83,15 @@ static int each_home(struct node *n, const struct config *cfg, struct entente_er
 	int rc = 0;
 	for (size_t i = 0; i < cfg->n_homes; i++)
 		h[i] = (struct sip_edge_home){slice_str(cfg->homes[i].name), slice_str(cfg->homes[i].next_hop),
-					      slices(&cfg->homes[i].senders), cfg->homes[i].senders.n};
+					      slices(&cfg->homes[i].senders), cfg->homes[i].senders.n, slices(&cfg->homes[i].further_next_hops),
+					      cfg->homes[i].further_next_hops.n, (enum sip_edge_probe)cfg->homes[i].probe};
 	if (n)
 		rc = sip_edge_set_homes(n->sip, h, cfg->n_homes, err);
 	for (size_t i = 0; i < cfg->n_homes; i++) {
 		if (!n && !rc)
 			rc = sip_edge_home_check(&h[i], err);
 		mem_free((void *)(uintptr_t)h[i].senders);
+		mem_free((void *)(uintptr_t)h[i].further);
 	}
 	mem_free(h);
 	return rc;

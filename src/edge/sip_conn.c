@@ -71,15 +71,16 @@ static bool names(const struct tls_peer *p, struct slice host)
 /* Towards a home: its chain must be trusted, and its certificate must hold the host name of the next hop, if that is a name. */
 static bool home_proven(const struct sip_home *h, const struct tls_peer *p, struct entente_err *err)
 {
-	bool literal = addr_is_literal(h->uri.host);
-	if (p->has_cert && p->chain_ok && (literal || names(p, h->uri.host)))
+	struct slice host = sip_home_hop(h)->uri.host;
+	bool literal = addr_is_literal(host);
+	if (p->has_cert && p->chain_ok && (literal || names(p, host)))
 		return true;
 	if (!p->has_cert || !p->chain_ok)
 		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE, "the certificate of home %s is not trusted: %.*s",
 			h->name, SFMT(p->has_cert ? p->why_not : S("it has none")));
 	else
 		err_set(err, ENTENTE_ETLS, REASON_SIP_HOME_UNREACHABLE,
-			"the certificate of home %s does not name %.*s, the host of its next-hop", h->name, SFMT(h->uri.host));
+			"the certificate of home %s does not name %.*s, the host of its next-hop", h->name, SFMT(host));
 	return false;
 }
 
@@ -144,7 +145,7 @@ int sip_conn_write(struct sip_conn *c, struct slice bytes)
 {
 	struct timers *q = &c->edge->loop->timers;
 	struct sip_home *h = c->home;
-	if (h && sip_stream_sent(&c->stream, bytes, q->now) && (!timer_armed(&h->ping) || h->ping.due > q->now + SIP_STREAM_SILENT_MS))
+	if (h && h->how == SIP_EDGE_PROBE_CRLF && sip_stream_sent(&c->stream, bytes, q->now) && (!timer_armed(&h->ping) || h->ping.due > q->now + SIP_STREAM_SILENT_MS))
 		timer_arm(q, &h->ping, SIP_STREAM_SILENT_MS);
 	return conn_write(c->conn, bytes);
 }

@@ -170,7 +170,7 @@ bool sip_edge_home_flow(struct sip_edge *e, uint32_t home, struct sip_flow *ret,
 		return false;
 	*ret = (struct sip_flow){.transport = h->transport, .target = home};
 	if (ret_ipv6)
-		*ret_ipv6 = h->at < h->n_addrs && addr_is_v6(&h->addrs[h->at].addr);
+		*ret_ipv6 = h->at < h->places.n && addr_is_v6(&h->places.list[h->at].addr);
 	return true;
 }
 
@@ -181,8 +181,9 @@ void sip_edge_each_home(struct sip_edge *e, void (*fn)(void *, const struct sip_
 		struct sip_home *h = e->homes[i];
 		if (!h)
 			continue;
-		struct sip_edge_facts f = {slice_str(h->name), slice_str(h->next_hop), slice_str(h->address), state[h->state],
-					   h->state == HOME_DOWN ? slice_str(h->err.text) : SLICE_NONE};
+		struct sip_edge_facts f = {slice_str(h->name), slice_str(sip_home_hop(h)->text), slice_str(h->address), state[h->state],
+					   h->state == HOME_DOWN ? slice_str(h->err.text) : SLICE_NONE, &h->places,
+					   e->loop->timers.now};
 		fn(arg, &f);
 	}
 }

@@ -10,18 +10,26 @@
 #include "base/err.h"
 #include "net/dns.h"
 #include "net/listener.h"
+#include "edge/sip_places.h"
 #include "edge/trace.h"
 #include "net/tls.h"
 #include "sip/trans.h"
 
 struct sip_edge;
 
-enum { SIP_EDGE_HOMES_MAX = 1024 };
+enum { SIP_EDGE_HOMES_MAX = 1024, SIP_EDGE_HOPS_MAX = 8 };
+
+/* How it is found out that a home is gone, every keepalive_ms. AUTO: OPTIONS by UDP, else CRLF (RFC 5626 4.4.1). CRLF is not for UDP. NONE: by requests
+ * that fail alone. */
+enum sip_edge_probe { SIP_EDGE_PROBE_AUTO, SIP_EDGE_PROBE_OPTIONS, SIP_EDGE_PROBE_CRLF, SIP_EDGE_PROBE_NONE };
 
 struct sip_edge_home { /* copied; an empty name is a gap: the place of a home that was removed */
 	struct slice name, next_hop;  /* SIP URI */
 	const struct slice *senders;  /* further addresses that it sends from: "192.0.2.1", "2001:db8::/64" */
 	size_t n_senders;
+	const struct slice *further;  /* next hops to fall back to, in this order; all by the same transport */
+	size_t n_further;
+	enum sip_edge_probe probe;
 };
 /* Could sip_edge_set_homes use it? ENTENTE_ESYNTAX. Pure. */
 int sip_edge_home_check(const struct sip_edge_home *h, struct entente_err *err);
@@ -83,5 +91,7 @@ struct sip_edge_facts {
 	struct slice name, next_hop, address;
 	const char *state; /* "idle" "resolving" "connecting" "up" "down" */
 	struct slice error;
+	const struct sip_places *places; /* all its addresses, in the order to try */
+	uint64_t now;                    /* for sip_place_lately */
 };
 void sip_edge_each_home(struct sip_edge *e, void (*fn)(void *arg, const struct sip_edge_facts *f), void *arg);

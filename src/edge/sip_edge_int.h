@@ -27,11 +27,13 @@ struct sip_conn { /* a TCP or TLS connection */
 	bool stranger;         /* counted in edge->strangers */
 };
 
-struct home_address {
-	struct addr addr;
-	char host[SIP_TARGET_NAME_MAX];
-	uint64_t failed_at; /* 0: not lately */
-	bool tried;         /* in this round */
+struct home_hop { /* one of its next hops */
+	struct sip_home *home;
+	char *text;               /* owned */
+	struct sip_uri uri;       /* of text */
+	struct sip_lookup *lookup; /* while it works */
+	struct sip_places found;
+	bool unsure;
 };
 
 struct home_sender { /* a network that the home sends from */
@@ -49,16 +51,16 @@ struct waiting { /* a message for a home that is not connected */
 struct sip_home {
 	struct sip_edge *edge;
 	uint32_t index;
-	char *name, *next_hop; /* owned */
-	struct sip_uri uri;
+	char *name;            /* owned */
+	struct home_hop hops[SIP_EDGE_HOPS_MAX];
+	size_t n_hops, n_looking; /* n_looking: of them being looked up */
 	enum sip_transport transport;
 	struct home_sender *senders; /* owned */
 	size_t n_senders;
 	/* where it is */
-	struct sip_lookup *lookup;   /* while it works */
 	struct timer again;
-	struct home_address *addrs;  /* the last that DNS gave; kept while it gives nothing better */
-	size_t n_addrs, at;          /* at: the one in use */
+	struct sip_places places;    /* the last that DNS gave; kept while it gives nothing better */
+	size_t at;                   /* the one in use */
 	bool known;                  /* DNS has answered at least once */
 	/* the way to it */
 	enum home_state state;
@@ -74,7 +76,8 @@ struct sip_home {
 	bool told;                   /* that it is down has been logged */
 	struct entente_err err;
 	char address[ADDR_TEXT];
-	struct sip_probe *probe;     /* UDP */
+	enum sip_edge_probe how;     /* never AUTO */
+	struct sip_probe *probe;     /* OPTIONS */
 	uint32_t probe_ms;
 };
 
@@ -137,6 +140,8 @@ extern const struct conn_ops sip_conn_ops;
 struct sip_home *sip_home_new(struct sip_edge *e, uint32_t index, const struct sip_edge_home *h, struct entente_err *err);
 /* Silent. */
 struct sip_home *sip_home_free(struct sip_home *h);
+/* The next hop that is used or tried at present. */
+const struct home_hop *sip_home_hop(const struct sip_home *h);
 /* It is in the list now: looks for it, and connects where that is wanted. */
 void sip_home_ready(struct sip_home *h);
 /* Same name, next hop and senders? */

@@ -1,82 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a home is (RFC 3263), asked again now and then: its addresses also say whose requests are accepted. What was known is
  * kept as long as DNS gives nothing better: a failing name server must neither cut a home off nor lock it out. */
-#include "base/mem.h"
 #include "edge/sip_edge_int.h"
 
 enum { AGAIN_MS = 60000, AGAIN_FAILED_MS = 10000 };
 
-static const struct home_address *known(const struct sip_home *h, const struct addr *a)
+/* Takes over what was found: a next hop of which DNS says nothing for sure keeps what it had. */
+static void take(struct sip_home *h)
 {
-	for (size_t i = 0; i < h->n_addrs; i++)
-		if (addr_eq(&h->addrs[i].addr, a))
-			return &h->addrs[i];
-	return NULL;
-}
-
-/* Takes over what was found. */
-static void keep(struct sip_home *h, const struct sip_target_entry *e, size_t n)
-{
-	struct home_address *list = mem_calloc(n ? n : 1, sizeof *list), now = {0};
-	size_t m = 0, at = 0;
-	if (h->at < h->n_addrs)
-		now = h->addrs[h->at];
-	for (size_t i = 0; i < n; i++) {
-		struct home_address *x = &list[m];
-		if (!addr_from_sockaddr((const struct sockaddr *)&e[i].addr, &x->addr))
-			continue;
-		const struct home_address *old = known(h, &x->addr);
-		if (old)
-			x->failed_at = old->failed_at;
-		slice_cstr(e[i].host, x->host, sizeof x->host);
-		if (now.host[0] && addr_eq(&now.addr, &x->addr))
-			at = m;
-		m++;
-	}
-	mem_free(h->addrs);
-	h->addrs = list;
-	h->n_addrs = m;
-	h->at = at;
+	struct sip_places fresh;
+	struct sip_place now = {0};
+	if (h->at < h->places.n)
+		now = h->places.list[h->at];
+	sip_places_init(&fresh);
+	for (uint32_t i = 0; i < h->n_hops; i++)
+		sip_places_copy(&fresh, h->hops[i].found.n || !h->hops[i].unsure ? &h->hops[i].found : &h->places, i);
+	sip_places_take(&h->places, &fresh);
+	struct sip_place *same = now.host[0] ? sip_places_find(&h->places, &now.addr, now.transport) : NULL;
+	h->at = same ? (size_t)(same - h->places.list) : 0;
 }
 
 void sip_home_locate_end(struct sip_home *h)
 {
-	h->lookup = sip_lookup_free(h->lookup);
+	for (size_t i = 0; i < h->n_hops; i++) {
+		h->hops[i].lookup = sip_lookup_free(h->hops[i].lookup);
+		sip_places_free(&h->hops[i].found);
+	}
+	h->n_looking = 0;
+}
+
+static void done(struct sip_home *h)
+{
+	bool fixed = true, sure = true, good = true;
+	for (size_t i = 0; i < h->n_hops; i++) {
+		const struct home_hop *x = &h->hops[i];
+		fixed &= addr_is_literal(x->uri.host);
+		sure &= x->found.n || !x->unsure;
+		good &= x->found.n && !x->unsure;
+	}
+	take(h);
+	h->known |= sure;
+	if (!h->places.n)
+		err_set(&h->err, sure ? ENTENTE_ENOTFOUND : ENTENTE_ENET, REASON_SIP_HOME_UNREACHABLE,
+			sure ? "DNS has no address for %s%s" : "DNS does not answer for %s%s", h->hops[0].text, h->n_hops > 1 ? " or the others" : "");
+	sip_home_locate_end(h);
+	if (!fixed)
+		timer_arm(&h->edge->loop->timers, &h->again, good ? AGAIN_MS : AGAIN_FAILED_MS);
+	sip_home_located(h, h->places.n > 0);
 }
 
 static void located(void *arg, const struct sip_target_entry *e, size_t n, bool unsure)
 {
-	struct sip_home *h = arg;
-	struct timers *q = &h->edge->loop->timers;
-	bool fixed = addr_is_literal(h->uri.host), good = n && !unsure;
-	if (n) {
-		keep(h, e, n);
-		h->known = true;
-	} else if (!unsure) {
-		keep(h, e, 0);
-		h->known = true;
-		err_set(&h->err, ENTENTE_ENOTFOUND, REASON_SIP_HOME_UNREACHABLE, "DNS has no address for %s", h->next_hop);
-	} else if (!h->n_addrs) {
-		err_set(&h->err, ENTENTE_ENET, REASON_SIP_HOME_UNREACHABLE, "DNS does not answer for %s", h->next_hop);
-	}
-	sip_home_locate_end(h);
-	if (!fixed)
-		timer_arm(q, &h->again, good ? AGAIN_MS : AGAIN_FAILED_MS);
-	sip_home_located(h, h->n_addrs > 0);
+	struct home_hop *x = arg;
+	struct sip_home *h = x->home;
+	sip_places_add(&x->found, e, n, (uint32_t)(x - h->hops));
+	x->unsure = unsure;
+	x->lookup = sip_lookup_free(x->lookup);
+	if (!--h->n_looking)
+		done(h);
 }
 
 void sip_home_locate(struct sip_home *h)
 {
 	struct sip_target_config c = {
 		.transports = {h->transport}, .n_transports = 1, .fallback = h->transport, .ipv4 = true, .ipv6 = true};
-	struct sip_lookup_config look = {
-		.dns = h->edge->cfg.dns, .worker = h->edge->worker, .uri = &h->uri, .target = &c, .done = located, .arg = h};
-	if (h->lookup)
+	struct sip_lookup_config look = {.dns = h->edge->cfg.dns, .worker = h->edge->worker, .target = &c, .done = located};
+	if (h->n_looking)
 		return;
-	if (sip_lookup_new(&h->lookup, &look)) {
-		err_set(&h->err, ENTENTE_EINVAL, REASON_SIP_HOME_UNREACHABLE, "the next hop %s cannot be used", h->next_hop);
-		h->known = true;
-		sip_home_located(h, false);
+	h->n_looking = h->n_hops;
+	for (size_t i = 0, n = h->n_hops; i < n; i++) { /* the last one to answer may end the home's troubles, or begin them */
+		look.uri = &h->hops[i].uri;
+		look.arg = &h->hops[i];
+		if (sip_lookup_new(&h->hops[i].lookup, &look))
+			located(&h->hops[i], NULL, 0, false);
 	}
 }
 
@@ -93,8 +89,8 @@ static bool in_network(const struct addr *a, const struct home_sender *s)
 
 bool sip_home_is(const struct sip_home *h, const struct addr *a)
 {
-	for (size_t i = 0; i < h->n_addrs; i++)
-		if (addr_host_eq(&h->addrs[i].addr, a))
+	for (size_t i = 0; i < h->places.n; i++)
+		if (addr_host_eq(&h->places.list[i].addr, a))
 			return true;
 	for (size_t i = 0; i < h->n_senders; i++)
 		if (in_network(a, &h->senders[i]))

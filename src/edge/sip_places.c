@@ -30,17 +30,29 @@ bool sip_places_has_host(const struct sip_places *p, struct slice host)
 	return false;
 }
 
-void sip_places_add(struct sip_places *p, const struct sip_target_entry *e, size_t n, uint32_t hop)
+static void append(struct sip_places *p, const struct sip_place *x)
 {
 	if (!p->list)
 		p->list = mem_calloc(SIP_PLACES_MAX, sizeof *p->list);
-	for (size_t i = 0; i < n && p->n < SIP_PLACES_MAX; i++) {
+	if (p->n < SIP_PLACES_MAX && !sip_places_find(p, &x->addr, x->transport))
+		p->list[p->n++] = *x;
+}
+
+void sip_places_add(struct sip_places *p, const struct sip_target_entry *e, size_t n, uint32_t hop)
+{
+	for (size_t i = 0; i < n; i++) {
 		struct sip_place x = {.transport = e[i].transport, .hop = hop};
-		if (!addr_from_sockaddr((const struct sockaddr *)&e[i].addr, &x.addr) || sip_places_find(p, &x.addr, x.transport))
-			continue;
 		slice_cstr(e[i].host, x.host, sizeof x.host);
-		p->list[p->n++] = x;
+		if (addr_from_sockaddr((const struct sockaddr *)&e[i].addr, &x.addr))
+			append(p, &x);
 	}
+}
+
+void sip_places_copy(struct sip_places *p, const struct sip_places *from, uint32_t hop)
+{
+	for (size_t i = 0; i < from->n; i++)
+		if (from->list[i].hop == hop)
+			append(p, &from->list[i]);
 }
 
 void sip_places_take(struct sip_places *p, struct sip_places *fresh)

@@ -27,6 +27,8 @@ void sip_places_init(struct sip_places *p);
 void sip_places_free(struct sip_places *p);
 /* Appends what DNS gave, up to SIP_PLACES_MAX; an address (with port and transport) that is there already is left out. */
 void sip_places_add(struct sip_places *p, const struct sip_target_entry *e, size_t n, uint32_t hop);
+/* The same from another list, those of its next hop `hop`. */
+void sip_places_copy(struct sip_places *p, const struct sip_places *from, uint32_t hop);
 /* *p becomes *fresh, which is empty then; addresses that were there before keep their memory. */
 void sip_places_take(struct sip_places *p, struct sip_places *fresh);
 
