@@ -26,6 +26,7 @@ struct leg {
 	uint64_t sender, since;
 	struct sip_client_trans *ct;
 	unsigned attempt;
+	uint32_t home;        /* inward */
 	uint64_t last;        /* outward: the connection of the last attempt */
 	bool wants;           /* a way is being looked for */
 	bool heard, again, cancelled, settled; /* settled: answered 2xx, here for what forks may still answer */
@@ -331,6 +332,7 @@ static bool write_request(struct leg *l, struct slice inner_contact)
 /* ---- the client side */
 
 static void try_way(struct leg *l, bool busy);
+static void to_home(struct leg *l);
 
 /* Below our Via stands the one of the server or client that asked. */
 static bool has_its_via(const struct leg *l, const struct sip_msg *m)
@@ -426,6 +428,11 @@ static void on_done(void *arg, enum sip_done why)
 		l->again = l->heard = false;
 		l->attempt++;
 		try_way(l, busy);
+		return;
+	}
+	if (why == SIP_DONE_TRANSPORT && !l->outward && l->m && !l->heard && !l->cancelled && server_of(l) && l->attempt + 1 < ACCESS_ATTEMPTS) {
+		l->attempt++;
+		to_home(l); /* it may have another next hop (RFC 3263 4.3) */
 		return;
 	}
 	if (why == SIP_DONE_ANSWERED || !server_of(l)) {
@@ -557,18 +564,11 @@ void access_proxy_refuse(struct access_proxy *p, uint64_t id, enum reason reason
 
 /* ---- requests of partners */
 
-void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
-			 const struct access_terms *terms)
+static void to_home(struct leg *l)
 {
 	struct sip_flow home;
 	struct slice contact;
-	if (!room(p, st, false, a))
-		return;
-	struct leg *l = leg_new(p, false, st, m, a, from);
-	l->marks = terms->marks;
-	l->sender = terms->sender;
-	policy_domain_make(&l->far, access_target(m));
-	if (!p->ops->home(p->arg, terms->home, &home, &contact)) {
+	if (!l->p->ops->home(l->p->arg, l->home, &home, &contact)) {
 		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
 		return;
 	}
@@ -577,6 +577,19 @@ void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, st
 		return;
 	}
 	launch(l, &home, contact);
+}
+
+void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+			 const struct access_terms *terms)
+{
+	if (!room(p, st, false, a))
+		return;
+	struct leg *l = leg_new(p, false, st, m, a, from);
+	l->marks = terms->marks;
+	l->sender = terms->sender;
+	l->home = terms->home;
+	policy_domain_make(&l->far, access_target(m));
+	to_home(l);
 }
 
 /* ---- what the stacks tell */
