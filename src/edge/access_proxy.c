@@ -235,17 +235,20 @@ static void note_source(struct sip_edit *e, const struct leg *l)
 	const struct sip_via *v = &e->m->via;
 	struct slice host = v->host;
 	uint16_t port;
-	struct slice ip = v->received.len ? SLICE_NONE : sip_flow_source(&l->from, text, &port);
+	struct slice ip = sip_flow_source(&l->from, text, &port);
 	if (!ip.len)
 		return;
+	if (v->received.len && !slice_ieq(v->received, ip)) /* it is not for the sender to say */
+		sip_edit_replace(e, v->received, arena_dup(e->arena, ip));
 	if (host.len > 2 && *host.p == '[')
 		host = slice_of(host.p + 1, host.len - 2);
-	if (slice_ieq(host, ip) && !v->rport)
+	if (slice_ieq(host, ip) && !v->rport && !v->received.len)
 		return;
 	struct slice at; /* an empty value stands behind the name */
 	if (v->rport && !v->rport_value && sip_param(v->params, S("rport"), &at) && !at.len)
 		sip_edit_insert(e, at.p, ARENA_JOIN(e->arena, S("="), arena_u64(e->arena, port)));
-	sip_edit_insert(e, v->raw.p + v->raw.len, ARENA_JOIN(e->arena, S(";received="), ip));
+	if (!v->received.len)
+		sip_edit_insert(e, v->raw.p + v->raw.len, ARENA_JOIN(e->arena, S(";received="), ip));
 }
 
 /* Takes our Routes off; a Request-URI that is our Record-Route was put there by a strict router (RFC 3261 16.4). */

@@ -89,16 +89,24 @@ static void put_via(struct buf *out, struct slice field, int from)
 	struct slice first = slice_first(v, n);
 	ptrdiff_t rport = slice_find(first, S(";rport"));
 	size_t name = rport < 0 ? 0 : (size_t)rport + 6;
+	const char *source = from == INNER ? "192.0.2.1" : "198.51.100.1";
 	buf_put(out, slice_of(field.p, (size_t)(v.p - field.p)));
-	if (rport >= 0 && (name == first.len || first.p[name] != '=')) {
+	ptrdiff_t received = slice_find(first, S(";received=")); /* the sender cannot know it */
+	if (received >= 0) {
+		size_t value = (size_t)received + 10, end = value;
+		while (end < first.len && first.p[end] != ';')
+			end++;
+		buf_put(out, slice_first(first, value));
+		buf_puts(out, source);
+		buf_put(out, slice_skip(first, end));
+	} else if (rport >= 0 && (name == first.len || first.p[name] != '=')) {
 		buf_put(out, slice_first(first, name));
 		buf_puts(out, "=4321");
 		buf_put(out, slice_skip(first, name));
 	} else {
 		buf_put(out, first);
 	}
-	const char *source = from == INNER ? "192.0.2.1" : "198.51.100.1";
-	if (slice_find(first, S("received=")) < 0 && (rport >= 0 || !sent_by(first, source)))
+	if (received < 0 && (rport >= 0 || !sent_by(first, source)))
 		buf_printf(out, ";received=%s", source);
 	buf_put(out, rest_of(field, first));
 }
