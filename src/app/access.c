@@ -136,8 +136,9 @@ int app_access_check(const struct config *cfg, struct entente_err *err)
 	return bad ? err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.federated-methods: %s is not a method that can be carried", bad) : 0;
 }
 
-static void settings(struct access_settings *ret, const struct config *cfg)
+static void settings(struct access_settings *ret, struct app *app, const struct config *cfg)
 {
+	char secrets[APP_SECRETS];
 	*ret = (struct access_settings){
 		.limits = sip_limits_default,
 		.connect_ms = (uint32_t)cfg->timers_connect,
@@ -149,6 +150,9 @@ static void settings(struct access_settings *ret, const struct config *cfg)
 	ret->limits.max_headers = cfg->limits_max_headers;
 	ret->rules = access_rules_default;
 	ret->rules.telephone = cfg->sip_telephone_numbers;
+	ret->rules.hide = cfg->sip_hide_topology;
+	access_hide_keys(&ret->rules.keys, app_secrets(app, secrets));
+	explicit_bzero(secrets, sizeof secrets);
 	ret->rules.public_diagnostics = cfg->sip_diagnostics_outside;
 	if (cfg->sip_federated_methods.n)
 		ret->rules.methods = methods_of(&cfg->sip_federated_methods, NULL);
@@ -164,7 +168,7 @@ void node_access_set(struct node *n, const struct config *cfg)
 	n->n_home_types = cfg->n_homes;
 	for (size_t i = 0; i < cfg->n_homes; i++)
 		n->home_types[i] = cfg->homes[i].type;
-	settings(&set, cfg);
+	settings(&set, n->app, cfg);
 	access_set(n->access, &set);
 }
 
@@ -181,7 +185,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 	}
 	if (!app->access_shared)
 		return;
-	settings(&c.set, cfg);
+	settings(&c.set, app, cfg);
 	n->access = access_new(&c, &ops, n);
 	access_set_tls(n->access, n->tls);
 	node_access_set(n, cfg);

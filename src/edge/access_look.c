@@ -151,6 +151,31 @@ static bool looped(const struct sip_msg *m, bool outward)
 
 /* ---- */
 
+static bool own_uri(const void *arg, const struct sip_uri *u)
+{
+	return access_own_uri(arg, u);
+}
+
+struct access_hide access_hide_of(const struct access_proxy *p)
+{
+	return (struct access_hide){.keys = &p->rules.keys, .name = p->cfg.outer_name, .own = own_uri, .arg = p};
+}
+
+/* May a partner's request inside a dialog be passed on where it says? Where partners see nothing of what is behind us, what they name there
+ * must be what we gave them in this dialog. */
+static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool more_routes)
+{
+	struct access_hide h = access_hide_of(p);
+	struct slice routes;
+	bool ours = access_own_uri(p, &m->uri), sealed;
+	if (!p->rules.keys.n)
+		return true;
+	sealed = access_hide_target(&h, a, m).p;
+	if (!access_hide_routes(&h, a, m, &routes) || (ours && m->uri.user.len && !sealed))
+		return false;
+	return !p->rules.hide || (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host)));
+}
+
 static void refuse(struct access_look *l, int status, enum reason reason)
 {
 	l->status = status ? status : reason_info(reason)->sip_status;
@@ -216,7 +241,7 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 		refuse(ret, 0, REASON_SIP_LOOP);
 	} else if (!p->rules.telephone && slice_empty(m->to.tag) && telephone(&m->uri)) {
 		refuse(ret, 0, REASON_POLICY_TELEPHONE);
-	} else if (!outward && all > own && slice_empty(m->to.tag)) {
+	} else if (!outward && (slice_empty(m->to.tag) ? all > own : !may_go_there(p, m, a, all > own))) {
 		refuse(ret, 0, REASON_POLICY_ROUTE); /* who asks for a way of its own wants a relay */
 	}
 }

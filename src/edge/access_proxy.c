@@ -16,6 +16,8 @@ struct leg {
 	struct access_proxy *p;
 	bool outward;
 	uint64_t server;      /* 0: ACK, BENOTIFY, or it is over */
+	bool hidden;          /* the partner has not seen ... */
+	char *vias;           /* ... these lines; owned */
 	uint64_t via;         /* hash of the topmost Via's branch as it came: the answers' second Via */
 	enum sip_method method;
 	struct sip_flow from;
@@ -82,6 +84,7 @@ static void leg_free(struct leg *l)
 	map_remove(&l->p->legs, &l->node);
 	l->p->n_settled -= l->settled;
 	drop_message(l);
+	mem_free(l->vias);
 	mem_free(l);
 }
 
@@ -282,6 +285,60 @@ static void edit_routes(struct sip_edit *e, const struct leg *l)
 		sip_edit_pop(e, SIP_H_ROUTE, own);
 }
 
+static bool makes_dialog(enum sip_method m)
+{
+	return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER || m == SIP_NOTIFY;
+}
+
+/* What the partner has from us, sealed, and gives back. */
+static void edit_sealed(struct sip_edit *e, const struct leg *l)
+{
+	struct access_hide h = access_hide_of(l->p);
+	struct slice routes, target;
+	if (!l->p->rules.keys.n)
+		return;
+	target = access_hide_target(&h, e->arena, e->m);
+	if (target.p)
+		sip_edit_replace(e, e->m->uri_text, target);
+	if (access_hide_routes(&h, e->arena, e->m, &routes) && routes.p)
+		sip_edit_append(e, S("Route"), routes);
+}
+
+/* The Vias of the homes, with what is noted in the topmost one, wait here for the answer: the message without all else. */
+static void keep_vias(struct leg *l)
+{
+	const struct sip_msg *m = l->m;
+	const char *end = m->raw.p + m->raw.len, *head = m->n_headers ? m->headers[0].line.p : end, *tail = head;
+	struct sip_edit e;
+	sip_edit_init(&e, l->a, m);
+	note_source(&e, l);
+	sip_edit_remove(&e, slice_of(m->raw.p, (size_t)(head - m->raw.p)));
+	for (size_t i = 0; i < m->n_headers; i++) {
+		tail = m->headers[i].line.p + m->headers[i].line.len;
+		if (m->headers[i].id != SIP_H_VIA)
+			sip_edit_remove(&e, m->headers[i].line);
+	}
+	sip_edit_remove(&e, slice_of(tail, (size_t)(end - tail)));
+	buf_clear(&l->p->out);
+	mem_free(l->vias);
+	l->vias = sip_edit_apply(&e, &l->p->out) ? mem_strndup(buf_slice(&l->p->out).p, l->p->out.len) : NULL;
+}
+
+static void edit_hidden(struct sip_edit *e, struct leg *l)
+{
+	struct access_hide h = access_hide_of(l->p);
+	l->hidden = true;
+	keep_vias(l);
+	e->failed |= !l->vias;
+	sip_edit_remove_named(e, S("Via"));
+	if (makes_dialog(l->method))
+		access_hide_recorded(&h, e);
+	else
+		sip_edit_remove_named(e, S("Record-Route"));
+	access_hide_contacts(&h, e, l->marks.local);
+	access_hide_makes(e);
+}
+
 static void edit_counters(struct sip_edit *e)
 {
 	const struct sip_header *hops = sip_msg_header(e->m, SIP_H_MAX_FORWARDS, 0);
@@ -297,11 +354,6 @@ static void edit_counters(struct sip_edit *e)
 		sip_edit_replace(e, breadth, arena_u64(e->arena, BREADTH));
 	if (e->m->content_length < 0)
 		sip_edit_append(e, S("Content-Length"), arena_u64(e->arena, e->m->body.len));
-}
-
-static bool makes_dialog(enum sip_method m)
-{
-	return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER || m == SIP_NOTIFY;
 }
 
 /* Each side finds the URI on top that it knows us by (RFC 5658). */
@@ -320,10 +372,16 @@ static bool write_request(struct leg *l, struct slice inner_contact)
 {
 	struct sip_edit e;
 	sip_edit_init(&e, l->a, l->m);
-	note_source(&e, l);
 	edit_routes(&e, l);
 	edit_counters(&e);
-	edit_record_route(&e, l, inner_contact);
+	if (l->outward && l->p->rules.hide && l->p->rules.keys.n) {
+		edit_hidden(&e, l);
+	} else {
+		note_source(&e, l);
+		edit_record_route(&e, l, inner_contact);
+	}
+	if (!l->outward)
+		edit_sealed(&e, l);
 	if (l->outward)
 		access_edit_outward(&e, &l->marks);
 	else
@@ -343,8 +401,30 @@ static bool has_its_via(const struct leg *l, const struct sip_msg *m)
 	struct sip_values it = {0};
 	struct slice value;
 	struct sip_via via;
-	return sip_msg_next_value(m, SIP_H_VIA, &it, &value) && sip_msg_next_value(m, SIP_H_VIA, &it, &value) &&
-	       sip_via_parse(value, &via) == 0 && hash_slice(via.branch) == l->via;
+	bool more = sip_msg_next_value(m, SIP_H_VIA, &it, &value) && sip_msg_next_value(m, SIP_H_VIA, &it, &value);
+	if (l->hidden)
+		return !more;
+	return more && sip_via_parse(value, &via) == 0 && hash_slice(via.branch) == l->via;
+}
+
+/* The border of an answer, when partners do not see what is behind us. */
+static void unhide_answer(struct sip_edit *e, const struct leg *l)
+{
+	struct access_hide h = access_hide_of(l->p);
+	struct sip_flow home;
+	struct slice contact;
+	sip_edit_insert(e, e->m->headers[0].line.p, slice_str(l->vias));
+	if (l->p->ops->home(l->p->arg, l->from.target, &home, &contact))
+		access_hide_restore(&h, e, contact);
+}
+
+static void hide_answer(struct sip_edit *e, const struct leg *l)
+{
+	struct access_hide h = access_hide_of(l->p);
+	access_hide_answered(&h, e);
+	if (e->m->status < 300) /* those of a redirection are for whoever follows it */
+		access_hide_contacts(&h, e, policy_domain_slice(&l->far));
+	access_hide_makes(e);
 }
 
 /* A Lync home asks who has failed, and a partner's server as a rule does not say ([MS-OCER] 1034). */
@@ -378,9 +458,13 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	if (l->outward) {
 		access_edit_inward(&e, &k);
 		diagnose(&e, l);
+		if (l->hidden)
+			unhide_answer(&e, l);
 	} else {
 		k.local = policy_domain_slice(&l->far);
 		access_edit_outward(&e, &k);
+		if (l->p->rules.hide && l->p->rules.keys.n)
+			hide_answer(&e, l);
 	}
 	buf_clear(&l->p->out);
 	ok = ok && sip_edit_apply(&e, &l->p->out);

@@ -9,6 +9,7 @@
  * One for each worker, not thread-safe. */
 #pragma once
 #include "edge/access_headers.h"
+#include "edge/access_hide.h"
 #include "sip/trans.h"
 
 struct access_proxy;
@@ -25,6 +26,8 @@ struct access_rules {
 	uint32_t methods;        /* 1u << enum sip_method | ...: those that pass. CANCEL always, with its INVITE */
 	bool telephone;          /* Request-URIs that are telephone numbers ("+4930...", user=phone) pass; tel URIs never: they name no domain */
 	bool public_diagnostics; /* our refusals tell partners a number and a text (ms-diagnostics-public), as Lync's SendToExternalNetworks */
+	bool hide;               /* partners do not see what is behind us; needs keys */
+	struct access_hide_keys keys;
 };
 extern const struct access_rules access_rules_default;
 

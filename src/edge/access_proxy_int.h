@@ -20,4 +20,5 @@ struct access_proxy {
 bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u);
 /* How many Routes on top name us; *ret_all: how many there are. */
 size_t access_own_routes(const struct access_proxy *p, const struct sip_msg *m, size_t *ret_all);
+struct access_hide access_hide_of(const struct access_proxy *p);
 uint64_t access_loop_hash(const struct sip_msg *m, bool outward);

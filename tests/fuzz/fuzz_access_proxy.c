@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any messages from homes and partners, in any order, into the proxy core. Input: chunks of one octet (bit 0: from a partner; bit 1: no way is
  * found for it; bit 2: seconds pass afterwards; bit 3: its connections break; bit 4: telephone numbers pass and refusals are explained; bit 5: the home
- * is reached by TLS), two of length, and the message. What leaves the organisation carries no trust header and comes by our Via; when all is
+ * is reached by TLS; bit 6: partners see nothing of what is behind us), two of length, and the message. What leaves the organisation carries no trust header and comes by our Via; when all is
  * over nothing is left. */
 #include <stdlib.h>
 #include "../unit/edge/proxy_rig.h"
@@ -34,6 +34,8 @@ static void on_sent(struct rig *r, int which, struct slice octets)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct rig r;
+	struct access_hide_keys keys;
+	access_hide_keys(&keys, S("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
 	rig_start(&r);
 	r.on_sent = on_sent;
 	r.one_conn = true;
@@ -50,6 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		r.way = how & 2 ? RIG_LOST : RIG_AT_ONCE;
 		r.tls_home = how & 32;
 		rules.telephone = rules.public_diagnostics = how & 16;
+		rules.hide = how & 64;
+		rules.keys = keys;
 		access_proxy_set(r.proxy, &rules);
 		if (rig_feed(&r, how & 1, 1, slice_of((const char *)data, n)) && (how & 4))
 			rig_run(&r, 5000);
