@@ -217,12 +217,16 @@ static void access_edge(struct result *r)
 		{"EnableArchivingDisclaimer", "archiving-disclaimer"},
 		{"MarkSourceVerifiableOnOutgoingMessages", "mark-source-verifiable"},
 		{"BeClearingHouse", "clearing-house"},
+		{"KeepCrlsUpToDateForPeers", "keep-crls-up-to-date"},
 	}, numbers[] = {
 		{"MaxContactsPerDiscoveredPartner", "max-contacts-per-discovered-partner"},
 		{"DiscoveredPartnerStandardRate", "discovered-partner-standard-rate"},
 		{"DiscoveredPartnerReportPeriodMinutes", "discovered-partner-report-period"},
 		{"OutgoingTlsCountForFederatedPartners", "outgoing-tls-count"},
 		{"DnsSrvCacheRecordCount", "srv-cache-records"},
+		{"MaxAcceptedCertificatesStored", "max-accepted-certificates"},
+		{"MaxRejectedCertificatesStored", "max-rejected-certificates"},
+		{"CertificatesDeletedPercentage", "certificates-deleted-percentage"},
 	};
 	static const char *const outside[] = {"AllowOutsideUsers", "AllowAnonymousUsers"};
 	buf_puts(&r->command, "entente access-edge set");

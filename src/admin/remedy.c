@@ -83,6 +83,9 @@ static const char *const remedies[REASON_COUNT] = {
 			      "the usual cause). Until then: entente partner xmpp set {remote} --no-dane",
 	[REASON_XMPP_PIN] = "ask the partner, by telephone, whether the key is new. If so: entente partner xmpp show {remote} tells the key last seen; "
 			     "entente partner xmpp set {remote} --pin OLD --pin NEW",
+	[REASON_TLS_REVOKED] = "tell the partner that its authority has revoked its certificate: it needs a new one. Nothing of ours can help",
+	[REASON_TLS_REVOCATION] = "see which list cannot be had: entente show revocation-lists. The edge needs HTTP (port 80) outwards; tls.revocation soft lets "
+				  "such partners pass",
 	[REASON_XMPP_CERTIFICATE] = "ask the partner for a certificate that is valid for {remote}. A private authority is added to the file of tls.trust",
 	[REASON_XMPP_AUTH] = "see `entente show streams`; both sides need a method in common: a certificate valid for the domain (SASL EXTERNAL), or "
 			     "dialback: entente partner xmpp set {remote} --dialback",

@@ -175,7 +175,7 @@ static const struct column links[] = {
 static const struct column sip_connections[] = {
 	{{"DIRECTION", 0}, "direction", PLAIN}, {{"STATE", 0}, "state", PLAIN}, {{"DOMAIN", ADMIN_TABLE_FLEX}, "domain", PLAIN},
 	{{"HOST", ADMIN_TABLE_FLEX}, "host", PLAIN}, {{"ADDRESS", 0}, "address", PLAIN}, {{"CERTIFICATE", ADMIN_TABLE_FLEX}, "subject", PLAIN},
-	{{"TLS", 0}, "tls", PLAIN}, {{"REQUESTS", ADMIN_TABLE_RIGHT}, "requests", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS},
+	{{"TLS", 0}, "tls", PLAIN}, {{"REVOCATION", 0}, "revocation", PLAIN}, {{"REQUESTS", ADMIN_TABLE_RIGHT}, "requests", PLAIN}, {{"AGE", ADMIN_TABLE_RIGHT}, "age", SECONDS},
 	{{"IDLE", ADMIN_TABLE_RIGHT}, "idle", SECONDS}};
 static const struct column sip_transactions[] = {
 	{{"DIRECTION", 0}, "direction", PLAIN}, {{"METHOD", 0}, "method", PLAIN}, {{"STATE", 0}, "state", PLAIN},
@@ -185,6 +185,14 @@ static const struct column watch_list[] = {
 	{{"REQUESTS", ADMIN_TABLE_RIGHT}, "requests", PLAIN}, {{"THROTTLED", ADMIN_TABLE_RIGHT}, "throttled", PLAIN},
 	{{"CONTACTS", ADMIN_TABLE_RIGHT}, "contacts", PLAIN}, {{"OK", ADMIN_TABLE_RIGHT}, "succeeded", PLAIN},
 	{{"FAILED", ADMIN_TABLE_RIGHT}, "failed", PLAIN}, {{"IDLE", ADMIN_TABLE_RIGHT}, "idle", SECONDS}};
+static const struct column sip_certificates[] = {
+	{{"STATE", 0}, "state", PLAIN}, {{"CERTIFICATE", ADMIN_TABLE_FLEX}, "subject", PLAIN}, {{"ISSUER", ADMIN_TABLE_FLEX}, "issuer", PLAIN},
+	{{"SERIAL", ADMIN_TABLE_FLEX}, "serial", PLAIN}, {{"DOMAINS", ADMIN_TABLE_FLEX}, "domains", PLAIN}, {{"REVOCATION", 0}, "revocation", PLAIN},
+	{{"EXPIRES", 0}, "not_after", PLAIN}, {{"ADDRESS", 0}, "address", PLAIN}, {{"WHY NOT", ADMIN_TABLE_FLEX}, "why", PLAIN}};
+static const struct column revocation_lists[] = {
+	{{"STATE", 0}, "state", PLAIN}, {{"URL", ADMIN_TABLE_FLEX}, "url", PLAIN}, {{"ISSUER", ADMIN_TABLE_FLEX}, "issuer", PLAIN},
+	{{"REVOKED", ADMIN_TABLE_RIGHT}, "revoked", PLAIN}, {{"NEXT UPDATE", 0}, "next_update", PLAIN},
+	{{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
 
 static const struct view {
 	enum admin_id id;
@@ -205,6 +213,10 @@ static const struct view {
 	 sizeof sip_transactions / sizeof *sip_transactions},
 	{ADMIN_CMD_SHOW_WATCH_LIST, ADMIN_WATCH_LIST, "watched", "No discovered partner has sent anything.", watch_list,
 	 sizeof watch_list / sizeof *watch_list},
+	{ADMIN_CMD_SHOW_SIP_CERTIFICATES, ADMIN_SIP_CERTIFICATES, "certificates", "No SIP partner has shown a certificate.", sip_certificates,
+	 sizeof sip_certificates / sizeof *sip_certificates},
+	{ADMIN_CMD_SHOW_REVOCATION_LISTS, ADMIN_REVOCATION_LISTS, "lists", "No revocation list was needed.", revocation_lists,
+	 sizeof revocation_lists / sizeof *revocation_lists},
 	{ADMIN_CMD_SHOW_HOMES, ADMIN_HOMES, "homes", "There are no homes.", homes, sizeof homes / sizeof *homes},
 	{ADMIN_CMD_SHOW_LINKS, ADMIN_LINKS, "links", "There are no links: edge and gateway are one process, or the gateway is not there.", links,
 	 sizeof links / sizeof *links},

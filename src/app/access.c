@@ -55,6 +55,7 @@ int app_access_start(struct app *app, const struct config *cfg, struct entente_e
 	if (!cfg->n_sip_external_listen)
 		return 0;
 	app->access_shared = access_shared_new(CONTACTS_MAX);
+	app->access_certs = access_certs_new();
 	snprintf(app->outer_name, sizeof app->outer_name, "%.250s:%u", cfg->server_name, app->outer_port);
 	own_add(app, outer_host(app), app->outer_port);
 	for (unsigned t = 0; t < 3; t++)
@@ -73,6 +74,7 @@ int app_access_start(struct app *app, const struct config *cfg, struct entente_e
 void app_access_end(struct app *app)
 {
 	app->access_shared = access_shared_free(app->access_shared);
+	app->access_certs = access_certs_free(app->access_certs);
 	for (size_t i = 0; i < APP_POOL_MAX; i++)
 		app->pool_text[i] = mem_free(app->pool_text[i]);
 }
@@ -145,6 +147,7 @@ static void settings(struct access_settings *ret, struct app *app, const struct 
 		.keepalive_ms = (uint32_t)cfg->timers_keepalive,
 		.queue_octets = cfg->limits_queue_size,
 		.sips_fallback = cfg->sip_sips_fallback,
+		.revocation_hard = cfg->tls_revocation == CONFIG_REVOCATION_HARD,
 	};
 	ret->limits.max_message = cfg->limits_max_sip_message;
 	ret->limits.max_headers = cfg->limits_max_headers;

@@ -35,6 +35,7 @@ static void conn_row(void *arg, const struct access_conn_facts *f)
 	put(o, "subject", f->subject);
 	put(o, "tls", f->protocol);
 	put(o, "cipher", f->cipher);
+	put(o, "revocation", slice_str(f->revocation));
 	put_int(o, "requests", f->requests);
 	put_int(o, "age", f->age_ms / 1000);
 	put_int(o, "idle", f->idle_ms / 1000);
@@ -91,4 +92,61 @@ void facts_access_watch(struct node *n, json_t *array)
 {
 	if (n->worker->id == 0 && n->app->access_shared)
 		access_watch_each(n->app->access_shared, clock_ms(), watch_row, array);
+}
+
+static void put_time(json_t *o, const char *key, int64_t at)
+{
+	char text[CLOCK_TEXT];
+	if (!at)
+		return;
+	clock_text_at(at, text);
+	put(o, key, slice_str(text));
+}
+
+static void cert_row(void *arg, const struct access_cert_facts *f)
+{
+	json_t *o = json_object();
+	put(o, "state", f->accepted ? S("accepted") : S("rejected"));
+	put(o, "subject", f->subject);
+	put(o, "issuer", f->issuer);
+	put(o, "serial", f->serial);
+	put(o, "sha256", slice_str(f->sha256));
+	put(o, "domains", f->domains);
+	put(o, "direction", f->inbound ? S("in") : S("out"));
+	put(o, "address", f->address);
+	put(o, "revocation", slice_str(f->revocation));
+	put_time(o, "not_after", f->not_after);
+	put_time(o, "first_seen", f->first);
+	put_time(o, "last_seen", f->last);
+	put_int(o, "connections", f->connections);
+	put(o, "why", f->why);
+	json_array_append_new(arg, o);
+}
+
+void facts_access_certificates(struct node *n, json_t *array)
+{
+	if (n->worker->id == 0 && n->app->access_certs)
+		access_certs_each(n->app->access_certs, cert_row, array);
+}
+
+static void list_row(void *arg, const struct revocation_facts *f)
+{
+	json_t *o = json_object();
+	put(o, "url", f->url);
+	put(o, "issuer", f->issuer);
+	put(o, "state", slice_str(f->state));
+	put_int(o, "revoked", f->revoked);
+	put_time(o, "this_update", f->this_update);
+	put_time(o, "next_update", f->next_update);
+	put_int(o, "octets", f->octets);
+	put_int(o, "fetches", f->fetches);
+	put_int(o, "failures", f->failures);
+	put(o, "error", f->why);
+	json_array_append_new(arg, o);
+}
+
+void facts_revocation_lists(struct node *n, json_t *array)
+{
+	if (n->worker->id == 0 && n->app->revocation)
+		revocation_each(n->app->revocation, list_row, array);
 }

@@ -11,6 +11,7 @@
 #include "gateway/gateway.h"
 #include "net/dns.h"
 #include "net/listener.h"
+#include "net/revocation.h"
 #include "net/tls.h"
 #include "net/worker.h"
 #include "policy/snapshot.h"
@@ -63,6 +64,7 @@ struct app {
 	struct store *store;          /* shared; NULL: role edge */
 	struct snapshot_slot policy;  /* shared */
 	struct dns *dns;              /* shared */
+	struct revocation *revocation; /* shared */
 	struct xmpp_quota *quota;     /* shared */
 	struct xmpp_routes *routes;   /* shared */
 	struct xmpp_dialback_secrets secrets; /* of the file; secrets.c */
@@ -76,6 +78,7 @@ struct app {
 	struct tls_material *tls;     /* NULL without a certificate */
 	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
+	struct access_certs *access_certs;   /* shared; likewise */
 	struct access_own own[8 + APP_POOL_MAX]; /* shared, immutable: our names in Route and Request-URI, those of the pool too */
 	size_t n_own;
 	char *pool_text[APP_POOL_MAX]; /* the texts of the latter */
@@ -160,6 +163,7 @@ void app_tell_listener(const char *what, const struct addr *at);
 int app_check(const struct config *cfg, struct entente_err *err);
 /* *ret is NULL when no certificate is configured. */
 int app_load_tls(struct tls_material **ret, const struct config *cfg, struct entente_err *err);
+void app_revocation_settings(struct revocation_settings *ret, const struct config *cfg);
 /* Warns when it is bad or will soon be. */
 void app_look_at_certificate(const struct app *app);
 int app_reload(struct app *app, struct config_errors *errs);

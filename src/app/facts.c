@@ -263,6 +263,16 @@ static void access_watch(struct node *n, void *arg)
 	facts_access_watch(n, ((struct collect *)arg)->array);
 }
 
+static void access_certificates(struct node *n, void *arg)
+{
+	facts_access_certificates(n, ((struct collect *)arg)->array);
+}
+
+static void revocation_lists(struct node *n, void *arg)
+{
+	facts_revocation_lists(n, ((struct collect *)arg)->array);
+}
+
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err)
 {
 	static void (*const fn[])(struct node *, void *) = {
@@ -274,6 +284,8 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		[ADMIN_SIP_CONNECTIONS] = access_connections,
 		[ADMIN_SIP_TRANSACTIONS] = access_transactions,
 		[ADMIN_WATCH_LIST] = access_watch,
+		[ADMIN_SIP_CERTIFICATES] = access_certificates,
+		[ADMIN_REVOCATION_LISTS] = revocation_lists,
 	};
 	struct collect c = {.array = array};
 	if (!nodes_call(app, fn[what], &c))

@@ -13,6 +13,8 @@ struct node;
 void facts_access_connections(struct node *n, json_t *array);
 void facts_access_transactions(struct node *n, json_t *array);
 void facts_access_watch(struct node *n, json_t *array);
+void facts_access_certificates(struct node *n, json_t *array);
+void facts_revocation_lists(struct node *n, json_t *array);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);

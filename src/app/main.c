@@ -56,6 +56,14 @@ static int open_dns(struct app *app, const struct config *cfg, struct entente_er
 	return dns_new(&app->dns, pool_control(app->pool), &o, err);
 }
 
+static int open_revocation(struct app *app, const struct config *cfg)
+{
+	struct revocation_settings s;
+	app_revocation_settings(&s, cfg);
+	app->revocation = revocation_new(pool_control(app->pool), app->dns, &s);
+	return 0;
+}
+
 static void on_signal(void *arg, int signo)
 {
 	struct app *app = arg;
@@ -127,7 +135,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = control_open(&app->control, app, err)))
 		return rc;
 	*ret_exit = EXIT_CONFIG;
-	if ((rc = open_dns(app, cfg, err)))
+	if ((rc = open_dns(app, cfg, err)) || (rc = open_revocation(app, cfg)))
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	app->nodes = mem_calloc(pool_workers(app->pool), sizeof *app->nodes);
@@ -154,6 +162,7 @@ static void stop(struct app *app)
 			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
 		app->metrics = metrics_http_close(app->metrics);
 		app->control = control_close(app->control);
+		app->revocation = revocation_free(app->revocation);
 		app->dns = dns_free(app->dns);
 		if (app->store)
 			store_flush(app->store); /* what it completes is told to workers */

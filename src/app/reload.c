@@ -30,6 +30,12 @@ int app_load_tls(struct tls_material **ret, const struct config *cfg, struct ent
 	return tls_material_load(ret, &s, err);
 }
 
+void app_revocation_settings(struct revocation_settings *ret, const struct config *cfg)
+{
+	*ret = (struct revocation_settings){.off = cfg->tls_revocation == CONFIG_REVOCATION_OFF, .timeout_ms = (uint32_t)cfg->tls_revocation_timeout,
+					    .list_max = (size_t)cfg->tls_revocation_size, .private_ok = cfg->tls_revocation_private};
+}
+
 /* ---- what the parser cannot know */
 
 int app_check(const struct config *cfg, struct entente_err *err)
@@ -181,6 +187,9 @@ int app_reload(struct app *app, struct config_errors *errs)
 	app->tls = tls;
 	if (app->split)
 		split_set_tls(app, link_tls);
+	struct revocation_settings revocation;
+	app_revocation_settings(&revocation, cfg);
+	revocation_set(app->revocation, &revocation);
 	config_diff(app->config, cfg, tell_restart, NULL);
 	nodes_reload(app, cfg);
 	config_free(app->config);

@@ -17,6 +17,7 @@ enum config_listen_tls { CONFIG_STARTTLS, CONFIG_DIRECT };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
 enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };
+enum config_revocation { CONFIG_REVOCATION_OFF, CONFIG_REVOCATION_SOFT, CONFIG_REVOCATION_HARD };
 enum config_bare_jid_errors { CONFIG_BARE_JID_4XX, CONFIG_BARE_JID_6XX };
 
 struct config_strings {

@@ -129,7 +129,8 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 	ask(e, c, m, look, a, &v);
 	if (v.need_srv && park(e, st, m, a, from, look, c))
 		return;
-	policy_domain_make(&c->domain, look->remote);
+	if (v.allow)
+		access_trust_proved(c, look->remote);
 	if (v.allow && v.transit) /* between two partners: the decision knows it, the proxy core does not */
 		v = (struct policy_verdict){.reason = REASON_POLICY_LOCAL_UNKNOWN};
 	if (v.allow && v.rate)
@@ -318,6 +319,8 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 	timer_init(&e->report, report_fired);
 	if (e->worker->id == 0)
 		timer_arm(&e->loop->timers, &e->report, report_period(e));
+	if (cfg->revocation)
+		e->revocation = revocation_watch(cfg->revocation, cfg->worker, access_trust_news, e);
 	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
 					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own};
@@ -338,6 +341,7 @@ struct access *access_free(struct access *e)
 		mem_free(p);
 	}
 	timer_cancel(&e->loop->timers, &e->report);
+	revocation_unwatch(e->revocation);
 	access_proxy_free(e->proxy);
 	access_peer_free_all(e);
 	access_srv_free_all(e);

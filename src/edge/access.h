@@ -6,10 +6,12 @@
  *
  * Thread: its worker's, except where said. */
 #pragma once
+#include "edge/access_certs.h"
 #include "edge/access_proxy.h"
 #include "edge/access_shared.h"
 #include "net/dns.h"
 #include "net/listener.h"
+#include "net/revocation.h"
 #include "net/tls.h"
 #include "policy/snapshot.h"
 
@@ -30,6 +32,7 @@ struct access_settings { /* what may change while it runs */
 	size_t queue_octets;
 	struct access_rules rules;
 	bool sips_fallback; /* a partner without _sipfederationtls._tcp may be found by _sips._tcp and its addresses; its certificate names the domain then */
+	bool revocation_hard;          /* who cannot be looked up is not believed */
 };
 
 struct access_config {
@@ -38,6 +41,8 @@ struct access_config {
 	struct snapshot_slot *policy;
 	struct access_shared *shared;
 	struct trace *trace;           /* shared by the workers; NULL: nobody looks */
+	struct access_certs *certs;       /* may be NULL */
+	struct revocation *revocation;    /* NULL: nobody is looked up */
 	struct sip_stack *inner;       /* its callbacks for our transactions: access_cancelled, access_gone */
 	struct slice name;             /* ours, as in the certificate: "sip.contoso.com" */
 	struct slice outer_name;       /* with the port: "sip.contoso.com:5061"; the worker's Via and Record-Route */
@@ -67,7 +72,8 @@ void access_gone(struct access *e, struct sip_server_trans *st);
 struct access_conn_facts {
 	uint64_t id;
 	bool inbound;
-	const char *state;          /* "connecting" "up" */
+	const char *state;          /* "connecting" "checking" "up" */
+	const char *revocation;     /* of its certificate; see revocation_state_name */
 	struct slice address, host, subject, protocol, cipher;
 	struct slice domain;        /* the last one that it was used for */
 	uint64_t requests, age_ms, idle_ms;

@@ -48,24 +48,57 @@ static void refused(struct access_conn *c, const char *why, struct slice text)
 		       {"reason", slice_str(reason_info(REASON_POLICY_PEER_IDENTITY)->id)}, {"text", slice_str(why)}, {"detail", text});
 }
 
-static void on_secured(struct conn *k, const struct tls_peer *peer)
+static void over(struct access_conn *c, const struct entente_err *why);
+
+static void use(struct access_conn *c)
 {
-	struct access_conn *c = conn_owner(k);
 	struct conn_limits lim;
-	sip_names_of(&c->names, peer);
 	if (c->peer) {
 		access_peer_secured(c->peer, c);
 		return;
 	}
-	if (!peer->has_cert || !peer->chain_ok) { /* nothing that it sends could pass: it need not send it */
+	c->ready = true;
+	conn_prove(c->conn);
+	access_conn_limits(c->e, &lim);
+	conn_set_limits(c->conn, &lim);
+	access_trust_seen(c, SLICE_NONE);
+}
+
+void access_conn_admit(struct access_conn *c)
+{
+	struct entente_err err = {0};
+	switch (access_trust_judge(c, &err)) {
+	case ACCESS_TRUST_WAITS: /* who is in use already, and was good: stays */
+		if (!c->ready && !c->held && !c->peer)
+			conn_pause(c->conn);
+		c->held = !c->ready;
+		return;
+	case ACCESS_UNTRUSTED:
+		access_trust_tell(c, &err);
+		access_trust_seen(c, slice_str(err.text));
+		over(c, &err);
+		return;
+	case ACCESS_TRUSTED:
+		break;
+	}
+	if (c->held && !c->peer)
+		conn_resume(c->conn);
+	c->held = false;
+	if (!c->ready)
+		use(c);
+}
+
+static void on_secured(struct conn *k, const struct tls_peer *peer)
+{
+	struct access_conn *c = conn_owner(k);
+	sip_names_of(&c->names, peer);
+	if (!c->peer && (!peer->has_cert || !peer->chain_ok)) { /* nothing that it sends could pass: it need not send it */
 		refused(c, peer->has_cert ? "its certificate is not trusted" : "it shows no certificate", peer->why_not);
+		access_trust_seen(c, peer->why_not);
 		access_conn_free(c);
 		return;
 	}
-	c->ready = true;
-	conn_prove(k);
-	access_conn_limits(c->e, &lim);
-	conn_set_limits(k, &lim);
+	access_conn_admit(c);
 }
 
 static void on_message(void *owner, struct slice raw)
@@ -109,9 +142,8 @@ static size_t on_data(struct conn *k, struct slice in)
 	return used;
 }
 
-static void on_closed(struct conn *k, const struct entente_err *why)
+static void over(struct access_conn *c, const struct entente_err *why)
 {
-	struct access_conn *c = conn_owner(k);
 	struct access *e = c->e;
 	struct access_peer *p = c->peer;
 	struct sip_flow flow = access_conn_flow(c);
@@ -121,6 +153,11 @@ static void on_closed(struct conn *k, const struct entente_err *why)
 	else
 		access_conn_free(c);
 	sip_stack_transport_failed(e->outer, &flow);
+}
+
+static void on_closed(struct conn *k, const struct entente_err *why)
+{
+	over(conn_owner(k), why);
 }
 
 static void on_connected(struct conn *k)
@@ -135,7 +172,7 @@ static void end(struct access_conn *c, int code, const char *why)
 {
 	struct entente_err err;
 	err_set(&err, code, REASON_SIP_PEER_UNREACHABLE, "%s", why);
-	on_closed(c->conn, &err);
+	over(c, &err);
 }
 
 /* Ours, when there is nothing to hurry for. */
@@ -196,6 +233,7 @@ void access_conn_free(struct access_conn *c)
 	metric_add(METRIC_SIP_CONNECTIONS, -1);
 	timer_cancel(&c->e->loop->timers, &c->timer);
 	list_remove(&c->of_peer);
+	revocation_chain_unref(c->e->cfg.revocation, c->chain);
 	conn_free(c->conn);
 	mem_free(c);
 }
@@ -247,7 +285,8 @@ void access_each_conn(struct access *e, void (*fn)(void *, const struct access_c
 		char z[ADDR_TEXT];
 		addr_text(conn_remote(c->conn), z);
 		struct access_conn_facts f = {
-			.id = (uint32_t)c->id, .inbound = !c->peer, .state = c->ready ? "up" : "connecting", .address = slice_str(z), .host = slice_str(c->host),
+			.id = (uint32_t)c->id, .inbound = !c->peer, .state = c->ready ? "up" : c->held ? "checking" : "connecting",
+			.revocation = revocation_state_name(c->revocation), .address = slice_str(z), .host = slice_str(c->host),
 			.subject = p ? p->subject : SLICE_NONE, .protocol = p ? p->protocol : SLICE_NONE, .cipher = p ? p->cipher : SLICE_NONE,
 			.domain = policy_domain_slice(&c->domain), .requests = c->requests, .age_ms = e->loop->timers.now - c->since,
 			.idle_ms = e->loop->timers.now - c->used};

@@ -58,6 +58,9 @@ struct access_conn {
 	bool coming, tcp;         /* ours: not proven yet; TCP is up */
 	struct list of_peer;
 	bool ready, retired;
+	bool held;                /* until it is known whether its certificate was revoked; theirs: paused */
+	struct revocation_chain *chain;
+	enum revocation_state revocation;
 	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
 	struct sip_names names; /* of the certificate, for policy */
 	struct policy_domain domain; /* the last one */
@@ -72,9 +75,21 @@ void access_conn_sent(struct access_conn *c, struct slice bytes);
 void access_conn_free(struct access_conn *c);
 struct access_conn *access_conn_find(struct access *e, uint64_t id);
 struct sip_flow access_conn_flow(const struct access_conn *c);
+/* Secured: is its certificate still good? Then it is used, or kept; else it ends. Again whenever that may have changed. */
+void access_conn_admit(struct access_conn *c);
 /* The certificate's side of a question. */
 void access_conn_names(const struct access_conn *c, struct policy_sip *ret);
 void access_conn_limits(const struct access *e, struct conn_limits *ret);
+
+/* ---- what is known of certificates (access_trust.c) */
+enum access_trust { ACCESS_TRUSTED, ACCESS_TRUST_WAITS /* until access_trust_news */, ACCESS_UNTRUSTED /* err: why */ };
+enum access_trust access_trust_judge(struct access_conn *c, struct entente_err *err);
+void access_trust_tell(const struct access_conn *c, const struct entente_err *err);
+/* Its certificate was shown; `why` it is not accepted, or empty. */
+void access_trust_seen(struct access_conn *c, struct slice why);
+/* A request of this domain, or for it, was let pass. */
+void access_trust_proved(struct access_conn *c, struct slice domain);
+void access_trust_news(void *arg);
 
 /* ---- partners that we connect to: access_peer.c (who needs a way, and which), access_race.c (connections coming up) */
 enum {
@@ -135,6 +150,7 @@ struct access {
 	struct sip_stack *outer;
 	struct access_proxy *proxy;
 	struct snapshot_reader policy;
+	struct revocation_watch *revocation; /* or NULL */
 	struct map conns, srvs, peers, seeks;
 	struct list srv_lru, parked;
 	size_t n_parked;

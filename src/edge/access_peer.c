@@ -113,7 +113,7 @@ static void finish(struct seek *k, struct access_conn *c)
 		.disclaimer = a->archiving_disclaimer,
 	};
 	uint64_t leg = k->leg;
-	c->domain = k->remote;
+	access_trust_proved(c, policy_domain_slice(&k->remote));
 	c->requests++;
 	c->used = e->loop->timers.now;
 	seek_free(k);
@@ -279,11 +279,13 @@ void access_peer_secured(struct access_peer *p, struct access_conn *c)
 		log_ev_limited(LOG_WARNING, "access/peer-refused", slice_str(p->key), {"peer", access_peer_name(p)}, {"host", slice_str(c->host)},
 			       {"address", slice_str(z)}, {"reason", slice_str(reason_info(v.reason)->id)}, {"text", last_detail(&v)},
 			       {"subject", cert->subject}, {"certificate", cert->why_not});
+		access_trust_seen(c, cert->why_not.len ? cert->why_not : last_detail(&v));
 		access_race_failed(p, c, v.reason, v.steps[v.n_steps - 1].detail);
 		return;
 	}
 	access_race_won(p, c);
 	access_conn_ready(c);
+	access_trust_seen(c, SLICE_NONE);
 	log_ev(LOG_INFO, "access/peer-up", {"peer", access_peer_name(p)}, {"host", slice_str(c->host)}, {"address", slice_str(z)},
 	       {"identity", slice_str(policy_identity_name(v.identity))});
 	take_seeks(p, &all);
@@ -298,7 +300,7 @@ void access_peer_lost(struct access_peer *p, struct access_conn *c, const struct
 	log_ev(c->ready && why->code == ENTENTE_OK ? LOG_DEBUG : LOG_INFO, "access/peer-lost", {"peer", access_peer_name(p)}, {"host", slice_str(c->host)},
 	       {"text", slice_str(why->text)});
 	if (c->coming) {
-		access_race_failed(p, c, REASON_SIP_PEER_UNREACHABLE, why->text);
+		access_race_failed(p, c, why->reason ? why->reason : REASON_SIP_PEER_UNREACHABLE, why->text);
 		return;
 	}
 	list_remove(&c->of_peer);

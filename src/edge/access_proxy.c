@@ -141,6 +141,8 @@ static const struct diagnosis {
 	{REASON_SIP_DNS, 1008, "Unable to resolve DNS SRV record"},
 	{REASON_SIP_SRV_DOMAIN, 1009, "No match for domain in DNS SRV results"},
 	{REASON_SIP_CERTIFICATE, 1010, "Certificate trust with next-hop server could not be established"},
+	{REASON_TLS_REVOKED, 1010, "Certificate trust with next-hop server could not be established"},
+	{REASON_TLS_REVOCATION, 1010, "Certificate trust with next-hop server could not be established"},
 	{REASON_SIP_PEER_UNREACHABLE, 1046, "Failed to connect to a federated peer server"},
 	{REASON_SIP_HOME_UNREACHABLE, 1007, "Temporarily cannot route"},
 	{REASON_LIMIT_QUEUE_FULL, 1007, "Temporarily cannot route"},
