@@ -144,6 +144,8 @@ def xmpp_down(lab):
     if answer.status == 202:
         juliet.expect_message(romeo.name, "in between", timeout=70)
     still_friends(romeo, juliet, subscription)
+    if answer.status != 202:    # what was refused must not come after all
+        juliet.expect_no_message(romeo.name, 0.5, "in between")
 
 
 @scenario("the home restarts and forgets everything", presence_expires=8)

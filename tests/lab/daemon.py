@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 
 import peers
@@ -76,6 +77,14 @@ class Entented(Process):
         except subprocess.TimeoutExpired:
             raise LabError(f"entente {' '.join(words)} did not end within {timeout} s") from None
 
+    def forget(self):
+        """While it is stopped: who watches whom. Else it begins to talk as soon as it runs."""
+        db = sqlite3.connect(f"{self.state}/entente.db", timeout=10)
+        with db:
+            for table in ("watch", "dialog", "contact"):
+                db.execute(f"DELETE FROM {table}")
+        db.close()
+
     def metric(self, name):
         return json.loads(self.cli("status", "--json").stdout)["metrics"][name]
 
@@ -129,6 +138,9 @@ class Split:
 
     def alive(self):
         return all(part.alive() for part in self.parts)
+
+    def forget(self):
+        self.gateway.forget()
 
     def cli(self, *words, timeout=20):
         part = self.edge if words[:2] in AT_EDGE else self.gateway
