@@ -6,8 +6,8 @@ from scenario import SCENARIOS      # sets the path to the lab
 
 TOPICS = [
     "im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "split", "ledgers", "streams", "direct_tls",
-    "bidirectional", "acknowledgements", "home", "access", "access_kinds", "access_seeing", "access_refusals", "access_homes", "access_pool", "seeing", "real_client",
-    "stances", "srv", "dane", "differential",
+    "bidirectional", "acknowledgements", "home", "access", "access_kinds", "access_seeing", "access_refused", "access_homes", "access_pool",
+    "seeing", "real_client", "stances", "srv", "dane", "differential",
 ]
 
 

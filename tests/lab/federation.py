@@ -143,13 +143,24 @@ class RawPeer:
     def send(self, text):
         self.socket.sendall(text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode())
 
-    def ask(self, method, uri, from_, to=None, headers=(), body="", tag=None, timeout=10, call_id=None, from_tag=None):
-        """Sends a request, returns its final answer; None when the connection ends instead."""
-        branch = "z9hG4bK" + token(12)
-        lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/TLS mallory.test:5061;branch={branch}", "Max-Forwards: 70",
+    @staticmethod
+    def _request(method, uri, from_, to=None, headers=(), body="", tag=None, call_id=None, from_tag=None):
+        lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/TLS mallory.test:5061;branch=z9hG4bK{token(12)}", "Max-Forwards: 70",
                  f"From: <{from_}>;tag={from_tag or token(6)}", f"To: <{to or uri}>" + (f";tag={tag}" if tag else ""), f"Call-ID: {call_id or token(12)}",
                  f"CSeq: 1 {method}", *headers, f"Content-Length: {len(body)}", "", body]
-        self.send("\r\n".join(lines).encode())
+        return "\r\n".join(lines).encode()
+
+    def ask(self, *request, timeout=10, **more):
+        """Sends a request, returns its final answer; None when the connection ends instead. As _request()."""
+        self.send(self._request(*request, **more))
+        return self._answer(timeout)
+
+    def ask_at_once(self, count, *request, **more):
+        """So many requests without waiting; the answers as they come."""
+        self.send(b"".join(self._request(*request, **more) for _ in range(count)))
+        return [self._answer(20) for _ in range(count)]
+
+    def _answer(self, timeout):
         self.socket.settimeout(timeout)
         while True:
             m, self.rest = cut(self.rest)

@@ -164,7 +164,7 @@ def within_a_session(lab):
 
 @scenario("more than a discovered partner may send", **LAB)
 def rate(lab):
-    switch(lab, [DISCOVERY], ["access-edge set --partner-discovery --discovered-partner-standard-rate 2"])
+    switch(lab, [DISCOVERY], ["access-edge set --partner-discovery --discovered-partner-standard-rate 1"])
     romeo, mercutio = pair()(lab)
     answers = [romeo.message(mercutio.name, f"{n}") for n in range(12)]
     refused = [a for a in answers if a.status != 200]
