@@ -188,6 +188,8 @@ void node_access_make(struct node *n, const struct config *cfg)
 	}
 	if (!app->access_shared)
 		return;
+	c.certs = app->access_certs;
+	c.revocation = app->revocation;
 	settings(&c.set, app, cfg);
 	n->access = access_new(&c, &ops, n);
 	access_set_tls(n->access, n->tls);

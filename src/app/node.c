@@ -169,6 +169,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.partner_rate = (uint32_t)cfg->limits_partner_rate,
 		.sender_rate = (uint32_t)cfg->limits_sender_rate,
 		.private_addresses = cfg->xmpp_private_addresses,
+		.revocation_hard = cfg->tls_revocation == CONFIG_REVOCATION_HARD,
 		.dane = cfg->xmpp_dane && *cfg->dns_trust_anchor,
 	};
 }
@@ -182,7 +183,7 @@ static void make_xmpp(struct node *n, const struct config *cfg)
 		secret = slice_of(own, sizeof own);
 	}
 	struct xmpp_proxy_config c = {
-		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota,
+		.worker = n->worker, .dns = n->app->dns, .policy = &n->app->policy, .quota = n->app->quota, .revocation = n->app->revocation,
 		.routes = n->app->routes,
 		.history = n->app->history, .tests = n->app->tests, .trace = n->app->trace,
 		.pace = n->app->pace, .seen = n->app->seen,

@@ -44,9 +44,40 @@ static void tell_pin(const struct s2s *s, const struct policy_partner *partner, 
 				      : S("the partner's key is none of its pins: ask the partner whether it is new")});
 }
 
+/* ---- revocation. A stream does not wait for a list: when it comes, xmpp_proxy_news judges anew. */
+
+enum reason xmpp_cert_revoked(struct s2s *s, char *why, size_t size)
+{
+	struct xmpp_proxy *p = s->proxy;
+	const struct tls_peer *t = s->conn ? conn_peer(s->conn) : NULL;
+	if (!p->cfg.revocation || !t || !t->has_cert || !t->chain_ok)
+		return REASON_NONE;
+	if (!s->chain)
+		s->chain = revocation_chain_of(p->cfg.revocation, s->conn);
+	switch (revocation_check(p->cfg.revocation, s->chain, why, size)) {
+	case REVOCATION_REVOKED: return REASON_TLS_REVOKED;
+	case REVOCATION_UNKNOWN: return p->cfg.set.revocation_hard ? REASON_TLS_REVOCATION : REASON_NONE;
+	default: return REASON_NONE;
+	}
+}
+
+bool xmpp_cert_refused(struct s2s *s)
+{
+	const struct tls_peer *t = s->conn ? conn_peer(s->conn) : NULL;
+	char why[300];
+	enum reason reason = xmpp_cert_revoked(s, why, sizeof why);
+	if (reason == REASON_NONE)
+		return false;
+	log_ev_limited(LOG_WARNING, "tls/certificate-refused", t->subject, {"address", slice_str(s->address)}, {"subject", t->subject}, {"issuer", t->issuer},
+		       {"serial", t->serial}, {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(why)});
+	return true;
+}
+
 bool xmpp_cert_barred(struct s2s *s, const struct policy_partner *partner)
 {
 	const struct tls_peer *t = s && s->conn ? conn_peer(s->conn) : NULL;
+	if (t && xmpp_cert_refused(s))
+		return true;
 	if (!partner || !t || partner->pin_mode != POLICY_PIN_BLOCK || xmpp_cert_pinned(partner, t))
 		return false;
 	if (t->has_cert)
@@ -140,7 +171,10 @@ void xmpp_cert_outbound(struct s2s *s, const struct tls_peer *t, struct xmpp_tls
 		by_dane(s, d, t, info.remote, i);
 		i->delegated = partner->delegation && t->chain_ok && names_host(t, dialer_delegate(d));
 	}
-	if (xmpp_cert_barred(s, partner))
+	enum reason revoked = xmpp_cert_revoked(s, NULL, 0);
+	if (revoked)
+		bar(i, revoked, slice_str(reason_info(revoked)->text));
+	if (xmpp_cert_barred(s, partner) && !revoked)
 		bar(i, REASON_XMPP_PIN, S("its key is none of the pinned ones"));
 	if (!t->has_cert && partner->n_pins && partner->pin_mode == POLICY_PIN_BLOCK)
 		bar(i, REASON_XMPP_PIN, S("it shows no certificate, and its key is pinned"));

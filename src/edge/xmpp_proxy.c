@@ -117,6 +117,18 @@ bool xmpp_proxy_admit(struct xmpp_proxy *p, struct s2s *s, struct slice local, s
 	return s->pass;
 }
 
+/* A revocation list has come: who is on it goes. */
+static void news(void *arg)
+{
+	struct xmpp_proxy *p = arg;
+	LIST_EACH(n, &p->all) {
+		struct s2s *s = CONTAINER_OF(n, struct s2s, node);
+		if (!s->stream || s->stream_over || !xmpp_cert_refused(s))
+			continue;
+		xmpp_s2s_close(s, "not-authorized", S("the certificate of this server has been revoked"));
+	}
+}
+
 void xmpp_proxy_recheck(struct xmpp_proxy *p)
 {
 	const struct policy_partner *partner;
@@ -212,6 +224,8 @@ struct xmpp_proxy *xmpp_proxy_new(const struct xmpp_proxy_config *cfg, const str
 	timer_init(&p->sweep, sweep_fired);
 	timer_arm(&p->loop->timers, &p->sweep, SWEEP_MS);
 	snapshot_reader_init(&p->policy, cfg->policy);
+	if (cfg->revocation)
+		p->revocation = revocation_watch(cfg->revocation, cfg->worker, news, p);
 	struct xmpp_stream_config *c = &p->stream_cfg;
 	xmpp_stream_config_defaults(c);
 	c->timers = &p->loop->timers;
@@ -261,6 +275,7 @@ struct xmpp_proxy *xmpp_proxy_free(struct xmpp_proxy *p)
 	map_free(&p->remotes);
 	map_free(&p->askers);
 	map_free(&p->tags);
+	revocation_unwatch(p->revocation);
 	timer_cancel(&p->loop->timers, &p->sweep);
 	rate_free(p->senders);
 	snapshot_reader_destroy(&p->policy);

@@ -19,6 +19,7 @@
 #include "edge/xmpp_seen.h"
 #include "net/dns.h"
 #include "net/listener.h"
+#include "net/revocation.h"
 #include "net/tls.h"
 #include "policy/snapshot.h"
 #include "xmpp/stream.h"
@@ -65,6 +66,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
 	bool dane;                          /* TLSA records of partners are looked up and believed (RFC 7673); needs a trust anchor */
+	bool revocation_hard;               /* whose certificate cannot be looked up is not believed */
 	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0017) */
 };
 
@@ -79,6 +81,7 @@ struct xmpp_proxy_config {
 	struct xmpp_tests *tests;       /* shared by the workers (edge/xmpp_test.h); NULL: no tests */
 	struct pace *pace;              /* shared by the workers; NULL: one for each call */
 	struct xmpp_seen *seen;         /* shared by the workers; NULL: certificates are not remembered */
+	struct revocation *revocation;  /* shared by the workers; NULL: nobody is looked up */
 	struct slice dialback_secret;   /* xmpp_dialback_secrets_init */
 	struct slice features;          /* ready XML for the last stream features (caps) */
 	struct xmpp_proxy_settings set;

@@ -25,6 +25,7 @@ struct s2s { /* a connection and its stream */
 	struct xmpp_link *link;         /* outbound link that it serves, or NULL */
 	struct xmpp_asker *asker;       /* dialback questions that it carries, or NULL */
 	struct xmpp_quota_pass *pass;
+	struct revocation_chain *chain; /* of its certificate, once asked */
 	struct xmpp_probe *probe;       /* inbound: its TLSA records are being looked for, or NULL */
 	char *how;                      /* outbound: dialer_how; owned */
 	struct timer shake;             /* inbound: its turn for a TLS handshake comes */
@@ -96,6 +97,7 @@ struct xmpp_link {
 };
 
 struct xmpp_proxy {
+	struct revocation_watch *revocation;
 	struct xmpp_proxy_config cfg;
 	struct worker *worker;
 	struct loop *loop;
@@ -254,6 +256,10 @@ struct dialer *xmpp_test_dialer(const struct xmpp_test *t);
 bool xmpp_cert_pinned(const struct policy_partner *partner, const struct tls_peer *t);
 /* Does a pin forbid what the connection shows? Says so. */
 bool xmpp_cert_barred(struct s2s *s, const struct policy_partner *partner);
+/* Says so in the log. */
+bool xmpp_cert_refused(struct s2s *s);
+/* TLS_REVOKED, or TLS_REVOCATION where it cannot be known and has to be; `why` may be NULL. */
+enum reason xmpp_cert_revoked(struct s2s *s, char *why, size_t size);
 /* Adds to *i what DNSSEC and pins say of the certificate of a server that we called. */
 void xmpp_cert_outbound(struct s2s *s, const struct tls_peer *t, struct xmpp_tls_info *i);
 /* Remembers the certificate of a partner; `proof` empty: it has proven nothing yet. */

@@ -206,6 +206,7 @@ void xmpp_s2s_free(struct s2s *s)
 	if (s->test)
 		xmpp_test_down(s);
 	xmpp_cert_forget(s);
+	s->chain = revocation_chain_unref(s->proxy->cfg.revocation, s->chain);
 	timer_cancel(&s->proxy->loop->timers, &s->shake);
 	s->conn = conn_free(s->conn);
 	s->stream = xmpp_stream_free(s->stream);

@@ -566,12 +566,10 @@ void revocation_set(struct revocation *r, const struct revocation_settings *s)
 {
 	pthread_mutex_lock(&r->lock);
 	take_settings(r, s);
-	LIST_EACH(n, &r->list_lru) { /* what failed may succeed now */
+	LIST_EACH(n, &r->list_lru) {
 		struct entry *e = CONTAINER_OF(n, struct entry, lru);
-		if (!e->crl) {
-			e->next = 0;
-			e->in_a_row = 0;
-		}
+		e->next = 0;
+		e->in_a_row = 0;
 	}
 	tell_all(r);
 	pthread_mutex_unlock(&r->lock);

@@ -29,6 +29,7 @@ struct revocation_settings {
 
 /* `home` (the control worker) fetches; its thread makes, changes and frees it. `dns` is borrowed. */
 struct revocation *revocation_new(struct worker *home, struct dns *dns, const struct revocation_settings *s);
+/* Also has every list that is in use fetched anew; those that are there count meanwhile. */
 void revocation_set(struct revocation *r, const struct revocation_settings *s);
 /* On home's thread; before dns_free. Accepts NULL; returns NULL. Chains must be given back before. */
 struct revocation *revocation_free(struct revocation *r);

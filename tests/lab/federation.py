@@ -201,6 +201,14 @@ class RawServer:
         for s in self._sockets:
             s.close()
 
+    def drop(self):
+        """Ends the connections that are open."""
+        for s in self._sockets[:]:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def _accept(self):
         while True:
             try:

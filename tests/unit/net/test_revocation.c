@@ -437,6 +437,45 @@ static void test_other_ways(void **state)
 	end();
 }
 
+/* On a resumed session a server has the leaf alone: what its chain was is remembered. */
+static void test_resumed(void **state)
+{
+	size_t len;
+	char octet;
+	(void)state;
+	begin(&on);
+	struct pki p = leaf_at(at("/a.crl"), NULL);
+	unsigned char *gone = pki_list(&(struct pki_list){.gone = {&p}}, &ca, &len);
+	page("/a.crl", gone, len);
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		SSL_SESSION *kept = NULL;
+		for (int again = 0; again < 2; again++) {
+			struct shown x;
+			rawtls_open(&x.r, false, version, "them", (struct conn_tls){.ctx = ours});
+			if (kept)
+				SSL_set_session(x.r.ssl, kept);
+			rawtls_shake(&x.r);
+			assert_true(x.r.ours.peer->chain_ok);
+			assert_int_equal(x.r.ours.peer->resumed, again);
+			x.chain = revocation_chain_of(rev, x.r.ours.c);
+			assert_non_null(x.chain);
+			assert_int_equal(settled(&x), REVOCATION_REVOKED);
+			for (int i = 0; i < 50 && version == TLS1_3_VERSION; i++) { /* the ticket comes after the handshake */
+				rawtls_turn(&x.r);
+				SSL_read(x.r.ssl, &octet, 1);
+			}
+			if (!again)
+				kept = SSL_get1_session(x.r.ssl);
+			SSL_set_shutdown(x.r.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+			hide(&x);
+		}
+		SSL_SESSION_free(kept);
+	}
+	assert_int_equal(pages[0].hits, 1);
+	pki_free(&p);
+	end();
+}
+
 static void test_private(void **state)
 {
 	char why[300];
@@ -517,7 +556,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_and_revoked), cmocka_unit_test(test_kept_until_next_update), cmocka_unit_test(test_told_when_due),
-		cmocka_unit_test(test_cannot_be_had), cmocka_unit_test(test_other_ways), cmocka_unit_test(test_private),
+		cmocka_unit_test(test_cannot_be_had), cmocka_unit_test(test_other_ways), cmocka_unit_test(test_private), cmocka_unit_test(test_resumed),
 		cmocka_unit_test(test_off), cmocka_unit_test(test_authority_revoked), cmocka_unit_test(test_memory),
 	};
 	return cmocka_run_group_tests_name("revocation", tests, setup, teardown);
