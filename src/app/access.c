@@ -145,6 +145,9 @@ static void settings(struct access_settings *ret, struct app *app, const struct 
 		.limits = sip_limits_default,
 		.connect_ms = (uint32_t)cfg->timers_connect,
 		.keepalive_ms = (uint32_t)cfg->timers_keepalive,
+		.unproven_ms = (uint32_t)cfg->timers_stream_authentication,
+		.stuck_ms = (uint32_t)cfg->timers_slow_reader,
+		.conns_per_partner = (uint32_t)cfg->limits_max_connections_per_partner,
 		.queue_octets = cfg->limits_queue_size,
 		.sips_fallback = cfg->sip_sips_fallback,
 		.revocation_hard = cfg->tls_revocation == CONFIG_REVOCATION_HARD,
@@ -181,7 +184,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 	struct sip_tests_config t = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .name = slice_str(app->test_name)};
 	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared, .trace = app->trace,
 				  .inner = sip_edge_stack(n->sip), .name = outer_host(app), .outer_name = slice_str(app->outer_name),
-				  .own = app->own, .n_own = app->n_own};
+				  .own = app->own, .n_own = app->n_own, .max_transactions = cfg->limits_max_transactions};
 	if (app->role == CONFIG_ALL) {
 		n->sip_tests = sip_tests_new(&t);
 		sip_tests_set_tls(n->sip_tests, n->tls);

@@ -138,6 +138,8 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 					   e->loop->timers.now, v.rate, m->to.tag.len ? 0 : v.max_contacts, &terms.sender);
 	if (limit)
 		metric_add(METRIC_LIMIT_HITS, 1);
+	else if (v.allow)
+		limit = access_guard_ask(c, &terms.guest);
 	if (!v.allow || limit) {
 		refuse(e, st, m, c, v.allow ? limit : v.reason, &v);
 		release(e, a);
@@ -211,7 +213,9 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 			trace(c, true, m);
 		release(e, a);
 	}
-	return conn_write(c->conn, bytes);
+	int rc = conn_write(c->conn, bytes);
+	access_guard_wrote(c);
+	return rc;
 }
 
 static void on_cancelled(void *arg, struct sip_server_trans *st)
@@ -303,8 +307,11 @@ static void report_fired(struct timer *t, uint64_t now)
 struct access *access_new(const struct access_config *cfg, const struct access_ops *ops, void *arg)
 {
 	struct access *e = MEM_NEW(struct access);
-	struct sip_stack_config sc = {.server = S("Entente/" ENTENTE_VERSION), .pool = cfg->worker->loop->arenas, .sent_by = {[SIP_TLS] = cfg->outer_name}};
+	struct sip_stack_config sc = {.server = S("Entente/" ENTENTE_VERSION), .pool = cfg->worker->loop->arenas, .sent_by = {[SIP_TLS] = cfg->outer_name},
+				      .max_server = cfg->max_transactions, .max_client = cfg->max_transactions};
 	e->cfg = *cfg;
+	if (!e->cfg.max_transactions)
+		e->cfg.max_transactions = 20000;
 	e->ops = ops;
 	e->arg = arg;
 	e->worker = cfg->worker;
@@ -323,7 +330,7 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 		e->revocation = revocation_watch(cfg->revocation, cfg->worker, access_trust_news, e);
 	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
-					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own};
+					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own, .max_legs = cfg->max_transactions};
 	e->proxy = access_proxy_new(&pc, &access_way_ops, e);
 	access_proxy_set(e->proxy, &cfg->set.rules);
 	return e;
@@ -370,9 +377,9 @@ void access_set(struct access *e, const struct access_settings *set)
 	size_t i;
 	e->cfg.set = *set;
 	access_proxy_set(e->proxy, &set->rules);
-	access_conn_limits(e, &lim);
 	MAP_EACH(n, &e->conns, i) {
 		struct access_conn *c = CONTAINER_OF(n, struct access_conn, node);
+		access_guard_limits(c, &lim);
 		if (c->ready)
 			conn_set_limits(c->conn, &lim);
 	}

@@ -28,7 +28,11 @@ struct access_ops {
 
 struct access_settings { /* what may change while it runs */
 	struct sip_limits limits;
-	uint32_t connect_ms, keepalive_ms;
+	uint32_t connect_ms;    /* a connection with its handshake; half a message */
+	uint32_t keepalive_ms;
+	uint32_t unproven_ms;   /* how long a caller may be silent of whom nothing was let in */
+	uint32_t stuck_ms;      /* how long a peer may not read what it is sent */
+	uint32_t conns_per_partner; /* of callers with one certificate, all workers */
 	size_t queue_octets;
 	struct access_rules rules;
 	bool sips_fallback; /* a partner without _sipfederationtls._tcp may be found by _sips._tcp and its addresses; its certificate names the domain then */
@@ -48,6 +52,7 @@ struct access_config {
 	struct slice outer_name;       /* with the port: "sip.contoso.com:5061"; the worker's Via and Record-Route */
 	const struct access_own *own;  /* all our names, inner ones too */
 	size_t n_own;
+	size_t max_transactions;       /* at once, in each direction; 0: 20000 */
 	struct access_settings set;
 };
 

@@ -6,7 +6,7 @@
 #include "base/metric.h"
 #include "edge/access_int.h"
 
-enum { HALF_MS = 10000, IDLE_MS = 1200000, UNPROVEN_MS = 30000, UNUSED_MS = 600000, /* of ours */
+enum { IDLE_MS = 1200000, UNUSED_MS = 600000, /* of ours */
 	RETIRED_MS = 35000, /* what was sent over it may be answered so late (RFC 3261 timer F, and a bit) */ LOOK_MS = 60000 };
 
 void access_conn_limits(const struct access *e, struct conn_limits *ret)
@@ -52,15 +52,11 @@ static void over(struct access_conn *c, const struct entente_err *why);
 
 static void use(struct access_conn *c)
 {
-	struct conn_limits lim;
 	if (c->peer) {
 		access_peer_secured(c->peer, c);
 		return;
 	}
 	c->ready = true;
-	conn_prove(c->conn);
-	access_conn_limits(c->e, &lim);
-	conn_set_limits(c->conn, &lim);
 	access_trust_seen(c, SLICE_NONE);
 }
 
@@ -133,10 +129,11 @@ static size_t on_data(struct conn *k, struct slice in)
 	struct access_conn *c = conn_owner(k);
 	struct timers *q = &c->e->loop->timers;
 	size_t used = sip_stream_input(&c->stream, k, in, &stream_ops, c);
+	access_guard_wrote(c); /* pings are answered there */
 	if (c->peer || c->stream.over)
 		return used;
 	if (used < in.len && !timer_armed(&c->timer))
-		timer_arm(q, &c->timer, HALF_MS);
+		timer_arm(q, &c->timer, c->e->cfg.set.connect_ms);
 	else if (used == in.len)
 		timer_cancel(q, &c->timer);
 	return used;
@@ -164,11 +161,19 @@ static void on_connected(struct conn *k)
 {
 	struct access_conn *c = conn_owner(k);
 	c->tcp = true;
+	if (!c->peer)
+		access_guard_connected(c);
 }
 
-static const struct conn_ops ops = {.connected = on_connected, .secured = on_secured, .data = on_data, .closed = on_closed};
+static void on_drained(struct conn *k)
+{
+	access_guard_drained(conn_owner(k));
+}
 
-static void end(struct access_conn *c, int code, const char *why)
+const struct conn_ops access_conn_ops = {
+	.connected = on_connected, .secured = on_secured, .data = on_data, .drained = on_drained, .closed = on_closed};
+
+void access_conn_end(struct access_conn *c, int code, const char *why)
 {
 	struct entente_err err;
 	err_set(&err, code, REASON_SIP_PEER_UNREACHABLE, "%s", why);
@@ -186,11 +191,11 @@ static void on_timer(struct timer *t, uint64_t now)
 	struct access_conn *c = CONTAINER_OF(t, struct access_conn, timer);
 	uint64_t ms;
 	if (!c->peer)
-		end(c, ENTENTE_ETIMEOUT, "too slow");
+		access_conn_end(c, ENTENTE_ETIMEOUT, "too slow");
 	else if (now - c->used > (c->retired ? RETIRED_MS : UNUSED_MS))
-		end(c, ENTENTE_OK, "not used any more");
+		access_conn_end(c, ENTENTE_OK, "not used any more");
 	else if (!sip_stream_turn(&c->stream, c->conn, now, c->e->cfg.set.keepalive_ms, &ms))
-		end(c, ENTENTE_ETIMEOUT, c->stream.asked ? "no answer, and none to a keep-alive" : "no answer to a keep-alive");
+		access_conn_end(c, ENTENTE_ETIMEOUT, c->stream.asked ? "no answer, and none to a keep-alive" : "no answer to a keep-alive");
 	else
 		watch(c, ms);
 }
@@ -214,7 +219,7 @@ void access_conn_sent(struct access_conn *c, struct slice bytes)
 		timer_arm(q, &c->timer, SIP_STREAM_SILENT_MS);
 }
 
-static struct access_conn *make(struct access *e)
+struct access_conn *access_conn_make(struct access *e)
 {
 	struct access_conn *c = MEM_NEW(struct access_conn);
 	c->e = e;
@@ -222,6 +227,7 @@ static struct access_conn *make(struct access *e)
 	c->since = c->used = e->loop->timers.now;
 	sip_stream_init(&c->stream, &e->cfg.set.limits, c->since);
 	timer_init(&c->timer, on_timer);
+	access_guard_init(c);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
 	metric_add(METRIC_SIP_CONNECTIONS, 1);
 	return c;
@@ -232,34 +238,22 @@ void access_conn_free(struct access_conn *c)
 	map_remove(&c->e->conns, &c->node);
 	metric_add(METRIC_SIP_CONNECTIONS, -1);
 	timer_cancel(&c->e->loop->timers, &c->timer);
+	access_guard_end(c);
 	list_remove(&c->of_peer);
 	revocation_chain_unref(c->e->cfg.revocation, c->chain);
 	conn_free(c->conn);
 	mem_free(c);
 }
 
-void access_accept(struct access *e, int fd, struct gate_pass *pass)
-{
-	struct entente_err err;
-	struct conn_limits lim;
-	struct access_conn *c = make(e);
-	struct conn_tls t = {.ctx = e->tls, .server = true};
-	struct conn_opts o = {.ops = &ops, .owner = c, .limits = &lim, .tls = e->tls ? &t : NULL, .pass = pass};
-	access_conn_limits(e, &lim);
-	lim.idle_ms = UNPROVEN_MS;
-	if (conn_accept(&c->conn, e->loop, fd, &o, &err) || !e->tls || e->quiet || e->conns.count > ACCESS_CONNS_MAX)
-		access_conn_free(c);
-}
-
 struct access_conn *access_conn_open(struct access_peer *p, const struct sip_place *to, struct entente_err *err)
 {
 	struct access *e = p->e;
 	struct conn_limits lim;
-	struct access_conn *c = make(e);
+	struct access_conn *c = access_conn_make(e);
 	struct slice host = slice_str(to->host);
 	char session[2 * DNS_NAME_MAX + 32];
 	struct conn_tls t = {.ctx = e->tls, .slot = TLS_SLOT_CLIENT, .sni = host};
-	struct conn_opts o = {.ops = &ops, .owner = c, .limits = &lim, .tls = &t};
+	struct conn_opts o = {.ops = &access_conn_ops, .owner = c, .limits = &lim, .tls = &t};
 	snprintf(session, sizeof session, "%s %.*s", p->key, SFMT(host));
 	t.session_key = slice_str(session);
 	slice_cstr(host, c->host, sizeof c->host);

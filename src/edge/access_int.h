@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the Access Edge: access.c (the whole, requests of partners), access_conn.c (connections), access_srv.c (federation records),
+/* Private to the Access Edge: access.c (the whole, requests of partners), access_conn.c (connections), access_guard.c (what holds callers down), access_srv.c (federation records),
  * access_peer.c (the way to a partner). */
 #pragma once
 #include "base/list.h"
@@ -61,6 +61,9 @@ struct access_conn {
 	bool held;                /* until it is known whether its certificate was revoked; theirs: paused */
 	struct revocation_chain *chain;
 	enum revocation_state revocation;
+	struct access_guest *guest; /* NULL until something was let through it */
+	bool stuck;               /* it does not read what it is sent */
+	struct timer turn;        /* theirs: its handshake waits; else how long it may be stuck */
 	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
 	struct sip_names names; /* of the certificate, for policy */
 	struct policy_domain domain; /* the last one */
@@ -72,7 +75,11 @@ struct access_conn *access_conn_open(struct access_peer *p, const struct sip_pla
 void access_conn_ready(struct access_conn *c);
 /* These octets are being sent over it. */
 void access_conn_sent(struct access_conn *c, struct slice bytes);
+struct access_conn *access_conn_make(struct access *e);
 void access_conn_free(struct access_conn *c);
+/* Ends and frees it, and tells all who wait for it. */
+void access_conn_end(struct access_conn *c, int code, const char *why);
+extern const struct conn_ops access_conn_ops;
 struct access_conn *access_conn_find(struct access *e, uint64_t id);
 struct sip_flow access_conn_flow(const struct access_conn *c);
 /* Secured: is its certificate still good? Then it is used, or kept; else it ends. Again whenever that may have changed. */
@@ -90,6 +97,19 @@ void access_trust_seen(struct access_conn *c, struct slice why);
 /* A request of this domain, or for it, was let pass. */
 void access_trust_proved(struct access_conn *c, struct slice domain);
 void access_trust_news(void *arg);
+
+/* ---- what holds callers down: access_guard.c */
+void access_guard_init(struct access_conn *c);
+void access_guard_end(struct access_conn *c);
+/* Theirs: TLS, when it is its turn. May free it. */
+void access_guard_connected(struct access_conn *c);
+void access_guard_limits(const struct access_conn *c, struct conn_limits *ret);
+/* A request may pass: from here on it is a partner's connection, and *ret has one more request under way. Else the reason: its certificate
+ * has too many connections to us, or too many requests of the partner or for it are under way. */
+enum reason access_guard_ask(struct access_conn *c, struct access_guest **ret);
+/* After writing, and when the queue has emptied. */
+void access_guard_wrote(struct access_conn *c);
+void access_guard_drained(struct access_conn *c);
 
 /* ---- partners that we connect to: access_peer.c (who needs a way, and which), access_race.c (connections coming up) */
 enum {

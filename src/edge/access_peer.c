@@ -113,11 +113,16 @@ static void finish(struct seek *k, struct access_conn *c)
 		.disclaimer = a->archiving_disclaimer,
 	};
 	uint64_t leg = k->leg;
+	struct access_guest *guest;
+	if (access_guard_ask(c, &guest)) {
+		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests for the partner are under way"));
+		return;
+	}
 	access_trust_proved(c, policy_domain_slice(&k->remote));
 	c->requests++;
 	c->used = e->loop->timers.now;
 	seek_free(k);
-	access_proxy_way(e->proxy, leg, &flow, &marks);
+	access_proxy_way(e->proxy, leg, &flow, &marks, guest);
 }
 
 /* ---- peers */
@@ -492,4 +497,10 @@ static void outcome(void *arg, uint64_t sender, int status)
 	access_watch_outcome(e->cfg.shared, sender, status);
 }
 
-const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome};
+static void over(void *arg, struct access_guest *guest)
+{
+	struct access *e = arg;
+	access_guest_answered(e->cfg.shared, guest);
+}
+
+const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome, .over = over};

@@ -26,6 +26,7 @@ struct leg {
 	struct policy_domain far; /* who answers */
 	struct access_marks marks;
 	uint64_t sender, since;
+	struct access_guest *guest;
 	struct sip_client_trans *ct;
 	unsigned attempt;
 	uint32_t home;        /* inward */
@@ -73,6 +74,13 @@ static void drop_message(struct leg *l)
 	l->m = NULL;
 }
 
+static void drop_guest(struct leg *l)
+{
+	if (l->guest)
+		l->p->ops->over(l->p->arg, l->guest);
+	l->guest = NULL;
+}
+
 static void leg_free(struct leg *l)
 {
 	struct sip_server_trans *st = server_of(l);
@@ -81,6 +89,7 @@ static void leg_free(struct leg *l)
 	if (l->wants && l->p->ops->forget)
 		l->p->ops->forget(l->p->arg, l->id);
 	sip_client_drop(l->ct);
+	drop_guest(l);
 	map_remove(&l->p->legs, &l->node);
 	l->p->n_settled -= l->settled;
 	drop_message(l);
@@ -583,6 +592,7 @@ static bool secure(const struct leg *l, const struct sip_flow *home)
 
 static void try_way(struct leg *l, bool busy)
 {
+	drop_guest(l);
 	l->wants = true;
 	l->p->ops->way(l->p->arg, l->id, l->m, l->m->from.uri.host, access_target(l->m), &l->from, l->attempt, busy);
 }
@@ -610,13 +620,17 @@ void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, s
 		try_way(leg_new(p, true, st, m, a, from), false);
 }
 
-void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow *to, const struct access_marks *marks)
+void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow *to, const struct access_marks *marks, struct access_guest *guest)
 {
 	struct leg *l = leg_find(p, id);
 	struct sip_flow home;
 	struct slice contact = SLICE_NONE;
-	if (!l || !l->wants)
+	if (!l || !l->wants) {
+		if (guest)
+			p->ops->over(p->arg, guest);
 		return;
+	}
+	l->guest = guest;
 	l->wants = false;
 	l->last = to->conn;
 	l->marks = *marks;
@@ -671,9 +685,13 @@ static void to_home(struct leg *l)
 void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
 			 const struct access_terms *terms)
 {
-	if (!room(p, st, false, a))
+	if (!room(p, st, false, a)) {
+		if (terms->guest)
+			p->ops->over(p->arg, terms->guest);
 		return;
+	}
 	struct leg *l = leg_new(p, false, st, m, a, from);
+	l->guest = terms->guest;
 	l->marks = terms->marks;
 	l->sender = terms->sender;
 	l->home = terms->home;

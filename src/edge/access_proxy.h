@@ -13,6 +13,7 @@
 #include "sip/trans.h"
 
 struct access_proxy;
+struct access_guest;
 
 enum { ACCESS_ATTEMPTS = 3 }; /* ways that one request is tried on */
 
@@ -43,6 +44,8 @@ struct access_proxy_ops {
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact);
 	/* An inward request of `sender` was answered with this status (0: not at all). May be NULL. */
 	void (*outcome)(void *arg, uint64_t sender, int status);
+	/* A request is over, however it went, or goes another way: the guest that it was given with. May be NULL when no guests are. */
+	void (*over)(void *arg, struct access_guest *guest);
 };
 
 struct access_proxy_config {
@@ -67,12 +70,13 @@ struct access_terms {
 	uint32_t home;
 	struct access_marks marks;
 	uint64_t sender;   /* for ops->outcome */
+	struct access_guest *guest; /* for ops->over, or NULL */
 };
 
 /* A request of a home for a partner, as sip_stack_ops.request of the inner stack gives it; the arena is the proxy's from here on. */
 void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
-/* ... and the way: the outside connection, and how the request is marked. */
-void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flow *to, const struct access_marks *marks);
+/* ... and the way: the outside connection, and how the request is marked. `guest`: for ops->over, or NULL. */
+void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flow *to, const struct access_marks *marks, struct access_guest *guest);
 /* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
 void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
 

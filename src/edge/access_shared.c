@@ -23,11 +23,17 @@ struct watched {
 };
 enum { RECENT = 200 };
 
+struct access_guest {
+	struct map_node node; /* key: as above */
+	char *key;            /* owned */
+	size_t conns, requests;
+};
+
 struct access_shared {
 	pthread_mutex_t lock;
 	uint64_t *contacts; /* as above */
 	size_t n_contacts, cap_contacts, max_contacts;
-	struct map watch;
+	struct map watch, guests;
 	struct list lru;
 	uint64_t next;
 };
@@ -86,6 +92,7 @@ struct access_shared *access_shared_new(size_t max_contacts)
 	pthread_mutex_init(&s->lock, NULL);
 	s->max_contacts = max_contacts;
 	map_init(&s->watch);
+	map_init(&s->guests);
 	list_init(&s->lru);
 	return s;
 }
@@ -100,12 +107,23 @@ static void forget(struct access_shared *s, struct watched *w)
 	mem_free(w);
 }
 
+static void guest_free(struct access_shared *s, struct access_guest *g)
+{
+	map_remove(&s->guests, &g->node);
+	mem_free(g->key);
+	mem_free(g);
+}
+
 struct access_shared *access_shared_free(struct access_shared *s)
 {
+	size_t i;
 	if (!s)
 		return NULL;
 	LIST_EACH(n, &s->lru)
 		forget(s, CONTAINER_OF(n, struct watched, lru));
+	MAP_EACH(m, &s->guests, i)
+		guest_free(s, CONTAINER_OF(m, struct access_guest, node));
+	map_free(&s->guests);
 	map_free(&s->watch);
 	mem_free(s->contacts);
 	pthread_mutex_destroy(&s->lock);
@@ -131,15 +149,68 @@ bool access_contact_known(struct access_shared *s, struct slice local, struct sl
 	return yes;
 }
 
+/* ---- certificates */
+
+static void key_of(const struct tls_peer *cert, struct buf *ret)
+{
+	buf_init(ret, 4096);
+	buf_put(ret, cert->issuer);
+	buf_putc(ret, '\n');
+	buf_put(ret, cert->serial);
+}
+
+struct access_guest *access_guest_enter(struct access_shared *s, const struct tls_peer *cert, uint32_t max)
+{
+	struct buf key;
+	key_of(cert, &key);
+	pthread_mutex_lock(&s->lock);
+	struct map_node *n = map_find(&s->guests, buf_slice(&key));
+	struct access_guest *g = n ? CONTAINER_OF(n, struct access_guest, node) : NULL;
+	if (!g && max) {
+		g = MEM_NEW(struct access_guest);
+		g->key = mem_strndup(buf_slice(&key).p, key.len);
+		map_insert(&s->guests, &g->node, slice_of(g->key, key.len));
+	}
+	if (g && g->conns < max)
+		g->conns++;
+	else
+		g = NULL;
+	pthread_mutex_unlock(&s->lock);
+	buf_free(&key);
+	return g;
+}
+
+void access_guest_leave(struct access_shared *s, struct access_guest *g)
+{
+	pthread_mutex_lock(&s->lock);
+	if (--g->conns == 0 && !g->requests)
+		guest_free(s, g);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool access_guest_ask(struct access_shared *s, struct access_guest *g, size_t max)
+{
+	pthread_mutex_lock(&s->lock);
+	bool room = g->requests < max;
+	g->requests += room;
+	pthread_mutex_unlock(&s->lock);
+	return room;
+}
+
+void access_guest_answered(struct access_shared *s, struct access_guest *g)
+{
+	pthread_mutex_lock(&s->lock);
+	if (--g->requests == 0 && !g->conns)
+		guest_free(s, g);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- the watch list */
 
 static struct watched *watched_of(struct access_shared *s, const struct tls_peer *cert)
 {
 	struct buf key;
-	buf_init(&key, 4096);
-	buf_put(&key, cert->issuer);
-	buf_putc(&key, '\n');
-	buf_put(&key, cert->serial);
+	key_of(cert, &key);
 	struct map_node *n = map_find(&s->watch, buf_slice(&key));
 	struct watched *w = n ? CONTAINER_OF(n, struct watched, node) : NULL;
 	if (!w) {

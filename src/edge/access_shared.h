@@ -17,6 +17,16 @@ struct access_shared *access_shared_free(struct access_shared *s);
 bool access_contact_learn(struct access_shared *s, struct slice local, struct slice remote);
 bool access_contact_known(struct access_shared *s, struct slice local, struct slice remote);
 
+/* Callers by certificate (issuer and serial), so that one partner does not take the place of all others: how many connections it has, and
+ * how many requests of it are under way. Lives as long as it has any. */
+struct access_guest;
+/* Another connection; NULL: it has `max` already. */
+struct access_guest *access_guest_enter(struct access_shared *s, const struct tls_peer *cert, uint32_t max);
+void access_guest_leave(struct access_shared *s, struct access_guest *g);
+/* Another request; false: `max` are under way. */
+bool access_guest_ask(struct access_shared *s, struct access_guest *g, size_t max);
+void access_guest_answered(struct access_shared *s, struct access_guest *g);
+
 /* The watch list: discovered partners, by certificate (RFC 5280: issuer and serial). */
 enum { ACCESS_WATCH_MAX = 4096, ACCESS_WATCH_DOMAINS = 8, ACCESS_SUSPECT_AFTER = 20 };
 

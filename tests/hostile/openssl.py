@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TLS client by libssl itself, for what Python's ssl does not let one do: key updates and renegotiation.
+"""A TLS client by libssl itself, for what Python's ssl does not let one do: key updates, renegotiation, early data.
 
 openssl.py ADDRESS PORT SOURCE SECONDS [asking] [between]: key updates as fast as they go; `asking`: the other side is to change its
 keys too; `between`: with an octet of data after each. Prints how many were sent and whether the connection was cut."""
@@ -14,11 +14,14 @@ for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
     getattr(lib, name).restype = ctypes.c_void_p
 for name in ("SSL_CTX_new", "SSL_new", "SSL_CTX_free", "SSL_free", "SSL_connect", "SSL_do_handshake", "SSL_renegotiate"):
     getattr(lib, name).argtypes = [ctypes.c_void_p]
+lib.SSL_get1_session.restype = ctypes.c_void_p
+lib.SSL_get1_session.argtypes = lib.SSL_SESSION_get_max_early_data.argtypes = lib.SSL_SESSION_free.argtypes = [ctypes.c_void_p]
+lib.SSL_SESSION_get_max_early_data.restype = ctypes.c_uint32
 lib.SSL_set_fd.argtypes = [ctypes.c_void_p, ctypes.c_int]
 lib.SSL_key_update.argtypes = [ctypes.c_void_p, ctypes.c_int]
 lib.SSL_write.argtypes = lib.SSL_read.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
 lib.SSL_ctrl.argtypes = lib.SSL_CTX_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
-TLS12, TLS13 = 0x0303, 0x0304
+TLS10, TLS11, TLS12, TLS13 = 0x0301, 0x0302, 0x0303, 0x0304
 
 
 class Client:
@@ -55,6 +58,19 @@ class Client:
         self.sock.close()
         lib.SSL_free(self.tls)
         lib.SSL_CTX_free(self.context)
+
+
+def early_data(address, port, source):
+    """How many octets of early data a session of this server lets a client send (RFC 8446 4.6.1)."""
+    c = Client(address, port, source, TLS13)
+    try:
+        c.read()        # the tickets come behind the handshake; then nothing for five seconds, or the end
+        session = lib.SSL_get1_session(c.tls)
+        n = lib.SSL_SESSION_get_max_early_data(session)
+        lib.SSL_SESSION_free(session)
+        return n
+    finally:
+        c.close()
 
 
 def main(address, port, source, seconds, *words):

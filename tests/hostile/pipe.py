@@ -186,8 +186,7 @@ class Pipe:
         """Has the other side ended the connection?"""
         end = time.monotonic() + within
         while not self.eof:
-            left = end - time.monotonic()
-            if left < 0:
-                return False
-            self.pump(max(left, 0.001))
-        return True
+            self.pump(max(end - time.monotonic(), 0.001))
+            if time.monotonic() >= end:
+                break
+        return bool(self.eof)

@@ -77,7 +77,7 @@ static const struct sip_stack_ops stack_ops = {.send = on_send, .request = on_re
 void rig_give_way(struct rig *r)
 {
 	struct sip_flow f = rig_flow(RIG_OUTER, r->conn);
-	access_proxy_way(r->proxy, r->leg, &f, &r->marks);
+	access_proxy_way(r->proxy, r->leg, &f, &r->marks, NULL);
 }
 
 static void op_way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,

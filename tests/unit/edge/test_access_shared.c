@@ -127,9 +127,39 @@ static void bounded(void **state)
 	access_shared_free(s);
 }
 
+/* Connections and requests under way, by certificate; what is over makes room. */
+static void t28_guests(void **state)
+{
+	struct access_shared *s = access_shared_new(3);
+	struct access_guest *g[5], *other;
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_non_null(g[i] = access_guest_enter(s, &one, 5));
+	assert_null(access_guest_enter(s, &one, 5));
+	assert_non_null(other = access_guest_enter(s, &two, 5)); /* by certificate */
+	assert_null(access_guest_enter(s, &two, 0));
+	access_guest_leave(s, g[0]);
+	assert_non_null(g[0] = access_guest_enter(s, &one, 5));
+	assert_null(access_guest_enter(s, &one, 4)); /* the setting was changed meanwhile */
+	for (int i = 0; i < 100; i++)
+		assert_true(access_guest_ask(s, g[i % 5], 100));
+	assert_false(access_guest_ask(s, g[0], 100));
+	assert_true(access_guest_ask(s, other, 100));
+	access_guest_answered(s, g[3]);
+	assert_true(access_guest_ask(s, g[1], 100));
+	for (int i = 0; i < 5; i++)
+		access_guest_leave(s, g[i]);
+	for (int i = 0; i < 100; i++) /* the connections are gone, the requests still end */
+		access_guest_answered(s, g[0]);
+	access_guest_leave(s, other);
+	access_guest_answered(s, other);
+	assert_non_null(other = access_guest_enter(s, &two, 1)); /* it had been forgotten */
+	access_shared_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(rate), cmocka_unit_test(suspicion), cmocka_unit_test(contacts_limit), cmocka_unit_test(watch_list),
-					   cmocka_unit_test(bounded)};
+					   cmocka_unit_test(bounded),   cmocka_unit_test(t28_guests)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
