@@ -374,5 +374,5 @@ def deaf_server(g):
     grown = g.rss() - before
     check(SANITIZER or grown < 16384, f"memory grew by {grown} KiB")
     check(statuses.count(200) <= 1, f"{statuses.count(200)} messages count as delivered")     # it was about to read one
-    check(g.events("access/slow-reader"), "the log does not say that it does not read")
+    check(g.events("access/slow-reader") or g.events("access/peer-lost", peer="t36s.test"), "the log does not say that it does not read")
     g.note = f"answers {sorted(set(statuses))}, RSS +{grown} KiB; {note}"
