@@ -101,6 +101,10 @@ def relay(g):
     wait_until(lambda: c.ask("OPTIONS", f"sip:gw.{OURS}:5061;transport=tls"), 10, "the last ones were read")
     g.romeo.message(f"x@{P}", g.word())     # and the home, too
     check(not ear.heard, f"the third heard {ear.heard}")
-    for sender in ("sip:m@t44.test", f"sip:victim@{THIRD}"):    # nor is it carried when the home asks
-        status = g.romeo.request("MESSAGE", f"sip:x@{P}", [("Content-Type", "text/plain")], g.word().encode(), from_uri=sender).status
-        refused(f"our user as {sender}", status)
+    own = g.romeo.name
+    try:
+        for g.romeo.name in ("m@t44.test", f"victim@{THIRD}"):      # nor is it carried when the home asks in a foreign name
+            status = g.romeo.request("MESSAGE", f"sip:x@{P}", [("Content-Type", "text/plain")], g.word().encode()).status
+            refused(f"our user as {g.romeo.name}", status)
+    finally:
+        g.romeo.name = own

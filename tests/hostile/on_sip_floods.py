@@ -6,11 +6,11 @@ import subprocess
 import threading
 import time
 
-import federation
 import openssl
 from case import LabError, check, hostile, same, wait_until
 from ground import ROMEO, SANITIZER
 from on_floods import Flood, calm
+from phone import Phone
 from pipe import Gone
 from sip_ground import HONEST_SIP, refused
 from sip_peer import EDGE, OURS, PORT, Caller, Partner, SipPipe, request
@@ -262,11 +262,11 @@ def messages(g):
          authorised=("t32r.test",), settings=FEW)
 def ringing(g):
     """100 may be under way, so 25 of one partner."""
-    class Deaf(federation.Phone):
+    class Deaf(Phone):
         def _request(self, m):
             return None if m.method == "INVITE" else super()._request(m)
     g.allow("t32r.test")
-    deaf = federation.contoso_user(g, "mercutio9", Deaf)
+    deaf = g.phone("mercutio9", Deaf)
     c = g.caller("t32r.test")
     calls = [request("INVITE", f"sip:{deaf.name}", "sip:mallory@t32r.test", headers=["Contact: <sip:gw.t32r.test>", "Content-Type: application/sdp"],
                      body="v=0\r\n") for _ in range(60)]

@@ -4,7 +4,6 @@ import itertools
 import re
 import threading
 
-import federation
 from case import LabError, check, hostile, same
 from certificates import CLIENT_ONLY, SERVER_ONLY
 from ground import ROMEO
@@ -148,7 +147,7 @@ def asserted(g):
 def dialogs(g):
     """The partner and a user of ours have a session; the attacker knows everything about it."""
     g.allow("t10d.test")
-    phone = federation.contoso_user(g, "romeo7")
+    phone = g.phone("romeo7")
     line, mallory = g.friend_line(), g.caller("t10d.test")
     number, tag = "dialog-1", "from-tag-1"
     from_ = f"<sip:tybalt@{P}>;tag={tag}"

@@ -3,11 +3,11 @@
 a partner too and of which nobody has reason to hear anything."""
 import time
 
-import federation
 import peers
 from case import check
 from ground import Ground
 from names import A, SRV
+from phone import Phone
 from sip_peer import Caller, Partner
 from waiting import LabError
 
@@ -22,7 +22,7 @@ def refused(what, status):
 
 
 class SipGround(Ground):
-    external = federation.EXTERNAL % peers.GATEWAY
+    external = f"  external-listen:\n    - {{address: {peers.GATEWAY}, port: 5061}}\n"
 
     def start(self):
         self.partner = Partner(HONEST_SIP, HONEST_SIP_AT, self.certificates)
@@ -67,6 +67,12 @@ class SipGround(Ground):
     def sip_server(self, domain, address, cls=Partner, **options):
         self.sip_names(domain, address)
         return self.keep(cls(domain, address, self.certificates, **options))
+
+    def phone(self, name, cls=Phone):
+        """A user of ours who can be called, signed in."""
+        user = cls(f"{name}@contoso.test", next(self._addresses), "udp", f"{self.run}/sip-users.log", self.observer)
+        self.keep(user)
+        return user.online()
 
     # --- honest traffic ---------------------------------------------------------------------------------------------
 
