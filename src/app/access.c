@@ -118,6 +118,8 @@ static uint32_t methods_of(const struct config_strings *names, const char **ret_
 		else if (ret_bad)
 			*ret_bad = names->items[i];
 	}
+	if (all & 1u << SIP_INVITE) /* a session that begins also ends */
+		all |= 1u << SIP_ACK | 1u << SIP_BYE | 1u << SIP_CANCEL;
 	return all;
 }
 

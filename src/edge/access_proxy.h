@@ -24,7 +24,7 @@ struct access_own { /* a name of ours in Route and Request-URI; port 0: any */
 
 /* What the administrator decides for all requests. */
 struct access_rules {
-	uint32_t methods;        /* 1u << enum sip_method | ...: those that pass. CANCEL always, with its INVITE */
+	uint32_t methods;        /* 1u << enum sip_method | ...: those that pass. CANCEL always: it belongs to a request that did */
 	bool telephone;          /* Request-URIs that are telephone numbers ("+4930...", user=phone) pass; tel URIs never: they name no domain */
 	bool public_diagnostics; /* our refusals tell partners a number and a text (ms-diagnostics-public), as Lync's SendToExternalNetworks */
 	bool hide;               /* partners do not see what is behind us; needs keys */
