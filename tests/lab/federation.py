@@ -190,16 +190,17 @@ class RawServer:
         self.context.verify_mode = ssl.CERT_REQUIRED
         self.connections, self.requests, self._sockets = 0, [], []
         self.listener = socket.create_server(at)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for s in self._sockets:
-            s.close()
+        for s in (self.listener, *self._sockets):   # their threads close them: a number that is used again must not be read from
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(s, socket.SHUT_RDWR)
+        self._thread.join(5)
 
     def drop(self):
         """Ends the connections that are open."""
@@ -210,31 +211,31 @@ class RawServer:
                 pass
 
     def _accept(self):
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+        with self.listener:
+            while True:
+                try:
+                    plain, _ = self.listener.accept()
+                except OSError:
+                    return
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain):
-        self._sockets.append(plain)
         rest = b""
+        plain.settimeout(20)
         try:
-            plain.settimeout(20)
-            secured = self.context.wrap_socket(plain, server_side=True)
-            self._sockets.append(secured)
-            secured.settimeout(None)
-            while data := secured.recv(65536):
-                rest += data
-                while True:
-                    m, rest = cut(rest)
-                    if not m:
-                        break
-                    if m.method and m.method != "ACK":
-                        self.requests.append(m)
-                        secured.sendall(self._answer(m))
+            with self.context.wrap_socket(plain, server_side=True) as secured:
+                self._sockets.append(secured)
+                secured.settimeout(None)
+                while data := secured.recv(65536):
+                    rest += data
+                    while True:
+                        m, rest = cut(rest)
+                        if not m:
+                            break
+                        if m.method and m.method != "ACK":
+                            self.requests.append(m)
+                            secured.sendall(self._answer(m))
         except OSError:
             pass
 
