@@ -92,6 +92,20 @@ static void refuse(struct access *e, struct sip_server_trans *st, const struct s
 	access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
 }
 
+/* Whom a request is for. The Request-URI of one inside a dialog is wherever the user's client is, and does not tell; but when it has a user of a
+ * domain of ours, the home could go by that: then it counts, or an invented dialog with one user would lead to any other. */
+static struct slice addressed(struct access *e, struct arena *a, const struct sip_msg *m)
+{
+	struct snapshot *s = snapshot_reader_get(&e->policy);
+	bool named = !m->to.tag.len || (m->uri.user.len && s && snapshot_local(s, m->uri.host, NULL));
+	return access_user(a, named ? &m->uri : &m->to.uri);
+}
+
+static bool contact(struct access *e, struct arena *a, const struct sip_msg *m)
+{
+	return access_contact_known(e->cfg.shared, addressed(e, a, m), access_user(a, &m->from.uri));
+}
+
 static void ask(struct access *e, const struct access_conn *c, const struct sip_msg *m, const struct access_look *look, struct arena *a,
 		struct policy_verdict *ret)
 {
@@ -110,8 +124,7 @@ static void ask(struct access *e, const struct access_conn *c, const struct sip_
 	policy_decide(s, &q, ret);
 	if (ret->reason != REASON_POLICY_NO_CONTACT)
 		return;
-	struct slice local = access_user(a, m->to.tag.len ? &m->to.uri : &m->uri), remote = access_user(a, &m->from.uri);
-	q.has_contact = access_contact_known(e->cfg.shared, local, remote) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
+	q.has_contact = contact(e, a, m) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
 	policy_decide(s, &q, ret);
 }
 
@@ -133,9 +146,11 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		access_trust_proved(c, look->remote);
 	if (v.allow && v.transit) /* between two partners: the decision knows it, the proxy core does not */
 		v = (struct policy_verdict){.reason = REASON_POLICY_LOCAL_UNKNOWN};
-	if (v.allow && v.rate)
-		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, access_user(a, m->to.tag.len ? &m->to.uri : &m->uri),
-					   e->loop->timers.now, v.rate, m->to.tag.len ? 0 : v.max_contacts, &terms.sender);
+	if (v.allow && v.rate) { /* who answers a local user addresses nobody new; a dialog alone is quickly invented */
+		uint32_t max = m->to.tag.len && contact(e, a, m) ? 0 : v.max_contacts;
+		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, addressed(e, a, m), e->loop->timers.now, v.rate, max,
+					   &terms.sender);
+	}
 	if (limit)
 		metric_add(METRIC_LIMIT_HITS, 1);
 	else if (v.allow)
@@ -150,9 +165,15 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		       {"to", m->to.uri_text});
 	terms.home = v.home;
 	terms.marks = (struct access_marks){.keep_asserted = v.verified, .edge_name = e->cfg.name, .verified = v.verified,
-					    .publiccloud = v.cls == POLICY_CLASS_PUBLIC,
+					    .publiccloud = access_public(e, v.cls),
 					    .source_type = e->ops->lync(e->arg, v.home) ? access_source_type(v.cls) : NULL};
 	access_proxy_inward(e->proxy, st, m, a, from, &terms);
+}
+
+bool access_public(struct access *e, enum policy_class c)
+{
+	struct snapshot *s = snapshot_reader_get(&e->policy);
+	return c == POLICY_CLASS_PUBLIC || (c == POLICY_CLASS_DEFAULT_ROUTE && s && snapshot_access(s)->public_provider);
 }
 
 /* ---- the outer stack */

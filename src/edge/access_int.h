@@ -181,5 +181,7 @@ struct access {
 
 /* access.c */
 void access_input(struct access *e, struct access_conn *c, struct slice raw);
+/* Does it lead to a public IM service? */
+bool access_public(struct access *e, enum policy_class c);
 /* "user@domain" in lower case. */
 struct slice access_user(struct arena *a, const struct sip_uri *u);

@@ -109,7 +109,7 @@ static void finish(struct seek *k, struct access_conn *c)
 	struct access_marks marks = {
 		.keep_asserted = v.cls != POLICY_CLASS_DISCOVERED && v.cls != POLICY_CLASS_PUBLIC,
 		.source_type = k->peer_home && e->ops->lync(e->arg, k->peer_home - 1) ? access_source_type(v.cls) : NULL,
-		.edge_name = e->cfg.name, .verified = a->mark_verifiable, .publiccloud = v.cls == POLICY_CLASS_PUBLIC, .mark = true,
+		.edge_name = e->cfg.name, .verified = a->mark_verifiable, .publiccloud = access_public(e, v.cls), .mark = true,
 		.disclaimer = a->archiving_disclaimer,
 	};
 	uint64_t leg = k->leg;

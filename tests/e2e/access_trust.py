@@ -119,6 +119,27 @@ def unknown(lab):
         peer.close()
 
 
+@scenario("an invented dialog leads to nobody new", **LAB)
+def invented(lab):
+    discovered = "access-edge set --partner-discovery --max-contacts-per-discovered-partner 3 --discovered-partner-verification-level"
+    switch(lab, [f"{discovered} always-unverifiable"])
+    romeo, benvolio = (contoso_user(lab, f"romeo{next(COUNT)}") for _ in range(2))
+    romeo.message("m@mallory.test", "hello")    # nobody is there; from now on he has that contact
+    with Authority(lab.run, lab.certs) as authority:
+        authority.issue("mallory", "mallory.test")      # nobody has seen this one: its count of local users begins anew
+        peer = RawPeer(authority.folder, "mallory")
+        check_status(speak(peer, romeo), 200)
+        text = {"headers": ["Content-Type: text/plain"], "body": "it is me"}
+        for how in ({}, {"to": f"sip:{romeo.name}", "tag": "invented"}, {"tag": "invented"}):
+            check_status(peer.ask("MESSAGE", f"sip:{benvolio.name}", "sip:m@mallory.test", **how, **text), 403)
+        benvolio.expect_no_message("m@mallory.test", 1)
+        lab.entente(*f"{discovered} always-verifiable".split())
+        answers = [peer.ask("MESSAGE", f"sip:guess{n}@contoso.test", "sip:m@mallory.test", tag="invented", **text).status for n in range(6)]
+        check(403 not in answers[:2] and answers[3:] == [403] * 3, f"more than three local users could be tried out: {answers}")
+        check_status(speak(peer, romeo), 200)
+        peer.close()
+
+
 def serial(tls):
     return tls.getpeercert()["serialNumber"]
 

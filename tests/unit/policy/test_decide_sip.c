@@ -308,6 +308,62 @@ static void test_clearing_house(void **state)
 	}
 }
 
+/* Each class has the level of its own kind: of the provider, though the domain is allowed too; of the allowed domain; of discovery. */
+static void test_whose_level(void **state)
+{
+	static const struct {
+		const char *from, *cert, *srv;
+		enum policy_class cls;
+	} rows[] = {
+		{"hosted.test", "host.prov.test", "host.prov.test", C(HOSTING)}, {"hosted.test", "sip.hosted.test", "sip.hosted.test", C(ALLOWED_DOMAIN)},
+		{"server.test", "edge.far.test", "?", C(ALLOWED_SERVER)}, {"wild.test", "chat.pub.test", "chat.pub.test", C(PUBLIC)},
+		{"wild.test", "sip.wild.test", "sip.wild.test", C(DISCOVERED)}, {"ours.test", "cloud.prov.test", "?", C(SHARED)},
+	};
+	(void)state;
+	for (int trusted = 0; trusted < 6; trusted++) { /* the level of one class is always-verifiable, of all others always-unverifiable */
+		struct snapshot_builder *b = snapshot_builder_new();
+		const struct slice d[] = {S("ours.test")};
+		struct policy_home h = {.name = S("one"), .next_hop = S("sip:a"), .domains = d, .n_domains = 1};
+		struct policy_access a;
+		struct policy_allowed hosted = {.domain = S("hosted.test")}, server = {.domain = S("server.test")};
+		struct policy_provider p[3] = {{.name = S("host"), .kind = POLICY_HOSTING}, {.name = S("chat"), .kind = POLICY_PUBLIC},
+					       {.name = S("cloud"), .kind = POLICY_HOSTING}};
+		const struct slice proxies[] = {S("host.prov.test"), S("chat.pub.test"), S("cloud.prov.test")};
+		static const int level_of[] = {0, 3, 5};
+#define LEVEL(n) (trusted == (n) ? POLICY_ALWAYS_VERIFIABLE : POLICY_ALWAYS_UNVERIFIABLE)
+		assert_int_equal(snapshot_builder_home(b, &h, NULL), 0);
+		policy_fields_defaults(POLICY_TABLE_ACCESS, &a);
+		a.federated_users = a.discovery = true;
+		a.discovered_verification = LEVEL(4);
+		assert_int_equal(snapshot_builder_access(b, &a, NULL), 0);
+		policy_fields_defaults(POLICY_TABLE_ALLOWED, &hosted);
+		hosted.verification = LEVEL(1);
+		policy_fields_defaults(POLICY_TABLE_ALLOWED, &server);
+		server.proxy_fqdn = S("edge.far.test");
+		server.verification = LEVEL(2);
+		assert_int_equal(snapshot_builder_allow(b, &hosted, NULL), 0);
+		assert_int_equal(snapshot_builder_allow(b, &server, NULL), 0);
+		for (int i = 0; i < 3; i++) {
+			policy_fields_defaults(POLICY_TABLE_PROVIDER, &p[i]);
+			p[i].proxy_fqdn = proxies[i];
+			p[i].enabled = true;
+			p[i].shared_address_space = i == 2;
+			p[i].verification = LEVEL(level_of[i]);
+			assert_int_equal(snapshot_builder_provider(b, &p[i], NULL), 0);
+		}
+#undef LEVEL
+		struct snapshot *s = snapshot_builder_freeze(b, 1);
+		for (int i = 0; i < 6; i++) {
+			struct out o = {rows[i].from, "ours.test", rows[i].cert, rows[i].srv, "", REASON_NONE, rows[i].cls, "", I(NONE)};
+			struct policy_verdict v;
+			ask(s, &o, POLICY_TO_LOCAL, &v);
+			if (!v.allow || v.cls != rows[i].cls || v.verified != (i == trusted))
+				fail_msg("%s by %s: %s, %s, verified %d", rows[i].from, rows[i].cert, reason_info(v.reason)->id, policy_class_name(v.cls), v.verified);
+		}
+		snapshot_unref(s);
+	}
+}
+
 static void test_whose_is_it(void **state)
 {
 	struct snapshot *on = make(true, false, POLICY_USE_SOURCE, ""), *off = make(false, false, POLICY_USE_SOURCE, "");
@@ -331,6 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_combination), cmocka_unit_test(test_outbound),    cmocka_unit_test(test_default_route),
 		cmocka_unit_test(test_clearing_house),    cmocka_unit_test(test_whose_is_it),
+		cmocka_unit_test(test_whose_level),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
