@@ -161,8 +161,32 @@ struct access_hide access_hide_of(const struct access_proxy *p)
 	return (struct access_hide){.keys = &p->rules.keys, .name = p->cfg.outer_name, .own = own_uri, .arg = p};
 }
 
+static bool marks(const struct access_proxy *p, const struct sip_uri *u, const struct sip_msg *m, struct arena *a)
+{
+	struct slice token, tag;
+	if (!access_own_uri(p, u) || !sip_uri_param(u, S(ACCESS_DIALOG_MARK), &token))
+		return false;
+	tag = access_hide_open(&p->rules.keys, a, ACCESS_DIALOG_SEAL, m->call_id, token);
+	return tag.len && (slice_eq(tag, m->from.tag) || slice_eq(tag, m->to.tag));
+}
+
+/* Is it inside a dialog that was made through us? Then our Record-Route is on top, with the mark that it was given there. A tag in To
+ * alone is easily made up. */
+static bool recorded(const struct access_proxy *p, const struct sip_msg *m, struct arena *a)
+{
+	struct sip_values it = {0};
+	struct slice value;
+	struct sip_addr r;
+	if (marks(p, &m->uri, m, a)) /* put there by a strict router */
+		return true;
+	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && !sip_addr_parse(value, &r) && access_own_uri(p, &r.uri))
+		if (marks(p, &r.uri, m, a))
+			return true;
+	return false;
+}
+
 /* May a partner's request inside a dialog be passed on where it says? Where partners see nothing of what is behind us, what they name there
- * must be what we gave them in this dialog. */
+ * must be what we gave them in this dialog; else the dialog must be one of ours, or the way lead to nobody but the user in To. */
 static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool more_routes)
 {
 	struct access_hide h = access_hide_of(p);
@@ -173,7 +197,7 @@ static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, 
 	sealed = access_hide_target(&h, a, m).p;
 	if (!access_hide_routes(&h, a, m, &routes) || (ours && m->uri.user.len && !sealed))
 		return false;
-	return !p->rules.hide || (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host)));
+	return (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host))) || (!p->rules.hide && recorded(p, m, a));
 }
 
 static void refuse(struct access_look *l, int status, enum reason reason)

@@ -373,7 +373,11 @@ static void edit_record_route(struct sip_edit *e, const struct leg *l, struct sl
 	bool sips = e->m->uri.scheme == SIP_SCHEME_SIPS; /* then we must be recorded so, too (RFC 3261 16.6) */
 	if (!makes_dialog(l->method))
 		return;
-	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.outer_name, sips ? S(";lr>") : S(";transport=tls;lr>"));
+	const struct access_rules *rules = &l->p->rules;
+	struct slice mark = rules->keys.n && !rules->hide ? access_hide_seal(&rules->keys, e->arena, ACCESS_DIALOG_SEAL, l->m->call_id, l->m->from.tag)
+							  : SLICE_NONE;
+	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.outer_name, sips ? S(";lr") : S(";transport=tls;lr"),
+					mark.p ? S(";" ACCESS_DIALOG_MARK "=") : S(""), mark, S(">"));
 	struct slice inner = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<"), slice_skip(inner_contact, sips ? 4 : 0), S(";lr>"));
 	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);
 	sip_edit_push(e, S("Record-Route"), l->outward ? outer : inner);

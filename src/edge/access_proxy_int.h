@@ -22,3 +22,7 @@ bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u);
 size_t access_own_routes(const struct access_proxy *p, const struct sip_msg *m, size_t *ret_all);
 struct access_hide access_hide_of(const struct access_proxy *p);
 uint64_t access_loop_hash(const struct sip_msg *m, bool outward);
+
+/* In our Record-Route towards partners: the tag of who made the dialog, sealed. */
+#define ACCESS_DIALOG_MARK "dlg"
+#define ACCESS_DIALOG_SEAL 'd'

@@ -80,7 +80,12 @@ def relay(g):
             (us, romeo, [f"Route: <{third}>"], None), (us, romeo, [f"Route: <{victim}>"], None), (us, victim, [f"Route: <{us}>, <{victim}>"], None),
             (f"{romeo};maddr={THIRD_AT}", romeo, [], None), (f"sip:victim%40{THIRD}@{OURS}", romeo, [], None), (f"sip:{THIRD_AT}", romeo, [], None),
             (f"sip:victim@{OURS}@{THIRD}", romeo, [], None), (f"sip:gw.{OURS}:5061", romeo, [], None), (f"sip:x@gw.{OURS}:5061", romeo, [], None),
-            (f"sip:victim@{THIRD};x=@{OURS}", romeo, [], None), (f"sip:{ROMEO}?Route=%3C{third}%3E", romeo, [], None)]
+            (f"sip:victim@{THIRD};x=@{OURS}", romeo, [], None), (f"sip:{ROMEO}?Route=%3C{third}%3E", romeo, [], None),
+            # a tag in To does not make a dialog
+            (victim, victim, [], "x"), (victim, romeo, [], "x"), (f"sip:victim@{THIRD_AT}", romeo, [], "x"), (romeo, romeo, [f"Route: <{third}>"], "x"),
+            (victim, romeo, [f"Route: <{us}>"], "x"), (victim, romeo, [f"Route: <{us}>", "Route: <sip:127.0.0.11;lr>"], "x"),
+            (us, romeo, [f"Route: <{us}>, <sip:victim@{THIRD_AT}>"], "x"), (romeo, romeo, [f"Route: <{us}>, <sip:{THIRD_AT};lr>"], "x"),
+            (f"sip:victim@{THIRD_AT};transport=tcp", romeo, [f"Route: <{us}>, <sip:127.0.0.11;transport=tcp;lr>"], "x")]
     c = g.caller("t44.test")
     through = []
     for method in ("MESSAGE", "INVITE", "BYE", "SUBSCRIBE", "ACK"):
