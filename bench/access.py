@@ -5,10 +5,11 @@ import os
 import re
 import time
 
-from common import LIMITS, command, memory, peers, pids_of, render, rewrite
+from common import LIMITS, Generator, LabError, command, cpu, memory, peers, pids_of, render, rewrite, threads
 from process import Process, answers
 
 EDGE, PARTNER = "127.0.0.14", "127.0.0.32"      # entented's outside; gw.adatum.test
+BARE = "127.0.0.17"
 ADDRESS = {"entented": peers.GATEWAY, "kamailio": "127.0.0.13", "haproxy": "127.0.0.16"}
 CALLS_PER_MESSAGE = 8       # a call is so many messages that it gets a pace and a window of its own
 
@@ -92,3 +93,96 @@ def measure(bench, rows, memories, progress):
                       "peak_kib": memory(p, "VmHWM")} for name, p in pids.items()]
         bench.stop(*reversed(servers.values()))
     progress("")
+
+
+# --- connections that say nothing -----------------------------------------------------------------------------------
+
+SOURCES = 50        # networks that they come from
+SETTLE_S = 1.5
+
+
+def quiet(bench, count, shake_ms, repeats, progress):
+    """Memory of idle connections and full handshakes, entented's Access Edge beside bare OpenSSL."""
+    limits = (f"limits:\n  max-connections: {count + 2000}\n  max-unproven: {count + 1000}\n  max-unproven-per-network: {count}\n"
+              f"  max-connections-per-address: 10000\n  handshake-rate: 1000000\n  handshake-rate-per-network: 1000000\n")
+    argv = [*bench.pin, bench.generator("bare"), BARE, "5061", bench.certs, "contoso"]
+    servers = {"entented": entented(bench, f"{bench.run}/sip-quiet", "tls", limits),
+               "openssl": bench.start(Process("bare", argv, f"{bench.run}/bare.log", lambda _: answers(BARE, 5061)))}
+    targets = {"entented": f"{EDGE}:5061", "openssl": f"{BARE}:5061"}
+    generators, rows = {}, []
+    try:
+        for name, server in servers.items():
+            pid = server.popen.pid
+            g = generators[name] = Generator([bench.generator("idle"), "--certs", bench.certs, "--identity", "adatum", "--target", targets[name],
+                                              "--sources", str(SOURCES)], f"{bench.run}/idle-{name}.log")
+            g.hear("ready", 15)
+            g.ask("shake 300", "shaken")        # what is made once is there
+            time.sleep(SETTLE_S)
+            progress(f"{count} idle connections, {name}")
+            before = memory([pid], "VmRSS")
+            up = g.ask(f"up {count}", "up", 600)
+            time.sleep(SETTLE_S)
+            after = memory([pid], "VmRSS")
+            g.ask("down", "down", 60)
+            if up["open"] < count or up["failed"] or up["resumed"]:
+                raise LabError(f"{name}: {up['open']} of {count} idle connections, {up['failed']} failed ({up['trouble']}), {up['resumed']} resumed")
+            rows.append({"server": name, "connections": up["open"], "seconds": up["seconds"], "before_kib": before, "after_kib": after,
+                         "per_connection_kib": round((after - before) / up["open"], 2), "runs": []})
+        time.sleep(SETTLE_S)
+        for n in range(repeats):
+            for row in rows:
+                progress(f"handshakes, {row['server']}, repeat {n + 1} of {repeats}")
+                pid = servers[row["server"]].popen.pid
+                before = cpu(pid)[0]
+                done = generators[row["server"]].ask(f"shake {shake_ms}", "shaken", 60)
+                used = cpu(pid)[0] - before
+                if not done["n"] or done["failed"] or done["resumed"]:
+                    raise LabError(f"{row['server']}: {done}")
+                row["runs"].append({"handshakes": done["n"], "rate": round(done["n"] / done["seconds"], 1),
+                                    "cpu_us": round(used * 1e6 / done["n"], 1), "busy": round(used / done["seconds"], 3)})
+        for g in generators.values():
+            g.stop()
+    except BaseException:
+        for g in generators.values():
+            g.kill()
+        raise
+    bench.stop(*reversed(servers.values()))
+    progress("")
+    return rows
+
+
+# --- two workers ----------------------------------------------------------------------------------------------------
+
+def workers(bench, repeats, progress):
+    """One worker and two, the same load on eight connections on either side. With the generator on two cores too, the throughput of a
+    machine cannot be seen: what a transaction costs, and how evenly it is divided, can."""
+    rows = []
+    wrapper = os.environ.get("ENTENTE_WRAPPER")
+    os.environ["ENTENTE_WRAPPER"] = ""
+    cores = bench.cores
+    try:
+        for n in (1, 2):
+            daemon = entented(bench, f"{bench.run}/sip-workers-{n}", "tls", workers=n)
+            if cores:
+                os.sched_setaffinity(daemon.popen.pid, cores)
+                for tid in os.listdir(f"/proc/{daemon.popen.pid}/task"):
+                    os.sched_setaffinity(int(tid), cores)
+            for kind in ("message", "call"):
+                row = {"workers": n, "kind": kind, "transport": "tls", "load": "flat", "server": "entented", "way": "in", "runs": []}
+                for i in range(repeats):
+                    progress(f"{n} workers, {kind}, repeat {i + 1} of {repeats}")
+                    time.sleep(2)       # the home was gone between two runs, and is not asked again at once
+                    before = threads(daemon.popen.pid)
+                    report = run(bench, row, pids_of(daemon), "--conns", 8)
+                    after = threads(daemon.popen.pid)
+                    used = [after[w] - before[w] for w in sorted(after) if w.startswith("worker-")]
+                    if report:
+                        report["least_share"] = round(min(used) / sum(used), 3)
+                    row["runs"].append(report)
+                rows.append(row)
+            bench.stop(daemon)
+    finally:
+        if wrapper is not None:
+            os.environ["ENTENTE_WRAPPER"] = wrapper
+    progress("")
+    return rows

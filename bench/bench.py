@@ -36,11 +36,13 @@ def options():
     p.add_argument("--users", type=int, default=500, help="pairs of users (500)")
     p.add_argument("--body", type=int, default=100, help="octets of a text (100)")
     p.add_argument("--partners", type=int, metavar="N", help="partners connected at once (2000)")
+    p.add_argument("--idle", type=int, metavar="N", help="idle connections of SIP partners (10000)")
     p.add_argument("--talk", type=int, default=500, metavar="RATE", help="messages a second of the others meanwhile (500)")
     p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
     o = p.parse_args()
     o.repeats = o.repeats or (1 if o.quick else 3)
     o.partners = o.partners or (200 if o.quick else 2000)
+    o.idle = o.idle or (1000 if o.quick else 10000)
     o.warm = o.warm or (400 if o.quick else 600)
     o.measure = o.measure or (1500 if o.quick else 2500)
     return o
@@ -182,11 +184,16 @@ def measure_relay(bench, rows, results):
     report.progress("")
 
 
-def measure_sip(bench, rows, results):
-    if not rows:
+def measure_sip(bench, rows, others, results):
+    o = bench.o
+    if not rows and not others:
         return
     server = bench.start(peers.name_server(bench.run))
     access.measure(bench, rows, results["memory"], report.progress)
+    if "sip.quiet" in others:
+        results["sip_quiet"] = access.quiet(bench, o.idle, o.measure, o.repeats, report.progress)
+    if "sip.workers" in others:
+        results["sip_workers"] = access.workers(bench, o.repeats, report.progress)
     bench.stop(server)
 
 
@@ -196,7 +203,8 @@ def main():
     relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
     sips = access.rows_of(o)
     crowd = re.search(o.rows, "partners")
-    if not (rows or relays or sips or crowd):
+    others = [x for x in ("sip.quiet", *([] if o.quick else ["sip.workers"])) if re.search(o.rows, x)]
+    if not (rows or relays or sips or others or crowd):
         sys.exit(f"bench: no row matches {o.rows}")
     results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
                "machine": machine(), "memory": []}
@@ -208,7 +216,7 @@ def main():
     try:
         measure(bench, rows, results)
         measure_relay(bench, relays, results)
-        measure_sip(bench, sips, results)
+        measure_sip(bench, sips, others, results)
         if crowd:
             results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
         bench.stop()

@@ -4,9 +4,11 @@ about them."""
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAB = os.path.join(HERE, "..", "tests", "lab")
@@ -79,6 +81,22 @@ def memory(pids, name):
     if len(pids) == 1:
         return int((field(f"/proc/{pids[0]}/status", name) or "0").split()[0])
     return sum(int((field(f"/proc/{p}/smaps_rollup", "Pss") or "0").split()[0]) for p in pids)
+
+
+def cpu(pid):
+    """Seconds of processor time of all threads so far: (exact sum, user ticks, system ticks)."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return time.clock_gettime(((~pid) << 3) | 2), int(fields[11]), int(fields[12])   # the processor clock of a process
+
+
+def threads(pid):
+    """Seconds of processor time of each thread so far: {name: seconds}."""
+    found = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8") as f, open(f"/proc/{pid}/task/{tid}/schedstat", encoding="utf-8") as s:
+            found[f.read().strip()] = int(s.read().split()[0]) / 1e9
+    return found
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -159,6 +177,47 @@ class Bench:
             return json.loads(done.stdout)
         except ValueError:
             return None
+
+
+class Generator:
+    """crowd, talk or idle: told what to do by lines, answers with lines of JSON."""
+
+    def __init__(self, argv, log):
+        self.out = open(log, "ab")
+        self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.out)
+        self.name = os.path.basename(argv[0])
+        self.log = log
+
+    def tell(self, line):
+        try:
+            self.popen.stdin.write(line.encode() + b"\n")
+            self.popen.stdin.flush()
+        except OSError:
+            raise LabError(f"{self.name} is gone (log: {self.log})") from None
+
+    def hear(self, event, timeout):
+        if not select.select([self.popen.stdout], [], [], timeout)[0]:
+            raise LabError(f"{self.name} did not say '{event}' within {timeout} s (log: {self.log})")
+        line = self.popen.stdout.readline()
+        said = json.loads(line) if line else {}
+        if said.get("event") != event:
+            raise LabError(f"{self.name} ended, or said {line!r} instead of '{event}' (log: {self.log})")
+        return said
+
+    def ask(self, line, event, timeout=15):
+        self.tell(line)
+        return self.hear(event, timeout)
+
+    def stop(self):
+        self.popen.stdin.close()
+        try:
+            self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
 
 
 def command(program, *words):

@@ -3,65 +3,15 @@
 all of them are cut off and come back at once while some others go on writing. Part of bench.py."""
 import json
 import os
-import select
 import socket
-import subprocess
 import time
 
-from common import LabError, memory, peers
+from common import Generator, LabError, cpu, memory, peers
 from daemon import SOCKET
 
 TALKERS = 10
 AT_ONCE = 50        # that come up at the same time when there is no storm
 SETTLE_S = 7.0       # a stream is at rest 5 s after the last octet
-
-
-class Generator:
-    """crowd or talk: told what to do by lines, answers with lines of JSON."""
-
-    def __init__(self, argv, log):
-        self.out = open(log, "ab")
-        self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.out)
-        self.name = os.path.basename(argv[0])
-        self.log = log
-
-    def tell(self, line):
-        try:
-            self.popen.stdin.write(line.encode() + b"\n")
-            self.popen.stdin.flush()
-        except OSError:
-            raise LabError(f"{self.name} is gone (log: {self.log})") from None
-
-    def hear(self, event, timeout):
-        if not select.select([self.popen.stdout], [], [], timeout)[0]:
-            raise LabError(f"{self.name} did not say '{event}' within {timeout} s (log: {self.log})")
-        line = self.popen.stdout.readline()
-        said = json.loads(line) if line else {}
-        if said.get("event") != event:
-            raise LabError(f"{self.name} ended, or said {line!r} instead of '{event}' (log: {self.log})")
-        return said
-
-    def ask(self, line, event, timeout=15):
-        self.tell(line)
-        return self.hear(event, timeout)
-
-    def stop(self):
-        self.popen.stdin.close()
-        try:
-            self.popen.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self):
-        self.popen.kill()
-        self.popen.wait()
-
-
-def cpu(pid):
-    """Seconds of processor time of all threads so far: (exact sum, user ticks, system ticks)."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return time.clock_gettime(((~pid) << 3) | 2), int(fields[11]), int(fields[12])   # the processor clock of a process
 
 
 def descriptors(pid):

@@ -6,6 +6,7 @@ import sys
 AIM_CPU_US, AIM_IDLE_MIB = 30, 40
 AIM_RELAY_US, AIM_LINK_KIB, PROMISE_LINK_KIB, PROMISE_P99_MS = 8, 20, 64, 250
 AIM_SIP = {"kamailio": 1 / 3, "haproxy": 2}
+AIM_SIP_LINK_KIB, AIM_SIP_SHAKE = 32, 1.25
 LOADS = {"flat": "flat out", "rate": "at a fixed rate"}
 AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
 NAMES = {"sip-to-xmpp": "SIP to XMPP", "xmpp-to-sip": "XMPP to SIP", "sip-to-sip": "Kamailio, SIP to SIP"}
@@ -53,10 +54,15 @@ def finish(results, rows, relays, sips):
         # an overloaded server has finished less than was sent when the measured time ends; what is late is no loss
         row["behind"] = row["load"] == "rate" and any(r["messages"] < 0.95 * r["sent"] for r in runs)
     results["sip"] = sips
+    for row in results.get("sip_quiet", []):
+        for key in ("cpu_us", "rate", "busy"):
+            row[key] = spread([r[key] for r in row["runs"]])
+    for row in results.get("sip_workers", []):
+        sum_up(row, "messages", COUNTS, {"cpu_per_message_us": "cpu_per_transaction_us", "least_share": "least_share", **BUSY})
     results["rows"] = rows
     results["ratios"] = list(ratios(rows)) + list(relay_ratios(relays)) + list(sip_ratios(sips))
     results["aims"] = list(aims(results))
-    results["ok"] = all(r["ok"] for r in rows + relays + sips) and results.get("partners", {"ok": True})["ok"]
+    results["ok"] = all(r["ok"] for r in rows + relays + sips + results.get("sip_workers", [])) and results.get("partners", {"ok": True})["ok"]
 
 
 def ratios(rows):
@@ -154,6 +160,8 @@ def show(results):
         print_table(table, titles)
     show_relay(results)
     show_sip(results)
+    show_sip_quiet(results)
+    show_sip_workers(results)
     show_partners(results.get("partners"))
     for x in results["memory"]:
         print(f"Memory of {x['server']}{', between organisations' if x.get('what') == 'federation' else ''}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
@@ -226,6 +234,38 @@ def show_sip(results):
     print_table(table, titles)
 
 
+def show_sip_quiet(results):
+    rows = results.get("sip_quiet", [])
+    if not rows:
+        return
+    table = [["", "connections", "KiB each", "handshakes", "CPU us each", "", "a second,", "of its"],
+             ["", "", "", "/s", "least", "median-max", "one core", "core"]]
+    for row in rows:
+        c = row["cpu_us"]
+        table.append([{"openssl": "OpenSSL, bare"}.get(row["server"], row["server"]), str(row["connections"]), f"{row['per_connection_kib']:.1f}",
+                      f"{row['rate']['median']:.0f}", f"{c['min']:.0f}", f"{c['median']:.0f}-{c['max']:.0f}", f"{1e6 / c['min']:.0f}",
+                      f"{row['busy']['median'] * 100:.0f} %"])
+    print(f"SIP partners that say nothing: mutual TLS, P-256, full handshakes; {results['versions']['openssl']}")
+    print_table(table, {})
+
+
+def show_sip_workers(results):
+    rows = results.get("sip_workers", [])
+    if not rows:
+        return
+    table = [["", "CPU us, least", "median-max", "/s", "cores used", "least of a worker", ""]]
+    for row in rows:
+        c = row["cpu_per_transaction_us"]
+        words = trouble({**row, "behind": False})
+        if not c:
+            table.append([f"{row['kind']}, {row['workers']} workers", *[""] * 5, words])
+            continue
+        table.append([f"{row['kind']}, {row['workers']} worker{'s' if row['workers'] > 1 else ''}", f"{c['min']:.1f}", f"{c['median']:.1f}-{c['max']:.1f}",
+                      f"{row['rate']['median']:.0f}", f"{row['busy']['median']:.2f}", f"{row['least_share']['median'] * 100:.0f} %", words])
+    print("SIP between organisations, eight connections on the partner's side, server and generator on all cores")
+    print_table(table, {})
+
+
 def print_table(table, titles):
     """The first column to the left; titles: {row: line before it}."""
     width = [max(len(x[i]) for x in table) for i in range(len(table[0]))]
@@ -287,6 +327,11 @@ def more_aims(results):
             found = [r["cpu"]["min"] for r in results["ratios"] if r["id"].startswith("sip.") and r["id"].endswith(f".{load}.entented")
                      and r["against"].endswith(f".{load}.{server}")]
             yield f"sip_{server}_{load}", f"CPU per SIP transaction against {server}, {LOADS[load]}", "times", round(most, 3), found
+    quiet = {r["server"]: r for r in results.get("sip_quiet", [])}
+    if quiet:
+        pairs = zip(quiet["entented"]["runs"], quiet["openssl"]["runs"])
+        yield ("sip_connection_memory", "memory per idle SIP connection", "KiB", AIM_SIP_LINK_KIB, [quiet["entented"]["per_connection_kib"]])
+        yield ("sip_handshake", "CPU per full mutual handshake against bare OpenSSL", "times", AIM_SIP_SHAKE, [min(a["cpu_us"] / b["cpu_us"] for a, b in pairs)])
     p = results.get("partners")
     if p:
         yield "link_memory_promise", "memory per idle stream, promised", "KiB", PROMISE_LINK_KIB, [p["memory"]["per_link_kib"]]
