@@ -193,7 +193,7 @@ def measure_sip(bench, rows, others, results):
     if "sip.quiet" in others:
         results["sip_quiet"] = access.quiet(bench, o.idle, o.measure, o.repeats, report.progress)
     if "sip.workers" in others:
-        results["sip_workers"] = access.workers(bench, o.repeats, report.progress)
+        results["sip_workers"] = access.workers(bench, min(o.repeats, 2), report.progress)
     bench.stop(server)
 
 
