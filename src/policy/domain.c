@@ -25,22 +25,22 @@ bool policy_domain_make(struct policy_domain *ret, struct slice text)
 		return false;
 	struct policy_domain d;
 	size_t start = 0;
-	bool digits = true;
+	unsigned letters = 0; /* of the label: anything but digits */
 	for (size_t i = 0; i < text.len; i++) {
 		char c = fold[(unsigned char)text.p[i]];
 		if (!c)
 			return false;
 		d.text[i] = c;
 		if (c != '.') {
-			digits &= c >= '0' && c <= '9';
+			letters |= (unsigned)c ^ 0x10; /* digits alone are 0x30 to 0x39 */
 			continue;
 		}
 		if (!label_ok(d.text + start, i - start))
 			return false;
 		start = i + 1;
-		digits = true;
+		letters = 0;
 	}
-	if (digits || !label_ok(d.text + start, text.len - start))
+	if (!(letters & 0x50) || !label_ok(d.text + start, text.len - start))
 		return false;
 	d.text[text.len] = '\0';
 	ret->len = text.len;
