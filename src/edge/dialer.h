@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From an XMPP domain to a connection: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782 order), AAAA and A of
- * each target, TLSA where DNSSEC is on (RFC 7673), then TCP, IPv6 and IPv4 in turn (RFC 8305). The owner asks for the next one
+/* From an XMPP domain to a connection: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782 order), AAAA and A
+ * of each target, TLSA where DNSSEC is on (RFC 7673), then TCP, IPv6 and IPv4 in turn (RFC 8305). The owner asks for the next one
  * when the last one was of no use, after a failed TLS handshake too. Worker's thread only. */
 #pragma once
 #include "base/err.h"
@@ -18,8 +18,8 @@ struct dialer_ops { /* connected or address */
 	/* TCP is up with the first address of the present target that answered; `host` is the name it came from, for the log. The
 	 * connection is the owner's now: conn_set_ops and conn_set_limits before returning. */
 	void (*connected)(void *arg, struct conn *c, struct slice host);
-	/* What DNS said to one question, one line, e.g. "SRV _xmpp-server._tcp.example.org: 5 0 xmpp.example.org:5269 (dnssec)". May be
-	 * NULL: nothing is put together then. */
+	/* What DNS said to one question, one line, e.g. "SRV _xmpp-server._tcp.example.org: 5 0 xmpp.example.org:5269 (dnssec)".
+	 * May be NULL: nothing is put together then. */
 	void (*note)(void *arg, struct slice line);
 };
 
@@ -60,8 +60,8 @@ uint64_t dialer_since(const struct dialer *d);
 bool dialer_connecting(const struct dialer *d);
 /* Does the present target want TLS at once? */
 bool dialer_direct(const struct dialer *d);
-/* "srv 5 0 xmpp.example.com:5269 dnssec tlsa", "fallback", "fixed": how the present target was found. NUL-terminated, lives as long
- * as d. */
+/* "srv 5 0 xmpp.example.com:5269 dnssec tlsa", "fallback", "fixed": how the present target was found. NUL-terminated, lives as
+ * long as d. */
 const char *dialer_how(const struct dialer *d);
 /* The TLSA records of the present target, DNSSEC-secure all the way; 0 when there are none. Lives until dialer_next. */
 size_t dialer_tlsa(const struct dialer *d, const struct tls_tlsa **ret);

@@ -27,6 +27,11 @@ static void cause(struct dialer *d, int code, enum reason reason, const char *wh
 
 /* ---- addresses of a target */
 
+static const char *type_name(enum dns_type t)
+{
+	return t == DNS_SRV ? "SRV" : t == DNS_AAAA ? "AAAA" : t == DNS_TLSA ? "TLSA" : "A";
+}
+
 static void tell(struct dialer *d, const struct dns_answer *ans)
 {
 	enum { LINE = 2048 };
@@ -34,14 +39,14 @@ static void tell(struct dialer *d, const struct dns_answer *ans)
 	if (!d->ops->note)
 		return;
 	buf_init(&b, LINE);
-	buf_printf(&b, "%s %.*s:", ans->type == DNS_SRV ? "SRV" : ans->type == DNS_AAAA ? "AAAA" : ans->type == DNS_TLSA ? "TLSA" : "A", SFMT(ans->name));
+	buf_printf(&b, "%s %.*s:", type_name(ans->type), SFMT(ans->name));
 	for (size_t i = 0; i < ans->n && b.len < LINE - 400; i++) {
 		const struct dns_record *r = &ans->records[i];
 		char z[ADDR_TEXT];
 		buf_puts(&b, i ? ", " : " ");
 		if (ans->type == DNS_SRV) {
-			buf_printf(&b, "%u %u %.*s:%u", r->srv.priority, r->srv.weight, SFMT(r->srv.target.len ? r->srv.target : S(".")),
-				   r->srv.port);
+			struct slice target = r->srv.target.len ? r->srv.target : S(".");
+			buf_printf(&b, "%u %u %.*s:%u", r->srv.priority, r->srv.weight, SFMT(target), r->srv.port);
 			continue;
 		}
 		if (ans->type == DNS_TLSA) {
@@ -54,7 +59,8 @@ static void tell(struct dialer *d, const struct dns_answer *ans)
 	if (ans->status == DNS_NODATA || ans->status == DNS_NXDOMAIN)
 		buf_printf(&b, " none (%s)", ans->status == DNS_NODATA ? "no such record" : "no such name");
 	else if (ans->status != DNS_OK)
-		buf_printf(&b, " %s%s%.*s", dns_status_text(ans->status), ans->why.len ? ", " : "", SFMT(slice_first(ans->why, 200)));
+		buf_printf(&b, " %s%s%.*s", dns_status_text(ans->status), ans->why.len ? ", " : "",
+			SFMT(slice_first(ans->why, 200)));
 	if (ans->canonical.len && !slice_ieq(ans->canonical, ans->name))
 		buf_printf(&b, " (alias of %.*s)", SFMT(ans->canonical));
 	buf_puts(&b, ans->secure ? " (dnssec)" : "");
@@ -115,7 +121,8 @@ static void addresses(struct dialer *d, const struct dns_answer *ans)
 		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up",
 		      t->host, ans->why);
 	if (ans->cnames > DIALER_CNAMES) {
-		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "address look-up", t->host, S("too many aliases (CNAME) one after the other"));
+		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "address look-up", t->host,
+			S("too many aliases (CNAME) one after the other"));
 		return;
 	}
 	if (ans->n)
@@ -164,8 +171,8 @@ static void tlsa_done(void *arg, const struct dns_answer *ans)
 		}
 	} else { /* whoever can make the answer vanish must not gain by it: this server is not used */
 		bool bogus = ans->status == DNS_BOGUS;
-		cause(d, bogus ? ENTENTE_EAUTH : ENTENTE_ENET, bogus ? REASON_XMPP_DNSSEC : REASON_XMPP_UNREACHABLE, "TLSA look-up", t->host,
-		      ans->why);
+		cause(d, bogus ? ENTENTE_EAUTH : ENTENTE_ENET, bogus ? REASON_XMPP_DNSSEC : REASON_XMPP_UNREACHABLE,
+		      "TLSA look-up", t->host, ans->why);
 		d->n_addrs = d->addr = 0;
 	}
 	go_on(d);
@@ -294,8 +301,8 @@ static void add_target(struct dialer *d, const struct xmpp_target *from)
 	if (from->fallback)
 		snprintf(t->how, sizeof t->how, "fallback %.*s:%u", SFMT(from->host), from->port);
 	else
-		snprintf(t->how, sizeof t->how, "srv %u %u %.*s:%u%s%s", from->priority, from->weight, SFMT(from->host), from->port,
-			 from->direct ? " direct" : "", t->secure ? " dnssec" : "");
+		snprintf(t->how, sizeof t->how, "srv %u %u %.*s:%u%s%s", from->priority, from->weight, SFMT(from->host),
+			 from->port, from->direct ? " direct" : "", t->secure ? " dnssec" : "");
 }
 
 /* Both services have answered. */
@@ -326,7 +333,8 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 	v->secure = ans->secure;
 	v->answer.status = XMPP_DNS_FAILED;
 	if (ans->cnames > DIALER_CNAMES)
-		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "SRV look-up", d->domain, S("too many aliases (CNAME) one after the other"));
+		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "SRV look-up", d->domain,
+			S("too many aliases (CNAME) one after the other"));
 	else if (ans->status == DNS_OK)
 		v->answer.status = XMPP_DNS_FOUND;
 	else if (ans->status == DNS_NODATA || ans->status == DNS_NXDOMAIN)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the dialer: dialer.c which step comes next, dialer_dns.c what DNS says, dialer_race.c one address against the other. */
+/* Private to the dialer: dialer.c which step comes next, dialer_dns.c what DNS says, dialer_race.c one address against the
+ * other. */
 #pragma once
 #include "edge/dialer.h"
 #include "xmpp/srv.h"

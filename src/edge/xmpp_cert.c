@@ -105,7 +105,8 @@ void xmpp_cert_seen(struct s2s *s, struct slice remote, const char *proof)
 	if (partner && p->cfg.seen && xmpp_seen_put(p->cfg.seen, ascii, t, s->inbound, proof, &before)) {
 		hex(old, before.spki_sha256);
 		hex(new, t->spki_sha256);
-		log_ev(LOG_INFO, "tls/key-changed", {"partner", ascii}, {"address", slice_str(s->address)}, {"before", slice_str(old)},
+		log_ev(LOG_INFO, "tls/key-changed", {"partner", ascii}, {"address", slice_str(s->address)},
+			{"before", slice_str(old)},
 		       {"now", slice_str(new)}, {"issuer", t->issuer});
 	}
 	arena_release(p->loop->arenas, a);
@@ -134,7 +135,8 @@ static void bar(struct xmpp_tls_info *i, enum reason reason, struct slice why)
 	i->barred_reason = reason;
 }
 
-static void by_dane(const struct s2s *s, const struct dialer *d, const struct tls_peer *t, struct slice domain, struct xmpp_tls_info *i)
+static void by_dane(const struct s2s *s, const struct dialer *d, const struct tls_peer *t, struct slice domain,
+	struct xmpp_tls_info *i)
 {
 	const struct tls_tlsa *records;
 	size_t n = dialer_tlsa(d, &records);
@@ -149,7 +151,8 @@ static void by_dane(const struct s2s *s, const struct dialer *d, const struct tl
 	case TLS_DANE_PKIX:
 		i->dane = named;
 		if (!named)
-			bar(i, REASON_XMPP_DANE, S("its TLSA records fit the authority, but the certificate names neither the domain nor its server"));
+			bar(i, REASON_XMPP_DANE, S("its TLSA records fit the authority, but the certificate names neither "
+						   "the domain nor its server"));
 		break;
 	case TLS_DANE_MISMATCH:
 		bar(i, REASON_XMPP_DANE, t->has_cert ? S("the certificate is not the one that its TLSA records name")

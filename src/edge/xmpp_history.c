@@ -101,7 +101,8 @@ enum xmpp_who xmpp_blame(enum xmpp_step at, bool inbound, bool received, enum xm
 
 static struct entry *entry_new(const struct xmpp_attempt *a)
 {
-	const struct slice text[TEXTS] = {a->local, a->remote, a->address, a->how, a->proof, a->tls, a->certificate, a->condition, a->text};
+	const struct slice text[TEXTS] = {a->local, a->remote, a->address, a->how, a->proof, a->tls, a->certificate, a->condition,
+		a->text};
 	size_t len = 0;
 	for (size_t i = 0; i < TEXTS; i++)
 		len += text[i].len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What became of the last attempts to come into contact with a domain, in both directions: the answer to "why" when nobody
- * watched. One object for all workers. Any thread; a lock only where an attempt ends. Bounded: the last XMPP_HISTORY_KEEP attempts
- * of a domain, of XMPP_HISTORY_PARTNERS partners and of XMPP_HISTORY_STRANGERS other domains, the ones longest unheard of go
- * first; what strangers do never pushes out a partner's. */
+ * watched. One object for all workers. Any thread; a lock only where an attempt ends. Bounded: the last XMPP_HISTORY_KEEP
+ * attempts of a domain, of XMPP_HISTORY_PARTNERS partners and of XMPP_HISTORY_STRANGERS other domains, the ones longest unheard
+ * of go first; what strangers do never pushes out a partner's. */
 #pragma once
 #include <stdint.h>
 #include "base/reason.h"
@@ -49,4 +49,5 @@ void xmpp_history_add(struct xmpp_history *h, const struct xmpp_attempt *a, bool
 /* The attempt of this stream, which came up, is over. Only `took[UP]`, reason, who, received, condition and text of `a` count. */
 void xmpp_history_end(struct xmpp_history *h, const struct xmpp_attempt *a);
 /* Newest first. Empty `remote`: of all domains, in no order of domains. fn must not call back. */
-void xmpp_history_each(struct xmpp_history *h, struct slice remote, void (*fn)(void *arg, const struct xmpp_attempt *a), void *arg);
+void xmpp_history_each(struct xmpp_history *h, struct slice remote, void (*fn)(void *arg, const struct xmpp_attempt *a),
+	void *arg);

@@ -24,7 +24,8 @@ static void claim(struct xmpp_link *l)
 	struct xmpp_proxy *p = l->proxy;
 	struct slice local = slice_str(l->local), remote = slice_str(l->remote);
 	if (p->cfg.routes && !l->claimed)
-		l->claimed = xmpp_routes_claim(p->cfg.routes, local, remote, p->worker->id, pool_pick(p->worker->pool, remote) != p->worker);
+		l->claimed = xmpp_routes_claim(p->cfg.routes, local, remote, p->worker->id,
+			pool_pick(p->worker->pool, remote) != p->worker);
 }
 
 static void unclaim(struct xmpp_link *l)

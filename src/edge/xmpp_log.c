@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One line for each event of a stream, always with the same keys, so that a line tells everything without the ones before it. What is
- * not known is left out. Never: what is written, keys, secrets. */
+/* One line for each event of a stream, always with the same keys, so that a line tells everything without the ones before it.
+ * What is not known is left out. Never: what is written, keys, secrets. */
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/enc.h"

@@ -402,10 +402,12 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 		struct xmpp_link *l = CONTAINER_OF(n, struct xmpp_link, all);
 		if (l->s2s || l->state == LINK_IDLE)
 			continue;
+		uint64_t now = p->loop->timers.now;
+		bool connecting = l->state == LINK_RESOLVING && dialer_connecting(l->dialer);
 		struct xmpp_proxy_facts f = {
 			.purpose = "messages",
-			.state = l->state != LINK_RESOLVING ? "backoff" : dialer_connecting(l->dialer) ? "connecting" : "resolving",
-			.retry_ms = l->state == LINK_BACKOFF && l->retry_at > p->loop->timers.now ? l->retry_at - p->loop->timers.now : 0,
+			.state = l->state != LINK_RESOLVING ? "backoff" : connecting ? "connecting" : "resolving",
+			.retry_ms = l->state == LINK_BACKOFF && l->retry_at > now ? l->retry_at - now : 0,
 			.local = slice_str(l->local),
 			.remote = slice_str(l->remote),
 			.queued = l->n_queue,

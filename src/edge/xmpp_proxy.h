@@ -3,11 +3,11 @@
  *
  * Inbound: accepted connections become receiving streams; each stanza that passed the stream's checks goes up through
  * ops->stanza. Outbound: a link per (local domain, remote domain), living on the worker that owns the remote domain, opened by
- * the first stanza, closed when idle. When the partner's own stream takes stanzas too (XEP-0288) and there is no link, that stream
- * becomes the link, on the worker where it is (xmpp_routes.h). Only servers of configured partners are ever called, for a link or for a dialback question.
- * Stanzas wait in the link's bounded queue while it comes up or reads slowly; what cannot be sent is reported with its ticket. A
- * link that failed refuses at once until its back-off is over; an inbound stream from that domain ends the back-off
- * (xmpp_proxy_alive). */
+ * the first stanza, closed when idle. When the partner's own stream takes stanzas too (XEP-0288) and there is no link, that
+ * stream becomes the link, on the worker where it is (xmpp_routes.h). Only servers of configured partners are ever called, for a
+ * link or for a dialback question. Stanzas wait in the link's bounded queue while it comes up or reads slowly; what cannot be
+ * sent is reported with its ticket. A link that failed refuses at once until its back-off is over; an inbound stream from that
+ * domain ends the back-off (xmpp_proxy_alive). */
 #pragma once
 #include "base/err.h"
 #include "edge/rate.h"
@@ -57,7 +57,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	unsigned max_depth, max_attributes; /* of XML; 0: the defaults of the xmpp room */
 	uint32_t connect_ms;                /* TCP, and TLS */
 	uint32_t auth_ms, setup_ms, dialback_ms, ping_ms, idle_ms;
-	uint32_t silence_ms;                /* an inbound stream of a partner with keep-alive is closed after so long a silence; 0: never */
+	uint32_t silence_ms;                /* so long a silence closes an inbound stream with keep-alive; 0: never */
 	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
 	bool bidi;                          /* one stream for both directions (XEP-0288) is offered and used */
@@ -65,7 +65,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
-	bool dane;                          /* TLSA records of partners are looked up and believed (RFC 7673); needs a trust anchor */
+	bool dane;                          /* TLSA records of partners are believed (RFC 7673); needs a trust anchor */
 	bool revocation_hard;               /* whose certificate cannot be looked up is not believed */
 	bool private_addresses;             /* DNS of partners may lead into networks that are not the Internet (docs/adr/0017) */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_s2s_stream.c what that
- * stream wants, xmpp_link.c outbound links, xmpp_verify.c dialback questions). */
+/* Private to the XMPP proxy: its parts (xmpp_proxy.c the whole, xmpp_s2s.c a connection and its stream, xmpp_s2s_stream.c what
+ * that stream wants, xmpp_link.c outbound links, xmpp_verify.c dialback questions). */
 #pragma once
 #include "base/log.h"
 #include "base/map.h"
@@ -193,7 +193,8 @@ void xmpp_link_halt(struct xmpp_link *l);
 void xmpp_link_remove(struct xmpp_link *l, enum reason reason);
 /* Silent. */
 void xmpp_link_free(struct xmpp_link *l);
-/* Frees those that do nothing and have nothing to remember any more: behind a pattern there are as many domains as somebody writes to. */
+/* Frees those that do nothing and have nothing to remember any more: behind a pattern there are as many domains as somebody
+ * writes to. */
 void xmpp_link_sweep(struct xmpp_proxy *p);
 /* Has this reason been logged lately? Then a failure is not worth more than a debug line. */
 bool xmpp_link_told(const struct xmpp_link *l, enum reason reason);
@@ -212,8 +213,8 @@ void xmpp_verify_forget(struct s2s *receiver);
 /* Ends all questions; `tell`: their receivers hear "undecided". */
 void xmpp_verify_end_all(struct xmpp_proxy *p, bool tell);
 
-/* xmpp_log.c: a line about a stream, with all that is known of it and `more`. peer: the pair that it is about; NULL: the stream's own.
- * limit: not NULL, at most so many lines about this (base/log.h). */
+/* xmpp_log.c: a line about a stream, with all that is known of it and `more`. peer: the pair that it is about; NULL: the stream's
+ * own. limit: not NULL, at most so many lines about this (base/log.h). */
 void xmpp_s2s_log(struct s2s *s, enum log_level level, const char *event, const struct xmpp_peer *peer, const struct slice *limit,
 		  const struct log_kv *more, size_t n);
 

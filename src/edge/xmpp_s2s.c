@@ -9,7 +9,8 @@
 
 enum {
 	IN_MAX = 65536, OUT_HIGH = 256 << 10, OUT_LOW = 64 << 10, LINGER_MS = 3000,
-	CROWD_HIGH = XMPP_PENDING_MAX / 2, CROWD_LOW = XMPP_PENDING_MAX / 4, /* a read holds far fewer stanzas than the difference */
+	/* a read holds far fewer stanzas than the difference */
+	CROWD_HIGH = XMPP_PENDING_MAX / 2, CROWD_LOW = XMPP_PENDING_MAX / 4,
 };
 
 struct slice xmpp_s2s_how(const struct s2s *s)
@@ -182,11 +183,10 @@ void xmpp_s2s_free(struct s2s *s)
 	struct xmpp_stream_info i;
 	if (s->stream) {
 		xmpp_stream_info(s->stream, &i);
+		struct slice reason = s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE;
+		const struct log_kv kv[] = {{"ended-by", i.peer_ended ? S("partner") : S("us")}, {"reason", reason}};
 		if (i.pairs)
-			xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-down", NULL, NULL,
-				     (const struct log_kv[]){{"ended-by", i.peer_ended ? S("partner") : S("us")},
-							     {"reason", s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE}},
-				     2);
+			xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-down", NULL, NULL, kv, 2);
 	}
 	if (s->err.code) /* what no stream has told: the connection, a limit */
 		xmpp_attempt_failed(s, &s->err, NULL);

@@ -18,7 +18,8 @@ struct xmpp_sighting {
 	bool inbound, believed;  /* believed: its chain is good */
 };
 
-/* Remembers. True when the partner had another key before; *ret_before is then that sighting (may be NULL). Domain in A-labels. */
+/* Remembers. True when the partner had another key before; *ret_before is then that sighting (may be NULL). Domain in
+ * A-labels. */
 bool xmpp_seen_put(struct xmpp_seen *x, struct slice domain, const struct tls_peer *t, bool inbound, const char *proof,
 		   struct xmpp_sighting *ret_before);
 bool xmpp_seen_get(struct xmpp_seen *x, struct slice domain, struct xmpp_sighting *ret);

@@ -112,7 +112,8 @@ bool xmpp_test_covers(struct xmpp_proxy *p, struct slice local, struct slice rem
 	pthread_mutex_lock(&p->cfg.tests->lock);
 	for (int i = 0; i < XMPP_TESTS_MAX && !found; i++) {
 		const struct running *r = &p->cfg.tests->r[i];
-		found = r->id && slice_eq(slice_str(r->local), local) && slice_eq(slice_str(r->remote), remote) && r->rules.dialback;
+		found = r->id && slice_eq(slice_str(r->local), local) && slice_eq(slice_str(r->remote), remote) &&
+			r->rules.dialback;
 		if (found)
 			*rules = r->rules;
 	}
@@ -140,7 +141,8 @@ static void note(struct xmpp_test *t, const char *step, struct slice text)
 }
 
 /* The end of a step; the next one begins. */
-static void done(struct xmpp_test *t, const char *step, const char *outcome, struct slice text, const struct log_kv *facts, size_t n)
+static void done(struct xmpp_test *t, const char *step, const char *outcome, struct slice text, const struct log_kv *facts,
+	size_t n)
 {
 	struct partner_test_event e = {
 		.step = step, .outcome = outcome, .took_ms = since(t, t->mark), .text = text, .facts = facts, .n_facts = n};
@@ -217,7 +219,8 @@ static void failure(struct xmpp_test *t, const struct entente_err *err, enum xmp
 static void deadline_fired(struct timer *timer, uint64_t now)
 {
 	static const char *const waits[] = {"an answer of DNS", "the connection", "the stream and its features",
-					    "the end of the TLS handshake", "the end of authentication", "the answer to the ping"};
+					    "the end of the TLS handshake", "the end of authentication",
+					    "the answer to the ping"};
 	struct xmpp_test *t = CONTAINER_OF(timer, struct xmpp_test, deadline);
 	struct entente_err err;
 	(void)now;
@@ -236,7 +239,8 @@ static void try_address(void *arg, const struct addr *to, struct slice host)
 	struct entente_err err;
 	char address[ADDR_TEXT];
 	addr_text(to, address);
-	const struct log_kv facts[] = {{"host", host}, {"address", slice_str(address)}, {"found", slice_str(dialer_how(t->dialer))}};
+	const struct log_kv facts[] = {{"host", host}, {"address", slice_str(address)},
+		{"found", slice_str(dialer_how(t->dialer))}};
 	uint32_t dns_ms = t->asked_dns ? since(t, t->mark) : XMPP_NOT_REACHED;
 	if (t->asked_dns)
 		done(t, "dns", "ok", slice_str(dialer_how(t->dialer)), facts, 3);
@@ -371,12 +375,14 @@ void xmpp_test_established(struct s2s *s, const struct xmpp_peer *peer)
 	next(t, XMPP_STEP_UP);
 	t->failed = false; /* another address failed: this one is good */
 	if (!t->partner) {
-		done(t, "ping", "skipped", S("its answer would come on a stream that is refused while the domain is not let in"), NULL, 0);
+		done(t, "ping", "skipped", S("its answer would come on a stream that is refused while the domain is not let in"),
+			NULL, 0);
 		conclude(t);
 		return;
 	}
 	buf_init(&b, 4096);
-	buf_printf(&b, "<iq type='get' id='%s' from='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", t->ping, t->local, t->remote);
+	buf_printf(&b, "<iq type='get' id='%s' from='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", t->ping, t->local,
+		t->remote);
 	xmpp_stream_send(s->stream, buf_slice(&b));
 	buf_free(&b);
 	timer_arm(&t->proxy->loop->timers, &t->answer, PING_MS);
@@ -502,8 +508,9 @@ bool xmpp_test_takes(struct s2s *s, const struct xmpp_stanza *st)
 		return false;
 	struct answer *a = MEM_NEW(struct answer);
 	*a = (struct answer){.bus = {.run = answer_run, .drop = answer_drop}, .proxy = owner, .id = id};
-	snprintf(a->text, sizeof a->text, "answered with %s, on stream %llu, which %s opened", type == STANZA_TYPE_RESULT ? "a result" : "an error",
-		 (unsigned long long)s->id, s->inbound ? "the partner's server" : "we");
+	snprintf(a->text, sizeof a->text, "answered with %s, on stream %llu, which %s opened",
+		 type == STANZA_TYPE_RESULT ? "a result" : "an error", (unsigned long long)s->id,
+		 s->inbound ? "the partner's server" : "we");
 	if (owner == p)
 		answer_run(p->worker, &a->bus);
 	else
@@ -526,7 +533,8 @@ static bool prepare(struct xmpp_test *t, const struct xmpp_test_spec *spec, stru
 	if (!snap || xmpp_domain_ascii(a, spec->local, &l) || xmpp_domain_ascii(a, spec->remote, &r) || r.len > DNS_NAME_MAX) {
 		err_set(err, ENTENTE_EINVAL, REASON_ADDRESS_MALFORMED, "not a domain");
 	} else if (!snapshot_local(snap, l, NULL)) {
-		err_set(err, ENTENTE_EINVAL, REASON_POLICY_LOCAL_UNKNOWN, "%.*s is not a domain of ours", SFMT(slice_first(l, 200)));
+		err_set(err, ENTENTE_EINVAL, REASON_POLICY_LOCAL_UNKNOWN, "%.*s is not a domain of ours",
+			SFMT(slice_first(l, 200)));
 	} else if (snapshot_local(snap, r, NULL)) {
 		err_set(err, ENTENTE_EINVAL, REASON_POLICY_SPOOFED_DOMAIN, "%.*s is a domain of ours", SFMT(slice_first(r, 200)));
 	} else {
@@ -596,17 +604,18 @@ int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, con
 	if (!enrol(p->cfg.tests, t)) {
 		dialer_free(t->dialer);
 		mem_free(t);
-		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS, "%d tests run already; wait until one has ended", XMPP_TESTS_MAX);
+		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_CONNECTIONS, "%d tests run already; wait until one has ended",
+			XMPP_TESTS_MAX);
 	}
 	list_append(&p->tests, &t->node);
 	t->began = t->mark = p->loop->timers.now;
 	timer_arm(&p->loop->timers, &t->deadline, spec->timeout_ms);
 	const struct log_kv facts[] = {
-		{"from", slice_str(t->local)}, {"partner", t->partner ? S("yes") : S("no")}, {"tls", slice_str(need_word(t->rules.tls))},
-		{"sasl", slice_str(need_word(t->rules.sasl))}, {"dialback", t->rules.dialback ? S("yes") : S("no")},
-		{"server", slice_str(t->host)}};
-	snprintf(text, sizeof text, "%s is %s; tested with TLS %s, SASL %s, dialback %s", t->remote, word, need_word(t->rules.tls),
-		 need_word(t->rules.sasl), t->rules.dialback ? "on" : "off");
+		{"from", slice_str(t->local)}, {"partner", t->partner ? S("yes") : S("no")},
+		{"tls", slice_str(need_word(t->rules.tls))}, {"sasl", slice_str(need_word(t->rules.sasl))},
+		{"dialback", t->rules.dialback ? S("yes") : S("no")}, {"server", slice_str(t->host)}};
+	snprintf(text, sizeof text, "%s is %s; tested with TLS %s, SASL %s, dialback %s", t->remote, word,
+		 need_word(t->rules.tls), need_word(t->rules.sasl), t->rules.dialback ? "on" : "off");
 	done(t, "policy", t->partner ? "ok" : "warning", slice_str(text), facts, 6);
 	next(t, XMPP_STEP_DNS);
 	t->asked_dns = !t->host[0];

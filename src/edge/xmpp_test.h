@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Testing a partner: one outbound stream, made as a link makes it (dialer, connection, TLS, stream engine), watched step by step, with
- * a ping (XEP-0199) at its end. The streams that carry messages are not touched. Also for a domain that is no partner: the rules
- * are then given with the test, and only what a test needs is let through: no stanza but the ping passes on its stream, and an
- * inbound stream of such a domain may only ask whether a dialback key is ours.
+/* Testing a partner: one outbound stream, made as a link makes it (dialer, connection, TLS, stream engine), watched step by step,
+ * with a ping (XEP-0199) at its end. The streams that carry messages are not touched. Also for a domain that is no partner: the
+ * rules are then given with the test, and only what a test needs is let through: no stanza but the ping passes on its stream, and
+ * an inbound stream of such a domain may only ask whether a dialback key is ours.
  *
  * The ping's answer comes on a stream that the partner's server opens to us, on any worker: when it does not, we reach them, but
  * they do not reach us. */
@@ -32,9 +32,9 @@ struct xmpp_test_spec {
 	uint32_t timeout_ms;           /* for everything */
 };
 
-/* Steps: policy, dns, tcp, stream, tls, auth, ping. On the worker that owns the remote domain; `p` has `tests` in its configuration. Events may come before this returns.
- * ENTENTE_ELIMIT: too many tests run; ENTENTE_EINVAL: `local` is not a domain of ours, or `remote` is; ENTENTE_ECLOSED: the server
- * is shutting down. */
+/* Steps: policy, dns, tcp, stream, tls, auth, ping. On the worker that owns the remote domain; `p` has `tests` in its
+ * configuration. Events may come before this returns. ENTENTE_ELIMIT: too many tests run; ENTENTE_EINVAL: `local` is not a domain
+ * of ours, or `remote` is; ENTENTE_ECLOSED: the server is shutting down. */
 int xmpp_test_start(struct xmpp_proxy *p, const struct xmpp_test_spec *spec, const struct partner_test_ops *ops, void *arg,
 		    struct entente_err *err);
 /* On the same worker. Unknown ids are ignored. */

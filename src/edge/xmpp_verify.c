@@ -2,8 +2,8 @@
 /* Dialback questions (XEP-0220 2.2): a stranger's db:result makes us ask the authoritative server of the domain it claims. Only
  * for domains that policy allows (the stream engine has asked), never on the stream the request came in on. One connection per
  * pair of domains carries all questions that are open: whoever claims a partner's name a hundred times makes us call that partner
- * once. Nobody can take all places for himself: each source has a few in all, and when the places of a pair run out, a source that
- * has fewer of them takes one of the source that has most. */
+ * once. Nobody can take all places for himself: each source has a few in all, and when the places of a pair run out, a source
+ * that has fewer of them takes one of the source that has most. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -210,8 +210,8 @@ static bool source_full(struct xmpp_proxy *p, const struct addr_source *source)
 	return c >= MAX_OF_SOURCE;
 }
 
-/* A place for a source that has `have`: the youngest question of the source that has most, if that are two more. NULL: everybody has
- * his share. */
+/* A place for a source that has `have`: the youngest question of the source that has most, if that are two more. NULL: everybody
+ * has his share. */
 static struct question *crowding(struct xmpp_asker *x, size_t have)
 {
 	struct question *worst = NULL;

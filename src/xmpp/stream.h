@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0198, XEP-0288, XEP-0478) without I/O: bytes, TLS facts, time
- * and answers come in by function calls, everything else goes out through struct xmpp_stream_ops.
+/* XMPP server-to-server streams (RFC 6120, RFC 7590, XEP-0178, XEP-0220, XEP-0185, XEP-0198, XEP-0288, XEP-0478) without I/O:
+ * bytes, TLS facts, time and answers come in by function calls, everything else goes out through struct xmpp_stream_ops.
  *
  * A stream carries stanzas in one direction: a receiver (the other side connected) delivers them, an initiator (we connected)
  * sends them. Where both sides agree (XEP-0288: inside TLS only, before authentication) it carries them in both: a receiver also
@@ -45,9 +45,10 @@ bool xmpp_peer_encrypted(const struct xmpp_peer *p); /* proven and used inside T
 /* A copy that lives as long as the arena, to travel with a stanza to another thread; NULL when the arena is exhausted. */
 const struct xmpp_peer *xmpp_peer_copy(struct arena *a, const struct xmpp_peer *p);
 
-/* The peer of a stanza that our own edge process has taken from a proven stream and handed over by the link: for the receiving end of the
- * room link alone, which knows by mutual TLS who vouches. NULL when the arena is exhausted. */
-const struct xmpp_peer *xmpp_peer_vouched(struct arena *a, struct slice local, struct slice remote, enum xmpp_proof proof, bool encrypted);
+/* The peer of a stanza that our own edge process has taken from a proven stream and handed over by the link: for the receiving
+ * end of the room link alone, which knows by mutual TLS who vouches. NULL when the arena is exhausted. */
+const struct xmpp_peer *xmpp_peer_vouched(struct arena *a, struct slice local, struct slice remote, enum xmpp_proof proof,
+	bool encrypted);
 
 /* ---- what the engine is told */
 
@@ -76,10 +77,11 @@ struct xmpp_tls_info {
 	struct xmpp_cert_names names;
 	/* DANE proved the certificate for the stream's remote domain: as good as trusted, with that name. */
 	bool dane;
-	/* The name of the server stands in it, and a DNSSEC-secure SRV record led there (RFC 7712 5.1): as good as the domain's name. */
+	/* The name of the server stands in it, and a DNSSEC-secure SRV record led there (RFC 7712 5.1): as good as the domain's
+	 * name. */
 	bool delegated;
-	/* Not empty: the certificate must not be accepted, nor any other proof on this stream (TLSA records that it does not fit, a
-	 * pin): one line why. */
+	/* Not empty: the certificate must not be accepted, nor any other proof on this stream (TLSA records that it does not fit,
+	 * a pin): one line why. */
 	struct slice barred;
 	enum reason barred_reason;
 };
@@ -97,7 +99,8 @@ struct xmpp_stream_config {
 	uint32_t ping_ms;               /* a space is sent when we sent nothing for so long, earlier if the peer is impatient
 					   (XEP-0478); 0: never */
 	uint32_t idle_ms;               /* clean close when no stanza passed for so long; 0: never */
-	uint32_t rest_ms;               /* nothing came for so long: the parser's memory is given back until something does; 0: never */
+	/* nothing came for so long: the parser's memory is given back until something does; 0: never */
+	uint32_t rest_ms;
 	size_t max_early;               /* octets of one element before authentication */
 	size_t max_stanza;              /* and after it; a larger one is skipped (oversize), twice as large it ends the stream */
 	size_t max_out;                 /* we never send a larger one; the peer may announce less (XEP-0478) */
@@ -109,8 +112,8 @@ struct xmpp_stream_config {
 	unsigned max_pairs;             /* of one stream */
 	unsigned max_pending;           /* dialback questions outstanding on one stream */
 };
-/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min, 5 s; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; XEP-0288; 64, 16. A random
- * dialback secret. */
+/* The numbers: 30 s, 60 s, 25 s, 5 s, 5 min, 30 min, 5 s; 10000, 256 KiB, 256 KiB; acknowledgements, 5 min; XEP-0288; 64, 16. A
+ * random dialback secret. */
 void xmpp_stream_config_defaults(struct xmpp_stream_config *c);
 
 /* ---- dialback questions between streams */
@@ -145,11 +148,12 @@ enum xmpp_trace {
 };
 
 /* Names a delivered stanza whose sender's server counts what was taken (XEP-0198). Whoever decides the stanza's fate gives the
- * receipt back once, when nothing can be lost any more: then, and not before, the stanza is acknowledged. Plain data: copy it, send
- * it over process borders. */
+ * receipt back once, when nothing can be lost any more: then, and not before, the stanza is acknowledged. Plain data: copy it,
+ * send it over process borders. */
 struct xmpp_receipt {
 	uint64_t stream; /* which one, over all restarts: set by the owner of the stream (0 from the engine) */
-	uint64_t number; /* of the stanza on it, 1 is the first that is counted; 0: nobody counts, there is nothing to give back */
+	/* of the stanza on it, 1 is the first that is counted; 0: nobody counts, there is nothing to give back */
+	uint64_t number;
 	unsigned worker; /* where the stream lives: set by the owner too */
 };
 
@@ -182,12 +186,12 @@ struct xmpp_stream_ops {
 	void (*pair_failed)(void *arg, struct slice local, struct slice remote, const struct entente_err *err);
 	/* Receiver, or XEP-0288: a stanza. Ownership of the arena passes. */
 	void (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* The same for a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from" or
-	 * "to"). One user's odd resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in the
-	 * peer. Ownership of the arena passes. */
+	/* The same for a stanza of a proven pair with an address whose local part or resource nobody can use (`which` is "from"
+	 * or "to"). One user's odd resource must not end the stream of a whole domain: answer jid-malformed or drop. Domains in
+	 * the peer. Ownership of the arena passes. */
 	void (*misaddressed)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which);
-	/* The same for a stanza of a proven pair that was skipped because it is too large, too deep or too manifold: `node` is its tag
-	 * with from, to, id and type. Answer policy-violation. NULL: such a stanza ends the stream. */
+	/* The same for a stanza of a proven pair that was skipped because it is too large, too deep or too manifold: `node` is
+	 * its tag with from, to, id and type. Answer policy-violation. NULL: such a stanza ends the stream. */
 	void (*oversize)(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a);
 	/* Receiver: ask the authoritative server of v->remote (xmpp_stream_verify on a stream to it, never on this one), then
 	 * call xmpp_stream_verify_done. */
@@ -227,27 +231,27 @@ void xmpp_stream_tls_failed(struct xmpp_stream *s, struct slice why);
 void xmpp_stream_disconnected(struct xmpp_stream *s, struct slice why);
 
 /* One stanza, ready as bytes in the jabber:server namespace. ENTENTE_EAGAIN: no pair is proven yet; ENTENTE_ECLOSED: too late;
- * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver without XEP-0288
- * does not send. The owner asks xmpp_stream_peer for the pair first. */
+ * ENTENTE_ELIMIT: larger than the peer takes (answer policy-violation to the sender); ENTENTE_EREFUSED: a receiver without
+ * XEP-0288 does not send. The owner asks xmpp_stream_peer for the pair first. */
 int xmpp_stream_send(struct xmpp_stream *s, struct slice stanza);
 /* Will the peer acknowledge the stanzas that are sent (XEP-0198)? If so, *ret_n is how many were sent on this stream so far. */
 bool xmpp_stream_acks(const struct xmpp_stream *s, uint64_t *ret_n);
-/* The fate of the delivered stanza with this receipt number is final: delivered, answered, or refused with an error that was sent.
- * The acknowledgements say how many stanzas are done from the first without a gap, so the order of the calls does not matter; they go
- * out gathered, once a turn at most. A number that was not delivered, is done already, or is 0 is ignored. May be called from inside
- * stanza(). */
+/* The fate of the delivered stanza with this receipt number is final: delivered, answered, or refused with an error that was
+ * sent. The acknowledgements say how many stanzas are done from the first without a gap, so the order of the calls does not
+ * matter; they go out gathered, once a turn at most. A number that was not delivered, is done already, or is 0 is ignored. May be
+ * called from inside stanza(). */
 void xmpp_stream_done(struct xmpp_stream *s, uint64_t number);
 /* How many delivered stanzas are not done yet. */
 size_t xmpp_stream_pending(const struct xmpp_stream *s);
-/* How far the oldest of them is behind the newest stanza: one octet of memory for eight. At XMPP_PENDING_MAX the stream fails with
- * resource-constraint; do not read on when it comes near. */
+/* How far the oldest of them is behind the newest stanza: one octet of memory for eight. At XMPP_PENDING_MAX the stream fails
+ * with resource-constraint; do not read on when it comes near. */
 uint64_t xmpp_stream_pending_span(const struct xmpp_stream *s);
 enum { XMPP_PENDING_MAX = 1 << 20 };
 /* The proven pair, or NULL. */
 const struct xmpp_peer *xmpp_stream_peer(const struct xmpp_stream *s, struct slice local, struct slice remote);
-/* The rules have changed: proven pairs that ops->policy does not allow any more, or not by the method that proved them, are gone, each
- * with pair_failed(); a stanza of theirs ends the stream as if they had never been proven. Returns how many are left; what to do with
- * a stream that has none is for the owner. */
+/* The rules have changed: proven pairs that ops->policy does not allow any more, or not by the method that proved them, are gone,
+ * each with pair_failed(); a stanza of theirs ends the stream as if they had never been proven. Returns how many are left; what
+ * to do with a stream that has none is for the owner. */
 unsigned xmpp_stream_review(struct xmpp_stream *s);
 /* Initiator, open: proves one more pair by dialback; ends in established() or pair_failed(). ENTENTE_EEXIST; ENTENTE_EAGAIN: not
  * open yet; ENTENTE_EUNSUPPORTED: the peer does not do dialback, or (another remote domain) not dialback errors;

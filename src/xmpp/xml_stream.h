@@ -2,9 +2,9 @@
 /* The XML of one stream: bytes in, the stream header and then complete first-level elements out. A new parser is made at each
  * stream restart (RFC 6120 4.3.3). Not thread-safe.
  *
- * One bad element need not end a stream that many use: what exceeds a limit can be skipped, and what the parser remembers of names
- * for good is dropped from time to time, between two elements, so that no sequence of elements exhausts its memory. A single tag
- * that does still ends the stream. */
+ * One bad element need not end a stream that many use: what exceeds a limit can be skipped, and what the parser remembers of
+ * names for good is dropped from time to time, between two elements, so that no sequence of elements exhausts its memory. A
+ * single tag that does still ends the stream. */
 #pragma once
 #include "xmpp/xml.h"
 
@@ -27,8 +27,8 @@ struct xml_stream_ops {
 	/* The closing tag of the stream. */
 	void (*close)(void *arg);
 	/* A first-level element that exceeded a limit and was skipped (max_skip): its own tag alone, of its attributes only those
-	 * without a namespace that are called from, to, id and type. Ownership of the arena passes. NULL: such an element ends the
-	 * stream. */
+	 * without a namespace that are called from, to, id and type. Ownership of the arena passes. NULL: such an element ends
+	 * the stream. */
 	void (*oversize)(void *arg, struct xml_node *el, struct arena *a);
 };
 
@@ -46,9 +46,9 @@ void xml_stream_set_limits(struct xml_stream *x, const struct xml_limits *lim);
  * a new parser must take over. Final: later feeds consume nothing. From outside: the same, nothing more is consumed. */
 void xml_stream_stop(struct xml_stream *x);
 bool xml_stream_stopped(const struct xml_stream *x);
-/* The stream is silent: between two elements the parser is freed, and made anew from the header (which is kept) when more comes than
- * white space. Anywhere else, and when called from a callback, nothing happens. Never changes what comes out. Returns whether there
- * is no parser now. */
+/* The stream is silent: between two elements the parser is freed, and made anew from the header (which is kept) when more comes
+ * than white space. Anywhere else, and when called from a callback, nothing happens. Never changes what comes out. Returns
+ * whether there is no parser now. */
 bool xml_stream_rest(struct xml_stream *x);
 /* Feeds bytes. Returns 0 or a negative error with *fault set (the parser is dead then: each later feed answers the same).
  * *consumed tells how many octets were used: all unless stopped; the rest belongs to whoever takes over. White space before the

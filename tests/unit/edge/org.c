@@ -244,7 +244,8 @@ void org_tls_slots(struct org *o, const char *server, const char *client)
 	char chain[64], key[64];
 	snprintf(chain, sizeof chain, "%s.pem", client);
 	snprintf(key, sizeof key, "%s.key", client);
-	struct tls_ctx *t = pki_context(server, &(struct tls_settings){.client_chain = pki_path(chain), .client_key = pki_path(key)});
+	struct tls_ctx *t = pki_context(server, &(struct tls_settings){.client_chain = pki_path(chain),
+		.client_key = pki_path(key)});
 	xmpp_proxy_set_tls(o->proxy, t);
 	tls_ctx_unref(t);
 }
@@ -357,7 +358,8 @@ int orgs_end(void **state)
 int stranger_connect(const struct org *to, unsigned host)
 {
 	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + host)};
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(org_port(to)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(org_port(to)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);

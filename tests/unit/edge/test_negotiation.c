@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* S18: the 18 rows of TLS x SASL x dialback against 15 kinds of peers, in both directions, in both readings of "required": what the
- * pure function says, what two stream engines really do, and what the algorithm of the documentation comes to must be the same. The
- * table was computed from that algorithm by another program. S14: 17 kinds of certificates, each from a real handshake, times the
- * rows. */
+/* S18: the 18 rows of TLS x SASL x dialback against 15 kinds of peers, in both directions, in both readings of "required": what
+ * the pure function says, what two stream engines really do, and what the algorithm of the documentation comes to must be the
+ * same. The table was computed from that algorithm by another program. S14: 17 kinds of certificates, each from a real handshake,
+ * times the rows. */
 #define end tls_end /* both rigs have an end */
 #include "../net/rawtls.h"
 #undef end
@@ -25,8 +25,8 @@ static const struct {
 	{R, N, true}, {R, N, false}, {O, N, true}, {O, N, false}, {N, N, true}, {N, N, false},
 };
 
-/* Without TLS, with TLS if asked, TLS or nothing, each {certificates and dialback, certificates, dialback}; then the last six again
- * with a certificate that proves nothing. */
+/* Without TLS, with TLS if asked, TLS or nothing, each {certificates and dialback, certificates, dialback}; then the last six
+ * again with a certificate that proves nothing. */
 static const struct policy_peer peers[PEERS] = {
 	{N, true, true, true},  {N, true, true, false},  {N, true, false, true},  {O, true, true, true},  {O, true, true, false},
 	{O, true, false, true}, {R, true, true, true},	 {R, true, true, false},  {R, true, false, true}, {O, false, true, true},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates between two proxies: which of ours is shown, pins, DANE, delegation, a new certificate under open streams. DNS is of
- * the test's making. */
+/* Certificates between two proxies: which of ours is shown, pins, DANE, delegation, a new certificate under open streams. DNS is
+ * of the test's making. */
 #include "org.h"
 
 #include <openssl/pem.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dialback, asked and answered; the questions that strangers cause: shared out by where they come from, and what becomes of them when nobody can be asked. */
+/* Dialback, asked and answered; the questions that strangers cause: shared out by where they come from, and what becomes of them
+ * when nobody can be asked. */
 #include "org.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a peer could do with TLS besides talking: renegotiate, update keys without end, take up another's session, make us compute. */
+/* What a peer could do with TLS besides talking: renegotiate, update keys without end, take up another's session, make us
+ * compute. */
 #include "rawtls.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of clientAuth: which extended key usages are believed, whoever connected to whom, in TLS 1.2 and in TLS 1.3. The table is
- * that of the measurement with OpenSSL 3.0 as a server: column "purpose = sslserver" is ours, "any" what private trust allows. */
+/* The end of clientAuth: which extended key usages are believed, whoever connected to whom, in TLS 1.2 and in TLS 1.3. The table
+ * is that of the measurement with OpenSSL 3.0 as a server: column "purpose = sslserver" is ours, "any" what private trust
+ * allows. */
 #include "rawtls.h"
 
 #include <stdio.h>
