@@ -31,7 +31,7 @@ enum {
 };
 
 enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES, ADMIN_LINKS, ADMIN_SIP_CONNECTIONS, ADMIN_SIP_TRANSACTIONS,
-		  ADMIN_WATCH_LIST, ADMIN_SIP_CERTIFICATES, ADMIN_REVOCATION_LISTS };
+		  ADMIN_SIP_DIALOGS, ADMIN_WATCH_LIST, ADMIN_SIP_CERTIFICATES, ADMIN_REVOCATION_LISTS };
 
 /* ---- commands that take time ---- */
 struct admin_task;
@@ -85,7 +85,8 @@ struct admin_ops {
 	 *                  unanswered, age, error
 	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
 	/*   sip connections   id, worker, direction, state, domain, host, address, subject, tls, cipher, requests, age, idle
-	 *   sip transactions  worker, direction, method, state, from, to, age
+	 *   sip transactions  worker, direction, method, domain, state, from, to, age
+	 *   sip dialogs       kind, direction, state, local, remote, event, call_id, requests_in, requests_out, age, idle, left
 	 *   watch list        subject, issuer, serial, domains, mode, requests, throttled, contacts, contacts_refused, succeeded, failed, idle */
 	int (*show)(void *arg, enum admin_show what, json_t *array, struct entente_err *err);
 	/* Appends an object per attempt to come into contact with the domain (A-labels) or of the domain with us, newest first: at

@@ -55,7 +55,7 @@ static int change_check(struct admin_call *c, struct snapshot *s, struct slice d
 	if (add && search.found)
 		return admin_fail(c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s is blocked already", SFMT(domain));
 	if (!add && !search.found)
-		return admin_fail(c, ADMIN_EXIT_FINDING, "not-found", "`entente block list` lists all; a domain may be blocked by one above it",
+		return admin_fail(c, ADMIN_EXIT_FINDING, "not-found", "`entente blocked-domain list` lists all; a domain may be blocked by one above it",
 				  "%.*s itself is not on the list of blocked domains", SFMT(domain));
 	if (add && snapshot_local(s, domain, NULL))
 		admin_warn(c, "%.*s is one of our own domains: blocking it has no effect", SFMT(domain));

@@ -233,3 +233,19 @@ void admin_duration(struct buf *out, int64_t s)
 	else
 		buf_printf(out, "%jd d %jd h", (intmax_t)(s / 86400), (intmax_t)(s % 86400 / 3600));
 }
+
+void admin_value_put(struct buf *out, json_t *v)
+{
+	size_t i;
+	json_t *one;
+	if (json_is_string(v))
+		admin_clean(out, slice_str(json_string_value(v)));
+	else if (json_is_integer(v))
+		buf_printf(out, "%jd", (intmax_t)json_integer_value(v));
+	else if (json_is_boolean(v))
+		buf_puts(out, json_is_true(v) ? "yes" : "no");
+	json_array_foreach(v, i, one) {
+		buf_puts(out, i ? ", " : "");
+		admin_value_put(out, one);
+	}
+}

@@ -70,6 +70,8 @@ int64_t admin_get_int(json_t *o, const char *key);
 /* Without what could steer a terminal: controls, bidirectional overrides and broken UTF-8 become '?'. */
 void admin_clean(struct buf *out, struct slice s);
 enum admin_style { ADMIN_PLAIN, ADMIN_BOLD, ADMIN_GOOD, ADMIN_BAD_STYLE, ADMIN_DIM };
+/* A text, cleaned; a number; yes or no; the members of an array with commas. */
+void admin_value_put(struct buf *out, json_t *v);
 /* Cleaned, in colour when `color`. */
 void admin_styled(struct buf *out, bool color, enum admin_style style, struct slice s);
 /* A paragraph, wrapped at `width` columns (0: 80) after an indent. Also the first line is indented, unless `first` is false. */

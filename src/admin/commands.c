@@ -207,200 +207,12 @@ static const struct admin_field block_list_fields[] = {
 #define FEDERATION_ARGS
 #include "admin/federation_table.def"
 
-/* ---- show ---- */
-static const struct admin_arg show_args[] = {
-	{"filter", ADMIN_TEXT, .max = 1024, .help = "only rows in which some text contains this"},
-};
-static const struct admin_arg streams_args[] = {
-	{"filter", ADMIN_TEXT, .max = 1024, .help = "only rows in which some text contains this"},
-	{"partner", ADMIN_PARTNER, .help = "only streams with this domain"},
-};
-#define STREAM_FIELDS(p)                                                                                                              \
-	{p "id", "number of the stream, not used again while the daemon runs; 0: there is none yet or any more"},                    \
-	{p "worker", "number of the worker"},                                                                                         \
-	{p "direction", "in: the partner connected to us; out: we to it"},                                                           \
-	{p "carries", "which way stanzas go on it: in, out, both (XEP-0288)"},                                                       \
-	{p "purpose", "messages, dialback question, test"},                                                                          \
-	{p "state", "open, or how far it is; backoff: it failed and is tried again later"},                                          \
-	{p "local", "our domain"},                                                                                                    \
-	{p "remote", "the partner's domain"},                                                                                         \
-	{p "address", "IP address and port of the peer"},                                                                            \
-	{p "auth", "how the partner proved its domain: external, dialback, certificate"},                                            \
-	{p "how", "out: how the server was found, e.g. by DNS SRV"},                                                                 \
-	{p "tls", "version of TLS"},                                                                                                  \
-	{p "cipher", "cipher suite"},                                                                                                 \
-	{p "sni", "name that was asked for in TLS"},                                                                                  \
-	{p "alpn", "protocol that was agreed on in TLS"},                                                                            \
-	{p "resumed", "whether the TLS session is an earlier one's"},                                                                \
-	{p "certificate.subject", "of the peer's certificate"},                                                                      \
-	{p "certificate.issuer", "who issued it"},                                                                                    \
-	{p "certificate.names[]", "subject alternative names"},                                                                      \
-	{p "certificate.matched_by", "which kind of name proves the partner's domain: dNSName, SRVName, xmppAddr, none"},            \
-	{p "certificate.not_after", "its end, RFC 3339"},                                                                            \
-	{p "certificate.days_left", "until then"},                                                                                   \
-	{p "certificate.trusted", "whether its chain is valid"},                                                                     \
-	{p "certificate.why", "why not"},                                                                                             \
-	{p "certificate.usage", "extended key usage: serverAuth, clientAuth, any"},                                                  \
-	{p "certificate.pin", "of its public key, as --pin takes it"},                                                               \
-	{p "stream_id", "identifier that the receiving side gave the stream"},                                                       \
-	{p "stanzas_in", "received"},                                                                                                 \
-	{p "stanzas_out", "sent"},                                                                                                    \
-	{p "octets_in", "received, TLS included"},                                                                                   \
-	{p "octets_out", "sent, TLS included"},                                                                                      \
-	{p "age", "seconds since it began"},                                                                                         \
-	{p "opened", "seconds since it was authenticated"},                                                                          \
-	{p "heard", "seconds since anything came"},                                                                                  \
-	{p "pairs", "how many pairs of domains it carries"},                                                                         \
-	{p "acks", "whether stanzas are acknowledged (XEP-0198)"},                                                                   \
-	{p "unacknowledged", "stanzas sent, not acknowledged yet"},                                                                         \
-	{p "pending", "stanzas received, not done yet"},                                                                             \
-	{p "max_stanza", "octets: the largest stanza that the partner takes (XEP-0478)"},                                            \
-	{p "queued", "stanzas that wait"},                                                                                            \
-	{p "retry", "backoff: seconds until it is tried again"},                                                                     \
-	{p "error", "why it failed last"}
-static const struct admin_field streams_fields[] = {STREAM_FIELDS("streams[].")};
-static const struct admin_field stream_fields[] = {STREAM_FIELDS("")};
-static const struct admin_arg stream_args[] = {
-	{"id", ADMIN_UINT, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = INT64_MAX, .help = "number of the stream, from `show streams`"},
-};
-static const struct admin_arg attempts_args[] = {
-	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the other side's domain; it need not be a partner"},
-};
-#define ATTEMPT_FIELDS(p)                                                                                                             \
-	{p "at", "when it began, RFC 3339"},                                                                                         \
-	{p "direction", "in: they came to us; out: we went to them"},                                                                \
-	{p "purpose", "messages, dialback question, test"},                                                                          \
-	{p "result", "up, ended (it was up), failed"},                                                                               \
-	{p "step", "how far it came: dns, tcp, stream, tls, auth, up"},                                                              \
-	{p "took.*", "milliseconds of each step; up: how long it was up"},                                                           \
-	{p "stream", "number of the stream; 0: it came to none"},                                                                    \
-	{p "local", "our domain"},                                                                                                    \
-	{p "remote", "their domain"},                                                                                                 \
-	{p "address", "IP address and port"},                                                                                        \
-	{p "how", "out: how the address was found"},                                                                                  \
-	{p "auth", "how the domain was proved"},                                                                                      \
-	{p "tls", "version of TLS"},                                                                                                  \
-	{p "certificate", "their certificate: subject, end, whether it is trusted"},                                                 \
-	{p "reason", "reason ID of the failure"},                                                                                    \
-	{p "text", "what went wrong"},                                                                                                \
-	{p "said", "whether the partner's server said that"},                                                                        \
-	{p "condition", "stream error, RFC 6120 4.9.3"},                                                                             \
-	{p "who", "who has to change something: us, partner, network, dns, unclear, nobody"}
-static const struct admin_field attempts_fields[] = {ATTEMPT_FIELDS("attempts[].")};
-static const struct admin_field metrics_fields[] = {
-	{"text", "the text format of Prometheus"},
-};
-static const struct admin_field subscriptions_fields[] = {
-	{"subscriptions[].direction", "to-sip: an XMPP user watches a SIP user; to-xmpp: the other way"},
-	{"subscriptions[].watcher", "who watches"},
-	{"subscriptions[].presentity", "who is watched"},
-	{"subscriptions[].state", "pending, active, and so on"},
-	{"subscriptions[].dialogs", "SIP dialogs that belong to it"},
-	{"subscriptions[].resources", "XMPP resources that are present"},
-	{"subscriptions[].show", "the presence that was last told"},
-};
-static const struct admin_field conversations_fields[] = {
-	{"conversations[].local", "our user"},
-	{"conversations[].remote", "the partner's user"},
-	{"conversations[].to_xmpp", "messages delivered to the partner"},
-	{"conversations[].to_sip", "messages delivered to our user"},
-	{"conversations[].failed", "messages that were not delivered"},
-	{"conversations[].idle", "seconds since the last message"},
-	{"conversations[].queued", "messages that wait"},
-};
-static const struct admin_field homes_fields[] = {
-	{"homes[].name", "as in the configuration"},
-	{"homes[].domains[]", "the local domains that it serves"},
-	{"homes[].next_hop", "SIP URI"},
-	{"homes[].state", "reachable, unreachable, unknown"},
-	{"homes[].addresses[]", "IP addresses"},
-	{"homes[].error", "why it cannot be reached"},
-};
-
-/* ---- partner test, trace ---- */
-static const struct admin_alias protocol_aliases[] = {
-	{"sip", "sip", "the same as --protocol sip"}, {"xmpp", "xmpp", "the same as --protocol xmpp"}, {NULL}};
-static const struct admin_arg partner_test_args[] = {
-	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the other side's domain; it need not be a partner"},
-	{"protocol", ADMIN_ENUM, .values = "xmpp|sip", .def = "as the domain is configured, else by DNS", .aliases = protocol_aliases,
-	 .help = "by which protocol"},
-	{"from", ADMIN_DOMAIN, .def = "the first of our domains", .help = "the domain of ours to come from"},
-	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else required", .aliases = tls_aliases, .help = "try with this"},
-	{"sasl", ADMIN_ENUM, .values = NEGOTIATIONS, .def = "as the partner is set, else optional", .aliases = sasl_aliases, .help = "try with this"},
-	{"dialback", ADMIN_BOOL, .def = "as the partner is set, else yes", .aliases = dialback_aliases, .help = "try with or without dialback"},
-	{"server", ADMIN_SERVER, .def = "as the partner is set, else by DNS", .help = "try this server"},
-	{"timeout", ADMIN_DURATION, .max = 300, .def = "30s", .help = "for all steps together"},
-};
-static const struct admin_field partner_test_fields[] = {
-	{"domain", "what was tested"},
-	{"from", "our domain"},
-	{"partner", "whether the domain is let in"},
-	{"protocol", "xmpp or sip"},
-	{"steps[].step", "policy, dns, tcp, stream, tls, auth, ping; by SIP: policy, dns, tcp, tls, identity, options"},
-	{"steps[].outcome", "ok, failed, warning, skipped; note: something on the way"},
-	{"steps[].at", "milliseconds since the beginning"},
-	{"steps[].took", "milliseconds of the step"},
-	{"steps[].text", "what was seen"},
-	{"steps[].facts.*", "what else is known: addresses, the certificate, what the other side said"},
-	{"steps[].reason", "failed: reason ID"},
-	{"steps[].who", "failed: who has to change something"},
-	{"took", "milliseconds of all"},
-	{"verdict", "works, fails, one-way (we reach them, they do not reach us), undecided (dialback needs a partner)"},
-	{"failed_step", "where it failed"},
-	{"reason", "reason ID"},
-	{"cause", "in words"},
-	{"who", "us, partner, network, dns, unclear"},
-	{"next_step", "what to do"},
-	{"answered", "by SIP: how many of its addresses answered, \"1 of 2\""},
-	{"inbound_up", "whether a stream or connection that the other side opened is up"},
-	ATTEMPT_FIELDS("inbound_last."),
-	{"inbound_last", "the last time that the other side's server came to us; null: never since the daemon started"},
-};
-static const struct admin_arg trace_args[] = {
-	{"partner", ADMIN_PARTNER, .help = "only what concerns this domain"},
-	{"user", ADMIN_ADDRESS, .help = "only messages and presence of this user, ours or a partner's"},
-	{"bodies", ADMIN_BOOL, .help = "show what is written too; that you asked for it is logged"},
-	{"failed", ADMIN_BOOL, .help = "only what failed: SIP answers from 400 on, error stanzas, failed streams; of what was kept, the requests too"},
-	{"for", ADMIN_DURATION, .max = 86400, .def = "10m; nothing with --since", .help = "for so long"},
-	{"since", ADMIN_DURATION, .max = 900, .help = "first the SIP messages that were kept from that long ago"},
-	{"limit", ADMIN_UINT, .max = 1000, .def = "500", .help = "with --since: at most so many, the last ones"},
-};
-static const struct admin_field trace_fields[] = {
-	{"event", "sip: a SIP message; xmpp: a stanza; step: of a stream; lost: some were lost; left-out: --limit has cut older ones"},
-	{"at", "RFC 3339"},
-	{"direction", "in: to us; out: from us"},
-	{"side", "of a SIP message: home, partner"},
-	{"peer", "the home, or the partner's domain"},
-	{"what", "method or status; stanza and its type; what the stream did"},
-	{"from", "the sender"},
-	{"to", "the recipient"},
-	{"detail", "Call-ID, CSeq, id, state of a subscription"},
-	{"stream", "number of the stream"},
-	{"size", "octets"},
-	{"body_size", "octets of the body"},
-	{"body", "with --bodies: what is written"},
-	{"lost", "how many"},
-	{"left_out", "how many"},
-	{"events", "last line: how many there were"},
-};
+#include "admin/show_table.def"
 
 #define FEDERATION_SHOW
 #include "admin/federation_table.def"
 
 /* ---- status, explain, reason, history, reload, version ---- */
-static const struct admin_field links_fields[] = {
-	{"links[].peer", "name of the other side"},
-	{"links[].worker", "which of our threads has it"},
-	{"links[].state", "up, leaving, connecting, backoff"},
-	{"links[].address", "of the other side"},
-	{"links[].version", "of the other side"},
-	{"links[].stanzas_in", "of partners, from the edge to the gateway"},
-	{"links[].stanzas_out", "to partners, from the gateway to the edge"},
-	{"links[].queued", "stanzas that wait on this thread for any link"},
-	{"links[].unanswered", "stanzas of this thread that the other side has and has not answered"},
-	{"links[].age", "seconds since it is up"},
-	{"links[].error", "why there is none"},
-};
 static const struct admin_field status_fields[] = {
 	{"version", "of the daemon"},
 	{"server_name", "server.name of the configuration"},
@@ -498,7 +310,6 @@ static const struct admin_group groups[] = {
 	{{"config"}, "look at the configuration file and its settings"},
 	{{"partner"}, "who may communicate with our users"},
 	{{"partner", "xmpp"}, "XMPP partners: the organisations on the XMPP network that are let in"},
-	{{"block"}, "domains that are refused, whatever else is configured"},
 	{{"import"}, "take over settings from other servers"},
 	{{"plan"}, "certificates, DNS records and firewall ports that the configuration asks for"},
 #define FEDERATION_GROUPS
@@ -567,12 +378,6 @@ static const struct admin_command commands[] = {
 		    "entente partner test adatum.example --sip\n"
 		    "entente partner test fabrikam.example --no-dialback --timeout 1m",
 	 ARGS(partner_test_args), FIELDS(partner_test_fields)},
-
-	{.id = ADMIN_CMD_BLOCK_ADD, .changes = true, .path = {"block", "add"}, .summary = "refuse a domain and all its subdomains",
-	 ARGS(block_add_args), FIELDS(block_change_fields)},
-	{.id = ADMIN_CMD_BLOCK_REMOVE, .changes = true, .path = {"block", "remove"}, .summary = "refuse a domain no longer",
-	 .help = "That alone lets nobody in: the domain must be a partner too.", ARGS(block_remove_args), FIELDS(block_change_fields)},
-	{.id = ADMIN_CMD_BLOCK_LIST, .path = {"block", "list"}, .summary = "list the blocked domains", FIELDS(block_list_fields)},
 
 #define FEDERATION_COMMANDS
 #include "admin/federation_table.def"

@@ -178,7 +178,7 @@ static int check_allowed(struct edit *e, bool add)
 	if (same && slice_eq(same->domain, e->key))
 		return admin_fail(e->c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s is allowed already", SFMT(e->key));
 	if (slice_eq(snapshot_blocked(e->snapshot, e->key), e->key))
-		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", "entente block remove DOMAIN",
+		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", "entente blocked-domain remove DOMAIN",
 				  "%.*s is blocked: a domain can be on one of the lists only", SFMT(e->key));
 	if (snapshot_local(e->snapshot, e->key, NULL))
 		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", NULL, "%.*s is one of our own domains", SFMT(e->key));

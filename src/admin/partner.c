@@ -306,7 +306,7 @@ static int domain_conflict(struct edit *e, struct slice d)
 				  SFMT(other->domain));
 	struct slice blocked = snapshot_blocked(e->snapshot, d);
 	if (blocked.p)
-		admin_warn(e->c, "%.*s is blocked: nothing passes until `entente block remove %.*s`", SFMT(d), SFMT(blocked));
+		admin_warn(e->c, "%.*s is blocked: nothing passes until `entente blocked-domain remove %.*s`", SFMT(d), SFMT(blocked));
 	return ADMIN_EXIT_OK;
 }
 

@@ -7,7 +7,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_POLICY_PARTNER_UNKNOWN] = "if you want to communicate with {remote}: entente partner xmpp add {remote} --type "
 					  "public-unverified (or federated, when you trust the organisation; `entente help partner xmpp add` tells the difference)",
 	[REASON_POLICY_PARTNER_DISABLED] = "entente partner xmpp set {remote} --enabled",
-	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente block list` tells since when and why; entente block remove {subject} ends it",
+	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente blocked-domain list` tells since when and why; entente blocked-domain remove {subject} ends it",
 	[REASON_POLICY_LOCAL_UNKNOWN] = "if {local} is one of your domains, add it to a home in the configuration and run: entente reload. Else the "
 					"address is wrong",
 	[REASON_POLICY_SPOOFED_DOMAIN] = "nothing, if this is an attempt to write in another's name. If {remote} is served together with other domains "
@@ -99,7 +99,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_LIMIT_CONNECTIONS] = "see `entente show streams`; raise limits.max-connections, limits.max-connections-per-address, "
 				     "limits.max-unproven-per-network or the "
 				     "partner's --connection-limit when the traffic is legitimate",
-	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}. `entente show watch-list` tells what it did",
+	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}. `entente show sip watch-list` tells what it did",
 	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",
 	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
 	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",

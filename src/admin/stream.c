@@ -27,22 +27,6 @@ int admin_stream(struct admin_call *c)
 			  "tells of those that are gone", "there is no stream %jd", (intmax_t)id);
 }
 
-static void value_put(struct buf *out, json_t *v)
-{
-	size_t i;
-	json_t *one;
-	if (json_is_string(v))
-		buf_puts(out, json_string_value(v));
-	else if (json_is_integer(v))
-		buf_printf(out, "%jd", (intmax_t)json_integer_value(v));
-	else if (json_is_boolean(v))
-		buf_puts(out, json_is_true(v) ? "yes" : "no");
-	json_array_foreach(v, i, one) {
-		buf_puts(out, i ? ", " : "");
-		value_put(out, one);
-	}
-}
-
 static void members(struct admin_call *c, json_t *o, unsigned indent)
 {
 	static const struct {
@@ -66,7 +50,7 @@ static void members(struct admin_call *c, json_t *o, unsigned indent)
 		if (time)
 			admin_duration(&b, json_integer_value(v));
 		else
-			value_put(&b, v);
+			admin_value_put(&b, v);
 		snprintf(label, sizeof label, "%s", key);
 		for (char *p = label; *p; p++)
 			*p = *p == '_' ? ' ' : *p;

@@ -232,7 +232,7 @@ static json_t *let_in(struct admin_call *c)
 	const char *domain = admin_get_text(c->data, "domain");
 	struct snapshot *s = c->admin->ops->snapshot(c->admin->arg);
 	if (s && snapshot_blocked(s, slice_str(domain)).p)
-		return json_sprintf("entente block remove %.*s", SFMT(snapshot_blocked(s, slice_str(domain))));
+		return json_sprintf("entente blocked-domain remove %.*s", SFMT(snapshot_blocked(s, slice_str(domain))));
 	if (s && by_sip(c) && !snapshot_access(s)->federated_users)
 		return json_sprintf("entente access-edge set --federated-users%s%s", snapshot_allowed(s, slice_str(domain)) ? "" : "; entente allowed-domain add ",
 				    snapshot_allowed(s, slice_str(domain)) ? "" : domain);

@@ -2,19 +2,9 @@
 /* What the Access Edge does now, as rows for `entente show`. */
 #include "app/facts.h"
 
+#include "app/json.h"
 #include "app/node_int.h"
 #include "base/clock.h"
-
-static void put(json_t *o, const char *key, struct slice s)
-{
-	if (s.len)
-		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
-}
-
-static void put_int(json_t *o, const char *key, uint64_t v)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)v));
-}
 
 struct rows {
 	json_t *array;
@@ -25,20 +15,20 @@ static void conn_row(void *arg, const struct access_conn_facts *f)
 {
 	struct rows *r = arg;
 	json_t *o = json_object();
-	put_int(o, "id", f->id);
-	put_int(o, "worker", r->node->worker->id);
-	put(o, "direction", f->inbound ? S("in") : S("out"));
-	put(o, "state", slice_str(f->state));
-	put(o, "domain", f->domain);
-	put(o, "host", f->host);
-	put(o, "address", f->address);
-	put(o, "subject", f->subject);
-	put(o, "tls", f->protocol);
-	put(o, "cipher", f->cipher);
-	put(o, "revocation", slice_str(f->revocation));
-	put_int(o, "requests", f->requests);
-	put_int(o, "age", f->age_ms / 1000);
-	put_int(o, "idle", f->idle_ms / 1000);
+	json_put_int(o, "id", f->id);
+	json_put_int(o, "worker", r->node->worker->id);
+	json_put(o, "direction", f->inbound ? S("in") : S("out"));
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "domain", f->domain);
+	json_put(o, "host", f->host);
+	json_put(o, "address", f->address);
+	json_put(o, "subject", f->subject);
+	json_put(o, "tls", f->protocol);
+	json_put(o, "cipher", f->cipher);
+	json_put(o, "revocation", slice_str(f->revocation));
+	json_put_int(o, "requests", f->requests);
+	json_put_int(o, "age", f->age_ms / 1000);
+	json_put_int(o, "idle", f->idle_ms / 1000);
 	json_array_append_new(r->array, o);
 }
 
@@ -53,13 +43,14 @@ static void leg_row(void *arg, const struct access_leg_facts *f)
 {
 	struct rows *r = arg;
 	json_t *o = json_object();
-	put_int(o, "worker", r->node->worker->id);
-	put(o, "direction", f->outward ? S("out") : S("in"));
-	put(o, "method", f->method);
-	put(o, "state", slice_str(f->state));
-	put(o, "from", f->from);
-	put(o, "to", f->to);
-	put_int(o, "age", f->age_ms / 1000);
+	json_put_int(o, "worker", r->node->worker->id);
+	json_put(o, "direction", f->outward ? S("out") : S("in"));
+	json_put(o, "method", f->method);
+	json_put(o, "domain", f->domain);
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "from", f->from);
+	json_put(o, "to", f->to);
+	json_put_int(o, "age", f->age_ms / 1000);
 	json_array_append_new(r->array, o);
 }
 
@@ -70,21 +61,46 @@ void facts_access_transactions(struct node *n, json_t *array)
 		access_each_leg(n->access, leg_row, &r);
 }
 
+static void dialog_row(void *arg, const struct access_dialog_facts *f)
+{
+	json_t *o = json_object();
+	json_put(o, "kind", slice_str(f->kind));
+	json_put(o, "direction", f->outward ? S("out") : S("in"));
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "local", f->local);
+	json_put(o, "remote", f->remote);
+	json_put(o, "event", f->event);
+	json_put(o, "call_id", f->call_id);
+	json_put_int(o, "requests_in", f->requests_in);
+	json_put_int(o, "requests_out", f->requests_out);
+	json_put_int(o, "age", f->age_ms / 1000);
+	json_put_int(o, "idle", f->idle_ms / 1000);
+	if (f->left_ms)
+		json_put_int(o, "left", f->left_ms / 1000);
+	json_array_append_new(arg, o);
+}
+
+void facts_access_dialogs(struct node *n, json_t *array)
+{
+	if (n->worker->id == 0 && n->app->access_shared)
+		access_dialogs_each(access_shared_dialogs(n->app->access_shared), n->worker->loop->timers.now, dialog_row, array);
+}
+
 static void watch_row(void *arg, const struct access_watch_facts *f)
 {
 	json_t *o = json_object();
-	put(o, "subject", f->subject);
-	put(o, "issuer", f->issuer);
-	put(o, "serial", f->serial);
-	put(o, "domains", f->domains);
-	put(o, "mode", slice_str(f->mode));
-	put_int(o, "requests", f->requests);
-	put_int(o, "throttled", f->throttled);
-	put_int(o, "contacts", f->contacts);
-	put_int(o, "contacts_refused", f->refused_contacts);
-	put_int(o, "succeeded", f->succeeded);
-	put_int(o, "failed", f->failed);
-	put_int(o, "idle", f->idle_ms / 1000);
+	json_put(o, "subject", f->subject);
+	json_put(o, "issuer", f->issuer);
+	json_put(o, "serial", f->serial);
+	json_put(o, "domains", f->domains);
+	json_put(o, "mode", slice_str(f->mode));
+	json_put_int(o, "requests", f->requests);
+	json_put_int(o, "throttled", f->throttled);
+	json_put_int(o, "contacts", f->contacts);
+	json_put_int(o, "contacts_refused", f->refused_contacts);
+	json_put_int(o, "succeeded", f->succeeded);
+	json_put_int(o, "failed", f->failed);
+	json_put_int(o, "idle", f->idle_ms / 1000);
 	json_array_append_new(arg, o);
 }
 
@@ -100,26 +116,26 @@ static void put_time(json_t *o, const char *key, int64_t at)
 	if (!at)
 		return;
 	clock_text_at(at, text);
-	put(o, key, slice_str(text));
+	json_put(o, key, slice_str(text));
 }
 
 static void cert_row(void *arg, const struct access_cert_facts *f)
 {
 	json_t *o = json_object();
-	put(o, "state", f->accepted ? S("accepted") : S("rejected"));
-	put(o, "subject", f->subject);
-	put(o, "issuer", f->issuer);
-	put(o, "serial", f->serial);
-	put(o, "sha256", slice_str(f->sha256));
-	put(o, "domains", f->domains);
-	put(o, "direction", f->inbound ? S("in") : S("out"));
-	put(o, "address", f->address);
-	put(o, "revocation", slice_str(f->revocation));
+	json_put(o, "state", f->accepted ? S("accepted") : S("rejected"));
+	json_put(o, "subject", f->subject);
+	json_put(o, "issuer", f->issuer);
+	json_put(o, "serial", f->serial);
+	json_put(o, "sha256", slice_str(f->sha256));
+	json_put(o, "domains", f->domains);
+	json_put(o, "direction", f->inbound ? S("in") : S("out"));
+	json_put(o, "address", f->address);
+	json_put(o, "revocation", slice_str(f->revocation));
 	put_time(o, "not_after", f->not_after);
 	put_time(o, "first_seen", f->first);
 	put_time(o, "last_seen", f->last);
-	put_int(o, "connections", f->connections);
-	put(o, "why", f->why);
+	json_put_int(o, "connections", f->connections);
+	json_put(o, "why", f->why);
 	json_array_append_new(arg, o);
 }
 
@@ -132,16 +148,16 @@ void facts_access_certificates(struct node *n, json_t *array)
 static void list_row(void *arg, const struct revocation_facts *f)
 {
 	json_t *o = json_object();
-	put(o, "url", f->url);
-	put(o, "issuer", f->issuer);
-	put(o, "state", slice_str(f->state));
-	put_int(o, "revoked", f->revoked);
+	json_put(o, "url", f->url);
+	json_put(o, "issuer", f->issuer);
+	json_put(o, "state", slice_str(f->state));
+	json_put_int(o, "revoked", f->revoked);
 	put_time(o, "this_update", f->this_update);
 	put_time(o, "next_update", f->next_update);
-	put_int(o, "octets", f->octets);
-	put_int(o, "fetches", f->fetches);
-	put_int(o, "failures", f->failures);
-	put(o, "error", f->why);
+	json_put_int(o, "octets", f->octets);
+	json_put_int(o, "fetches", f->fetches);
+	json_put_int(o, "failures", f->failures);
+	json_put(o, "error", f->why);
 	json_array_append_new(arg, o);
 }
 

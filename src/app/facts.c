@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/facts.h"
+#include "app/json.h"
 
 #include <stdio.h>
 #include "app/split.h"
@@ -8,17 +9,6 @@
 #include "interwork/address.h"
 #include "plan/certificates.h"
 #include "xmpp/identity.h"
-
-static void put(json_t *o, const char *key, struct slice s)
-{
-	if (s.len)
-		json_object_set_new(o, key, admin_json_text(s));
-}
-
-static void put_int(json_t *o, const char *key, uint64_t v)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)v));
-}
 
 struct collect {
 	json_t *array;
@@ -45,22 +35,22 @@ static void certificate_row(json_t *row, const struct tls_peer *c, const struct 
 	json_t *o;
 	char at[CLOCK_TEXT];
 	struct buf pin;
-	put(row, "sni", c->sni);
-	put(row, "alpn", c->alpn);
+	json_put(row, "sni", c->sni);
+	json_put(row, "alpn", c->alpn);
 	json_object_set_new(row, "resumed", json_boolean(c->resumed));
 	if (!c->has_cert)
 		return;
 	o = json_object();
 	clock_text_at(c->not_after, at);
-	put(o, "subject", c->subject);
-	put(o, "issuer", c->issuer);
+	json_put(o, "subject", c->subject);
+	json_put(o, "issuer", c->issuer);
 	names(o, c);
-	put(o, "matched_by", slice_str(xmpp_identity_text(i->identity)));
-	put(o, "not_after", slice_str(at));
+	json_put(o, "matched_by", slice_str(xmpp_identity_text(i->identity)));
+	json_put(o, "not_after", slice_str(at));
 	json_object_set_new(o, "days_left", json_integer((json_int_t)(c->not_after - clock_unix()) / 86400));
 	json_object_set_new(o, "trusted", json_boolean(c->chain_ok));
-	put(o, "why", c->chain_ok ? SLICE_NONE : c->why_not);
-	put(o, "usage", !c->eku_any_present ? S("any")
+	json_put(o, "why", c->chain_ok ? SLICE_NONE : c->why_not);
+	json_put(o, "usage", !c->eku_any_present ? S("any")
 			: c->eku_server && c->eku_client ? S("serverAuth, clientAuth")
 			: c->eku_server ? S("serverAuth")
 			: c->eku_client ? S("clientAuth")
@@ -68,7 +58,7 @@ static void certificate_row(json_t *row, const struct tls_peer *c, const struct 
 	buf_init(&pin, 128);
 	buf_puts(&pin, "sha256//");
 	base64_put(&pin, slice_of((const char *)c->spki_sha256, sizeof c->spki_sha256));
-	put(o, "pin", buf_slice(&pin));
+	json_put(o, "pin", buf_slice(&pin));
 	buf_free(&pin);
 	json_object_set_new(row, "certificate", o);
 }
@@ -78,42 +68,42 @@ static void stream_row(void *arg, const struct xmpp_proxy_facts *f)
 	struct collect *c = arg;
 	const struct xmpp_stream_info *i = f->stream;
 	json_t *o = json_object();
-	put_int(o, "id", f->id);
-	put_int(o, "worker", c->node->worker->id);
-	put(o, "direction", f->inbound ? S("in") : S("out"));
-	put(o, "carries", f->bidi ? S("both") : f->inbound ? S("in") : S("out"));
-	put(o, "purpose", slice_str(f->purpose));
-	put(o, "state", slice_str(f->state));
-	put(o, "local", f->local);
-	put(o, "remote", f->remote);
-	put(o, "address", f->address);
-	put(o, "how", f->how);
-	put(o, "auth", f->proof);
-	put(o, "tls", f->tls);
-	put(o, "cipher", f->cipher);
+	json_put_int(o, "id", f->id);
+	json_put_int(o, "worker", c->node->worker->id);
+	json_put(o, "direction", f->inbound ? S("in") : S("out"));
+	json_put(o, "carries", f->bidi ? S("both") : f->inbound ? S("in") : S("out"));
+	json_put(o, "purpose", slice_str(f->purpose));
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "local", f->local);
+	json_put(o, "remote", f->remote);
+	json_put(o, "address", f->address);
+	json_put(o, "how", f->how);
+	json_put(o, "auth", f->proof);
+	json_put(o, "tls", f->tls);
+	json_put(o, "cipher", f->cipher);
 	if (f->certificate && i)
 		certificate_row(o, f->certificate, i);
-	put_int(o, "stanzas_in", f->stanzas_in);
-	put_int(o, "stanzas_out", f->stanzas_out);
+	json_put_int(o, "stanzas_in", f->stanzas_in);
+	json_put_int(o, "stanzas_out", f->stanzas_out);
 	if (i) {
-		put(o, "stream_id", i->id);
-		put_int(o, "octets_in", f->in_octets);
-		put_int(o, "octets_out", f->out_octets);
-		put_int(o, "pairs", i->pairs);
+		json_put(o, "stream_id", i->id);
+		json_put_int(o, "octets_in", f->in_octets);
+		json_put_int(o, "octets_out", f->out_octets);
+		json_put_int(o, "pairs", i->pairs);
 		json_object_set_new(o, "acks", json_boolean(i->acks));
 		if (i->peer_max_stanza)
-			put_int(o, "max_stanza", i->peer_max_stanza);
+			json_put_int(o, "max_stanza", i->peer_max_stanza);
 		if (i->opened)
-			put_int(o, "opened", (c->node->worker->loop->timers.now - i->opened) / 1000);
-		put_int(o, "heard", f->heard_ms / 1000);
+			json_put_int(o, "opened", (c->node->worker->loop->timers.now - i->opened) / 1000);
+		json_put_int(o, "heard", f->heard_ms / 1000);
 	}
-	put_int(o, "age", f->age_ms / 1000);
-	put_int(o, "queued", f->queued);
-	put_int(o, "pending", f->pending);
-	put_int(o, "unacknowledged", f->unacked);
+	json_put_int(o, "age", f->age_ms / 1000);
+	json_put_int(o, "queued", f->queued);
+	json_put_int(o, "pending", f->pending);
+	json_put_int(o, "unacknowledged", f->unacked);
 	if (f->retry_ms)
-		put_int(o, "retry", f->retry_ms / 1000);
-	put(o, "error", f->last_error);
+		json_put_int(o, "retry", f->retry_ms / 1000);
+	json_put(o, "error", f->last_error);
 	json_array_append_new(c->array, o);
 }
 
@@ -131,13 +121,13 @@ static void subscription_row(void *arg, const struct gateway_subscription_facts 
 {
 	struct collect *c = arg;
 	json_t *o = json_object();
-	put(o, "direction", f->to_sip ? S("to-sip") : S("to-xmpp"));
-	put(o, "watcher", f->watcher);
-	put(o, "presentity", f->presentity);
-	put(o, "state", slice_str(f->state));
-	put_int(o, "dialogs", f->dialogs);
-	put_int(o, "resources", f->resources);
-	put(o, "show", f->show);
+	json_put(o, "direction", f->to_sip ? S("to-sip") : S("to-xmpp"));
+	json_put(o, "watcher", f->watcher);
+	json_put(o, "presentity", f->presentity);
+	json_put(o, "state", slice_str(f->state));
+	json_put_int(o, "dialogs", f->dialogs);
+	json_put_int(o, "resources", f->resources);
+	json_put(o, "show", f->show);
 	json_array_append_new(c->array, o);
 }
 
@@ -153,13 +143,13 @@ static void conversation_row(void *arg, const struct gateway_conversation_facts 
 {
 	struct collect *c = arg;
 	json_t *o = json_object();
-	put(o, "local", f->local);
-	put(o, "remote", f->remote);
-	put_int(o, "to_xmpp", f->to_xmpp);
-	put_int(o, "to_sip", f->to_sip);
-	put_int(o, "failed", f->failed);
-	put_int(o, "idle", f->idle_ms / 1000);
-	put_int(o, "queued", f->queued);
+	json_put(o, "local", f->local);
+	json_put(o, "remote", f->remote);
+	json_put_int(o, "to_xmpp", f->to_xmpp);
+	json_put_int(o, "to_sip", f->to_sip);
+	json_put_int(o, "failed", f->failed);
+	json_put_int(o, "idle", f->idle_ms / 1000);
+	json_put_int(o, "queued", f->queued);
 	json_array_append_new(c->array, o);
 }
 
@@ -195,19 +185,19 @@ static void home_row(void *arg, const struct sip_edge_facts *f)
 	json_t *o = home_find(c->array, f->name);
 	if (!o) {
 		o = json_object();
-		put(o, "name", f->name);
-		put(o, "next_hop", f->next_hop);
+		json_put(o, "name", f->name);
+		json_put(o, "next_hop", f->next_hop);
 		json_object_set_new(o, "domains", json_array());
 		json_object_set_new(o, "addresses", json_array());
-		put(o, "state", slice_str(word));
+		json_put(o, "state", slice_str(word));
 		json_array_append_new(c->array, o);
 	} else if (!strcmp(word, "unreachable") ||
 		   (!strcmp(word, "reachable") && !strcmp(json_string_value(json_object_get(o, "state")), "unknown"))) {
-		put(o, "state", slice_str(word));
+		json_put(o, "state", slice_str(word));
 	}
 	if (f->address.len && !json_array_size(json_object_get(o, "addresses")))
 		json_array_append_new(json_object_get(o, "addresses"), admin_json_text(f->address));
-	put(o, "error", f->error);
+	json_put(o, "error", f->error);
 }
 
 static void homes(struct node *n, void *arg)
@@ -222,17 +212,17 @@ static void link_row(void *arg, const struct split_facts *f)
 {
 	struct collect *c = arg;
 	json_t *o = json_object();
-	put(o, "peer", f->peer);
-	put_int(o, "worker", c->node->worker->id);
-	put(o, "state", slice_str(f->state));
-	put(o, "address", slice_str(f->address));
-	put(o, "version", f->software);
-	put_int(o, "stanzas_in", f->stanzas);
-	put_int(o, "stanzas_out", f->sends);
-	put_int(o, "queued", f->waiting);
-	put_int(o, "unanswered", f->under_way);
-	put_int(o, "age", f->age_ms / 1000);
-	put(o, "error", slice_str(f->error));
+	json_put(o, "peer", f->peer);
+	json_put_int(o, "worker", c->node->worker->id);
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "address", slice_str(f->address));
+	json_put(o, "version", f->software);
+	json_put_int(o, "stanzas_in", f->stanzas);
+	json_put_int(o, "stanzas_out", f->sends);
+	json_put_int(o, "queued", f->waiting);
+	json_put_int(o, "unanswered", f->under_way);
+	json_put_int(o, "age", f->age_ms / 1000);
+	json_put(o, "error", slice_str(f->error));
 	json_array_append_new(c->array, o);
 }
 
@@ -256,6 +246,11 @@ static void access_connections(struct node *n, void *arg)
 static void access_transactions(struct node *n, void *arg)
 {
 	facts_access_transactions(n, ((struct collect *)arg)->array);
+}
+
+static void access_dialogs(struct node *n, void *arg)
+{
+	facts_access_dialogs(n, ((struct collect *)arg)->array);
 }
 
 static void access_watch(struct node *n, void *arg)
@@ -283,6 +278,7 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		[ADMIN_LINKS] = links,
 		[ADMIN_SIP_CONNECTIONS] = access_connections,
 		[ADMIN_SIP_TRANSACTIONS] = access_transactions,
+		[ADMIN_SIP_DIALOGS] = access_dialogs,
 		[ADMIN_WATCH_LIST] = access_watch,
 		[ADMIN_SIP_CERTIFICATES] = access_certificates,
 		[ADMIN_REVOCATION_LISTS] = revocation_lists,
@@ -307,7 +303,7 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	if (!f)
 		return;
 	json_t *o = json_object(), *names = json_array();
-	put(o, "subject", f->subject);
+	json_put(o, "subject", f->subject);
 	for (size_t i = 0; i < f->n_dns; i++)
 		json_array_append_new(names, admin_json_text(f->dns[i]));
 	json_object_set_new(o, "names", names);
@@ -381,8 +377,8 @@ void facts_status(struct app *app, json_t *object)
 	size_t i;
 	json_object_set_new(object, "server_name", json_string(app->config->server_name));
 	json_object_set_new(object, "state", json_string(app->stopping ? "draining" : "running"));
-	put_int(object, "uptime", (clock_ms() - app->started_ms) / 1000);
-	put_int(object, "workers", pool_workers(app->pool));
+	json_put_int(object, "uptime", (clock_ms() - app->started_ms) / 1000);
+	json_put_int(object, "workers", pool_workers(app->pool));
 	listeners(app, object);
 	json_object_set_new(object, "role", json_string(app_role_name(app)));
 	if (app->store) {

@@ -12,6 +12,7 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 struct node;
 void facts_access_connections(struct node *n, json_t *array);
 void facts_access_transactions(struct node *n, json_t *array);
+void facts_access_dialogs(struct node *n, json_t *array);
 void facts_access_watch(struct node *n, json_t *array);
 void facts_access_certificates(struct node *n, json_t *array);
 void facts_revocation_lists(struct node *n, json_t *array);

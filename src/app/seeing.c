@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include "app/json.h"
 #include "app/node_int.h"
 #include "base/clock.h"
 #include "base/enc.h"
@@ -37,24 +38,13 @@ struct seeing {
 	uint64_t next;
 };
 
-static void put(json_t *o, const char *key, struct slice s)
-{
-	if (s.len)
-		json_object_set_new(o, key, json_stringn_nocheck(s.p, s.len));
-}
-
 /* Of any origin: what is not UTF-8 is not shown. */
 static void put_text(json_t *o, const char *key, struct slice s)
 {
 	if (s.len && !utf8_valid(s))
 		json_object_set_new(o, key, json_sprintf("(%zu octets that are not UTF-8)", s.len));
 	else
-		put(o, key, s);
-}
-
-static void put_int(json_t *o, const char *key, uint64_t v)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)v));
+		json_put(o, key, s);
 }
 
 static void flow_unref(struct flow *f)
@@ -162,19 +152,19 @@ static void test_event(void *arg, uint64_t id, const struct partner_test_event *
 	struct node *n = arg;
 	bool verdict = slice_eq(slice_str(e->step), S("verdict"));
 	json_t *o = json_object(), *facts = json_object();
-	put(o, "step", slice_str(e->step));
-	put(o, "outcome", slice_str(e->outcome));
-	put_int(o, "at", e->at_ms);
-	put_int(o, "took", e->took_ms);
-	put(o, "text", e->text);
+	json_put(o, "step", slice_str(e->step));
+	json_put(o, "outcome", slice_str(e->outcome));
+	json_put_int(o, "at", e->at_ms);
+	json_put_int(o, "took", e->took_ms);
+	json_put(o, "text", e->text);
 	for (size_t i = 0; i < e->n_facts; i++)
-		put(facts, e->facts[i].key, e->facts[i].value);
+		json_put(facts, e->facts[i].key, e->facts[i].value);
 	if (json_object_size(facts))
 		json_object_set(o, "facts", facts);
 	json_decref(facts);
 	if (e->reason || e->who) {
-		put(o, "reason", slice_str(reason_info(e->reason)->id));
-		put(o, "who", slice_str(xmpp_who_text(e->who)));
+		json_put(o, "reason", slice_str(reason_info(e->reason)->id));
+		json_put(o, "who", slice_str(xmpp_who_text(e->who)));
 	}
 	tell(n->app, id, o, verdict, NULL);
 }
@@ -356,22 +346,22 @@ static json_t *trace_json(const struct trace_event *e)
 		clock_text_at(e->at_ms / 1000, at);
 		snprintf(at + strlen(at) - 1, 6, ".%03uZ", (unsigned)(e->at_ms % 1000));
 	}
-	put(o, "event", slice_str(kind[e->kind]));
-	put(o, "at", slice_str(at));
-	put(o, "direction", e->out ? S("out") : S("in"));
+	json_put(o, "event", slice_str(kind[e->kind]));
+	json_put(o, "at", slice_str(at));
+	json_put(o, "direction", e->out ? S("out") : S("in"));
 	if (e->kind == TRACE_SIP)
-		put(o, "side", e->partner ? S("partner") : S("home"));
+		json_put(o, "side", e->partner ? S("partner") : S("home"));
 	put_text(o, "peer", e->peer);
 	put_text(o, "what", e->what);
 	put_text(o, "from", e->from);
 	put_text(o, "to", e->to);
 	put_text(o, "detail", e->detail);
 	if (e->stream)
-		put_int(o, "stream", e->stream);
+		json_put_int(o, "stream", e->stream);
 	if (e->size)
-		put_int(o, "size", e->size);
+		json_put_int(o, "size", e->size);
 	if (e->body_size)
-		put_int(o, "body_size", e->body_size);
+		json_put_int(o, "body_size", e->body_size);
 	put_text(o, "body", e->body);
 	return o;
 }
@@ -479,30 +469,30 @@ static void attempt_row(void *arg, const struct xmpp_attempt *a)
 	json_t *o = json_object(), *took = json_object();
 	char at[CLOCK_TEXT];
 	clock_text_at(a->at, at);
-	put(o, "at", slice_str(at));
-	put(o, "direction", a->inbound ? S("in") : S("out"));
-	put(o, "purpose", slice_str(a->purpose));
-	put(o, "result", !a->ok ? S("failed") : a->over ? S("ended") : S("up"));
-	put(o, "step", slice_str(xmpp_step_text(a->step)));
+	json_put(o, "at", slice_str(at));
+	json_put(o, "direction", a->inbound ? S("in") : S("out"));
+	json_put(o, "purpose", slice_str(a->purpose));
+	json_put(o, "result", !a->ok ? S("failed") : a->over ? S("ended") : S("up"));
+	json_put(o, "step", slice_str(xmpp_step_text(a->step)));
 	for (int i = 0; i < XMPP_STEPS; i++)
 		if (a->took[i] != XMPP_NOT_REACHED)
-			put_int(took, xmpp_step_text((enum xmpp_step)i), a->took[i]);
+			json_put_int(took, xmpp_step_text((enum xmpp_step)i), a->took[i]);
 	json_object_set_new(o, "took", took);
-	put_int(o, "stream", a->stream);
-	put(o, "local", a->local);
-	put(o, "remote", a->remote);
-	put(o, "address", a->address);
-	put(o, "how", a->how);
-	put(o, "auth", a->proof);
-	put(o, "tls", a->tls);
-	put(o, "certificate", a->certificate);
+	json_put_int(o, "stream", a->stream);
+	json_put(o, "local", a->local);
+	json_put(o, "remote", a->remote);
+	json_put(o, "address", a->address);
+	json_put(o, "how", a->how);
+	json_put(o, "auth", a->proof);
+	json_put(o, "tls", a->tls);
+	json_put(o, "certificate", a->certificate);
 	if (a->reason || a->text.len) {
-		put(o, "reason", slice_str(reason_info(a->reason)->id));
+		json_put(o, "reason", slice_str(reason_info(a->reason)->id));
 		json_object_set_new(o, "said", json_boolean(a->received));
-		put(o, "who", slice_str(xmpp_who_text(a->who)));
+		json_put(o, "who", slice_str(xmpp_who_text(a->who)));
 	}
-	put(o, "text", a->text);
-	put(o, "condition", a->condition);
+	json_put(o, "text", a->text);
+	json_put(o, "condition", a->condition);
 	json_array_append_new(arg, o);
 }
 

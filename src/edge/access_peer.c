@@ -503,4 +503,14 @@ static void over(void *arg, struct access_guest *guest)
 	access_guest_answered(e->cfg.shared, guest);
 }
 
-const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome, .over = over};
+static void passed(void *arg, bool outward, const struct sip_msg *m)
+{
+	struct access *e = arg;
+	struct access_dialogs *d = access_shared_dialogs(e->cfg.shared);
+	if (m->is_request)
+		access_dialogs_request(d, e->loop->timers.now, outward, m);
+	else
+		access_dialogs_response(d, e->loop->timers.now, outward, m);
+}
+
+const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome, .over = over, .passed = passed};

@@ -27,6 +27,7 @@ struct leg {
 	struct access_marks marks;
 	uint64_t sender, since;
 	struct access_guest *guest;
+	char *parties;        /* owned: of an INVITE that is being answered, From LF To */
 	struct sip_client_trans *ct;
 	unsigned attempt;
 	uint32_t home;        /* inward */
@@ -90,6 +91,7 @@ static void leg_free(struct leg *l)
 		l->p->ops->forget(l->p->arg, l->id);
 	sip_client_drop(l->ct);
 	drop_guest(l);
+	mem_free(l->parties);
 	map_remove(&l->p->legs, &l->node);
 	l->p->n_settled -= l->settled;
 	drop_message(l);
@@ -489,6 +491,20 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	return ok;
 }
 
+/* Who calls whom is of interest for as long as it rings. */
+static char *parties_of(const struct sip_msg *m)
+{
+	char text[512];
+	int n = snprintf(text, sizeof text, "%.*s\n%.*s", SFMT(slice_first(m->from.uri_text, 240)), SFMT(slice_first(m->to.uri_text, 240)));
+	return mem_strndup(text, (size_t)n);
+}
+
+static void passed(const struct leg *l, const struct sip_msg *m)
+{
+	if (l->p->ops->passed)
+		l->p->ops->passed(l->p->arg, l->outward, m);
+}
+
 static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
 {
 	struct leg *l = arg;
@@ -502,6 +518,8 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		l->again = true;
 		return;
 	}
+	if (l->m && l->method == SIP_INVITE && m->status < 200)
+		l->parties = parties_of(l->m);
 	drop_message(l);
 	if (m->status >= 200) {
 		outcome(l, m->status);
@@ -513,7 +531,10 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 			l->p->n_settled++;
 		}
 	}
-	if (!forward_response(l, m, st) && m->status >= 200) {
+	bool sent = forward_response(l, m, st);
+	if (sent)
+		passed(l, m);
+	if (!sent && m->status >= 200) {
 		sip_server_set_user(st, NULL);
 		l->server = 0;
 		answer(l->p, st, l->outward, 502, REASON_SIP_MALFORMED, S("the answer cannot be carried"), SLICE_NONE, SLICE_NONE);
@@ -576,6 +597,8 @@ static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_
 		fail(l, REASON_SIP_MALFORMED, S("it cannot be edited"));
 		return;
 	}
+	if (!l->attempt)
+		passed(l, l->m);
 	if (l->method == SIP_ACK || l->method == SIP_BENOTIFY) {
 		sip_stack_send(stack_out(l), to, buf_slice(&l->p->out), &o);
 		leg_free(l);
@@ -737,8 +760,9 @@ void access_proxy_each(struct access_proxy *p, void (*fn)(void *arg, const struc
 	size_t i;
 	MAP_EACH(n, &p->legs, i) {
 		struct leg *l = CONTAINER_OF(n, struct leg, node);
-		struct access_leg_facts f = {.outward = l->outward, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : SLICE_NONE,
-					     .to = l->m ? l->m->to.uri_text : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
+		struct slice to = slice_str(l->parties ? l->parties : ""), from = slice_split(&to, '\n');
+		struct access_leg_facts f = {.outward = l->outward, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : from,
+					     .to = l->m ? l->m->to.uri_text : to, .domain = l->outward ? policy_domain_slice(&l->far) : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
 					     .age_ms = sip_stack_timers(stack_in(l))->now - l->since};
 		fn(arg, &f);
 	}

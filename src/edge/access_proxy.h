@@ -46,6 +46,8 @@ struct access_proxy_ops {
 	void (*outcome)(void *arg, uint64_t sender, int status);
 	/* A request is over, however it went, or goes another way: the guest that it was given with. May be NULL when no guests are. */
 	void (*over)(void *arg, struct access_guest *guest);
+	/* Something goes on its way: a request, or an answer to one that went `outward`; as it came. May be NULL. */
+	void (*passed)(void *arg, bool outward, const struct sip_msg *m);
 };
 
 struct access_proxy_config {
@@ -115,7 +117,8 @@ bool access_branch_worker(const struct sip_msg *m, unsigned *ret);
 
 struct access_leg_facts {
 	bool outward;
-	struct slice method, from, to; /* valid during the call */
+	struct slice method, from, to; /* valid during the call; from and to: empty once an answer has come, unless it is an INVITE */
+	struct slice domain;           /* the partner's */
 	const char *state;             /* "locating" "trying" "proceeding" */
 	uint64_t age_ms;
 };

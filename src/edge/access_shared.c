@@ -36,6 +36,7 @@ struct access_shared {
 	struct map watch, guests;
 	struct list lru;
 	uint64_t next;
+	struct access_dialogs *dialogs;
 };
 
 /* ---- sets of hashes */
@@ -91,6 +92,7 @@ struct access_shared *access_shared_new(size_t max_contacts)
 	struct access_shared *s = MEM_NEW(struct access_shared);
 	pthread_mutex_init(&s->lock, NULL);
 	s->max_contacts = max_contacts;
+	s->dialogs = access_dialogs_new(0);
 	map_init(&s->watch);
 	map_init(&s->guests);
 	list_init(&s->lru);
@@ -126,8 +128,14 @@ struct access_shared *access_shared_free(struct access_shared *s)
 	map_free(&s->guests);
 	map_free(&s->watch);
 	mem_free(s->contacts);
+	access_dialogs_free(s->dialogs);
 	pthread_mutex_destroy(&s->lock);
 	return mem_free(s);
+}
+
+struct access_dialogs *access_shared_dialogs(struct access_shared *s)
+{
+	return s->dialogs;
 }
 
 bool access_contact_learn(struct access_shared *s, struct slice local, struct slice remote)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "base/reason.h"
 #include "base/slice.h"
+#include "edge/access_dialogs.h"
 #include "net/tls.h"
 
 struct access_shared;
@@ -12,6 +13,9 @@ struct access_shared;
 struct access_shared *access_shared_new(size_t max_contacts);
 /* Accepts NULL; returns NULL. */
 struct access_shared *access_shared_free(struct access_shared *s);
+
+/* The dialogs that pass; lives as long as s. */
+struct access_dialogs *access_shared_dialogs(struct access_shared *s);
 
 /* True when it was not known before (and there is room). */
 bool access_contact_learn(struct access_shared *s, struct slice local, struct slice remote);

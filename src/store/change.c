@@ -209,7 +209,7 @@ static int change(struct store *s, struct store_request *r, struct buf *what, st
 		return rc;
 	case STORE_OP_BLOCK_ADD: {
 		sqlite3_stmt *st = statement(s, BLOCK_INSERT);
-		buf_printf(what, "block add %.*s", SFMT(r->text[0]));
+		buf_printf(what, "blocked-domain add %.*s", SFMT(r->text[0]));
 		if (st) {
 			text(st, 1, r->text[0]);
 			text(st, 2, r->text[1]);
@@ -223,7 +223,7 @@ static int change(struct store *s, struct store_request *r, struct buf *what, st
 	case STORE_OP_FEDERATION_PUT:
 	case STORE_OP_FEDERATION_REMOVE: return store_federation_change(s, r, what, err);
 	default:
-		buf_printf(what, "block remove %.*s", SFMT(r->text[0]));
+		buf_printf(what, "blocked-domain remove %.*s", SFMT(r->text[0]));
 		rc = by_domain(s, BLOCK_DELETE, r->text[0], &rows, err);
 		if (!rc && !rows)
 			rc = err_set(err, ENTENTE_ENOTFOUND, REASON_NONE, "the domain %.*s is not blocked", SFMT(r->text[0]));

@@ -119,7 +119,7 @@ def limits(lab):
         if guesses[-1] == 403:
             break
     check(guesses[-1] == 403, f"more than five local users could be tried out: {guesses}")
-    row = next(r for r in lab.entente("show", "watch-list")["watched"] if "mallory.test" in r["domains"] and r["contacts_refused"])
+    row = next(r for r in lab.entente("show", "sip", "watch-list")["watched"] if "mallory.test" in r["domains"] and r["contacts_refused"])
     check(row["throttled"] > 0 and row["contacts"] == 5 and row["subject"] == "CN=mallory.test", f"the watch list has {row}")
     lab.entente("allowed-domain", "add", "mallory.test", "--verification-level", "always-verifiable")   # is exempt
     answers = [a.status for a in peer.ask_at_once(60, "MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", **text)]
@@ -188,7 +188,7 @@ def explained(lab):
     check(answer["allowed"] and answer["network"] == "sip" and answer["class"] == "allowed-domain", f"{answer}")
     status, answer = lab.entente("explain", "--to", "sip:m@mallory.test", *words, check=False)
     check(status == 1 and answer["reason"] == "policy/partner-unknown", f"{answer}")
-    lab.entente("block", "add", "sub.adatum.test")
+    lab.entente("blocked-domain", "add", "sub.adatum.test")
     status, answer = lab.entente("explain", "--from", "sip:x@sub.adatum.test", "--to", "sip:romeo@contoso.test", "--kind", "session", check=False)
     check(status == 1 and answer["reason"] == "policy/domain-blocked" and answer["steps"][-1]["rule"] == "blocked", f"{answer}")
 

@@ -29,8 +29,8 @@ OFF = "access-edge set --federated-users=false"
 OUTWARD = {
     "discovery off": ([], "mercutio@adatum.test", 403, "policy/partner-unknown", 1005),
     "federation off": ([allow("adatum.test"), OFF], "mercutio@adatum.test", 403, "policy/federation-off", 1012),
-    "domain blocked": ([DISCOVERY, "block add adatum.test"], "mercutio@adatum.test", 403, "policy/domain-blocked", 1005),
-    "domain above it blocked": ([DISCOVERY, "block add adatum.test"], "x@deep.sub.adatum.test", 403, "policy/domain-blocked", 1005),
+    "domain blocked": ([DISCOVERY, "blocked-domain add adatum.test"], "mercutio@adatum.test", 403, "policy/domain-blocked", 1005),
+    "domain above it blocked": ([DISCOVERY, "blocked-domain add adatum.test"], "x@deep.sub.adatum.test", 403, "policy/domain-blocked", 1005),
     "hosted, not allowed": ([provider("hosting-provider", "gw.adatum.test")], "mercutio@tailspin.test", 403, "policy/partner-unknown", 1005),
     "hosting provider off": ([allow("tailspin.test"), provider("hosting-provider", "gw.adatum.test").replace("--enabled", "")],
                              "mercutio@tailspin.test", 403, "policy/partner-disabled", 1005),
@@ -64,7 +64,7 @@ def outward(lab, why):
 INWARD = {
     "discovery off": ([], "adatum.test", "policy/partner-unknown"),
     "federation off": ([allow("adatum.test"), OFF], "adatum.test", "policy/federation-off"),
-    "domain blocked": ([DISCOVERY, "block add adatum.test"], "adatum.test", "policy/domain-blocked"),
+    "domain blocked": ([DISCOVERY, "blocked-domain add adatum.test"], "adatum.test", "policy/domain-blocked"),
     "hosted, not allowed": ([provider("hosting-provider", "gw.adatum.test")], "tailspin.test", "policy/partner-unknown"),
     "hosting provider off": ([allow("tailspin.test"), provider("hosting-provider", "gw.adatum.test").replace("--enabled", "")], "tailspin.test",
                              "policy/partner-disabled"),
@@ -156,7 +156,7 @@ def within_a_session(lab):
     mallory.close()
     check_status(there.request("INFO", [("Content-Type", "text/plain")], b"still here"), 200)
     lab.entente("allowed-domain", "remove", "adatum.test")
-    lab.entente("block", "add", "adatum.test")
+    lab.entente("blocked-domain", "add", "adatum.test")
     answer = call.request("INFO", [("Content-Type", "text/plain")], b"gone")
     check(answer.status == 403 and reason_of(answer) == "policy/domain-blocked", f"answered {answer.status} {reason_of(answer)}")
     check_status(there.request("INFO", [("Content-Type", "text/plain")], b"gone"), 403)

@@ -7,8 +7,10 @@ import ssl
 import threading
 
 from access_setting import LAB, TRUSTED, allow, arrange, couple, switch
-from scenario import check, check_status, scenario
+from scenario import check, check_status, scenario, wait_until
 from seeing import Tracer
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
 
 class Edge:
@@ -106,8 +108,8 @@ def stranger(lab):
     check(not answer["partner"] and step(answer, "policy")["outcome"] == "warning", f"{answer}")
     check("allowed-domain add adatum.test" in answer["next_step"], f"{answer['next_step']}")
     check(any("DNS has _sipfederationtls" in s["text"] for s in answer["steps"]), f"{answer['steps']}")
-    lab.entente("block", "add", "adatum.test")
-    check("block remove adatum.test" in tried(lab, "adatum.test", status=0)["next_step"], "a block is not named")
+    lab.entente("blocked-domain", "add", "adatum.test")
+    check("blocked-domain remove adatum.test" in tried(lab, "adatum.test", status=0)["next_step"], "a block is not named")
     switch(lab)
     answer = lab.entente("partner", "test", "fabrikam.test", "--dialback", check=False)[1]
     check(answer["protocol"] == "xmpp", "its options say by which protocol")
@@ -237,3 +239,41 @@ def kept(lab):
     check("older ones: --limit shows more" in done.stdout, done.stdout)
     done = lab.entented.cli("trace", "--since", "5m", "--bodies", "--user", f"sip:{romeo.name}")
     check(done.returncode == 2 and "not kept" in done.stderr, f"{done.returncode} {done.stderr}")
+
+
+@scenario("sessions and subscriptions are listed while they last", **LAB)
+def dialogs(lab):
+    arrange(lab, "allowed domain")
+    romeo, mercutio = couple(lab, "allowed domain")
+
+    def listed(entente, *options):
+        return [d for d in entente("show", "sip", "dialogs", *options)["dialogs"] if romeo.name in d["local"] + d["remote"]]
+
+    watch = romeo.subscribe(mercutio.name)
+    romeo.expect_presence(mercutio.name, basic="open")
+    mercutio.patient = True
+    call = romeo.dial(mercutio.name, SDP)
+    there = mercutio.expect_call(romeo.name)
+    there.ring()
+    call.expect(180)
+    found = {d["kind"]: d for d in listed(lab.entente)}
+    check(set(found) == {"session", "subscription"}, f"{found}")
+    check((found["session"]["state"], found["session"]["direction"]) == ("early", "out") and mercutio.name in found["session"]["remote"], f"{found}")
+    check(found["subscription"]["event"] == "presence" and found["subscription"]["left"] > 60 and found["subscription"]["requests_in"] >= 1, f"{found}")
+    ringing = [t for t in lab.entente("show", "sip", "transactions", "--partner", "adatum.test")["transactions"] if t["method"] == "INVITE"]
+    check(ringing and romeo.name in ringing[0]["from"] and ringing[0]["domain"] == "adatum.test" and ringing[0]["state"] == "proceeding", f"{ringing}")
+    there.pick_up()
+    check_status(call.finish(), 200)
+    for entente, direction in ((lab.entente, "out"), (lab.adatum.entente, "in")):       # each edge from its side
+        session = next(d for d in listed(entente) if d["kind"] == "session")
+        check((session["state"], session["direction"]) == ("up", direction), f"{session}")
+    check(len(listed(lab.entente, "--partner", "adatum.test")) == 2 and not listed(lab.entente, "--partner", "woodgrove.test"), "--partner")
+    check(len(lab.entente("show", "sip", "dialogs", "--limit", "1")["dialogs"]) == 1, "--limit")
+    check_status(call.end(), 200)
+    mercutio.expect_request("BYE")
+    watch.end()
+    romeo.expect_presence(mercutio.name, state="terminated")
+    wait_until(lambda: not [d for d in listed(lab.entente) if d["state"] != "ending"], 10, f"they have ended: {listed(lab.entente)}")
+    mercutio.patient = False
+    connections = lab.entente("show", "sip", "connections", "--partner", "adatum.test")["connections"]
+    check(connections and all(c["domain"] == "adatum.test" and c["tls"] == "TLSv1.3" for c in connections), f"{connections}")

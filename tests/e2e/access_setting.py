@@ -20,8 +20,8 @@ def reset(entente):
     for kind in ("hosting-provider", "public-provider"):
         for row in entente(kind, "list")["providers"]:
             entente(kind, "remove", row["name"])
-    for row in entente("block", "list")["blocked"]:
-        entente("block", "remove", row["domain"])
+    for row in entente("blocked-domain", "list")["blocked"]:
+        entente("blocked-domain", "remove", row["domain"])
     entente("access-edge", "set", "--routing", "dns-srv", *CLOSED)
 
 

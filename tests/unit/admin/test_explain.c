@@ -12,7 +12,7 @@ static int setup(void **state)
 	rig_ok(r, "partner xmpp add chat.test --type public-unverified");
 	rig_ok(r, "partner xmpp add off.test --type federated --disabled");
 	rig_ok(r, "partner xmpp add spam.test --type federated");
-	rig_ok(r, "block add spam.test");
+	rig_ok(r, "blocked-domain add spam.test");
 	return 0;
 }
 
@@ -122,7 +122,7 @@ static void other_refusals(void **state)
 	refused(r, "explain --from romeo@contoso.test --to juliet@off.test --kind message", "policy/partner-disabled", "partner-enabled",
 		"entente partner xmpp set off.test --enabled");
 	refused(r, "explain --from romeo@contoso.test --to juliet@spam.test --kind iq", "policy/domain-blocked", "domain-blocked",
-		"entente block remove spam.test");
+		"entente blocked-domain remove spam.test");
 	refused(r, "explain --from juliet@fabrikam.test --to romeo@nobody.test --kind message", "policy/local-domain-unknown", "local-domain",
 		"if nobody.test is one of your domains");
 	refused(r, "explain --from juliet@fabrikam.test --to tybalt@chat.test --kind message --direction to-local", "policy/local-domain-unknown",

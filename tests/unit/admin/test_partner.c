@@ -229,24 +229,24 @@ static void blocked(void **state)
 {
 	struct rig *r = *state;
 	rig_ok(r, "partner xmpp add im.fabrikam.test --type federated");
-	rig_text(r, "block list", 0, "No domain is blocked.\n");
-	rig_text(r, "block add fabrikam.test --what-if", 0,
+	rig_text(r, "blocked-domain list", 0, "No domain is blocked.\n");
+	rig_text(r, "blocked-domain add fabrikam.test --what-if", 0,
 		 "fabrikam.test and its subdomains would be blocked.\n  this concerns the XMPP partner im.fabrikam.test: nothing passes\n");
 	assert_false(snapshot_blocked(r->snapshot, S("im.fabrikam.test")).p);
-	rig_text(r, "block add fabrikam.test --comment spam", 0,
+	rig_text(r, "blocked-domain add fabrikam.test --comment spam", 0,
 		 "fabrikam.test and its subdomains are now blocked.\n  this concerns the XMPP partner im.fabrikam.test: nothing passes\n");
 	assert_true(snapshot_blocked(r->snapshot, S("im.fabrikam.test")).p);
-	rig_error(r, "block add fabrikam.test", 1, "exists", "fabrikam.test is blocked already");
-	rig_error(r, "block remove im.fabrikam.test", 1, "not-found", "im.fabrikam.test itself is not on the list of blocked domains");
+	rig_error(r, "blocked-domain add fabrikam.test", 1, "exists", "fabrikam.test is blocked already");
+	rig_error(r, "blocked-domain remove im.fabrikam.test", 1, "not-found", "im.fabrikam.test itself is not on the list of blocked domains");
 	json_t *j = rig_run(r, true, 0, "partner xmpp set im.fabrikam.test --no-sasl");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(j, "warnings"), 0)),
-			    "im.fabrikam.test is blocked: nothing passes until `entente block remove fabrikam.test`");
+			    "im.fabrikam.test is blocked: nothing passes until `entente blocked-domain remove fabrikam.test`");
 	json_decref(j);
-	json_t *d = rig_data(r, "block list", 0), *b = json_array_get(json_object_get(d, "blocked"), 0);
+	json_t *d = rig_data(r, "blocked-domain list", 0), *b = json_array_get(json_object_get(d, "blocked"), 0);
 	assert_string_equal(json_string_value(json_object_get(b, "domain")), "fabrikam.test");
 	assert_string_equal(json_string_value(json_object_get(b, "comment")), "spam");
 	json_decref(d);
-	rig_ok(r, "block remove fabrikam.test");
+	rig_ok(r, "blocked-domain remove fabrikam.test");
 	assert_false(snapshot_blocked(r->snapshot, S("im.fabrikam.test")).p);
 }
 
@@ -275,10 +275,10 @@ static void documented(void **state)
 	fields_check(r, "partner xmpp show a.test", 0);
 	fields_check(r, "partner xmpp list", 0);
 	fields_check(r, "partner xmpp remove a.test --what-if", 0);
-	fields_check(r, "block add a.test --comment x --what-if", 0);
-	rig_ok(r, "block add a.test --comment x");
-	fields_check(r, "block list", 0);
-	fields_check(r, "block remove a.test --what-if", 0);
+	fields_check(r, "blocked-domain add a.test --comment x --what-if", 0);
+	rig_ok(r, "blocked-domain add a.test --comment x");
+	fields_check(r, "blocked-domain list", 0);
+	fields_check(r, "blocked-domain remove a.test --what-if", 0);
 	fields_check(r, "history", 0);
 }
 

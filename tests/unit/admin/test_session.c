@@ -136,8 +136,8 @@ static void who(void **state)
 	struct buf out;
 	struct admin_session *s = admin_session_new(r->admin, 0), *t = admin_session_new(r->admin, 4000000001u);
 	buf_init(&out, ADMIN_RESPONSE_MAX + 1024);
-	admin_session_input(s, S("{\"command\":[\"block\",\"add\"],\"args\":{\"domain\":\"a.test\"}}\n"), &out);
-	admin_session_input(t, S("{\"command\":[\"block\",\"add\"],\"args\":{\"domain\":\"b.test\"}}\n"), &out);
+	admin_session_input(s, S("{\"command\":[\"blocked-domain\",\"add\"],\"args\":{\"domain\":\"a.test\"}}\n"), &out);
+	admin_session_input(t, S("{\"command\":[\"blocked-domain\",\"add\"],\"args\":{\"domain\":\"b.test\"}}\n"), &out);
 	json_t *d = rig_data(r, "history", 0), *list = json_object_get(d, "changes");
 	assert_int_equal(json_array_size(list), 2);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "who")), "uid 4000000001");
