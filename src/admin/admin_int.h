@@ -35,6 +35,10 @@ void admin_block_add_print(struct admin_call *c);
 void admin_block_remove_print(struct admin_call *c);
 void admin_block_list_print(struct admin_call *c);
 
+/* decider.c: adds object and changed to a step of explain. */
+struct policy_verdict;
+struct policy_step;
+void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, json_t *ret);
 int admin_explain(struct admin_call *c);
 void admin_explain_print(struct admin_call *c);
 

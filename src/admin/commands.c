@@ -241,7 +241,10 @@ static const struct admin_arg explain_args[] = {
 	 .help = "what the sender sends; presence: a request to see the recipient's presence"},
 	{"direction", ADMIN_ENUM, .values = "auto|to-local|to-remote", .def = "auto: by whose domain is ours",
 	 .help = "from a partner to our user, or from our user to a partner"},
-	{"peer", ADMIN_DOMAIN, .def = "the sender's domain", .help = "to-local: the domain that the partner's connection has proved; SIP: what its certificate names"},
+	{"via", ADMIN_ENUM, .values = "sip|xmpp", .def = "as requests to and from the other domain go", .help = "by which network"},
+	{"peer", ADMIN_DOMAIN, .def = "the sender's domain; SIP: the name that is wanted", .help = "to-local: the domain that the partner's connection has proved; SIP: what its certificate names"},
+	{"srv", ADMIN_TEXT, .max = 253, .def = "sip.DOMAIN", .help = "SIP: what DNS names as the partner's server: a name, none (no record), failed (no answer)"},
+	{"mark", ADMIN_ENUM, .values = "verified|unverified|none", .def = "verified", .help = "SIP, to-local: how the partner marks the sender"},
 };
 static const struct admin_field explain_fields[] = {
 	{"allowed", "the verdict"},
@@ -260,6 +263,7 @@ static const struct admin_field explain_fields[] = {
 	{"network", "sip or xmpp: whose rules were asked"},
 	{"class", "SIP: kind of partner: allowed-domain, allowed-server, hosting-provider, public-provider, discovered; null for XMPP"},
 	{"notes", "XMPP, allowed: whether status notes of our users reach this partner: shown or hidden"},
+	{"limits", "SIP, allowed, a discovered partner: what it is held to"},
 	{"contact", "whether our user has the other one as contact: yes or no"},
 	{"assumptions[]", "what was supposed about the connection"},
 	{"generation", "number of the policy that was asked"},
@@ -267,6 +271,8 @@ static const struct admin_field explain_fields[] = {
 	{"steps[].outcome", "pass, deny, skip"},
 	{"steps[].detail", "what the rule saw"},
 	{"steps[].subject", "what it looked at"},
+	{"steps[].object", "SIP: the administrator's object that decided: allowed-domain fabrikam.example, access-edge partner-discovery=false"},
+	{"steps[].changed", "SIP: when that was made so, by whom and how, from the history"},
 	{"steps[].help", "what the rule demands"},
 };
 static const struct admin_arg reason_args[] = {

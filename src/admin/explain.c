@@ -109,28 +109,67 @@ static void assume(struct asking *a, json_t *list)
 	buf_free(&b);
 }
 
-/* A SIP partner's connection and DNS, as they would be if all is well on its side. */
-static void assume_sip(struct asking *a, json_t *list)
+/* What DNS names for the remote domain: --srv, else the usual name. */
+static void assume_srv(struct asking *a, struct slice remote, json_t *list)
 {
-	struct policy_question *q = &a->q;
-	bool in = q->direction == POLICY_TO_LOCAL;
-	struct slice remote = in ? q->from.domain : q->to.domain;
-	const struct policy_allowed *allowed = snapshot_allowed(a->s, remote);
+	struct slice srv = admin_arg_text(a->c, "srv");
 	struct buf b;
 	buf_init(&b, 65536);
-	a->sip = (struct policy_sip){.connected = in, .chain_ok = true, .srv = POLICY_SRV_FOUND, .targets = &a->target, .n_targets = 1, .dns = &a->name,
-				     .n_dns = in, .mark = POLICY_MARK_VERIFIED};
-	snprintf(a->host, sizeof a->host, "sip.%.*s", SFMT(remote));
-	a->target = slice_str(a->host);
+	if (slice_empty(srv))
+		snprintf(a->host, sizeof a->host, "sip.%.*s", SFMT(remote));
+	else
+		slice_cstr(srv, a->host, sizeof a->host);
+	a->sip.srv = slice_eq(srv, S("none")) ? POLICY_SRV_NONE : slice_eq(srv, S("failed")) ? POLICY_SRV_FAILED : POLICY_SRV_FOUND;
+	if (a->sip.srv == POLICY_SRV_FOUND) {
+		a->target = slice_str(a->host);
+		a->sip.targets = &a->target;
+		a->sip.n_targets = 1;
+		buf_printf(&b, "DNS was not asked: _sipfederationtls._tcp.%.*s names %s", SFMT(remote), a->host);
+	} else {
+		buf_printf(&b, a->sip.srv == POLICY_SRV_NONE ? "there is no record _sipfederationtls._tcp.%.*s" : "DNS does not answer for _sipfederationtls._tcp.%.*s",
+			   SFMT(remote));
+	}
+	json_array_append_new(list, admin_json_text(buf_slice(&b)));
+	buf_free(&b);
+}
+
+/* A SIP partner's connection and DNS, as they would be if all is well on its side, or as the options say. */
+static void assume_sip(struct asking *a, json_t *list)
+{
+	static const char *const marks[] = {"does not mark the sender", "marks the sender as verified", "marks the sender as unverified"};
+	struct policy_question *q = &a->q;
+	bool in = q->direction == POLICY_TO_LOCAL;
+	struct slice remote = in ? q->from.domain : q->to.domain, mark = admin_arg_text(a->c, "mark");
+	const struct policy_allowed *allowed = snapshot_allowed(a->s, remote);
+	struct buf b;
+	a->sip = (struct policy_sip){.connected = in, .chain_ok = true, .dns = &a->name, .n_dns = in,
+				     .mark = slice_eq(mark, S("none")) ? POLICY_MARK_NONE : slice_eq(mark, S("unverified")) ? POLICY_MARK_UNVERIFIED : POLICY_MARK_VERIFIED};
+	assume_srv(a, remote, list);
 	a->name = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : allowed && allowed->proxy_fqdn.len ? allowed->proxy_fqdn : remote;
 	q->sip = &a->sip;
 	q->peer = SLICE_NONE;
-	if (in) {
-		buf_printf(&b, "the partner's server shows a trusted certificate that names %.*s, and marks the sender as verified", SFMT(a->name));
-		json_array_append_new(list, admin_json_text(buf_slice(&b)));
-	}
-	buf_clear(&b);
-	buf_printf(&b, "DNS was not asked: _sipfederationtls._tcp.%.*s names %s", SFMT(remote), a->host);
+	if (!in)
+		return;
+	buf_init(&b, 65536);
+	buf_printf(&b, "the partner's server shows a trusted certificate that names %.*s, and %s", SFMT(a->name), marks[a->sip.mark]);
+	json_array_append_new(list, admin_json_text(buf_slice(&b)));
+	buf_free(&b);
+}
+
+/* Outward, once there is a way, the certificate at its end is judged too: by default it has the name that the decision wants. */
+static void connected(struct asking *a, struct policy_verdict *v, json_t *list)
+{
+	struct slice remote = a->q.to.domain, server = v->route.len ? v->route : a->target.len ? a->target : remote;
+	struct buf b;
+	if (!v->allow || a->q.direction != POLICY_TO_REMOTE)
+		return;
+	a->sip.connected = true;
+	a->sip.host = server;
+	a->name = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : server;
+	a->sip.n_dns = 1;
+	policy_decide_request(a->s, &a->q, NULL, NULL, v);
+	buf_init(&b, 65536);
+	buf_printf(&b, "the server %.*s shows a trusted certificate that names %.*s", SFMT(server), SFMT(a->name));
 	json_array_append_new(list, admin_json_text(buf_slice(&b)));
 	buf_free(&b);
 }
@@ -146,14 +185,20 @@ static const char *rule_help(const char *id, bool sip)
 	return "";
 }
 
-static json_t *steps_json(const struct policy_verdict *v, bool sip)
+static json_t *steps_json(struct asking *a, const struct policy_verdict *v, bool sip)
 {
+	static const char *const optional[] = {"object", "changed"};
 	json_t *list = json_array();
 	for (size_t i = 0; i < v->n_steps; i++) {
 		const struct policy_step *st = &v->steps[i];
 		json_t *o = json_pack("{s:s s:s s:s s:s}", "rule", st->rule, "outcome", policy_outcome_name(st->outcome), "detail",
 				      st->detail, "help", rule_help(st->rule, sip));
 		admin_set_text(o, "subject", st->subject);
+		if (sip)
+			admin_decider(a->c, a->s, v, st, o);
+		for (size_t k = 0; k < 2; k++)
+			if (!json_object_get(o, optional[k]))
+				json_object_set_new(o, optional[k], json_null());
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -178,14 +223,19 @@ int admin_explain(struct admin_call *c)
 	a.q = (struct policy_question){.kind = a.kind, .direction = direction(&a), .from = a.from.party, .to = a.to.party};
 	bool to_local = a.q.direction == POLICY_TO_LOCAL;
 	const struct side *local = to_local ? &a.to : &a.from, *remote = to_local ? &a.from : &a.to;
-	bool sip = !remote->xmpp_scheme && policy_is_sip(a.s, remote->party.domain);
+	struct slice via = admin_arg_text(c, "via");
+	bool sip = slice_eq(via, S("sip")) || (slice_empty(via) && !remote->xmpp_scheme && policy_is_sip(a.s, remote->party.domain));
 	if (!sip || !to_local)
 		assume(&a, assumptions);
 	if (sip)
 		assume_sip(&a, assumptions);
 	bool contact = c->admin->ops->contact(c->admin->arg, slice_str(local->jid), slice_str(remote->jid));
 	a.q.has_contact = contact ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
-	policy_decide(a.s, &a.q, &v);
+	policy_decide_request(a.s, &a.q, NULL, NULL, &v);
+	if (sip)
+		connected(&a, &v, assumptions);
+	if (v.allow && v.transit) /* as the Access Edge has it */
+		v.allow = false, v.reason = REASON_POLICY_LOCAL_UNKNOWN;
 
 	facts(&a, v.reason, v.allow ? NULL : reason_info(v.reason)->text);
 	if (!v.allow)
@@ -197,10 +247,12 @@ int admin_explain(struct admin_call *c)
 	json_object_set_new(c->data, "contact", json_string(contact ? "yes" : "no"));
 	json_object_set_new(c->data, "network", json_string(sip ? "sip" : "xmpp"));
 	json_object_set_new(c->data, "class", sip ? json_string(policy_class_name(v.cls)) : json_null());
+	json_object_set_new(c->data, "limits", v.allow && v.rate ? json_sprintf("%u messages a second, %u local addresses", v.rate, v.max_contacts) : json_null());
+	json_object_set_new(c->data, "notes", json_null());
 	if (v.allow && !sip)
 		json_object_set_new(c->data, "notes", json_string(v.flags & POLICY_HIDE_NOTE ? "hidden" : "shown"));
 	json_object_set_new(c->data, "generation", json_integer((json_int_t)snapshot_generation(a.s)));
-	json_object_set_new(c->data, "steps", steps_json(&v, sip));
+	json_object_set_new(c->data, "steps", steps_json(&a, &v, sip));
 	return v.allow ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
 }
 
@@ -229,6 +281,13 @@ static void steps_print(struct admin_call *c, json_t *steps)
 		admin_styled(&c->text, c->color, deny ? ADMIN_BAD_STYLE : skip ? ADMIN_DIM : ADMIN_GOOD, deny ? S("DENY") : o);
 		buf_printf(&c->text, "  %-16s ", admin_get_text(st, "rule"));
 		admin_wrap(&c->text, buf_slice(&text), 25, c->width, false);
+		buf_clear(&text);
+		if (*admin_get_text(st, "object"))
+			buf_printf(&text, "by %s", admin_get_text(st, "object"));
+		if (*admin_get_text(st, "changed"))
+			buf_printf(&text, " (%s)", admin_get_text(st, "changed"));
+		if (text.len)
+			admin_wrap(&c->text, buf_slice(&text), 25, c->width, true);
 		buf_free(&text);
 	}
 }
@@ -260,6 +319,7 @@ void admin_explain_print(struct admin_call *c)
 		buf_putc(&c->text, '\n');
 		if (sip) {
 			line(c, "partner", admin_get_text(d, "class"));
+			line(c, "limits", admin_get_text(d, "limits"));
 			return;
 		}
 		line(c, "notes", slice_eq(slice_str(admin_get_text(d, "notes")), S("hidden"))

@@ -101,9 +101,16 @@ static struct slice addressed(struct access *e, struct arena *a, const struct si
 	return access_user(a, named ? &m->uri : &m->to.uri);
 }
 
-static bool contact(struct access *e, struct arena *a, const struct sip_msg *m)
+struct acquaintance {
+	struct access *e;
+	const struct sip_msg *m;
+	struct arena *a;
+};
+
+static bool acquainted(void *arg)
 {
-	return access_contact_known(e->cfg.shared, addressed(e, a, m), access_user(a, &m->from.uri));
+	const struct acquaintance *q = arg;
+	return access_contact_known(q->e->cfg.shared, addressed(q->e, q->a, q->m), access_user(q->a, &q->m->from.uri));
 }
 
 static void ask(struct access *e, const struct access_conn *c, const struct sip_msg *m, const struct access_look *look, struct arena *a,
@@ -120,12 +127,7 @@ static void ask(struct access *e, const struct access_conn *c, const struct sip_
 	}
 	struct policy_question q = {.kind = look->kind, .direction = POLICY_TO_LOCAL, .from = {m->from.uri.user, look->remote},
 				    .to = {m->to.uri.user, look->local}, .sip = &sip};
-	struct snapshot *s = snapshot_reader_get(&e->policy);
-	policy_decide(s, &q, ret);
-	if (ret->reason != REASON_POLICY_NO_CONTACT)
-		return;
-	q.has_contact = contact(e, a, m) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
-	policy_decide(s, &q, ret);
+	policy_decide_request(snapshot_reader_get(&e->policy), &q, acquainted, &(struct acquaintance){e, m, a}, ret);
 }
 
 static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,

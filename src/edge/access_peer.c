@@ -49,7 +49,7 @@ static void decide(struct access *e, const struct seek *k, const struct access_c
 		access_conn_names(c, &sip);
 	struct policy_question q = {.kind = k->kind, .direction = POLICY_TO_REMOTE, .from = {.domain = policy_domain_slice(&k->local)},
 				    .to = {.domain = policy_domain_slice(&k->remote)}, .peer_home = k->peer_home, .sip = &sip};
-	policy_decide(snapshot_reader_get(&e->policy), &q, ret);
+	policy_decide_request(snapshot_reader_get(&e->policy), &q, NULL, NULL, ret);
 }
 
 static struct slice last_detail(const struct policy_verdict *v)

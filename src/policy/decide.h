@@ -118,6 +118,10 @@ struct policy_verdict {
  * kept elsewhere. */
 void policy_decide(const struct snapshot *s, const struct policy_question *q, struct policy_verdict *ret);
 
+/* The decision as it is acted upon, in both directions, asked by the Access Edge of each request and by `entente explain`: whether the local user has the
+ * remote one as contact is looked up only where it counts (q->has_contact is set then; `contact` may be NULL: no). */
+void policy_decide_request(const struct snapshot *s, struct policy_question *q, bool (*contact)(void *arg), void *arg, struct policy_verdict *ret);
+
 /* The rules "certificate" and "identity" alone: does this outgoing connection (of policy_sip; TO_REMOTE) prove that it leads to `remote`? `fixed`: the
  * one server that is believed, as of an allowed server or a provider; empty: by the domain or its SRV record. Fills *ret wholly: allow, reason,
  * identity, need_srv, steps. */

@@ -355,6 +355,15 @@ void policy_decide_sip(struct judge *j)
 	j->v->allow = policy_judge(j, rules, N_RULES);
 }
 
+void policy_decide_request(const struct snapshot *s, struct policy_question *q, bool (*contact)(void *arg), void *arg, struct policy_verdict *ret)
+{
+	policy_decide(s, q, ret);
+	if (ret->reason == REASON_POLICY_NO_CONTACT && q->has_contact == POLICY_CONTACT_UNKNOWN) {
+		q->has_contact = contact && contact(arg) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO;
+		policy_decide(s, q, ret);
+	}
+}
+
 void policy_sip_prove(const struct policy_sip *sip, struct slice remote, struct slice fixed, struct policy_verdict *ret)
 {
 	static const struct policy_rule proof[] = {{"certificate", rule_certificate, ""}, {"identity", rule_identity, ""}};

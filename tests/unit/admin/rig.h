@@ -307,6 +307,8 @@ static inline void rig_text(struct rig *r, const char *command, int exit, const 
 static inline json_t *rig_data(struct rig *r, const char *command, int exit)
 {
 	json_t *j = rig_run(r, true, 0, command), *data;
+	if (json_integer_value(json_object_get(j, "exit")) != exit)
+		print_message("%s: %s\n", command, json_string_value(json_object_get(json_object_get(j, "error"), "text")));
 	assert_int_equal(json_integer_value(json_object_get(j, "exit")), exit);
 	data = json_object_get(j, "data");
 	data = json_incref(data ? data : json_object_get(j, "error"));

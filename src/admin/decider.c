@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which object of the administrator's made a rule of SIP federation say what it said, and the change of the history that made it so. */
+#include "admin/admin_int.h"
+#include "base/clock.h"
+#include "policy/decide.h"
+
+enum { HISTORY = 500 };
+
+struct search {
+	char begin[400]; /* of the change: "allowed-domain fabrikam.example " */
+	const char *word; /* and somewhere in it; "": anything */
+	json_t *step;
+};
+
+static int look(void *arg, const struct store_change *ch)
+{
+	struct search *s = arg;
+	char at[CLOCK_TEXT];
+	if (!slice_starts(ch->what, slice_str(s->begin)) || slice_find(ch->what, slice_str(s->word)) < 0)
+		return 0;
+	clock_text_at(ch->at, at);
+	json_object_set_new(s->step, "changed", json_sprintf("%s by %.*s: %.*s", at, SFMT(ch->who), SFMT(slice_first(ch->what, 200))));
+	return 1;
+}
+
+/* One setting of the Access Edge, with its value. */
+static void of_access(struct buf *b, struct search *find, struct snapshot *s, const char *name)
+{
+	const struct policy_field *f = policy_field_find(POLICY_TABLE_ACCESS, slice_str(name));
+	buf_printf(b, "access-edge %s=", name);
+	if (f)
+		policy_field_print(f, snapshot_access(s), b);
+	snprintf(find->begin, sizeof find->begin, "access-edge ");
+	find->word = name;
+}
+
+static void of_provider(struct buf *b, struct search *find, const struct policy_provider *p, const char *name, const char *value)
+{
+	snprintf(find->begin, sizeof find->begin, "%s-provider %.*s ", policy_provider_kind_name(p->kind), SFMT(p->name));
+	buf_printf(b, "%s%s=%s", find->begin, name, value);
+}
+
+static void of_allowed(struct buf *b, struct search *find, const struct policy_allowed *a, const char *more)
+{
+	snprintf(find->begin, sizeof find->begin, "allowed-domain %.*s ", SFMT(a->domain));
+	buf_printf(b, "allowed-domain %.*s%s", SFMT(a->domain), more);
+}
+
+static void partner(struct buf *b, struct search *find, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st)
+{
+	const struct policy_provider *p = v->provider ? v->provider : snapshot_provider(s, st->subject);
+	if (st->outcome == POLICY_DENY && v->reason == REASON_POLICY_PARTNER_DISABLED && p)
+		of_provider(b, find, p, "enabled", "false");
+	else if (st->outcome == POLICY_DENY)
+		of_access(b, find, s, "partner-discovery");
+	else if (v->cls == POLICY_CLASS_DEFAULT_ROUTE)
+		of_access(b, find, s, "default-route-fqdn");
+	else if (v->provider)
+		of_provider(b, find, v->provider, v->cls == POLICY_CLASS_SHARED ? "shared-address-space" : "enabled", "true");
+	else if (v->allowed)
+		of_allowed(b, find, v->allowed, "");
+	else
+		of_access(b, find, s, "partner-discovery");
+}
+
+static void verification(struct buf *b, struct search *find, struct snapshot *s, const struct policy_verdict *v)
+{
+	char more[64];
+	if (v->provider)
+		of_provider(b, find, v->provider, "verification-level", policy_verification_name(v->provider->verification));
+	else if (v->cls == POLICY_CLASS_DEFAULT_ROUTE)
+		of_access(b, find, s, "verification-level");
+	else if (v->allowed) {
+		snprintf(more, sizeof more, " verification-level=%s", policy_verification_name(v->allowed->verification));
+		of_allowed(b, find, v->allowed, more);
+	} else
+		of_access(b, find, s, "discovered-partner-verification-level");
+}
+
+void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, json_t *ret)
+{
+	struct search find = {.word = "", .step = ret};
+	struct slice rule = slice_str(st->rule);
+	struct entente_err err;
+	struct buf b;
+	buf_init(&b, 4096);
+	if (st->outcome == POLICY_SKIP) {
+		/* it was not asked */
+	} else if (slice_eq(rule, S("blocked")) && st->outcome == POLICY_DENY) {
+		buf_printf(&b, "blocked-domain %.*s", SFMT(st->subject));
+		snprintf(find.begin, sizeof find.begin, "blocked-domain add %.*s", SFMT(st->subject));
+	} else if (slice_eq(rule, S("federation"))) {
+		of_access(&b, &find, s, "federated-users");
+	} else if (slice_eq(rule, S("partner")) && !v->need_srv) {
+		partner(&b, &find, s, v, st);
+	} else if (slice_eq(rule, S("identity")) && v->identity == POLICY_ID_FIXED && v->allowed) {
+		of_allowed(&b, &find, v->allowed, " proxy-fqdn");
+	} else if (slice_eq(rule, S("identity")) && v->provider) {
+		of_provider(&b, &find, v->provider, "proxy-fqdn", "");
+		buf_put(&b, v->provider->proxy_fqdn);
+	} else if (slice_eq(rule, S("verification"))) {
+		verification(&b, &find, s, v);
+	} else if (slice_eq(rule, S("local-domain")) && v->home != UINT32_MAX) {
+		buf_printf(&b, "homes of the configuration file, name: %.*s", SFMT(snapshot_home(s, v->home)->name));
+	}
+	if (b.len)
+		admin_set_text(ret, "object", buf_slice(&b));
+	if (*find.begin && c->admin->store)
+		store_load_history(c->admin->store, HISTORY, look, &find, &err);
+	buf_free(&b);
+}
