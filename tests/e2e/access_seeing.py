@@ -6,8 +6,9 @@ import socket
 import ssl
 import threading
 
-from access_setting import LAB, TRUSTED, allow, arrange, couple, switch
-from scenario import check, check_status, scenario, wait_until
+from access_setting import COUNT, DISCOVERY, LAB, TRUSTED, allow, arrange, switch
+from federation import adatum_user, contoso_user
+from scenario import check, check_status, reason_of, scenario, wait_until
 from seeing import Tracer
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -196,7 +197,7 @@ def one_dead(lab):
 @scenario("a trace shows what passes with a SIP partner, while it passes", **LAB)
 def live(lab):
     arrange(lab, "allowed domain")
-    romeo, mercutio = couple(lab, "allowed domain")
+    romeo, mercutio = users(lab)
     with Tracer(lab, "--partner", "adatum.test") as trace:
         romeo.say(mercutio.name, "between us")
         mercutio.expect_message(romeo.name, "between us")
@@ -216,7 +217,7 @@ def live(lab):
 @scenario("what has passed can be looked at afterwards", **LAB)
 def kept(lab):
     switch(lab, [allow("adatum.test")], [allow("contoso.test")])
-    romeo, mercutio = couple(lab, "allowed domain")
+    romeo, mercutio = users(lab)
     romeo.say(mercutio.name, "remember me")
     mercutio.expect_message(romeo.name, "remember me")
     check_status(romeo.message(f"nobody{romeo.name[:5]}@adatum.test", "lost"), 404)
@@ -244,7 +245,7 @@ def kept(lab):
 @scenario("sessions and subscriptions are listed while they last", **LAB)
 def dialogs(lab):
     arrange(lab, "allowed domain")
-    romeo, mercutio = couple(lab, "allowed domain")
+    romeo, mercutio = users(lab)
 
     def listed(entente, *options):
         return [d for d in entente("show", "sip", "dialogs", *options)["dialogs"] if romeo.name in d["local"] + d["remote"]]
@@ -277,3 +278,41 @@ def dialogs(lab):
     mercutio.patient = False
     connections = lab.entente("show", "sip", "connections", "--partner", "adatum.test")["connections"]
     check(connections and all(c["domain"] == "adatum.test" and c["tls"] == "TLSv1.3" for c in connections), f"{connections}")
+
+
+def users(lab):
+    n = next(COUNT)
+    return contoso_user(lab, f"romeo{n}"), adatum_user(lab, f"mercutio{n}")
+
+
+POLICIES = {
+    "nothing": [],
+    "allowed": [allow("adatum.test", TRUSTED)],
+    "allowed, its mark is wanted": [allow("adatum.test")],
+    "allowed, unverified": [allow("adatum.test", "--verification-level always-unverifiable")],
+    "blocked": [allow("test", TRUSTED), "blocked-domain add adatum.test"],
+    "another server": [allow("adatum.test", "--proxy-fqdn sip.woodgrove.test", TRUSTED)],
+    "discovery": [DISCOVERY],
+    "a provider": ["hosting-provider add Carrier --proxy-fqdn gw.adatum.test --enabled"],
+    "federation off": ["access-edge set --federated-users=false"],
+}
+
+
+@scenario("explain says beforehand what happens: {policy}", each={"policy": list(POLICIES)}, **LAB)
+def foretold(lab, policy):
+    switch(lab, POLICIES[policy], [DISCOVERY + " --discovered-partner-verification-level always-verifiable"])
+    romeo, mercutio = users(lab)
+    suppose = ["--srv", "gw.adatum.test", "--peer", "gw.adatum.test"]
+
+    def explained(from_, to, *more):
+        return lab.entente("explain", "--from", f"sip:{from_.name}", "--to", f"sip:{to.name}", "--kind", "message", *more, check=False)[1]
+
+    inward = explained(mercutio, romeo, *suppose)       # first: a message out makes the other one a contact
+    answer = mercutio.message(romeo.name, "may I?")
+    refused = [e[3]["reason"] for e in lab.entented.events("access/refused-in") if mercutio.name in e[3]["from"]]
+    check(inward["allowed"] == (answer.status < 300), f"explain: {inward}; it was answered {answer.status}")
+    if refused or inward["network"] == "sip":
+        check(refused == ([] if inward["allowed"] else [inward["reason"]]), f"explain: {inward['reason']}, the log: {refused}")
+    outward = explained(romeo, mercutio, *(["--srv", "gw.adatum.test"] if policy == "another server" else suppose))
+    answer = romeo.message(mercutio.name, "may I?")
+    check((outward["reason"] or "") == reason_of(answer), f"explain: {outward['reason']}, it was answered {answer.status} {reason_of(answer)}")
