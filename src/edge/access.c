@@ -101,6 +101,11 @@ static struct slice addressed(struct access *e, struct arena *a, const struct si
 	return access_user(a, named ? &m->uri : &m->to.uri);
 }
 
+static bool contact(struct access *e, struct arena *a, const struct sip_msg *m)
+{
+	return access_contact_known(e->cfg.shared, addressed(e, a, m), access_user(a, &m->from.uri));
+}
+
 struct acquaintance {
 	struct access *e;
 	const struct sip_msg *m;
@@ -110,7 +115,7 @@ struct acquaintance {
 static bool acquainted(void *arg)
 {
 	const struct acquaintance *q = arg;
-	return access_contact_known(q->e->cfg.shared, addressed(q->e, q->a, q->m), access_user(q->a, &q->m->from.uri));
+	return contact(q->e, q->a, q->m);
 }
 
 static void ask(struct access *e, const struct access_conn *c, const struct sip_msg *m, const struct access_look *look, struct arena *a,
