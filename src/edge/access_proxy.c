@@ -261,8 +261,8 @@ static void note_source(struct sip_edit *e, const struct leg *l)
 	if (slice_ieq(host, ip) && !v->rport && !v->received.len)
 		return;
 	struct slice at; /* an empty value stands behind the name */
-	if (v->rport && !v->rport_value && sip_param(v->params, S("rport"), &at) && !at.len)
-		sip_edit_insert(e, at.p, ARENA_JOIN(e->arena, S("="), arena_u64(e->arena, port)));
+	if (v->rport && sip_param(v->params, S("rport"), &at) && (!at.len || v->rport_value != port))
+		sip_edit_replace(e, at, ARENA_JOIN(e->arena, at.len ? S("") : S("="), arena_u64(e->arena, port)));
 	if (!v->received.len)
 		sip_edit_insert(e, v->raw.p + v->raw.len, ARENA_JOIN(e->arena, S(";received="), ip));
 }

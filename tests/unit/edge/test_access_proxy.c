@@ -488,6 +488,29 @@ static void inward(void **state)
 	assert_int_equal(r.last_outcome, 503);
 	rig_end(&r);
 
+	static const char *const noted[][2] = { /* what a sender says of where it is, and what we do */
+		{"far.test;branch=z9hG4bK-1", "far.test;branch=z9hG4bK-1;received=198.51.100.1"},
+		{"198.51.100.1;branch=z9hG4bK-1", "198.51.100.1;branch=z9hG4bK-1"},
+		{"198.51.100.1;rport;branch=z9hG4bK-1", "198.51.100.1;rport=4321;branch=z9hG4bK-1;received=198.51.100.1"},
+		{"198.51.100.1; rport ;branch=z9hG4bK-1", "198.51.100.1; rport=4321 ;branch=z9hG4bK-1;received=198.51.100.1"},
+		{"far.test;rport=5;received=10.0.0.1;branch=z9hG4bK-1", "far.test;rport=4321;received=198.51.100.1;branch=z9hG4bK-1"},
+		{"198.51.100.1;received=10.0.0.1;branch=z9hG4bK-1", "198.51.100.1;received=198.51.100.1;branch=z9hG4bK-1"},
+		{"far.test;rport=4321;received=198.51.100.1;branch=z9hG4bK-1", "far.test;rport=4321;received=198.51.100.1;branch=z9hG4bK-1"},
+		{"far.test;branch=z9hG4bK-1 , SIP/2.0/UDP low;received=1.2.3.4", "far.test;branch=z9hG4bK-1;received=198.51.100.1 , SIP/2.0/UDP low;received=1.2.3.4"},
+	};
+	for (size_t i = 0; i < sizeof noted / sizeof *noted; i++) {
+		char text[1024], want[512];
+		rig_start(&r);
+		snprintf(text, sizeof text, "MESSAGE sip:alice@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS %s\r\nMax-Forwards: 9\r\nFrom: <sip:bob@far.test>;tag=b\r\n"
+			 "To: <sip:alice@ours.test>\r\nCall-ID: c2\r\nCSeq: 4 MESSAGE\r\nContent-Length: 0\r\n\r\n", noted[i][0]);
+		snprintf(want, sizeof want, "\r\nVia: SIP/2.0/TLS %s\r\nMax-Forwards: 8\r\n", noted[i][1]);
+		feed(&r, OUTER, text);
+		m = next(&r, INNER);
+		if (!has(m, want))
+			fail_msg("%s: %s", noted[i][0], m);
+		rig_end(&r);
+	}
+
 	rig_start(&r); /* BENOTIFY: carried, never answered */
 	feed(&r, OUTER, "BENOTIFY sip:alice@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS far.test;branch=z9hG4bK-f1\r\nMax-Forwards: 9\r\nFrom: <sip:bob@far.test>;tag=b\r\n"
 			"To: <sip:alice@ours.test>;tag=x\r\nCall-ID: c2\r\nCSeq: 4 BENOTIFY\r\nContent-Length: 0\r\n\r\n");
