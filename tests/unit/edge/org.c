@@ -171,6 +171,8 @@ static void org_make(struct org *o, struct loop *loop, const char *domain)
 	o->certificates = xmpp_seen_new();
 }
 
+struct revocation *org_revocation;
+
 static void org_start(struct org *o, const struct org *other)
 {
 	struct xmpp_proxy_config c = {.worker = &o->worker,
@@ -180,6 +182,7 @@ static void org_start(struct org *o, const struct org *other)
 				      .tests = o->tests,
 				      .trace = o->trace,
 				      .seen = o->certificates,
+				      .revocation = org_revocation,
 				      .dialback_secret = slice_str(o->domain),
 				      .set = o->set};
 	policy_partner_defaults(&o->partner);

@@ -47,6 +47,8 @@ struct orgs {
 	struct org a, b; /* a.test, b.test */
 };
 
+/* What the proxies get as revocation; NULL at first. */
+extern struct revocation *org_revocation;
 /* Fixtures of cmocka. For the group: a journal, and certificates of "ca": a, b, b2 (another one of b.test), wrong, old (expired),
  * self (signed by itself; b.test too). For a test: *state is a struct orgs, both with their certificates. */
 int orgs_group_setup(void **state);
