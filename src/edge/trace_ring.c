@@ -83,16 +83,23 @@ static void room(struct trace_ring *r, size_t len)
 /* Where the line of a header ends, folded lines included. */
 static size_t line_end(struct slice s, size_t from)
 {
-	for (size_t i = from; i < s.len; i++)
-		if (s.p[i] == '\n' && (i + 1 >= s.len || (s.p[i + 1] != ' ' && s.p[i + 1] != '\t')))
-			return i + 1;
+	const char *lf;
+	while (from < s.len && (lf = memchr(s.p + from, '\n', s.len - from))) {
+		from = (size_t)(lf - s.p) + 1;
+		if (from >= s.len || (s.p[from] != ' ' && s.p[from] != '\t'))
+			return from;
+	}
 	return s.len;
 }
 
 static bool secret(struct slice line)
 {
-	return slice_istarts(line, S("Authorization")) || slice_istarts(line, S("Proxy-Authorization")) || slice_istarts(line, S("WWW-Authenticate")) ||
-	       slice_istarts(line, S("Proxy-Authenticate")) || slice_istarts(line, S("Authentication-Info"));
+	switch (line.len ? *line.p | 0x20 : 0) { /* most lines begin otherwise, and every message comes here */
+	case 'a': return slice_istarts(line, S("Authorization")) || slice_istarts(line, S("Authentication-Info"));
+	case 'p': return slice_istarts(line, S("Proxy-Authorization")) || slice_istarts(line, S("Proxy-Authenticate"));
+	case 'w': return slice_istarts(line, S("WWW-Authenticate"));
+	default: return false;
+	}
 }
 
 /* Start line and headers; a line that does not fit, and what is after it, is left out. */
