@@ -2,24 +2,19 @@
 """Divides the scenarios into units and has unit.py run them, each unit with a lab and namespaces of its own, several side by side.
 One line for each scenario, a count at the end."""
 import argparse
-import concurrent.futures
 import glob
-import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
 
 import table
 import topics
 from scenario import PEERS
 from daemon import BUILD
+from units import Units, impossible
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NS = os.path.join(HERE, "..", "lab", "ns")
 UNIT = 30       # scenarios for one lab, when several labs are there
 AGAIN = 4       # scenarios of one run that may need a second attempt, or one in AGAIN_OF
 AGAIN_OF = 100
@@ -33,62 +28,31 @@ UNDIVIDED = ("seeing",)
 JABBERD2 = SMOKE + ["streams/", "stances/", "im/plain"]
 
 
-class Run:
+class Run(Units):
     def __init__(self, workers):
+        super().__init__(f"{HERE}/unit.py")
         self.workers = workers
-        self.number = self.passed = self.failed = 0
-        self.lock = threading.Lock()
-        self.units = set()      # running
-        self.stopped = False
         self.cells = []         # of the table of stances
         self.again = []         # (peer, options, scenario, its result): they get a second attempt
         self.last = False       # this is it
 
-    def line(self, name, peer, seconds, trouble, logs, remark=None):
-        with self.lock:
-            self.number += 1
-            if trouble:
-                self.failed += 1
-            else:
-                self.passed += 1
-            print(f"{'not ok' if trouble else 'ok'} {self.number} {name} [{peer}] ({seconds:.1f}s)")
-            for text in (remark or "").split("; ") if remark else ():
-                print(f"    # {text}")
-            for text in (trouble or "").splitlines():
-                print(f"    {text}")
-            if trouble and logs:
-                print(f"    logs: {logs}")
-            sys.stdout.flush()
-
     def count(self, peer, result):
         if result["cell"]:
             self.cells.append({**result["cell"], "trouble": bool(result["trouble"])})
-        self.line(result["name"], peer, result["seconds"], result["trouble"], result["logs"], result["remark"])
+        self.line(f"{result['name']} [{peer}]", result["seconds"], result["trouble"], result["logs"],
+                  result["remark"].split("; ") if result["remark"] else ())
 
     def unit(self, peer, options, scenarios):
-        task = {"peer": peer, "workers": self.workers, "options": options, "scenarios": [s.number for s in scenarios]}
-        # however we end, the namespace and everything in it ends with us
-        program = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", NS, "/usr/bin/python3", f"{HERE}/unit.py", json.dumps(task)],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.units.add(program)
-        said = []
-        reader = threading.Thread(target=lambda: said.extend(program.stderr), daemon=True)
-        reader.start()
-        open_ones = {s.number: s for s in scenarios}
-        for line in program.stdout:
-            result = json.loads(line)
-            s = open_ones.pop(result["number"], None)
-            if s and result["trouble"] and not result["final"] and not self.last:
-                with self.lock:
-                    self.again.append((peer, options, s, result))
-                continue
-            self.count(peer, result)
-        program.wait()
-        reader.join(1)
-        self.units.discard(program)
-        for s in open_ones.values() if not self.stopped else ():
-            self.line(str(s), peer, 0, "\n".join(["it was not run:", *map(str.rstrip, said[-12:])]), None)
+        known = {s.number: s for s in scenarios}
 
+        def take(result, first):
+            if first and result["trouble"] and not result["final"] and not self.last:
+                with self.lock:
+                    self.again.append((peer, options, known[result["number"]], result))
+            else:
+                self.count(peer, result)
+        task = {"peer": peer, "workers": self.workers, "options": options, "scenarios": list(known)}
+        self.run(task, {n: f"{s} [{peer}]" for n, s in known.items()}, take)
 
     def second_attempts(self):
         """What real peers did not do in time they may do when nothing else runs: those scenarios run once more, alone, each in a fresh
@@ -164,24 +128,13 @@ def main():
     if chosen.list:
         print("\n".join(map(str, scenarios)))
         return 0
-    refused = subprocess.run([NS, "--why"], check=False).returncode
+    refused = impossible()
     if refused:
         return refused
     sweep()
     run = Run(chosen.workers)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
-    units = divide(scenarios, [chosen.peer] if chosen.peer else PEERS, chosen.jobs > 1)
-    with concurrent.futures.ThreadPoolExecutor(max(1, chosen.jobs)) as pool:
-        try:
-            for done in [pool.submit(run.unit, *unit) for unit in units]:
-                done.result()
-        except BaseException:
-            run.stopped = True
-            pool.shutdown(wait=False, cancel_futures=True)
-            for program in list(run.units):
-                program.kill()      # and with it everything in its namespaces
-            raise
+    run.all(chosen.jobs, run.unit, divide(scenarios, [chosen.peer] if chosen.peer else PEERS, chosen.jobs > 1))
     run.second_attempts()
     if run.cells:
         order = {s: n for n, s in enumerate(map(str, topics.SCENARIOS))}
@@ -191,11 +144,7 @@ def main():
             f.write(text)
         if chosen.table:
             print(text)
-    print(f"# {time.monotonic() - start:.0f} s")
-    if run.again:
-        print(f"# {len(run.again)} needed a second attempt")
-    print(f"{run.passed} passed, {run.failed} failed")
-    return 1 if run.failed or not run.passed else 0
+    return run.end(start, *([f"{len(run.again)} needed a second attempt"] if run.again else []))
 
 
 if __name__ == "__main__":

@@ -1,28 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some scenarios in one lab, inside private namespaces: started by runner.py, prints one JSON line for each result."""
 import json
-import linecache
 import os
 import shutil
-import signal
 import sys
 import time
-import traceback
 
 import topics
 from lab import Lab
+from units import Guard
 from waiting import LabError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LIMIT = 240     # seconds for one scenario
-
-
-class Overtime(Exception):
-    pass
-
-
-def overtime(*_):
-    raise Overtime(f"not finished after {LIMIT} s")
+guarded = Guard(240, lambda path: os.path.dirname(path) == HERE and not path.endswith(("unit.py", "scenario.py")))
 
 
 def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None, remark=None, final=True):
@@ -32,15 +22,6 @@ def tell(scenario, start=None, trouble=None, name=None, logs=None, cell=None, re
                       "cell": cell, "remark": remark, "final": final}),
           flush=True)
     return not trouble
-
-
-def place(error):
-    """Where in a scenario file an error was raised."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if os.path.dirname(frame.filename) == HERE and not frame.filename.endswith(("unit.py", "scenario.py")):
-            line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f"{os.path.basename(frame.filename)}:{frame.lineno}: {line}"
-    return ""
 
 
 def attempt(lab, scenario, tries=3):
@@ -58,19 +39,13 @@ def attempt(lab, scenario, tries=3):
 
 
 def once(lab, scenario):
-    signal.alarm(LIMIT)
     lab.remark = None       # what a scenario wants to be printed, beside that it passed
     lab.broken = False      # entented died or complained: no matter what another attempt says
-    try:
+
+    def play():
         lab.partner(scenario.partner)
         scenario.function(lab, **scenario.arguments)
-        trouble = None
-    except (LabError, AssertionError, Overtime) as e:
-        trouble = f"{e or type(e).__name__}\n{place(e)}".strip()
-    except Exception:
-        trouble = traceback.format_exc()
-    finally:
-        signal.alarm(0)
+    trouble = guarded(play)
     lab.close_users()
     complaints = lab.entented.complaints()[lab.complaints:]
     if complaints:
@@ -124,7 +99,6 @@ def run(peer, workers, options, scenarios):
 
 
 def main():
-    signal.signal(signal.SIGALRM, overtime)
     task = json.loads(sys.argv[1])
     scenarios = topics.load()
     run(task["peer"], task["workers"], task["options"], [scenarios[n] for n in task["scenarios"]])

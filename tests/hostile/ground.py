@@ -10,6 +10,7 @@ import time
 
 import daemon
 import peers
+from case import SANITIZER
 from certificates import Certificates
 from daemon import BUILD, Entented
 from lab import Lab
@@ -22,7 +23,6 @@ HONEST_AT = "127.0.0.31"
 ROMEO = "romeo@contoso.test"
 SECRET = "body-marker"      # in every message body; must never be in a log
 SETTINGS = "timers:\n  notify-interval: 200ms\n"
-SANITIZER = any(k in os.environ for k in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 
 
 class Ground(Lab):

@@ -7,7 +7,7 @@ import threading
 import time
 
 import daemon
-from case import check, hostile, same
+from case import check, hostile, in_time, same
 from ground import HONEST, ROMEO, SANITIZER, SECRET
 from on_floods import Pulse, calm
 from peer import OURS, Receiver, iq, message, presence
@@ -138,7 +138,7 @@ def enumeration(g):
         check(len(set(said.values())) == 1, f"answers to {kind}: {said}")
         times = {who: statistics.median(took[kind, who]) for who in users if (kind, who) in took}
         if times:
-            check(max(times.values()) - min(times.values()) < 0.02 or SANITIZER, f"{kind}: {({w: f'{t * 1000:.1f} ms' for w, t in times.items()})}")
+            in_time(max(times.values()) - min(times.values()) < 0.02, f"{kind}: {({w: f'{t * 1000:.1f} ms' for w, t in times.items()})}")
     g.note = "; ".join(f"{kind}: {answers[kind, 'there']}" for kind in kinds)
     s.close()
     wait_until(lambda: not g.up("t33b.test", "in"), 10, "the stream is gone")

@@ -6,9 +6,8 @@ import statistics
 import threading
 import time
 
-from case import check, hostile, same
+from case import check, hostile, in_time, same
 from ground import HONEST, HONEST_AT, ROMEO, SANITIZER, SECRET
-from on_floods import busy
 from names import SRV
 from peer import GATEWAY, OURS, Receiver, header, iq, message, presence
 from waiting import LabError, wait_until
@@ -265,7 +264,7 @@ def services(g):
     middle = statistics.median(t for t, _ in took)
     slowest = max(took)
     check(middle < 0.05, f"half of them took longer than {middle * 1000:.0f} ms")
-    check(slowest[0] < 0.05 or busy() or SANITIZER, f"{slowest[1]} took {slowest[0] * 1000:.0f} ms")
+    in_time(slowest[0] < 0.05, f"{slowest[1]} took {slowest[0] * 1000:.0f} ms, 50 ms are allowed")
     g.note = f"{len(took)} requests, median {middle * 1000:.1f} ms, slowest {slowest[0] * 1000:.1f} ms"
 
 

@@ -1,52 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some tests on one ground, inside private namespaces: started by runner.py, prints one JSON line for each result."""
 import json
-import linecache
 import os
 import shutil
-import signal
 import sys
 import time
-import traceback
 
 import case     # finds the lab
 import files
 from ground import SETTINGS, Ground
 from sip_ground import SipGround
+from units import Guard
 from waiting import LabError
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-LIMIT = 120     # seconds for one test
-
-
-class Overtime(Exception):
-    pass
-
-
-def overtime(*_):
-    raise Overtime(f"not finished after {LIMIT} s")
-
-
-def place(error):
-    """Where in a file of tests an error was raised."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if os.path.basename(frame.filename).startswith("on_"):
-            line = linecache.getline(frame.filename, frame.lineno).strip()
-            return f"{os.path.basename(frame.filename)}:{frame.lineno}: {line}"
-    return ""
-
-
-def guarded(function, *arguments):
-    signal.alarm(LIMIT)
-    try:
-        function(*arguments)
-        return None
-    except (LabError, AssertionError, Overtime) as e:
-        return f"{e or type(e).__name__}\n{place(e)}".strip()
-    except Exception:
-        return traceback.format_exc()
-    finally:
-        signal.alarm(0)
+guarded = Guard(120, lambda path: os.path.basename(path).startswith("on_"))
 
 
 def attempt(ground, one):
@@ -67,7 +34,8 @@ def attempt(ground, one):
 
 def tell(number, start, trouble, name=None, logs=None, note=""):
     print(json.dumps({"number": number, "name": name, "seconds": time.monotonic() - start, "trouble": trouble, "logs": logs,
-                      "note": note}), flush=True)
+                      "note": note, "unjudged": case.UNJUDGED}), flush=True)
+    case.UNJUDGED.clear()
 
 
 def run(cases, workers):
@@ -100,7 +68,6 @@ def run(cases, workers):
 
 def main():
     task = json.loads(sys.argv[1])
-    signal.signal(signal.SIGALRM, overtime)
     everything = files.load()
     run([everything[n] for n in task["cases"]], task["workers"])
 
