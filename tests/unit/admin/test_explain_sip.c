@@ -195,7 +195,7 @@ static void agrees(void **state)
 		clear(r);
 		for (size_t k = 0; policies[i][k]; k++)
 			rig_ok(r, policies[i][k]); /* each of them is in force alone */
-		for (size_t n = 0; n < 2 * 3 * 2 * 6 * 3 * 5; n++) {
+		for (size_t n = 0; n < 2 * 3 * 2 * 6 * 3 * 5; n += 7) /* every seventh: no stride of the table */ {
 			struct point p = {.in = n % 2, .remote = remotes[n / 2 % 3], .local = locals[n / 6 % 2], .srv = srvs[n / 12 % 6], .mark = marks[n / 72 % 3],
 					  .peer = peers[n / 216 % 5], .kind = kinds[(n + i) % 5]};
 			struct policy_verdict v;
@@ -211,7 +211,7 @@ static void agrees(void **state)
 	for (size_t i = 1; i < REASON_COUNT; i++)
 		kinds_of += reasons[i] > 0;
 	print_message("%u questions, %u allowed, %u different reasons\n", points, allowed, kinds_of);
-	assert_true(points > 10000 && allowed > 500 && kinds_of >= 11); /* that it is no comparison of nothing with nothing */
+	assert_true(points > 1500 && allowed > 40 && kinds_of >= 11); /* that it is no comparison of nothing with nothing */
 }
 
 static void documented(void **state)
