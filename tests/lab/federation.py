@@ -105,12 +105,14 @@ class AdatumEdge(Process):
         own = f"{run}/adatum" if number == 1 else f"{run}/adatum{number}"
         ip, self.socket, self.workers = EDGES[number - 1], SOCKET % number, workers
         os.makedirs(f"{own}/state", exist_ok=True)
+        with open(os.open(f"{run}/adatum-secret", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as f:
+            f.write("what the edges of a pool have in common, so that they know their dialogs\n")
         self.config = peers.render("entented.yaml.in", f"{own}/entented.yaml", WORKERS=workers, STATE=f"{own}/state", SOCKET=self.socket,
                                    LOG_LEVEL="debug", CERTS=certs, CERTIFICATE="adatum", NEXT_HOP="sip:127.0.0.31:5060;transport=tcp",
                                    TLS=EXTERNAL.format("127.0.0.12"))
         _rewrite(self.config, ("contoso", "adatum"), ("127.0.0.12", ip), ("127.0.0.11", "127.0.0.31"),
                  ("domains: [adatum.test]\n", f"domains: [{', '.join(d + '.test' for d in HOSTED)}]\n    type: lync\n"),
-                 ("\nsip:\n", f"\nsip:\n  pool: [{', '.join(x + ':5060' for x in EDGES if x != ip)}]\n"))
+                 ("\nxmpp:\n", f"\nxmpp:\n  dialback-secret-file: {run}/adatum-secret\n"), ("\nsip:\n", f"\nsip:\n  pool: [{', '.join(x + ':5060' for x in EDGES if x != ip)}]\n"))
         wrapper = shlex.split(os.environ.get("ENTENTE_WRAPPER", ""))
         super().__init__(f"adatum-edge-{number}", [*wrapper, binary("entented"), "--config", self.config], f"{own}/entented.log",
                          lambda p: " server/ready" in p.output(), env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None},
