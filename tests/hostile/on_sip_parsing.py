@@ -77,7 +77,7 @@ def bodies(g):
     word = g.word()
     c = opened(g)       # longer than said: the rest is no message
     c.send(request("MESSAGE", f"sip:{ROMEO}", "sip:mallory@evil.test", headers=["Content-Type: text/plain"], body=word + "more", length=len(word)))
-    found, ended = statuses(c)
+    found, ended = statuses(c, 1)
     same("the first one", found[:1], [200])
     same("answers", len([s for s in found if s < 400]), 1)
     g.romeo.expect_message("mallory@evil.test", word)
@@ -91,7 +91,7 @@ def bodies(g):
     c.close()
     c = opened(g)       # none said, none there: also wrong on a stream
     c.send(request("OPTIONS", f"sip:{ROMEO}", "sip:mallory@evil.test", drop=("Content-Length",)))
-    found, ended = statuses(c)
+    found, ended = statuses(c, 1)
     check(ended and all(s >= 400 for s in found), f"without Content-Length: {found}")
 
 
