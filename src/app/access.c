@@ -58,6 +58,10 @@ int app_access_start(struct app *app, const struct config *cfg, struct entente_e
 	app->access_certs = access_certs_new();
 	snprintf(app->outer_name, sizeof app->outer_name, "%.250s:%u", cfg->server_name, app->outer_port);
 	own_add(app, outer_host(app), app->outer_port);
+	if (cfg->sip_route_name[0]) {
+		snprintf(app->route_name, sizeof app->route_name, "%.250s:%u", cfg->sip_route_name, app->outer_port);
+		own_add(app, slice_first(slice_str(app->route_name), strlen(cfg->sip_route_name)), app->outer_port);
+	}
 	for (unsigned t = 0; t < 3; t++)
 		for (unsigned v6 = 0; v6 < 2; v6++)
 			if (!sip_uri_parse(slice_str(app->contact[t][v6]), &u))
@@ -127,6 +131,9 @@ int app_access_check(const struct config *cfg, struct entente_err *err)
 {
 	const char *bad = NULL;
 	struct access_own member;
+	struct policy_domain d;
+	if (cfg->sip_route_name[0] && !policy_domain_make(&d, slice_str(cfg->sip_route_name)))
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.route-name: %s is no domain name", cfg->sip_route_name);
 	if (cfg->sip_pool.n > APP_POOL_MAX)
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "sip.pool: more than %d members", APP_POOL_MAX);
 	for (size_t i = 0; i < cfg->sip_pool.n; i++) {
@@ -185,7 +192,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 	struct app *app = n->app;
 	struct sip_tests_config t = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .name = slice_str(app->test_name)};
 	struct access_config c = {.worker = n->worker, .dns = app->dns, .policy = &app->policy, .shared = app->access_shared, .trace = app->trace,
-				  .inner = sip_edge_stack(n->sip), .name = outer_host(app), .outer_name = slice_str(app->outer_name),
+				  .inner = sip_edge_stack(n->sip), .name = outer_host(app), .outer_name = slice_str(app->outer_name), .route_name = slice_str(app->route_name),
 				  .own = app->own, .n_own = app->n_own, .max_transactions = cfg->limits_max_transactions};
 	if (app->role == CONFIG_ALL) {
 		n->sip_tests = sip_tests_new(&t);

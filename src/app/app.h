@@ -79,11 +79,12 @@ struct app {
 	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
 	struct access_certs *access_certs;   /* shared; likewise */
-	struct access_own own[8 + APP_POOL_MAX]; /* shared, immutable: our names in Route and Request-URI, those of the pool too */
+	struct access_own own[9 + APP_POOL_MAX]; /* shared, immutable: our names in Route and Request-URI, those of the pool too */
 	size_t n_own;
 	char *pool_text[APP_POOL_MAX]; /* the texts of the latter */
 	char test_name[APP_NAME_MAX];  /* shared, immutable: as outer_name, also without partners */
 	char outer_name[APP_NAME_MAX]; /* shared, immutable: what partners call us, with the port */
+	char route_name[APP_NAME_MAX]; /* shared, immutable: what they call this one of a pool, or empty */
 	uint16_t outer_port;
 	struct listener *listeners[32];
 	size_t n_listeners;

@@ -178,6 +178,22 @@ static json_t *home_find(json_t *array, struct slice name)
 	return NULL;
 }
 
+/* The one in use first. */
+static void home_addresses(json_t *array, const struct sip_edge_facts *f)
+{
+	char z[ADDR_TEXT], text[ADDR_TEXT + 32];
+	if (f->address.len)
+		json_array_append_new(array, admin_json_text(f->address));
+	for (size_t i = 0; i < f->places->n; i++) {
+		const struct sip_place *x = &f->places->list[i];
+		addr_text(&x->addr, z);
+		if (slice_eq(slice_str(z), f->address))
+			continue;
+		snprintf(text, sizeof text, "%s%s", z, sip_place_lately(x, f->now) ? " (failed lately)" : "");
+		json_array_append_new(array, admin_json_text(slice_str(text)));
+	}
+}
+
 static void home_row(void *arg, const struct sip_edge_facts *f)
 {
 	struct collect *c = arg;
@@ -195,8 +211,8 @@ static void home_row(void *arg, const struct sip_edge_facts *f)
 		   (!strcmp(word, "reachable") && !strcmp(json_string_value(json_object_get(o, "state")), "unknown"))) {
 		json_put(o, "state", slice_str(word));
 	}
-	if (f->address.len && !json_array_size(json_object_get(o, "addresses")))
-		json_array_append_new(json_object_get(o, "addresses"), admin_json_text(f->address));
+	if (!json_array_size(json_object_get(o, "addresses")))
+		home_addresses(json_object_get(o, "addresses"), f);
 	json_put(o, "error", f->error);
 }
 

@@ -358,7 +358,7 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 		e->revocation = revocation_watch(cfg->revocation, cfg->worker, access_trust_news, e);
 	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
-					 .outer_name = cfg->outer_name, .own = cfg->own, .n_own = cfg->n_own, .max_legs = cfg->max_transactions};
+					 .outer_name = cfg->outer_name, .route_name = cfg->route_name, .own = cfg->own, .n_own = cfg->n_own, .max_legs = cfg->max_transactions};
 	e->proxy = access_proxy_new(&pc, &access_way_ops, e);
 	access_proxy_set(e->proxy, &cfg->set.rules);
 	return e;

@@ -50,6 +50,7 @@ struct access_config {
 	struct sip_stack *inner;       /* its callbacks for our transactions: access_cancelled, access_gone */
 	struct slice name;             /* ours, as in the certificate: "sip.contoso.com" */
 	struct slice outer_name;       /* with the port: "sip.contoso.com:5061"; the worker's Via and Record-Route */
+	struct slice route_name;       /* in Record-Route instead of it; may be empty */
 	const struct access_own *own;  /* all our names, inner ones too */
 	size_t n_own;
 	size_t max_transactions;       /* at once, in each direction; 0: 20000 */

@@ -60,6 +60,8 @@ struct access_proxy *access_proxy_new(const struct access_proxy_config *cfg, con
 	p->ops = ops;
 	p->arg = arg;
 	access_proxy_set(p, &access_rules_default);
+	if (!p->cfg.route_name.len)
+		p->cfg.route_name = p->cfg.outer_name;
 	if (!p->cfg.max_legs)
 		p->cfg.max_legs = MAX_LEGS;
 	map_init(&p->legs);
@@ -378,7 +380,7 @@ static void edit_record_route(struct sip_edit *e, const struct leg *l, struct sl
 	const struct access_rules *rules = &l->p->rules;
 	struct slice mark = rules->keys.n && !rules->hide ? access_hide_seal(&rules->keys, e->arena, ACCESS_DIALOG_SEAL, l->m->call_id, l->m->from.tag)
 							  : SLICE_NONE;
-	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.outer_name, sips ? S(";lr") : S(";transport=tls;lr"),
+	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.route_name, sips ? S(";lr") : S(";transport=tls;lr"),
 					mark.p ? S(";" ACCESS_DIALOG_MARK "=") : S(""), mark, S(">"));
 	struct slice inner = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<"), slice_skip(inner_contact, sips ? 4 : 0), S(";lr>"));
 	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);

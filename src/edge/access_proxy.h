@@ -55,6 +55,7 @@ struct access_proxy_config {
 	struct arena_pool *pool;
 	unsigned worker;            /* written into our branches on the inner side, see access_branch_worker */
 	struct slice outer_name;    /* "edge.contoso.com:5061": Via and Record-Route towards partners */
+	struct slice route_name;    /* in Record-Route instead of it; may be empty */
 	const struct access_own *own; /* all our names, of either side */
 	size_t n_own;
 	size_t max_legs;            /* requests that wait for an answer; 0: 20000 */

@@ -4,9 +4,9 @@
 #include "base/err.h"
 
 /* Host and port of a SIP URI that the configuration has accepted. */
-static void next_hop(struct plan_endpoint *ret, const struct config_homes *home)
+static void next_hop(struct plan_endpoint *ret, const struct config_homes *home, const char *hop)
 {
-	struct slice uri = slice_str(home->next_hop), port;
+	struct slice uri = slice_str(hop), port;
 	ptrdiff_t i;
 	bool tls = slice_istarts(uri, S("sips:"));
 	uint64_t number = 0;
@@ -65,17 +65,21 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 {
 	static const struct slice transports[] = {[CONFIG_UDP] = S("udp"), [CONFIG_TCP] = S("tcp"), [CONFIG_TLS] = S("tls")};
 	struct plan_site s = {.server_name = slice_str(cfg->server_name)};
-	size_t n_domains = 0;
-	for (size_t i = 0; i < cfg->n_homes; i++)
+	size_t n_domains = 0, n_hops = 0;
+	for (size_t i = 0; i < cfg->n_homes; i++) {
 		n_domains += cfg->homes[i].domains.n;
+		n_hops += 1 + cfg->homes[i].further_next_hops.n;
+	}
 	struct slice *domains = arena_alloc(a, (n_domains + 1) * sizeof *domains);
-	struct plan_endpoint *homes = arena_alloc(a, (cfg->n_homes + 1) * sizeof *homes);
+	struct plan_endpoint *homes = arena_alloc(a, (n_hops + 1) * sizeof *homes);
 	struct plan_endpoint *internal = arena_alloc(a, (cfg->n_sip_listen + 1) * sizeof *internal);
 	struct plan_endpoint *edges = arena_alloc(a, (cfg->link_edges.n + 1) * sizeof *edges);
 	if (!domains || !homes || !internal || !edges)
 		return ENTENTE_ELIMIT;
 	for (size_t i = 0; i < cfg->n_homes; i++) {
-		next_hop(&homes[s.n_homes++], &cfg->homes[i]);
+		next_hop(&homes[s.n_homes++], &cfg->homes[i], cfg->homes[i].next_hop);
+		for (size_t k = 0; k < cfg->homes[i].further_next_hops.n; k++)
+			next_hop(&homes[s.n_homes++], &cfg->homes[i], cfg->homes[i].further_next_hops.items[k]);
 		for (size_t k = 0; k < cfg->homes[i].domains.n; k++)
 			domains[s.n_domains++] = slice_str(cfg->homes[i].domains.items[k]);
 	}
