@@ -280,7 +280,7 @@ static int setup(void **state)
 	buf_init(&r->done, 1 << 20);
 	r->shared = access_shared_new(100);
 	r->set = (struct access_settings){.limits = sip_limits_default, .connect_ms = 10000, .keepalive_ms = 60000, .queue_octets = 65536,
-					  .rules = access_rules_default};
+					  .rules = access_rules_default, .stuck_ms = 10000, .unproven_ms = 10000, .conns_per_partner = 100};
 	struct sip_stack_config sc = {.pool = r->loop->arenas};
 	r->inner = sip_stack_new(&inner_ops, r, &r->loop->timers, &sc);
 	struct access_config c = {.worker = &r->worker, .policy = &r->policy, .shared = r->shared, .inner = r->inner, .name = S("sip.contoso.test"),
