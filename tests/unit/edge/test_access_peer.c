@@ -264,7 +264,9 @@ static void publish(struct rig *r)
 	policy_fields_defaults(POLICY_TABLE_ALLOWED, &allowed);
 	allowed.domain = S("fabrikam.test");
 	assert_int_equal(snapshot_builder_allow(b, &allowed, &err), 0);
-	snapshot_slot_init(&r->policy, snapshot_builder_freeze(b, 1));
+	struct snapshot *first = snapshot_builder_freeze(b, 1);
+	snapshot_slot_init(&r->policy, first);
+	snapshot_unref(first);
 }
 
 static int setup(void **state)
