@@ -301,7 +301,7 @@ def discovered(g):
         same("one that was used before", wait_until(lambda: c.message(ROMEO, g.word()) in (200,), 10, "known addresses pass"), True)
         m = c.ask("MESSAGE", f"sip:mercutio@{OURS}", body=g.word())
         same("an address that exists, and one that does not", m.status, 403, 503)
-        row = next(r for r in g.entente("show", "watch-list")["watched"] if "t33.test" in r["domains"])
+        row = next(r for r in g.entente("show", "sip", "watch-list")["watched"] if "t33.test" in r["domains"])
         check(row["throttled"] > 0 and row["contacts"] == 5 and row["contacts_refused"] > 0 and row["serial"] and row["issuer"], f"the watch list has {row}")
         g.allow("t33a.test")
         c = g.caller("t33a.test")
