@@ -236,7 +236,7 @@ static uint64_t again_after(const struct crl *c, int64_t now)
 static void failed(struct entry *e, const char *why)
 {
 	uint64_t wait = (uint64_t)RETRY_MS << (e->in_a_row < 6 ? e->in_a_row : 6);
-	snprintf(e->why, sizeof e->why, "%s", why);
+	snprintf(e->why, sizeof e->why, "%.*s", (int)sizeof e->why - 1, why);
 	e->failures++;
 	e->in_a_row++;
 	e->next = clock_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);

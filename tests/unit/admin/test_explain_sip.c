@@ -210,7 +210,7 @@ static void agrees(void **state)
 	}
 	for (size_t i = 1; i < REASON_COUNT; i++)
 		kinds_of += reasons[i] > 0;
-	print_message("%u questions, %u allowed, %u different reasons\n", points, allowed, kinds_of);
+	print_message("# %u questions, %u allowed, %u different reasons\n", points, allowed, kinds_of);
 	assert_true(points > 1500 && allowed > 40 && kinds_of >= 11); /* that it is no comparison of nothing with nothing */
 }
 
