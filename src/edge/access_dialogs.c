@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { ENDING_MS = 32000, EXPIRES_MAX = 86400, KEY_MAX = 1024, ID_MAX = 200, EVENT_MAX = 48, SLACK_MS = 32000 };
+enum { ENDING_MS = 32000, EXPIRES_MAX = 86400, KEY_MAX = 1024, ID_MAX = 200, EVENT_MAX = 48, SLACK_MS = 32000, EARLY_MAX = 1000 };
 
 enum state { EARLY, UP, ENDING };
 
@@ -28,7 +28,7 @@ struct access_dialogs {
 	pthread_mutex_t lock;
 	struct map all;
 	struct list lru, early;
-	size_t max;
+	size_t max, n_early, max_early;
 	uint64_t begun, ended, forgotten;
 };
 
@@ -40,14 +40,21 @@ struct access_dialogs *access_dialogs_new(size_t max)
 	list_init(&d->lru);
 	list_init(&d->early);
 	d->max = max ? max : ACCESS_DIALOGS_MAX;
+	d->max_early = d->max < EARLY_MAX ? d->max : EARLY_MAX;
 	return d;
+}
+
+static void not_early(struct access_dialogs *d, struct dialog *g)
+{
+	d->n_early -= list_linked(&g->early);
+	list_remove(&g->early);
 }
 
 static void drop(struct access_dialogs *d, struct dialog *g, uint64_t *count)
 {
 	map_remove(&d->all, &g->node);
 	list_remove(&g->lru);
-	list_remove(&g->early);
+	not_early(d, g);
 	mem_free(g->key);
 	mem_free(g->local);
 	mem_free(g->remote);
@@ -81,9 +88,15 @@ static bool key_of(const struct sip_msg *m, struct slice tag, char dst[KEY_MAX])
 	return n > 0 && n < KEY_MAX && m->call_id.len <= ID_MAX;
 }
 
+/* Each worker has its own idea of now: that of the last message may be ahead. */
+static uint64_t since(uint64_t then, uint64_t now)
+{
+	return now > then ? now - then : 0;
+}
+
 static bool over(const struct dialog *g, uint64_t now)
 {
-	return (g->until && now >= g->until) || now - g->used >= ACCESS_DIALOG_SILENT_MS;
+	return (g->until && now >= g->until) || since(g->used, now) >= ACCESS_DIALOG_SILENT_MS;
 }
 
 static struct dialog *find(struct access_dialogs *d, uint64_t now, const char *key)
@@ -97,7 +110,8 @@ static struct dialog *find(struct access_dialogs *d, uint64_t now, const char *k
 	if (g) {
 		list_remove(&g->lru);
 		list_append(&d->lru, &g->lru);
-		g->used = now;
+		if (now > g->used)
+			g->used = now;
 	}
 	return g;
 }
@@ -143,21 +157,25 @@ static struct dialog *make(struct access_dialogs *d, uint64_t now, bool outward,
 	*(outward ? &g->requests_out : &g->requests_in) = 1;
 	map_insert(&d->all, &g->node, slice_str(g->key));
 	list_append(&d->lru, &g->lru);
-	if (g->session)
+	if (g->session && m->status < 200) { /* they are searched: a partner that rings without end does not make that long */
+		if (d->n_early >= d->max_early)
+			drop(d, CONTAINER_OF(list_head(&d->early), struct dialog, early), &d->forgotten);
 		list_append(&d->early, &g->early);
+		d->n_early++;
+	}
 	d->begun++;
 	return g;
 }
 
-static void ending(struct dialog *g, uint64_t now)
+static void ending(struct access_dialogs *d, struct dialog *g, uint64_t now)
 {
-	list_remove(&g->early);
+	not_early(d, g);
 	g->state = ENDING;
 	g->until = now + ENDING_MS;
 }
 
 /* Subscription-State: terminated; or active;expires=600. */
-static void notified(struct dialog *g, uint64_t now, const struct sip_msg *m)
+static void notified(struct access_dialogs *d, struct dialog *g, uint64_t now, const struct sip_msg *m)
 {
 	const struct sip_header *h = sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0);
 	struct slice v = h ? h->value : SLICE_NONE, expires, event = sip_msg_header_named(m, S("Event"));
@@ -167,7 +185,7 @@ static void notified(struct dialog *g, uint64_t now, const struct sip_msg *m)
 	if (event.p && !*g->event)
 		slice_cstr(slice_first(event, EVENT_MAX - 1), g->event, sizeof g->event);
 	if (slice_istarts(v, S("terminated")))
-		ending(g, now);
+		ending(d, g, now);
 	else if (g->state != ENDING && sip_param(v, S("expires"), &expires) && slice_u64(expires, EXPIRES_MAX, &n))
 		g->until = now + n * 1000 + SLACK_MS;
 }
@@ -182,9 +200,9 @@ void access_dialogs_request(struct access_dialogs *d, uint64_t now, bool outward
 	if (g) {
 		++*(outward ? &g->requests_out : &g->requests_in);
 		if (m->method == SIP_NOTIFY || m->method == SIP_BENOTIFY)
-			notified(g, now, m);
+			notified(d, g, now, m);
 		else if (m->method == SIP_BYE && g->session)
-			ending(g, now);
+			ending(d, g, now);
 	}
 	pthread_mutex_unlock(&d->lock);
 }
@@ -199,11 +217,11 @@ static void refused(struct access_dialogs *d, const struct sip_msg *m)
 	}
 }
 
-static void up(struct dialog *g)
+static void up(struct access_dialogs *d, struct dialog *g)
 {
 	if (g->state == EARLY)
 		g->state = UP;
-	list_remove(&g->early);
+	not_early(d, g);
 }
 
 static void answered(struct access_dialogs *d, uint64_t now, bool outward, const struct sip_msg *m)
@@ -222,14 +240,14 @@ static void answered(struct access_dialogs *d, uint64_t now, bool outward, const
 	if (m->status < 200)
 		return;
 	if (ok && begins && g->session) {
-		up(g);
+		up(d, g);
 		if (m->cseq_method == SIP_INVITE && seconds(m, "Session-Expires", &n) && g->state == UP)
 			g->until = now + n * 1000 + SLACK_MS;
 	} else if (ok && begins) {
-		up(g);
+		up(d, g);
 		if (m->cseq_method == SIP_SUBSCRIBE && seconds(m, "Expires", &n)) {
 			if (!n)
-				ending(g, now);
+				ending(d, g, now);
 			else if (g->state == UP)
 				g->until = now + n * 1000 + SLACK_MS;
 		}
@@ -266,7 +284,7 @@ void access_dialogs_each(struct access_dialogs *d, uint64_t now, void (*fn)(void
 		struct access_dialog_facts f = {
 			.outward = g->outward, .kind = g->session ? "session" : "subscription", .state = states[g->state], .local = slice_str(g->local),
 			.remote = slice_str(g->remote), .event = slice_str(g->event), .call_id = slice_of(g->key, g->id_len), .requests_in = g->requests_in,
-			.requests_out = g->requests_out, .age_ms = now - g->since, .idle_ms = now - g->used, .left_ms = g->until ? g->until - now : 0};
+			.requests_out = g->requests_out, .age_ms = since(g->since, now), .idle_ms = since(g->used, now), .left_ms = g->until ? g->until - now : 0};
 		fn(arg, &f);
 	}
 	pthread_mutex_unlock(&d->lock);

@@ -2,7 +2,8 @@
 /* Dialogs between homes and SIP partners, as far as a proxy sees them: it is told of each request and answer that passes, keeps a row for each dialog
  * that they begin (INVITE, SUBSCRIBE, REFER; RFC 3261 12, RFC 6665), and counts what goes on inside. Nothing is decided by it: a dialog that is not
  * here passes all the same, and what ends without a word to us stays until it is ACCESS_DIALOG_SILENT_MS silent, its own time (Expires,
- * Session-Expires) is over, or room is needed: then the one that was silent longest goes. A restart forgets all.
+ * Session-Expires) is over, or room is needed: then the one that was silent longest goes; of sessions that are not answered yet, at most 1000
+ * are kept, the oldest goes (its answer brings it back). A restart forgets all. `now` may differ a little between workers.
  * One object for all workers, any thread; a lock for a moment where a message belongs to a dialog, none for others. */
 #pragma once
 #include <stdint.h>

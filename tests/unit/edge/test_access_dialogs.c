@@ -9,7 +9,7 @@
 #include "edge/access_dialogs.h"
 
 static struct access_dialogs *d;
-static uint64_t now;
+static uint64_t now, age, idle;
 static struct buf told;
 
 /* A message "a" of contoso.test and "b" of the partner: start line, From and To tags, more header lines. */
@@ -37,6 +37,8 @@ static void pass(bool outward, const char *start, const char *method, const char
 static void on_row(void *arg, const struct access_dialog_facts *f)
 {
 	(void)arg;
+	age = f->age_ms;
+	idle = f->idle_ms;
 	buf_printf(&told, "%s %s %s %.*s %.*s %.*s %llu/%llu left %llu\n", f->outward ? "out" : "in", f->kind, f->state, SFMT(f->local), SFMT(f->remote),
 		   SFMT(f->event), (unsigned long long)f->requests_in, (unsigned long long)f->requests_out, (unsigned long long)f->left_ms / 1000);
 }
@@ -179,10 +181,52 @@ static void bounded(void **state)
 	assert_true(strstr(rows(), " 0/2 "));
 }
 
+/* Each worker tells its own time: one that is behind forgets nothing. */
+static void clocks(void **state)
+{
+	(void)state;
+	pass(true, "SIP/2.0 200 OK", "INVITE", "a1", "b1", "");
+	now -= 1500; /* and 1000 on */
+	pass(true, "INFO sip:juliet@fabrikam.test SIP/2.0", "INFO", "a1", "b1", "");
+	assert_string_equal(rows(), "out session up sip:romeo@contoso.test sip:juliet@fabrikam.test  0/2 left 0\n");
+	assert_int_equal(age, 0);
+	now += ACCESS_DIALOG_SILENT_MS; /* since the later one of both: half a second is missing */
+	assert_int_equal((rows(), counts().open), 1);
+	assert_int_equal(idle, ACCESS_DIALOG_SILENT_MS - 500);
+	assert_int_equal(counts().forgotten + counts().ended, 0);
+}
+
+/* Calls that only ring are searched at each refusal: there are never many. */
+static void ringing(void **state)
+{
+	char start[64], tag[16];
+	(void)state;
+	access_dialogs_free(d);
+	d = access_dialogs_new(0);
+	pass(true, "SIP/2.0 200 OK", "INVITE", "a2", "b1", "");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(start, sizeof start, "SIP/2.0 18%d Ringing", i % 4);
+		snprintf(tag, sizeof tag, "b%d", i);
+		pass(true, start, "INVITE", "a1", tag, "");
+	}
+	assert_int_equal(counts().open, 1001);
+	assert_int_equal(counts().forgotten, 2000);
+	pass(true, "SIP/2.0 200 OK", "INVITE", "a1", "b0", ""); /* one that was forgotten is answered */
+	assert_int_equal(counts().open, 1002);
+	pass(true, "SIP/2.0 486 Busy Here", "INVITE", "a1", "b9", "");
+	assert_int_equal(counts().open, 2);
+	for (int i = 0; i < 1000; i++) { /* all room is there again */
+		snprintf(tag, sizeof tag, "c%d", i);
+		pass(true, "SIP/2.0 180 Ringing", "INVITE", "a3", tag, "");
+	}
+	assert_int_equal(counts().open, 1002);
+	assert_int_equal(counts().forgotten, 2000);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {CASE(session), CASE(declined), CASE(subscription), CASE(no_dialogs), CASE(bounded)};
+	const struct CMUnitTest tests[] = {CASE(session), CASE(declined), CASE(subscription), CASE(no_dialogs), CASE(bounded), CASE(clocks), CASE(ringing)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
