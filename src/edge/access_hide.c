@@ -23,7 +23,7 @@ static void iv_of(const unsigned char key[64], char kind, struct slice call_id, 
 {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	struct buf b;
-	buf_init(&b, 1 << 20);
+	buf_init(&b, call_id.len + text.len + 32);
 	buf_putc(&b, kind);
 	buf_u64(&b, call_id.len);
 	buf_putc(&b, ':');

@@ -170,6 +170,8 @@ static bool marks(const struct access_proxy *p, const struct sip_uri *u, const s
 	return tag.len && (slice_eq(tag, m->from.tag) || slice_eq(tag, m->to.tag));
 }
 
+enum { OWN_MAX = 4 }; /* Routes of ours that are looked at: there are two, and each look is a hash over the Call-ID */
+
 /* Is it inside a dialog that was made through us? Then our Record-Route is on top, with the mark that it was given there. A tag in To
  * alone is easily made up. */
 static bool recorded(const struct access_proxy *p, const struct sip_msg *m, struct arena *a)
@@ -179,7 +181,7 @@ static bool recorded(const struct access_proxy *p, const struct sip_msg *m, stru
 	struct sip_addr r;
 	if (marks(p, &m->uri, m, a)) /* put there by a strict router */
 		return true;
-	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && !sip_addr_parse(value, &r) && access_own_uri(p, &r.uri))
+	for (int i = 0; i < OWN_MAX && sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && !sip_addr_parse(value, &r) && access_own_uri(p, &r.uri); i++)
 		if (marks(p, &r.uri, m, a))
 			return true;
 	return false;

@@ -190,7 +190,7 @@ static const struct diagnosis *diagnosis_of(enum reason reason)
 static void answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, int status, enum reason reason, struct slice why,
 		   struct slice header, struct slice value)
 {
-	char diag[512], text[256];
+	char diag[768], text[256];
 	struct sip_extra x[5];
 	struct sip_answer an = {.status = status, .headers = x};
 	const struct diagnosis *d = diagnosis_of(reason);

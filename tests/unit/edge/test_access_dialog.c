@@ -57,12 +57,15 @@ static bool passes(struct rig *r, const char *uri, const char *routes, const cha
 static void t44_marks(void **state)
 {
 	static struct rig r;
-	char us[256], one[600], two[600], bare[600], strange[600];
+	char us[256], one[600], two[600], bare[600], strange[600], after3[900], after4[1200];
 	(void)state;
 	route_of(&r, us);
 	snprintf(one, sizeof one, "Route: <%s>\r\n", us);
 	snprintf(two, sizeof two, "Route: <%s>, <sip:10.0.0.9;lr>\r\n", us);
 	snprintf(bare, sizeof bare, "Route: <sip:edge.ours.test:5061;transport=tls;lr>, <sip:10.0.0.9;lr>\r\n");
+#define WRONG "Route: <sip:edge.ours.test:5061;transport=tls;lr;dlg=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA>\r\n"
+	snprintf(after3, sizeof after3, WRONG WRONG WRONG "%s", two);
+	snprintf(after4, sizeof after4, WRONG WRONG WRONG WRONG "%s", two);
 	snprintf(strange, sizeof strange, "Route: <%sx>, <sip:10.0.0.9;lr>\r\n", us);
 	while (rig_next(&r, RIG_INNER).p)
 		;
@@ -77,6 +80,9 @@ static void t44_marks(void **state)
 	assert_false(passes(&r, "sip:romeo@10.0.0.7:5062", bare, "theirs", "ours", "call-1"));
 	assert_false(passes(&r, "sip:victim@third.test", "", "theirs", "ours", "call-1"));
 	assert_false(passes(&r, "sip:romeo@ours.test", bare, "theirs", "ours", "call-1"));
+	/* a look costs something: few are taken at what is said to be ours */
+	assert_true(passes(&r, "sip:romeo@10.0.0.7:5062", after3, "theirs", "ours", "call-1"));
+	assert_false(passes(&r, "sip:romeo@10.0.0.7:5062", after4, "theirs", "ours", "call-1"));
 	/* to the user in To, with no way of its own: as outside a dialog */
 	assert_true(passes(&r, "sip:romeo@ours.test", "", "theirs", "ours", "call-9"));
 	/* a new secret beside the old one, and without it */

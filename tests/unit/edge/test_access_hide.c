@@ -64,6 +64,11 @@ static void seals(void **state)
 		arena_release(NULL, m);
 		m = arena_new(1 << 22);
 	}
+	static char huge[(1 << 20) + 1]; /* limits.max-sip-message */
+	memset(huge, 'x', sizeof huge);
+	struct slice call = slice_of(huge, sizeof huge), token = access_hide_seal(&a, m, 'r', call, S("text"));
+	assert_true(slice_eq(access_hide_open(&a, m, 'r', call, token), S("text")));
+	assert_null(access_hide_open(&a, m, 'r', slice_first(call, sizeof huge - 1), token).p);
 	assert_null(access_hide_open(&a, m, 'r', S("call"), S("")).p);
 	assert_null(access_hide_open(&a, m, 'r', S("call"), S("!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!")).p);
 	arena_release(NULL, m);
