@@ -3,6 +3,7 @@
 #include "edge/access_proxy_int.h"
 
 #include <stdio.h>
+#include "base/enc.h"
 #include "sip/uas_check.h"
 
 /* Lync's federation carries these, as far as is known; the rest stays within an organisation. */
@@ -208,20 +209,52 @@ static void refuse(struct access_look *l, int status, enum reason reason)
 	l->reason = reason;
 }
 
+/* The next octet, an escape undone as whoever reads it behind us may do: "%2B4930" is a number, too. */
+static char octet(struct slice *s)
+{
+	char c = *s->p;
+	int high = s->len > 2 && c == '%' ? hex_value(s->p[1]) : -1, low = high >= 0 ? hex_value(s->p[2]) : -1;
+	*s = slice_skip(*s, low >= 0 ? 3 : 1);
+	return low >= 0 ? (char)(high << 4 | low) : c;
+}
+
+static bool spells(struct slice s, const char *word)
+{
+	while (s.len && *word)
+		if ((octet(&s) | 0x20) != *word++)
+			return false;
+	return !s.len && !*word;
+}
+
 /* A call to it may cost money, whoever makes it: "+", digits and visual separators (RFC 3966), or said to be one. */
 static bool telephone(const struct sip_uri *u)
 {
-	struct slice v;
+	struct slice v, rest = u->user;
 	size_t digits = 0;
-	if (sip_uri_param(u, S("user"), &v) && slice_ieq(v, S("phone")))
+	if (sip_uri_param(u, S("user"), &v) && spells(v, "phone"))
 		return true;
-	for (size_t i = 1; i < u->user.len && u->user.p[0] == '+' && u->user.p[i] != ';'; i++) {
-		if (u->user.p[i] >= '0' && u->user.p[i] <= '9')
+	if (!rest.len || octet(&rest) != '+')
+		return false;
+	while (rest.len) {
+		char c = octet(&rest);
+		if (c == ';')
+			break;
+		if (c >= '0' && c <= '9')
 			digits++;
-		else if (!memchr("-.()", u->user.p[i], 4))
+		else if (!memchr("-.()", c, 4))
 			return false;
 	}
 	return digits > 0;
+}
+
+/* Does it begin something, or, from a partner, only say that it is inside a dialog? */
+static bool begins(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward)
+{
+	struct access_hide h = access_hide_of(p);
+	struct slice routes;
+	if (outward || slice_empty(m->to.tag) || !p->rules.keys.n)
+		return slice_empty(m->to.tag);
+	return !recorded(p, m, a) && !(access_hide_routes(&h, a, m, &routes) && routes.p);
 }
 
 /* RFC 5393 5.3.3: nothing is left of what may be going on at once. */
@@ -265,7 +298,7 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 		refuse(ret, 440, REASON_SIP_TOO_MANY_HOPS);
 	} else if (looped(m, outward)) {
 		refuse(ret, 0, REASON_SIP_LOOP);
-	} else if (!p->rules.telephone && slice_empty(m->to.tag) && telephone(&m->uri)) {
+	} else if (!p->rules.telephone && telephone(&m->uri) && begins(p, m, a, outward)) {
 		refuse(ret, 0, REASON_POLICY_TELEPHONE);
 	} else if (!outward && (slice_empty(m->to.tag) ? all > own : !may_go_there(p, m, a, all > own))) {
 		refuse(ret, 0, REASON_POLICY_ROUTE); /* who asks for a way of its own wants a relay */

@@ -83,6 +83,12 @@ static void t44_marks(void **state)
 	/* a look costs something: few are taken at what is said to be ours */
 	assert_true(passes(&r, "sip:romeo@10.0.0.7:5062", after3, "theirs", "ours", "call-1"));
 	assert_false(passes(&r, "sip:romeo@10.0.0.7:5062", after4, "theirs", "ours", "call-1"));
+	/* a telephone number is none the less for a tag in To that was made up; in a dialog of ours it is where the home has a device */
+	assert_true(passes(&r, "sip:+4930@10.0.0.7:5062", one, "theirs", "ours", "call-1"));
+	assert_false(passes(&r, "sip:+4930@ours.test", "", "theirs", "ours", "call-9"));
+	assert_false(passes(&r, "sip:%2B4930@ours.test", "", "theirs", "ours", "call-9"));
+	assert_false(passes(&r, "sip:4930@ours.test;user=phone", bare, "theirs", "ours", "call-9"));
+	assert_false(passes(&r, "sip:+4930@ours.test", one, "theirs", "ours", "call-2"));
 	/* to the user in To, with no way of its own: as outside a dialog */
 	assert_true(passes(&r, "sip:romeo@ours.test", "", "theirs", "ours", "call-9"));
 	/* a new secret beside the old one, and without it */

@@ -229,6 +229,11 @@ static void refused(void **state)
 		{"INVITE", "sip:+49-30.1(2)@Y", "", 403, 403},
 		{"INVITE", "sip:+4930;ext=5@Y", "", 403, 403},
 		{"INVITE", "sip:+4930x@Y", "", 0, 0},
+		{"INVITE", "sip:%2B4930@Y", "", 403, 403},
+		{"INVITE", "sip:%2b%349%330@Y", "", 403, 403},
+		{"INVITE", "sip:x@Y;user=%70h%4Fne", "", 403, 403},
+		{"INVITE", "sip:x@Y;user=phones", "", 0, 0},
+		{"INVITE", "sip:%2B%34%x@Y", "", 400, 400},
 		{"INVITE", "sip:1001@Y", "", 0, 0},
 		{"INVITE", "sip:+@Y", "", 0, 0},
 		{"MESSAGE", "sips:x@Y", "", 480, 480}, /* the home is reached by TCP */
