@@ -44,7 +44,7 @@ static void tell_pin(const struct s2s *s, const struct policy_partner *partner, 
 				      : S("the partner's key is none of its pins: ask the partner whether it is new")});
 }
 
-/* ---- revocation. A stream does not wait for a list: when it comes, xmpp_proxy_news judges anew. */
+/* ---- revocation. A stream does not wait for a list: when it comes, news() of xmpp_proxy.c judges anew. */
 
 enum reason xmpp_cert_revoked(struct s2s *s, char *why, size_t size)
 {

@@ -2,6 +2,7 @@
 #include "net/fetch.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <stdio.h>
 #include "base/buf.h"
@@ -17,7 +18,7 @@ struct fetch {
 	void *arg;
 	struct timer patience;
 	struct loop_hook end;   /* tells; also keeps what evhttp's callback stands on alive */
-	char url[FETCH_URL_MAX + 1], host[256];
+	char url[FETCH_URL_MAX + 1];
 	struct evhttp_uri *uri;
 	uint16_t port;
 	struct dns_query *query[2];
@@ -141,11 +142,28 @@ static void redirect(struct fetch *f, const char *to)
 	}
 }
 
+static void too_large(struct fetch *f)
+{
+	snprintf(f->why, sizeof f->why, "larger than %zu octets", f->set.octets_max);
+}
+
+/* libevent has no limit of its own for the line with the size of a chunk. */
+static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct fetch *f = arg;
+	(void)info;
+	if (*f->why || evbuffer_get_length(in) <= f->set.octets_max + HEADERS_MAX)
+		return;
+	loop_touch(f->self->loop);
+	too_large(f);
+	finish(f, NULL);
+}
+
 static void on_error(enum evhttp_request_error e, void *arg)
 {
 	struct fetch *f = arg;
 	if (e == EVREQ_HTTP_DATA_TOO_LONG)
-		snprintf(f->why, sizeof f->why, "larger than %zu octets", f->set.octets_max);
+		too_large(f);
 	else if (e == EVREQ_HTTP_INVALID_HEADER)
 		snprintf(f->why, sizeof f->why, "no valid HTTP answer");
 }
@@ -201,6 +219,7 @@ static void call(struct fetch *f)
 	evhttp_connection_set_timeout(f->http, (int)(f->set.timeout_ms / 2000 + 1)); /* so that a second address has its chance */
 	evhttp_connection_set_max_headers_size(f->http, HEADERS_MAX);
 	evhttp_connection_set_max_body_size(f->http, (ev_ssize_t)f->set.octets_max);
+	evbuffer_add_cb(bufferevent_get_input(evhttp_connection_get_bufferevent(f->http)), on_input, f);
 	evhttp_request_set_error_cb(r, on_error);
 	const char *path = evhttp_uri_get_path(f->uri), *query = evhttp_uri_get_query(f->uri), *name = evhttp_uri_get_host(f->uri);
 	char target[FETCH_URL_MAX + 8];

@@ -471,11 +471,23 @@ static void say(char *why, size_t size, const struct tls_issued *of, const char 
 		snprintf(why, size, "%.*s: %s", SFMT(of->subject), text);
 }
 
-/* Under the lock. The lists of one certificate are asked in their order; the next one only when one cannot be had. */
+static void say_when(char *why, size_t size, const struct tls_issued *of, int64_t when)
+{
+	char text[96];
+	struct tm tm;
+	time_t t = (time_t)when;
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof text, "its authority has revoked it on %Y-%m-%d at %H:%M UTC", &tm);
+	say(why, size, of, text);
+}
+
+/* Under the lock. The lists of one certificate are asked in their order; the next one only when one cannot be had. What an old list has
+ * revoked stays so until a new one says otherwise: whoever keeps us from the new one must not gain by it. */
 static enum revocation_state check_one(struct revocation *r, const struct tls_issued *of, const uint8_t by[SHA256_DIGEST_LENGTH], char *why, size_t size)
 {
 	int64_t now = clock_unix(), when = 0;
 	uint64_t ms = clock_ms();
+	bool revoked = false;
 	if (!of->n_lists)
 		return REVOCATION_NONE;
 	say(why, size, of, "no revocation list can be had");
@@ -483,28 +495,31 @@ static enum revocation_state check_one(struct revocation *r, const struct tls_is
 		struct entry *e = entry_of(r, of, by, of->lists[i]);
 		if (!e)
 			continue;
-		bool coming = busy(e) || (ms >= e->next && want(e));
-		if (e->crl && crl_fresh(e->crl, now)) {
-			enum crl_says s = crl_find(e->crl, of, &when);
-			if (s == CRL_GOOD)
-				return REVOCATION_GOOD;
-			if (s == CRL_REVOKED) {
-				char text[96];
-				struct tm tm;
-				time_t t = (time_t)when;
-				gmtime_r(&t, &tm);
-				strftime(text, sizeof text, "its authority has revoked it on %Y-%m-%d at %H:%M UTC", &tm);
-				say(why, size, of, text);
-				return REVOCATION_REVOKED;
-			}
+		bool coming = busy(e) || (ms >= e->next && want(e)), fresh = e->crl && crl_fresh(e->crl, now);
+		enum crl_says s = e->crl ? crl_find(e->crl, of, &when) : CRL_ELSEWHERE;
+		if (fresh && s == CRL_GOOD)
+			return REVOCATION_GOOD;
+		revoked |= s == CRL_REVOKED;
+		if (fresh && revoked)
+			break;
+		if (fresh)
 			say(why, size, of, "its revocation list is about other kinds of certificates");
-		} else if (coming) {
+		else if (coming)
 			return REVOCATION_PENDING;
-		} else {
+		else
 			say(why, size, of, *e->why ? e->why : "its revocation list is out of date");
-		}
 	}
-	return REVOCATION_UNKNOWN;
+	if (revoked)
+		say_when(why, size, of, when);
+	return revoked ? REVOCATION_REVOKED : REVOCATION_UNKNOWN;
+}
+
+/* Of several certificates the worst counts; but what is known in a moment is worth waiting for, whatever is not known of another one. */
+static unsigned weight(enum revocation_state s)
+{
+	static const unsigned w[] = {[REVOCATION_NONE] = 0, [REVOCATION_GOOD] = 1, [REVOCATION_UNKNOWN] = 2, [REVOCATION_PENDING] = 3,
+				     [REVOCATION_REVOKED] = 4};
+	return w[s];
 }
 
 enum revocation_state revocation_check(struct revocation *r, struct revocation_chain *k, char *why, size_t size)
@@ -521,10 +536,11 @@ enum revocation_state revocation_check(struct revocation *r, struct revocation_c
 	for (size_t i = 0; !r->set.off && k && i < k->chain->n; i++) {
 		char text[400] = "";
 		enum revocation_state s = check_one(r, &k->chain->list[i], k->by[i], text, sizeof text);
-		if (s > ret && why && size)
+		if (weight(s) <= weight(ret))
+			continue;
+		ret = s;
+		if (why && size)
 			snprintf(why, size, "%s", s == REVOCATION_UNKNOWN || s == REVOCATION_REVOKED ? text : "");
-		if (s > ret)
-			ret = s;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return ret;

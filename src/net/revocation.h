@@ -5,7 +5,8 @@
  * for each connection that is open.
  *
  * Looked at: every certificate of the verified chain below its anchor. One of several distribution points is enough. A certificate that
- * names none over http has nothing to be looked at (NONE). What UNKNOWN means is the caller's policy.
+ * names none over http has nothing to be looked at (NONE). What UNKNOWN means is the caller's policy. What a list has revoked stays REVOKED
+ * when the list is too old and no newer one can be had.
  *
  * Any thread, except where said. Bounds: REVOCATION_LISTS lists and as many octets of them as the settings say (the longest unused go
  * first), REVOCATION_CHAINS chains, REVOCATION_FETCHES at a time. */

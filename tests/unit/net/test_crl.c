@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "net/crl.h"
 #include "pki.h"
@@ -171,9 +173,29 @@ static void test_garbage(void **state)
 	OPENSSL_free(more);
 }
 
+/* An encrypted block asks nobody for a pass phrase: not the terminal, and not standard input, where OpenSSL turns without one. */
+static void test_asks_nobody(void **state)
+{
+	struct tls_issued l = issued(&leaf, &ca, true);
+	struct entente_err err;
+	struct crl *c = NULL;
+	int end[2], waiting = 0, was = dup(STDIN_FILENO);
+	(void)state;
+	assert_int_equal(pipe(end), 0);
+	assert_int_equal(write(end[1], "secret\n", 7), 7);
+	assert_int_equal(dup2(end[0], STDIN_FILENO), STDIN_FILENO);
+	int rc = crl_parse(&c, S("-----BEGIN X509 CRL-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n"
+				 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END X509 CRL-----\n"), &l, slice_str(here), &err);
+	assert_int_equal(ioctl(STDIN_FILENO, FIONREAD, &waiting), 0);
+	dup2(was, STDIN_FILENO);
+	close(was), close(end[0]), close(end[1]);
+	assert_int_equal(rc, ENTENTE_ESYNTAX);
+	assert_int_equal(waiting, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_says), cmocka_unit_test(test_scope), cmocka_unit_test(test_refused),
-					   cmocka_unit_test(test_garbage)};
+					   cmocka_unit_test(test_garbage), cmocka_unit_test(test_asks_nobody)};
 	return cmocka_run_group_tests_name("crl", tests, setup, teardown);
 }

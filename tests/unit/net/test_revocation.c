@@ -64,6 +64,7 @@ static void serve(int fd)
 		send(fd, p->head, strlen(p->head), MSG_NOSIGNAL);
 		if (p->len)
 			send(fd, p->body, p->len, MSG_NOSIGNAL);
+		memset(in, '0', sizeof in); /* no line ends in it */
 		while (p->endless && !web_end && send(fd, in, sizeof in, MSG_NOSIGNAL) > 0)
 			;
 	}
@@ -409,6 +410,70 @@ static void test_cannot_be_had(void **state)
 	pki_free(&other);
 }
 
+/* The size of a chunk that never ends: nothing that libevent would count. */
+static void test_endless_line(void **state)
+{
+	char why[300];
+	(void)state;
+	begin(&on);
+	struct page *e = page("/line.crl", NULL, 0);
+	snprintf(e->head, sizeof e->head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	e->endless = true;
+	assert_int_equal(once(at("/line.crl"), why, sizeof why), REVOCATION_UNKNOWN);
+	assert_non_null(strstr(why, "larger than 100000 octets"));
+	end();
+}
+
+/* Who keeps us from the next list does not make a certificate good again. */
+static void test_revoked_for_good(void **state)
+{
+	(void)state;
+	begin(&on);
+	struct pki p = leaf_at(at("/a.crl"), NULL);
+	size_t len;
+	unsigned char *der = pki_list(&(struct pki_list){.from_s = -60, .to_s = 3600, .gone = {&p}}, &ca, &len);
+	struct page *g = page("/a.crl", der, len);
+	struct shown x;
+	show(&x);
+	assert_int_equal(settled(&x), REVOCATION_REVOKED);
+	snprintf(g->head, sizeof g->head, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	g->len = 0;
+	later_s = 3700;
+	assert_int_equal(state_of(&x), REVOCATION_PENDING);
+	assert_int_equal(settled(&x), REVOCATION_REVOKED);
+	assert_non_null(strstr(x.why, "has revoked it on 20"));
+	assert_int_equal(g->hits, 2);
+	hide(&x);
+	pki_free(&p);
+	end();
+}
+
+/* That the list of one certificate cannot be had does not cut short the waiting for another one's. */
+static void test_pending_before_unknown(void **state)
+{
+	size_t len;
+	(void)state;
+	begin(&on);
+	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .ku = "critical,keyCertSign,cRLSign", .crl = "URI:http://127.0.0.1:1/x"}, &ca);
+	struct pki p = leaf_at(at("/between.crl"), &between);
+	unsigned char *der = pki_list(&(struct pki_list){.gone = {&p}}, &between, &len);
+	struct page *g = page("/between.crl", der, len);
+	g->silent = true;
+	struct shown x;
+	show(&x);
+	assert_int_equal(state_of(&x), REVOCATION_PENDING);
+	for (int i = 0; i < 4000 && !told; i++)
+		loop_once(control->loop, 1);
+	assert_int_equal(told, 1); /* of the authority's list there is nothing */
+	assert_int_equal(state_of(&x), REVOCATION_PENDING);
+	g->silent = false;
+	assert_int_equal(settled(&x), REVOCATION_REVOKED);
+	hide(&x);
+	pki_free(&p);
+	pki_free(&between);
+	end();
+}
+
 static void test_other_ways(void **state)
 {
 	char why[300], two[300];
@@ -558,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_good_and_revoked), cmocka_unit_test(test_kept_until_next_update), cmocka_unit_test(test_told_when_due),
 		cmocka_unit_test(test_cannot_be_had), cmocka_unit_test(test_other_ways), cmocka_unit_test(test_private), cmocka_unit_test(test_resumed),
 		cmocka_unit_test(test_off), cmocka_unit_test(test_authority_revoked), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_endless_line), cmocka_unit_test(test_revoked_for_good), cmocka_unit_test(test_pending_before_unknown),
 	};
 	return cmocka_run_group_tests_name("revocation", tests, setup, teardown);
 }
