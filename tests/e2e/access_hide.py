@@ -10,9 +10,10 @@ HIDE = "sip:\n  hide-topology: true\n"
 def seen_of(user, other):
     """Each line that reached `user` and names a machine behind the other edge."""
     inside = ["127.0.0.11", "sip.contoso"] if other.name.endswith("contoso.test") else ["127.0.0.31", "sip.adatum"]
-    for event in list(user.seen.history):
-        m = getattr(event, "raw", None)
-        for name, value in m.headers if m else ():
+    messages = [e.raw for e in list(user.seen.history) if e.raw]
+    check(any(m.method == "INVITE" for m in messages) and any(m.method == "NOTIFY" for m in messages), f"{user.name}'s messages were not looked at")
+    for m in messages:
+        for name, value in m.headers:
             if name.lower() not in ("call-id", "i") and any(x in value for x in (*inside, other.ip)):
                 yield f"{m.first_line()}: {name}: {value}"
 

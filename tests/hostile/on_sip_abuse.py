@@ -32,10 +32,11 @@ def tolls(g):
     g.mark()
     sdp = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
     for uri in ("tel:+19005551234", "tel:911;phone-context=contoso.test", f"sip:+19005551234@{OURS};user=phone", f"sip:9011@{OURS};USER=Phone",
-                f"sip:+1900@{OURS};transport=tcp;user=phone", f"sips:+19005551234@{OURS};user=phone", f"sip:+1900;ext=1@{OURS};user=phone"):
-        for method in ("INVITE", "MESSAGE", "REFER"):
-            m = c.ask(method, uri, to=f"sip:{ROMEO}", headers=["Content-Type: application/sdp", "Contact: <sip:gw.t43.test>"], body=sdp)
-            check(m is not None and m.status in (403, 404, 416), f"{method} {uri}: {m and m.status}")
+                f"sip:+1900@{OURS};transport=tcp;user=phone", f"sips:+19005551234@{OURS};user=phone", f"sip:+1900;ext=1@{OURS};user=phone",
+                f"sip:+19005551234@{OURS}", f"sip:%2B19005551234@{OURS}", f"sip:%2b%31900@{OURS}", f"sip:9011@{OURS};user=%70hone"):
+        for method, tag in (("INVITE", ""), ("INVITE", "invented"), ("MESSAGE", ""), ("REFER", "")):
+            m = c.ask(method, uri, to=f"sip:{ROMEO}", tag=tag, headers=["Content-Type: application/sdp", "Contact: <sip:gw.t43.test>"], body=sdp)
+            check(m is not None and m.status in (403, 404, 416), f"{method} {uri} {tag}: {m and m.status}")
             same(f"{method} {uri} at the home", g.events("trace/sip-out", **{"from": "sip:mallory@t43.test"}), [])
 
 
