@@ -269,25 +269,43 @@ void access_dialogs_response(struct access_dialogs *d, uint64_t now, bool outwar
 	pthread_mutex_unlock(&d->lock);
 }
 
-void access_dialogs_each(struct access_dialogs *d, uint64_t now, void (*fn)(void *, const struct access_dialog_facts *), void *arg)
+struct copy {
+	struct access_dialog_facts f;
+	char local[ACCESS_DIALOG_URI + 1], remote[ACCESS_DIALOG_URI + 1], event[EVENT_MAX], call_id[ID_MAX + 1];
+};
+
+static void copy(struct copy *to, const struct dialog *g, uint64_t now)
 {
 	static const char *const states[] = {"early", "up", "ending"};
+	slice_cstr(slice_str(g->local), to->local, sizeof to->local);
+	slice_cstr(slice_str(g->remote), to->remote, sizeof to->remote);
+	slice_cstr(slice_str(g->event), to->event, sizeof to->event);
+	slice_cstr(slice_of(g->key, g->id_len), to->call_id, sizeof to->call_id);
+	to->f = (struct access_dialog_facts){
+		.outward = g->outward, .kind = g->session ? "session" : "subscription", .state = states[g->state], .local = slice_str(to->local),
+		.remote = slice_str(to->remote), .event = slice_str(to->event), .call_id = slice_str(to->call_id), .requests_in = g->requests_in,
+		.requests_out = g->requests_out, .age_ms = since(g->since, now), .idle_ms = since(g->used, now), .left_ms = g->until ? g->until - now : 0};
+}
+
+/* What fn makes of twenty thousand takes longer than any message may wait for the lock. */
+void access_dialogs_each(struct access_dialogs *d, uint64_t now, void (*fn)(void *, const struct access_dialog_facts *), void *arg)
+{
+	size_t n = 0;
 	if (!d)
 		return;
 	pthread_mutex_lock(&d->lock);
+	struct copy *all = mem_calloc(d->all.count + 1, sizeof *all);
 	LIST_EACH(l, &d->lru) {
 		struct dialog *g = CONTAINER_OF(l, struct dialog, lru);
-		if (over(g, now)) {
+		if (over(g, now))
 			drop(d, g, g->until ? &d->ended : &d->forgotten);
-			continue;
-		}
-		struct access_dialog_facts f = {
-			.outward = g->outward, .kind = g->session ? "session" : "subscription", .state = states[g->state], .local = slice_str(g->local),
-			.remote = slice_str(g->remote), .event = slice_str(g->event), .call_id = slice_of(g->key, g->id_len), .requests_in = g->requests_in,
-			.requests_out = g->requests_out, .age_ms = since(g->since, now), .idle_ms = since(g->used, now), .left_ms = g->until ? g->until - now : 0};
-		fn(arg, &f);
+		else
+			copy(&all[n++], g, now);
 	}
 	pthread_mutex_unlock(&d->lock);
+	for (size_t i = 0; i < n; i++)
+		fn(arg, &all[i].f);
+	mem_free(all);
 }
 
 void access_dialogs_counts(struct access_dialogs *d, struct access_dialog_counts *ret)

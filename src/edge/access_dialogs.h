@@ -33,7 +33,7 @@ struct access_dialog_facts { /* slices are valid during the call */
 	uint64_t age_ms, idle_ms;
 	uint64_t left_ms;          /* until its own time is over; 0: it has none */
 };
-/* In no order. fn must not call back. */
+/* In no order; fn may take its time, it is told from a copy. */
 void access_dialogs_each(struct access_dialogs *d, uint64_t now, void (*fn)(void *arg, const struct access_dialog_facts *f), void *arg);
 struct access_dialog_counts {
 	size_t open;

@@ -34,9 +34,17 @@ static void pass(bool outward, const char *start, const char *method, const char
 	arena_release(NULL, a);
 }
 
+static struct access_dialog_counts counts(void)
+{
+	struct access_dialog_counts c;
+	access_dialogs_counts(d, &c);
+	return c;
+}
+
 static void on_row(void *arg, const struct access_dialog_facts *f)
 {
 	(void)arg;
+	(void)counts(); /* the lock is free */
 	age = f->age_ms;
 	idle = f->idle_ms;
 	buf_printf(&told, "%s %s %s %.*s %.*s %.*s %llu/%llu left %llu\n", f->outward ? "out" : "in", f->kind, f->state, SFMT(f->local), SFMT(f->remote),
@@ -49,13 +57,6 @@ static const char *rows(void)
 	access_dialogs_each(d, now, on_row, NULL);
 	buf_putc(&told, 0);
 	return buf_slice(&told).p;
-}
-
-static struct access_dialog_counts counts(void)
-{
-	struct access_dialog_counts c;
-	access_dialogs_counts(d, &c);
-	return c;
 }
 
 static int setup(void **state)
