@@ -359,7 +359,6 @@ static const struct sip_probe_ops probe_ops = {on_probe};
 static void probe_start(struct sip_home *h, uint32_t interval_ms)
 {
 	struct sip_edge *e = h->edge;
-	const struct addr *to = &h->places.list[h->at].addr;
 	char from[160];
 	struct sip_probe_config c = {.flow = {.transport = h->transport, .target = h->index},
 				     .uri = slice_str(sip_home_hop(h)->text),
@@ -370,8 +369,10 @@ static void probe_start(struct sip_home *h, uint32_t interval_ms)
 		return;
 	if (c.timeout_ms > interval_ms)
 		c.timeout_ms = interval_ms;
-	if (h->transport == SIP_UDP)
+	if (h->transport == SIP_UDP) { /* else there may be no address any more, only a connection */
+		const struct addr *to = &h->places.list[h->at].addr;
 		memcpy(&c.flow.remote, to, addr_len(to));
+	}
 	snprintf(from, sizeof from, "<sip:%.*s>",
 		 SFMT(e->cfg.sent_by[h->transport].len ? e->cfg.sent_by[h->transport] : S("entente.invalid")));
 	c.from = slice_str(from);

@@ -45,6 +45,7 @@ void sip_stream_ping(struct sip_stream *s, struct conn *c, uint64_t now);
 bool sip_stream_turn(struct sip_stream *s, struct conn *c, uint64_t now, uint32_t keepalive_ms, uint64_t *ret_ms);
 
 /* What a stream of SIP messages may take: one message in, `queue_octets` out before it is congested. No idle limit;
- * a system that acknowledges nothing for SIP_STREAM_UNACKED_MS is gone, whether or not its application knows pings. */
+ * a system that acknowledges nothing for SIP_STREAM_UNACKED_MS is gone, whether or not its application knows pings; so is, for Linux, one
+ * whose receive window is shut so long (tcp(7), TCP_USER_TIMEOUT). */
 enum { SIP_STREAM_UNACKED_MS = 3500 };
 void sip_stream_limits(const struct sip_limits *limits, size_t queue_octets, uint32_t connect_ms, struct conn_limits *ret);

@@ -41,7 +41,7 @@ struct conn_limits {
 	size_t out_high, out_low; /* congestion marks */
 	uint32_t connect_ms, handshake_ms;
 	uint32_t idle_ms;    /* no octet either way; 0 = never */
-	uint32_t unacked_ms; /* octets sent that the other system does not acknowledge for so long end the connection; 0: 120 s */
+	uint32_t unacked_ms; /* octets sent that the other system does not acknowledge, or takes none of, for so long end the connection; 0: 120 s */
 	uint32_t linger_ms;  /* how long an orderly close waits for the send queue and the peer */
 };
 /* 64 KiB in, 1 MiB out, 256/64 KiB marks, 10 s, 10 s, never, 5 s. */

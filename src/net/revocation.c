@@ -176,15 +176,26 @@ static bool busy(const struct entry *e)
 	return e->fetch || list_linked(&e->queue);
 }
 
-/* Under the lock: until there is room for one more and for so many octets; `keep` stays. */
+static void failed(struct entry *e, const char *why);
+
+/* Under the lock: until there is room for one more and for so many octets; `keep` stays. A list that goes for its octets is not fetched again at
+ * once: where all that are in use have no room together, they would drive each other out for ever. */
 static bool make_room(struct revocation *r, size_t lists, size_t octets, const struct entry *keep)
 {
 	LIST_EACH(n, &r->list_lru) {
 		struct entry *e = CONTAINER_OF(n, struct entry, lru);
-		if (r->lists.count + lists <= REVOCATION_LISTS && r->octets + octets <= r->set.memory_max)
+		bool many = r->lists.count + lists > REVOCATION_LISTS, large = r->octets + octets > r->set.memory_max;
+		if (!many && !large)
 			break;
-		if (e != keep && !busy(e))
+		if (e == keep || busy(e))
+			continue;
+		if (many) {
 			entry_free(e);
+		} else if (e->crl) {
+			r->octets -= crl_octets(e->crl);
+			e->crl = crl_free(e->crl);
+			failed(e, "no memory is left for it");
+		}
 	}
 	return r->lists.count + lists <= REVOCATION_LISTS && r->octets + octets <= r->set.memory_max;
 }

@@ -410,6 +410,43 @@ static void test_cannot_be_had(void **state)
 	pki_free(&other);
 }
 
+/* Two lists of which there is room for one: they do not drive each other out, fetch by fetch. */
+static void test_no_room_for_both(void **state)
+{
+	struct revocation_settings s = on;
+	size_t len;
+	(void)state;
+	s.memory_max = 48; /* an empty list takes 32 */
+	begin(&s);
+	struct pki p = leaf_at(at("/a.crl"), NULL);
+	struct shown x, y;
+	struct page *a = page("/a.crl", pki_list(&(struct pki_list){0}, &ca, &len), 0);
+	a->len = len;
+	snprintf(a->head, sizeof a->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+	struct page *b = page("/b.crl", pki_list(&(struct pki_list){0}, &ca, &len), 0);
+	b->len = len;
+	snprintf(b->head, sizeof b->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+	show(&x);
+	assert_int_equal(settled(&x), REVOCATION_GOOD);
+	struct pki q = leaf_at(at("/b.crl"), NULL);
+	show(&y);
+	assert_int_equal(settled(&y), REVOCATION_GOOD);
+	for (int i = 0; i < 300; i++) { /* both are in use */
+		state_of(&x), state_of(&y);
+		loop_once(control->loop, 1);
+	}
+	assert_int_equal(state_of(&x), REVOCATION_UNKNOWN);
+	assert_non_null(strstr(x.why, "no memory is left for it"));
+	assert_int_equal(state_of(&y), REVOCATION_GOOD);
+	assert_int_equal(a->hits + b->hits, 2);
+	later_s = 70;
+	assert_int_equal(settled(&x), REVOCATION_GOOD);
+	assert_int_equal(state_of(&y), REVOCATION_UNKNOWN);
+	hide(&x), hide(&y);
+	pki_free(&p), pki_free(&q);
+	end();
+}
+
 /* The size of a chunk that never ends: nothing that libevent would count. */
 static void test_endless_line(void **state)
 {
@@ -623,7 +660,7 @@ int main(void)
 		cmocka_unit_test(test_good_and_revoked), cmocka_unit_test(test_kept_until_next_update), cmocka_unit_test(test_told_when_due),
 		cmocka_unit_test(test_cannot_be_had), cmocka_unit_test(test_other_ways), cmocka_unit_test(test_private), cmocka_unit_test(test_resumed),
 		cmocka_unit_test(test_off), cmocka_unit_test(test_authority_revoked), cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_endless_line), cmocka_unit_test(test_revoked_for_good), cmocka_unit_test(test_pending_before_unknown),
+		cmocka_unit_test(test_endless_line), cmocka_unit_test(test_no_room_for_both), cmocka_unit_test(test_revoked_for_good), cmocka_unit_test(test_pending_before_unknown),
 	};
 	return cmocka_run_group_tests_name("revocation", tests, setup, teardown);
 }
