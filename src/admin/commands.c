@@ -255,7 +255,7 @@ static const struct admin_field explain_fields[] = {
 	{"sip_status", "what a SIP sender would get; null when allowed"},
 	{"xmpp_condition", "what an XMPP sender would get; null when allowed"},
 	{"kind", "what was asked about"},
-	{"direction", "to-local or to-remote"},
+	{"direction", "to-local or to-remote; through: from one SIP partner to another, as a clearing house"},
 	{"from", "canonical address of the sender"},
 	{"to", "canonical address of the recipient"},
 	{"partner", "domain of the partner that was found, or null"},

@@ -112,7 +112,7 @@ static void assume(struct asking *a, json_t *list)
 /* What DNS names for the remote domain: --srv, else the usual name. */
 static void assume_srv(struct asking *a, struct slice remote, json_t *list)
 {
-	struct slice srv = admin_arg_text(a->c, "srv");
+	struct slice srv = a->q.transit ? SLICE_NONE : admin_arg_text(a->c, "srv"); /* the options are about the sender's side */
 	struct buf b;
 	buf_init(&b, 65536);
 	if (slice_empty(srv))
@@ -165,7 +165,7 @@ static void connected(struct asking *a, struct policy_verdict *v, json_t *list)
 		return;
 	a->sip.connected = true;
 	a->sip.host = server;
-	a->name = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : server;
+	a->name = admin_arg_given(a->c, "peer") && !a->q.transit ? admin_arg_text(a->c, "peer") : server;
 	a->sip.n_dns = 1;
 	policy_decide_request(a->s, &a->q, NULL, NULL, v);
 	buf_init(&b, 65536);
@@ -207,6 +207,7 @@ static json_t *steps_json(struct asking *a, const struct policy_verdict *v, bool
 int admin_explain(struct admin_call *c)
 {
 	struct asking a = {.c = c};
+	bool through = false;
 	struct policy_verdict v;
 	struct slice kind = admin_arg_text(c, "kind");
 	json_t *assumptions = json_array();
@@ -234,14 +235,25 @@ int admin_explain(struct admin_call *c)
 	policy_decide_request(a.s, &a.q, NULL, NULL, &v);
 	if (sip)
 		connected(&a, &v, assumptions);
-	if (v.allow && v.transit) /* as the Access Edge has it */
-		v.allow = false, v.reason = REASON_POLICY_LOCAL_UNKNOWN;
+	json_t *steps = steps_json(&a, &v, sip);
+	if (v.allow && v.transit && to_local) { /* the clearing house: its other side, as it would be if all is well there */
+		a.q.direction = POLICY_TO_REMOTE;
+		a.q.transit = through = true;
+		assume_sip(&a, assumptions);
+		policy_decide_request(a.s, &a.q, NULL, NULL, &v);
+		connected(&a, &v, assumptions);
+		local = &a.from;
+		remote = &a.to;
+		json_t *more = steps_json(&a, &v, sip);
+		json_array_extend(steps, more);
+		json_decref(more);
+	}
 
 	facts(&a, v.reason, v.allow ? NULL : reason_info(v.reason)->text);
 	if (!v.allow)
 		next_step(&a, v.reason, &(struct admin_remedy_names){local->party.domain, remote->party.domain, slice_str(local->jid),
 								      slice_str(remote->jid), v.steps[v.n_steps - 1].subject});
-	json_object_set_new(c->data, "direction", json_string(policy_direction_name(a.q.direction)));
+	json_object_set_new(c->data, "direction", json_string(through ? "through" : policy_direction_name(a.q.direction)));
 	json_object_set_new(c->data, "partner", v.partner ? admin_json_text(v.partner->domain) : json_null());
 	json_object_set_new(c->data, "home", v.home == UINT32_MAX ? json_null() : admin_json_text(snapshot_home(a.s, v.home)->name));
 	json_object_set_new(c->data, "contact", json_string(contact ? "yes" : "no"));
@@ -252,7 +264,7 @@ int admin_explain(struct admin_call *c)
 	if (v.allow && !sip)
 		json_object_set_new(c->data, "notes", json_string(v.flags & POLICY_HIDE_NOTE ? "hidden" : "shown"));
 	json_object_set_new(c->data, "generation", json_integer((json_int_t)snapshot_generation(a.s)));
-	json_object_set_new(c->data, "steps", steps_json(&a, &v, sip));
+	json_object_set_new(c->data, "steps", steps);
 	return v.allow ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
 }
 
@@ -306,7 +318,7 @@ void admin_explain_print(struct admin_call *c)
 	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
 	buf_putc(&c->text, '\n');
 	if (!slice_empty(direction))
-		line(c, "direction", slice_eq(direction, S("to-local")) ? sip ? "from a SIP partner to our side" : "from an XMPP partner to our side"
+		line(c, "direction", slice_eq(direction, S("through")) ? "from a SIP partner through our side to another one" : slice_eq(direction, S("to-local")) ? sip ? "from a SIP partner to our side" : "from an XMPP partner to our side"
 			: sip ? "from our side to a SIP partner" : "from our side to an XMPP partner");
 	json_array_foreach(json_object_get(d, "assumptions"), i, one)
 		line(c, "supposed", json_string_value(one));

@@ -222,8 +222,6 @@ static int check(struct edit *e, bool add)
 		return check_allowed(e, add);
 	if (e->kind != STORE_ACCESS_EDGE)
 		return check_provider(e, add);
-	if (e->o.access.clearing_house)
-		return admin_fail(e->c, ADMIN_EXIT_UNAVAILABLE, "unsupported", NULL, "clearing-house: this version does not carry requests between partners");
 	if (policy_access_check(&e->o.access, snapshot_provider_count(e->snapshot), &err))
 		return admin_fail_err(e->c, "nothing was changed", &err, NULL);
 	return ADMIN_EXIT_OK;

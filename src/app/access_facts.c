@@ -44,7 +44,7 @@ static void leg_row(void *arg, const struct access_leg_facts *f)
 	struct rows *r = arg;
 	json_t *o = json_object();
 	json_put_int(o, "worker", r->node->worker->id);
-	json_put(o, "direction", f->outward ? S("out") : S("in"));
+	json_put(o, "direction", f->transit ? S("through") : f->outward ? S("out") : S("in"));
 	json_put(o, "method", f->method);
 	json_put(o, "domain", f->domain);
 	json_put(o, "state", slice_str(f->state));

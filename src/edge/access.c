@@ -151,8 +151,8 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		return;
 	if (v.allow)
 		access_trust_proved(c, look->remote);
-	if (v.allow && v.transit) /* between two partners: the decision knows it, the proxy core does not */
-		v = (struct policy_verdict){.reason = REASON_POLICY_LOCAL_UNKNOWN};
+	if (v.allow && look->place != ACCESS_PLACE_ANY && v.transit != (look->place == ACCESS_PLACE_PARTNER)) /* a dialog of one kind is no way to the other */
+		v = (struct policy_verdict){.reason = REASON_POLICY_ROUTE};
 	if (v.allow && v.rate) { /* who answers a local user addresses nobody new; a dialog alone is quickly invented */
 		uint32_t max = m->to.tag.len && contact(e, a, m) ? 0 : v.max_contacts;
 		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, addressed(e, a, m), e->loop->timers.now, v.rate, max,
@@ -170,6 +170,11 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 	if (v.allowed && v.allowed->monitoring)
 		log_ev(LOG_INFO, "access/monitored", {"domain", v.allowed->domain}, {"method", m->method_text}, {"from", m->from.uri_text},
 		       {"to", m->to.uri_text});
+	if (v.transit) {
+		terms.marks.verified = v.verified;
+		access_proxy_transit(e->proxy, st, m, a, from, &terms);
+		return;
+	}
 	terms.home = v.home;
 	terms.marks = (struct access_marks){.keep_asserted = v.verified, .edge_name = e->cfg.name, .verified = v.verified,
 					    .publiccloud = access_public(e, v.cls),

@@ -162,12 +162,12 @@ struct access_hide access_hide_of(const struct access_proxy *p)
 	return (struct access_hide){.keys = &p->rules.keys, .name = p->cfg.outer_name, .own = own_uri, .arg = p};
 }
 
-static bool marks(const struct access_proxy *p, const struct sip_uri *u, const struct sip_msg *m, struct arena *a)
+static bool marks(const struct access_proxy *p, char kind, const struct sip_uri *u, const struct sip_msg *m, struct arena *a)
 {
 	struct slice token, tag;
 	if (!access_own_uri(p, u) || !sip_uri_param(u, S(ACCESS_DIALOG_MARK), &token))
 		return false;
-	tag = access_hide_open(&p->rules.keys, a, ACCESS_DIALOG_SEAL, m->call_id, token);
+	tag = access_hide_open(&p->rules.keys, a, kind, m->call_id, token);
 	return tag.len && (slice_eq(tag, m->from.tag) || slice_eq(tag, m->to.tag));
 }
 
@@ -175,22 +175,23 @@ enum { OWN_MAX = 4 }; /* Routes of ours that are looked at: there are two, and e
 
 /* Is it inside a dialog that was made through us? Then our Record-Route is on top, with the mark that it was given there. A tag in To
  * alone is easily made up. */
-static bool recorded(const struct access_proxy *p, const struct sip_msg *m, struct arena *a)
+static bool recorded(const struct access_proxy *p, char kind, const struct sip_msg *m, struct arena *a)
 {
 	struct sip_values it = {0};
 	struct slice value;
 	struct sip_addr r;
-	if (marks(p, &m->uri, m, a)) /* put there by a strict router */
+	if (marks(p, kind, &m->uri, m, a)) /* put there by a strict router */
 		return true;
 	for (int i = 0; i < OWN_MAX && sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && !sip_addr_parse(value, &r) && access_own_uri(p, &r.uri); i++)
-		if (marks(p, &r.uri, m, a))
+		if (marks(p, kind, &r.uri, m, a))
 			return true;
 	return false;
 }
 
 /* May a partner's request inside a dialog be passed on where it says? Where partners see nothing of what is behind us, what they name there
- * must be what we gave them in this dialog; else the dialog must be one of ours, or the way lead to nobody but the user in To. */
-static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool more_routes)
+ * must be what we gave them in this dialog; else the dialog must be one of ours, or the way lead to nobody but the user in To. Between two partners nothing is
+ * hidden. */
+static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool more_routes, enum access_place *ret)
 {
 	struct access_hide h = access_hide_of(p);
 	struct slice routes;
@@ -200,7 +201,10 @@ static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, 
 	sealed = access_hide_target(&h, a, m).p;
 	if (!access_hide_routes(&h, a, m, &routes) || (ours && m->uri.user.len && !sealed))
 		return false;
-	return (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host))) || (!p->rules.hide && recorded(p, m, a));
+	if (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host)))
+		return true;
+	*ret = recorded(p, ACCESS_TRANSIT_SEAL, m, a) ? ACCESS_PLACE_PARTNER : ACCESS_PLACE_HOME;
+	return *ret == ACCESS_PLACE_PARTNER || (!p->rules.hide && recorded(p, ACCESS_DIALOG_SEAL, m, a));
 }
 
 static void refuse(struct access_look *l, int status, enum reason reason)
@@ -247,14 +251,16 @@ static bool telephone(const struct sip_uri *u)
 	return digits > 0;
 }
 
-/* Does it begin something, or, from a partner, only say that it is inside a dialog? */
-static bool begins(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward)
+/* Does it begin something, or, from a partner, only say that it is inside a dialog? If not, it is to stay with those whose dialog it is. */
+static bool begins(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, enum access_place *ret)
 {
 	struct access_hide h = access_hide_of(p);
 	struct slice routes;
 	if (outward || slice_empty(m->to.tag) || !p->rules.keys.n)
 		return slice_empty(m->to.tag);
-	return !recorded(p, m, a) && !(access_hide_routes(&h, a, m, &routes) && routes.p);
+	bool home = recorded(p, ACCESS_DIALOG_SEAL, m, a) || (access_hide_routes(&h, a, m, &routes) && routes.p);
+	*ret = home ? ACCESS_PLACE_HOME : ACCESS_PLACE_PARTNER;
+	return !home && !recorded(p, ACCESS_TRANSIT_SEAL, m, a);
 }
 
 /* RFC 5393 5.3.3: nothing is left of what may be going on at once. */
@@ -298,9 +304,9 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 		refuse(ret, 440, REASON_SIP_TOO_MANY_HOPS);
 	} else if (looped(m, outward)) {
 		refuse(ret, 0, REASON_SIP_LOOP);
-	} else if (!p->rules.telephone && telephone(&m->uri) && begins(p, m, a, outward)) {
+	} else if (!p->rules.telephone && telephone(&m->uri) && begins(p, m, a, outward, &ret->place)) {
 		refuse(ret, 0, REASON_POLICY_TELEPHONE);
-	} else if (!outward && (slice_empty(m->to.tag) ? all > own : !may_go_there(p, m, a, all > own))) {
+	} else if (!outward && (slice_empty(m->to.tag) ? all > own : !may_go_there(p, m, a, all > own, &ret->place))) {
 		refuse(ret, 0, REASON_POLICY_ROUTE); /* who asks for a way of its own wants a relay */
 	}
 }

@@ -26,6 +26,8 @@ struct seek { /* a leg that needs a way */
 	struct policy_domain local, remote;
 	enum policy_kind kind;
 	uint32_t peer_home;
+	bool transit;          /* it comes from a partner, over this connection: */
+	uint64_t asker;
 	uint64_t avoid;        /* connection that was of no use to it */
 	bool busy;             /* for its server answered 503 */
 	bool again;            /* a connection that was not its partner's has been given up for it */
@@ -48,7 +50,7 @@ static void decide(struct access *e, const struct seek *k, const struct access_c
 	if (c)
 		access_conn_names(c, &sip);
 	struct policy_question q = {.kind = k->kind, .direction = POLICY_TO_REMOTE, .from = {.domain = policy_domain_slice(&k->local)},
-				    .to = {.domain = policy_domain_slice(&k->remote)}, .peer_home = k->peer_home, .sip = &sip};
+				    .to = {.domain = policy_domain_slice(&k->remote)}, .peer_home = k->peer_home, .transit = k->transit, .sip = &sip};
 	policy_decide_request(snapshot_reader_get(&e->policy), &q, NULL, NULL, ret);
 }
 
@@ -81,6 +83,13 @@ static void refuse(struct seek *k, enum reason reason, struct slice why)
 	access_proxy_refuse(e->proxy, leg, reason, slice_str(text));
 }
 
+/* Does the same server stand at the other end of both, by its certificate? */
+static bool same_party(const struct access_conn *asker, const struct access_conn *c)
+{
+	const struct tls_peer *x = asker ? conn_peer(asker->conn) : NULL, *y = conn_peer(c->conn);
+	return x && y && x->has_cert && y->has_cert && memcmp(x->sha256, y->sha256, sizeof x->sha256) == 0;
+}
+
 /* The connection is there: may this request use it? */
 static void finish(struct seek *k, struct access_conn *c)
 {
@@ -102,6 +111,10 @@ static void finish(struct seek *k, struct access_conn *c)
 		} else {
 			refuse(k, v.reason, last_detail(&v));
 		}
+		return;
+	}
+	if (k->transit && same_party(access_conn_find(e, k->asker), c)) {
+		refuse(k, REASON_POLICY_LOOP, S("it would go back to the server that it came from"));
 		return;
 	}
 	const struct policy_access *a = snapshot_access(snapshot_reader_get(&e->policy));
@@ -461,7 +474,9 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 	k->e = e;
 	k->leg = leg;
 	k->kind = m->method == SIP_MESSAGE ? POLICY_MESSAGE : m->method == SIP_SUBSCRIBE ? POLICY_PRESENCE_SUBSCRIBE : POLICY_SESSION;
-	k->peer_home = from->target == UINT32_MAX ? 0 : from->target + 1;
+	k->transit = access_proxy_transits(e->proxy, leg);
+	k->asker = k->transit ? from->conn : 0;
+	k->peer_home = k->transit || from->target == UINT32_MAX ? 0 : from->target + 1;
 	k->busy = busy;
 	k->wait.known = srv_known;
 	map_insert(&e->seeks, &k->node, slice_of((const char *)&k->leg, sizeof k->leg));
@@ -471,7 +486,7 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 	}
 	if (attempt)
 		k->avoid = access_proxy_last(e->proxy, leg);
-	else
+	else if (!k->transit)
 		learn(e, m);
 	note_route(k, m);
 	go(k);

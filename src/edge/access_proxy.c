@@ -14,7 +14,9 @@ struct leg {
 	struct map_node node; /* key: id */
 	uint64_t id;
 	struct access_proxy *p;
-	bool outward;
+	bool outward;         /* to a partner */
+	bool transit;         /* ... from another one */
+	bool vouched;         /* transit: the sender */
 	uint64_t server;      /* 0: ACK, BENOTIFY, or it is over */
 	bool hidden;          /* the partner has not seen ... */
 	char *vias;           /* ... these lines; owned */
@@ -26,7 +28,7 @@ struct leg {
 	struct policy_domain far; /* who answers */
 	struct access_marks marks;
 	uint64_t sender, since;
-	struct access_guest *guest;
+	struct access_guest *guest, *caller; /* caller: transit, of who asked */
 	char *parties;        /* owned: of an INVITE that is being answered, From LF To */
 	struct sip_client_trans *ct;
 	unsigned attempt;
@@ -38,12 +40,18 @@ struct leg {
 
 static struct sip_stack *stack_in(const struct leg *l)
 {
-	return l->outward ? l->p->cfg.inner : l->p->cfg.outer;
+	return l->outward && !l->transit ? l->p->cfg.inner : l->p->cfg.outer;
 }
 
 static struct sip_stack *stack_out(const struct leg *l)
 {
 	return l->outward ? l->p->cfg.outer : l->p->cfg.inner;
+}
+
+/* Whoever asked is a home: it may be told why, and what comes back crosses our border. */
+static bool from_home(const struct leg *l)
+{
+	return l->outward && !l->transit;
 }
 
 static struct sip_server_trans *server_of(const struct leg *l)
@@ -93,6 +101,8 @@ static void leg_free(struct leg *l)
 		l->p->ops->forget(l->p->arg, l->id);
 	sip_client_drop(l->ct);
 	drop_guest(l);
+	if (l->caller)
+		l->p->ops->over(l->p->arg, l->caller);
 	mem_free(l->parties);
 	map_remove(&l->p->legs, &l->node);
 	l->p->n_settled -= l->settled;
@@ -228,7 +238,7 @@ void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bo
 
 static void outcome(struct leg *l, int status)
 {
-	if (!l->outward && l->p->ops->outcome && l->server)
+	if (!from_home(l) && l->p->ops->outcome && l->server)
 		l->p->ops->outcome(l->p->arg, l->sender, status);
 }
 
@@ -238,7 +248,7 @@ static void fail(struct leg *l, enum reason reason, struct slice why)
 	if (st)
 		sip_server_set_user(st, NULL);
 	l->wants = false;
-	access_proxy_reject(l->p, st, l->outward, reason, why);
+	access_proxy_reject(l->p, st, from_home(l), reason, why);
 	outcome(l, reason_info(reason)->sip_status);
 	l->server = 0;
 	leg_free(l);
@@ -378,10 +388,15 @@ static void edit_record_route(struct sip_edit *e, const struct leg *l, struct sl
 	if (!makes_dialog(l->method))
 		return;
 	const struct access_rules *rules = &l->p->rules;
-	struct slice mark = rules->keys.n && !rules->hide ? access_hide_seal(&rules->keys, e->arena, ACCESS_DIALOG_SEAL, l->m->call_id, l->m->from.tag)
-							  : SLICE_NONE;
+	struct slice mark = SLICE_NONE;
+	if (rules->keys.n && (!rules->hide || l->transit))
+		mark = access_hide_seal(&rules->keys, e->arena, l->transit ? ACCESS_TRANSIT_SEAL : ACCESS_DIALOG_SEAL, l->m->call_id, l->m->from.tag);
 	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.route_name, sips ? S(";lr") : S(";transport=tls;lr"),
 					mark.p ? S(";" ACCESS_DIALOG_MARK "=") : S(""), mark, S(">"));
+	if (l->transit) { /* both sides know us by the same name */
+		sip_edit_push(e, S("Record-Route"), outer);
+		return;
+	}
 	struct slice inner = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<"), slice_skip(inner_contact, sips ? 4 : 0), S(";lr>"));
 	sip_edit_push(e, S("Record-Route"), l->outward ? inner : outer);
 	sip_edit_push(e, S("Record-Route"), l->outward ? outer : inner);
@@ -393,7 +408,7 @@ static bool write_request(struct leg *l, struct slice inner_contact)
 	sip_edit_init(&e, l->a, l->m);
 	edit_routes(&e, l);
 	edit_counters(&e);
-	if (l->outward && l->p->rules.hide && l->p->rules.keys.n) {
+	if (from_home(l) && l->p->rules.hide && l->p->rules.keys.n) {
 		edit_hidden(&e, l);
 	} else {
 		note_source(&e, l);
@@ -474,7 +489,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	if (m->content_length < 0)
 		sip_edit_append(&e, S("Content-Length"), arena_u64(a, m->body.len));
 	k.mark = k.disclaimer = false; /* those belong to requests */
-	if (l->outward) {
+	if (from_home(l)) {
 		access_edit_inward(&e, &k);
 		diagnose(&e, l);
 		if (l->hidden)
@@ -482,7 +497,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 	} else {
 		k.local = policy_domain_slice(&l->far);
 		access_edit_outward(&e, &k);
-		if (l->p->rules.hide && l->p->rules.keys.n)
+		if (!l->transit && l->p->rules.hide && l->p->rules.keys.n)
 			hide_answer(&e, l);
 	}
 	buf_clear(&l->p->out);
@@ -539,7 +554,7 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	if (!sent && m->status >= 200) {
 		sip_server_set_user(st, NULL);
 		l->server = 0;
-		answer(l->p, st, l->outward, 502, REASON_SIP_MALFORMED, S("the answer cannot be carried"), SLICE_NONE, SLICE_NONE);
+		answer(l->p, st, from_home(l), 502, REASON_SIP_MALFORMED, S("the answer cannot be carried"), SLICE_NONE, SLICE_NONE);
 	}
 }
 
@@ -594,7 +609,7 @@ static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_
 {
 	char suffix[SUFFIX];
 	struct sip_client_opts o = {0};
-	o.branch_suffix = branch_suffix(l->p->cfg.worker & 0xff, access_loop_hash(l->m, l->outward), suffix);
+	o.branch_suffix = branch_suffix(l->p->cfg.worker & 0xff, access_loop_hash(l->m, from_home(l)), suffix);
 	if (!write_request(l, inner_contact)) {
 		fail(l, REASON_SIP_MALFORMED, S("it cannot be edited"));
 		return;
@@ -652,7 +667,7 @@ void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, s
 void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow *to, const struct access_marks *marks, struct access_guest *guest)
 {
 	struct leg *l = leg_find(p, id);
-	struct sip_flow home;
+	struct sip_flow home = *to;
 	struct slice contact = SLICE_NONE;
 	if (!l || !l->wants) {
 		if (guest)
@@ -664,13 +679,17 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 	l->last = to->conn;
 	l->marks = *marks;
 	l->marks.local = l->m->from.uri.host;
+	if (l->transit && !l->vouched) { /* we do not say more than we were told */
+		l->marks.verified = false;
+		l->marks.local = SLICE_NONE;
+	}
 	policy_domain_make(&l->far, access_target(l->m));
 	l->marks.remote = policy_domain_slice(&l->far); /* of the answer, then */
 	if (l->method != SIP_ACK && l->method != SIP_BENOTIFY && !server_of(l)) { /* it took too long */
 		leg_free(l);
 		return;
 	}
-	if (!p->ops->home(p->arg, l->from.target, &home, &contact)) {
+	if (!l->transit && !p->ops->home(p->arg, l->from.target, &home, &contact)) {
 		fail(l, REASON_SIP_HOME_UNREACHABLE, SLICE_NONE);
 		return;
 	}
@@ -685,6 +704,12 @@ uint64_t access_proxy_last(const struct access_proxy *p, uint64_t id)
 {
 	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
 	return l ? l->last : 0;
+}
+
+bool access_proxy_transits(const struct access_proxy *p, uint64_t id)
+{
+	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
+	return l && l->transit;
 }
 
 void access_proxy_refuse(struct access_proxy *p, uint64_t id, enum reason reason, struct slice why)
@@ -728,6 +753,35 @@ void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, st
 	to_home(l);
 }
 
+/* Inside a dialog, too, the Request-URI is somebody beyond us; only a strict router puts us there, and its Route says who is meant. */
+static bool leads_beyond(const struct access_proxy *p, const struct sip_msg *m)
+{
+	size_t all;
+	access_own_routes(p, m, &all);
+	return !access_own_uri(p, &m->uri) || (slice_empty(m->uri.user) && all && sip_uri_param(&m->uri, S("lr"), NULL));
+}
+
+void access_proxy_transit(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+			  const struct access_terms *terms)
+{
+	bool beyond = leads_beyond(p, m);
+	if (!beyond || !room(p, st, false, a)) {
+		if (!beyond) {
+			access_proxy_reject(p, st, false, REASON_POLICY_ROUTE, SLICE_NONE);
+			arena_release(p->cfg.pool, a);
+		}
+		if (terms->guest)
+			p->ops->over(p->arg, terms->guest);
+		return;
+	}
+	struct leg *l = leg_new(p, true, st, m, a, from);
+	l->transit = true;
+	l->caller = terms->guest;
+	l->vouched = terms->marks.verified;
+	l->sender = terms->sender;
+	try_way(l, false);
+}
+
 /* ---- what the stacks tell */
 
 void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st)
@@ -763,7 +817,7 @@ void access_proxy_each(struct access_proxy *p, void (*fn)(void *arg, const struc
 	MAP_EACH(n, &p->legs, i) {
 		struct leg *l = CONTAINER_OF(n, struct leg, node);
 		struct slice to = slice_str(l->parties ? l->parties : ""), from = slice_split(&to, '\n');
-		struct access_leg_facts f = {.outward = l->outward, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : from,
+		struct access_leg_facts f = {.outward = l->outward, .transit = l->transit, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : from,
 					     .to = l->m ? l->m->to.uri_text : to, .domain = l->outward ? policy_domain_slice(&l->far) : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
 					     .age_ms = sip_stack_timers(stack_in(l))->now - l->since};
 		fn(arg, &f);

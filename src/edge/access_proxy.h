@@ -5,6 +5,9 @@
  * in place (sip/edit.h): our Via is on top, Record-Route twice, once for each side (RFC 5658), Routes that name us are taken off,
  * Max-Forwards counts down, trust headers do not cross (edge/access_headers.h).
  *
+ * As a clearing house it carries from one partner to another, too: both legs are on the outer side then, one Record-Route is enough, and what
+ * is told and hidden is what any partner is told; nobody's topology is hidden from anybody else.
+ *
  * Whether a request may pass at all is decided before: inward by the caller with policy_decide, outward by whoever finds the way.
  * One for each worker, not thread-safe. */
 #pragma once
@@ -83,6 +86,9 @@ void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flo
 /* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
 void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
 
+/* Is the leg one of access_proxy_transit? */
+bool access_proxy_transits(const struct access_proxy *p, uint64_t leg);
+
 /* The outside connection that the leg was given last (sip_flow.conn), 0 for none: what attempt > 0 must not take again. */
 uint64_t access_proxy_last(const struct access_proxy *p, uint64_t leg);
 
@@ -90,10 +96,19 @@ uint64_t access_proxy_last(const struct access_proxy *p, uint64_t leg);
 void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
 			 const struct access_terms *terms);
 
+/* A request of a partner for another one that may pass on the sender's side; ops->way finds the other side, and judges it. Of the terms, marks.verified
+ * says whether the sender is vouched for; home counts for nothing. The arena is the proxy's. */
+void access_proxy_transit(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
+			  const struct access_terms *terms);
+
+/* In a dialog, what the mark in our Record-Route says that it was made with: users of ours, or between two partners. A request may not cross over. */
+enum access_place { ACCESS_PLACE_ANY, ACCESS_PLACE_HOME, ACCESS_PLACE_PARTNER };
+
 /* Looks at a request before it is judged: what it is about, and what can be answered here. */
 struct access_look {
 	struct slice local, remote; /* domains */
 	enum policy_kind kind;
+	enum access_place place;    /* of a partner's request */
 	bool for_us;                /* answered by us: OPTIONS to the edge itself, NEGOTIATE */
 	int status;                 /* not 0: to be refused with this status ... */
 	enum reason reason;         /* ... for this reason, unless REASON_NONE */
@@ -117,7 +132,7 @@ struct slice access_target(const struct sip_msg *m);
 bool access_branch_worker(const struct sip_msg *m, unsigned *ret);
 
 struct access_leg_facts {
-	bool outward;
+	bool outward, transit; /* transit: outward, too */
 	struct slice method, from, to; /* valid during the call; from and to: empty once an answer has come, unless it is an INVITE */
 	struct slice domain;           /* the partner's */
 	const char *state;             /* "locating" "trying" "proceeding" */

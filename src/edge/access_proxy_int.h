@@ -26,3 +26,4 @@ uint64_t access_loop_hash(const struct sip_msg *m, bool outward);
 /* In our Record-Route towards partners: the tag of who made the dialog, sealed. */
 #define ACCESS_DIALOG_MARK "dlg"
 #define ACCESS_DIALOG_SEAL 'd'
+#define ACCESS_TRANSIT_SEAL 't' /* of a dialog between two partners */

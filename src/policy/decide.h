@@ -73,6 +73,9 @@ struct policy_question {
 	/* POLICY_TO_REMOTE: 1 + index of the home that the connection belongs to, 0 when not known (so sip_flow.target + 1). */
 	uint32_t peer_home;
 	enum policy_contact has_contact;
+	/* POLICY_TO_REMOTE, SIP: it comes from another partner, not from a home: the second half of a clearing house's question, after the same
+	 * request was allowed POLICY_TO_LOCAL with transit in the verdict. */
+	bool transit;
 	/* Not NULL: the remote side is a SIP partner; `peer` is then not looked at. */
 	const struct policy_sip *sip;
 };
@@ -108,7 +111,7 @@ struct policy_verdict {
 	/* Refused only because sip.srv is POLICY_SRV_UNASKED: ask DNS for it, then ask again. reason is SIP_DNS. */
 	bool need_srv;
 	bool verified;       /* the sender's user is vouched for; false: it reaches only users who have it as contact */
-	bool transit;        /* clearing house: the recipient is a partner too */
+	bool transit;        /* clearing house: sender and recipient are both partners; with TO_LOCAL the other half is still to be asked */
 	uint32_t rate, max_contacts; /* of a discovered partner; 0: no limit */
 	size_t n_steps;
 	struct policy_step steps[POLICY_STEPS_MAX]; /* in order of evaluation; a refusal is the last one */

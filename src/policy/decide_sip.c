@@ -88,7 +88,9 @@ static enum policy_outcome rule_sender(struct judge *j)
 	}
 	if (inbound(j) && snapshot_partner(j->s, j->q->from.domain))
 		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a SIP connection uses the domain of an XMPP partner", j->q->from.domain);
-	if (!inbound(j) && !ours)
+	if (j->q->transit && !inbound(j) && !ours)
+		return pass(j, "the sender is a partner, too, which has been judged", j->q->from.domain);
+	if (!inbound(j) && (!ours || j->q->transit))
 		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a home sends from a domain that is not ours", j->q->from.domain);
 	return pass(j, ours ? "the sender's domain is ours" : "the sender's domain is not ours", j->q->from.domain);
 }
@@ -97,6 +99,8 @@ static enum policy_outcome rule_home(struct judge *j)
 {
 	if (inbound(j))
 		return skip(j, "concerns only what comes from a home");
+	if (j->q->transit)
+		return skip(j, "it comes from a partner");
 	return policy_judge_home(j);
 }
 
@@ -306,17 +310,29 @@ static enum policy_outcome rule_verification(struct judge *j)
 	return pass(j, "the sender counts as unverified", name);
 }
 
+/* A clearing house carries between two partners that are both listed as allowed, whoever begins; never for an organisation with itself. */
+static enum policy_outcome judge_transit(struct judge *j)
+{
+	const struct policy_allowed *near = snapshot_allowed(j->s, j->local), *far = j->v->allowed;
+	if (!far || j->v->cls == POLICY_CLASS_PUBLIC || snapshot_local(j->s, j->remote, NULL))
+		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->remote);
+	if (!near || snapshot_blocked(j->s, j->local).p || snapshot_partner(j->s, j->local))
+		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->local);
+	if (slice_ieq(j->local, j->remote) || (far->proxy_fqdn.len && slice_ieq(far->proxy_fqdn, near->proxy_fqdn)))
+		return deny(j, REASON_POLICY_LOOP, "both domains have the same server: it would go back to where it came from", far->proxy_fqdn);
+	j->v->transit = true;
+	return pass(j, "we are the clearing house of both allowed domains", near->domain);
+}
+
 static enum policy_outcome rule_local_known(struct judge *j)
 {
-	if (!inbound(j))
+	bool transit = !inbound(j) && j->q->transit;
+	if (!inbound(j) && !transit)
 		return skip(j, "concerns only what comes from a partner");
 	if (j->v->home != UINT32_MAX)
 		return pass(j, "a home serves the recipient's domain", snapshot_home(j->s, j->v->home)->name);
-	const struct policy_allowed *to = snapshot_allowed(j->s, j->local);
-	if (snapshot_access(j->s)->clearing_house && j->v->allowed && to && !snapshot_blocked(j->s, j->local).p) {
-		j->v->transit = true;
-		return pass(j, "we are the clearing house of both allowed domains", to->domain);
-	}
+	if (snapshot_access(j->s)->clearing_house)
+		return judge_transit(j);
 	return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "no home serves this domain, and we do not carry between others", j->local);
 }
 

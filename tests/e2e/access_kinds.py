@@ -2,8 +2,8 @@
 """SIP federation between complete organisations: contoso.test (Kamailio home, entented edge) with adatum.test and tailspin.test (the same),
 and with woodgrove.test (a Kamailio that is home and edge), over mutual TLS found by DNS. Each kind of partner carries presence, page mode,
 sessions of messages as Lync has them, MSRP and calls, whoever begins."""
-from access_setting import COUNT, FOREIGN, KINDS, LAB, arrange, call_all_through, couple, explained, keeps_quiet
-from federation import baresip_pair
+from access_setting import CLEARING_HOUSE, COUNT, DISCOVERY, FOREIGN, KINDS, LAB, TRUSTED, allow, arrange, call_all_through, couple, explained, keeps_quiet, provider, switch
+from federation import RawPeer, adatum_user, baresip_pair, woodgrove_user
 from scenario import check, check_status, scenario, wait_until
 
 IM = (b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=session\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=message 5060 sip null\r\n"
@@ -102,3 +102,61 @@ def real_clients(lab):
         wait_until(one.hears_tone, 20, f"{one.name} does not hear the other's tone")
     romeo.command("hangup")
     mercutio.expect_said("CALL_CLOSED")
+
+
+@scenario("clearing house: two partners through our edge, whoever begins", **LAB)
+def clearing_house(lab):
+    switch(lab, *CLEARING_HOUSE)
+    n = next(COUNT)
+    mercutio, laura = adatum_user(lab, f"mercutio{n}"), woodgrove_user(lab, f"laura{n}")
+    mercutio.say(laura.name, "through the middle, grüß Gott")
+    got = laura.expect_message(mercutio.name, "through the middle, grüß Gott").raw
+    check(got.get("ms-asserted-verification-level") == "ms-source-verified-user=verified", "the mark of the sender was lost")
+    check(not got.get("ms-edge-proxy-message-trust"), "a trust header crossed the border")
+    check(not got.all("record-route") and "gw.contoso.test" in " ".join(got.all("via")), "it did not come through contoso's edge")
+    laura.say(mercutio.name, "and back")
+    got = mercutio.expect_message(laura.name, "and back").raw
+    check("ms-ep-fqdn=gw.adatum.test" in (got.get("ms-edge-proxy-message-trust") or ""), "the trust header is not of adatum's own edge")
+    for caller, callee in ((mercutio, laura), (laura, mercutio)):
+        call_all_through(caller, callee)
+    answer = mercutio.message("laura0@woodgrove.test", "hello?")
+    check_status(answer, 404, 480)
+    keeps_quiet(answer)
+    words = ["--via", "sip", "--kind", "message", "--from", f"sip:{mercutio.name}", "--to", f"sip:{laura.name}"]
+    told = lab.entente("explain", *words)
+    check(told["allowed"] and told["direction"] == "through", f"explain says {told}")
+    lab.entente("access-edge", "set", "--clearing-house=false")     # from now on, also within dialogs
+    for asker, asked in ((mercutio, laura), (laura, mercutio)):
+        answer = asker.message(asked.name, "through?")
+        check_status(answer, 404)
+        keeps_quiet(answer)
+    wait_until(lambda: lab.entented.events("access/refused-in", **{"from": f"sip:{laura.name}", "reason": "policy/local-domain-unknown"}), 10, "the log does not say why")
+    status, told = lab.entente("explain", *words, check=False)
+    check(status == 1 and told["reason"] == "policy/local-domain-unknown", f"explain says {told}")
+    lab.entente("access-edge", "set", "--clearing-house")
+    lab.entente("allowed-domain", "remove", "woodgrove.test")       # one listed end is not enough
+    check_status(mercutio.message(laura.name, "through?"), 404)
+
+
+@scenario("clearing house: nobody else's relay, and nothing goes back to where it came from", **LAB)
+def no_relay(lab):
+    ours, theirs = CLEARING_HOUSE
+    switch(lab, [*ours, DISCOVERY, "access-edge set --discovered-partner-verification-level always-verifiable",
+                 provider("hosting-provider", "gw.adatum.test"), allow("tailspin.test", TRUSTED)], theirs)
+    mercutio = adatum_user(lab, f"mercutio{next(COUNT)}")
+    text = {"headers": ["Content-Type: text/plain", "ms-asserted-verification-level: ms-source-verified-user=verified"], "body": "relay"}
+    mallory = RawPeer(lab.certs, "mallory")     # discovered: it may write to us, and to us alone
+    check_status(mallory.ask("MESSAGE", f"sip:{mercutio.name}", "sip:m@mallory.test", **text), 404)
+    check_status(mallory.ask("MESSAGE", f"sip:{mercutio.name}", "sip:m@mallory.test", tag="x", **text), 404)
+    check_status(mallory.ask("MESSAGE", f"sip:{mercutio.name}", "sip:laura0@woodgrove.test", **text), 403)
+    mallory.close()
+    adatum = RawPeer(lab.certs, "adatum")       # allowed, but not to whom it likes
+    check_status(adatum.ask("MESSAGE", "sip:m@mallory.test", "sip:x@adatum.test", **text), 404)
+    check_status(adatum.ask("MESSAGE", "sip:x@adatum.test", "sip:x@adatum.test", **text), 482)
+    check_status(adatum.ask("MESSAGE", f"sip:{mercutio.name.split('@')[0]}@tailspin.test", "sip:x@adatum.test", **text), 482)   # the same server has it
+    wait_until(lambda: lab.entented.events("access/refused-out", reason="policy/loop", to="tailspin.test"), 10, "the log does not say why")
+    check_status(adatum.ask("MESSAGE", "sip:echo@woodgrove.test", "sip:x@adatum.test", **text), 200)
+    for status, tag, uri in ((404, "x", "sip:m@mallory.test"), (403, "x", "sip:inside@10.0.0.9")):      # no dialog was made
+        check_status(adatum.ask("INFO", uri, "sip:x@adatum.test", to="sip:m@mallory.test" if status == 404 else "sip:laura0@woodgrove.test", tag=tag, **text), status)
+    adatum.close()
+    mercutio.expect_no_message("m@mallory.test", 1)

@@ -66,6 +66,9 @@ KINDS = {
     # whom contoso's home does not have, the provider has
     "shared address space": ([provider("hosting-provider", "sip.woodgrove.test", "--shared-address-space")], [], "contoso.test", None),
 }
+# contoso carries between adatum.test, which knows of woodgrove.test only that contoso's edge leads there, and woodgrove.test, which sends everything to contoso
+CLEARING_HOUSE = ([allow("adatum.test", TRUSTED), allow("woodgrove.test", TRUSTED), "access-edge set --clearing-house"],
+                  [allow("woodgrove.test", "--proxy-fqdn gw.contoso.test", TRUSTED)])
 FOREIGN = ("a Kamailio as edge", "shared address space")    # the other side is no entented
 
 

@@ -54,7 +54,14 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 		arena_release(s->rig->pool, a);
 		return;
 	}
-	access_proxy_inward(s->rig->proxy, st, m, a, from, &s->rig->terms);
+	if (look.place != ACCESS_PLACE_ANY && s->rig->transit != (look.place == ACCESS_PLACE_PARTNER)) { /* as access.c */
+		access_proxy_reject(s->rig->proxy, st, false, REASON_POLICY_ROUTE, SLICE_NONE);
+		arena_release(s->rig->pool, a);
+	} else if (s->rig->transit) {
+		access_proxy_transit(s->rig->proxy, st, m, a, from, &s->rig->terms);
+	} else {
+		access_proxy_inward(s->rig->proxy, st, m, a, from, &s->rig->terms);
+	}
 }
 
 static void on_cancelled(void *arg, struct sip_server_trans *st)

@@ -34,6 +34,7 @@ struct rig {
 	uint64_t leg;
 	unsigned ways, busy_ways, forgotten, received;
 	uint32_t conn;               /* of the last way */
+	bool transit;                /* what partners send is for another one */
 	bool tls_home, one_conn;     /* the home is reached by TLS; all ways lead over connection 1 */
 	bool broken;                 /* what is being sent answers a message that did not parse */
 	int last_outcome;

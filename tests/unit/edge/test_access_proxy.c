@@ -700,6 +700,186 @@ static void asserted_identity(void **state)
 	}
 }
 
+/* ---- the clearing house: from one partner to another */
+
+#define THROUGH(method, branch, routes, to)                                                                                                  \
+	method " sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test:5061;branch=z9hG4bK" branch "\r\n" routes                       \
+	"Max-Forwards: 70\r\nFrom: <sip:ann@near.test>;epid=0a;tag=n1\r\nTo: <sip:bob@far.test>" to "\r\nCall-ID: t1\r\nCSeq: 1 " method "\r\n" \
+	"Contact: <sip:ann@10.1.1.1>\r\n"
+
+enum { NEAR = 50 }; /* the connection of who asks; those that we open count from 1 */
+
+static void start_through(struct rig *r, bool hide)
+{
+	static const char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct access_rules rules = access_rules_default;
+	access_hide_keys(&rules.keys, slice_str(key));
+	rules.hide = hide;
+	rig_start_with(r, &rules);
+	r->transit = true;
+	r->terms.marks.verified = true;
+	r->marks = (struct access_marks){.mark = true, .verified = true, .disclaimer = true};
+}
+
+static const struct sip_flow *last_flow(const struct rig *r)
+{
+	return &r->side[OUTER].sent[r->side[OUTER].read - 1].to;
+}
+
+static void through_octets(void **state)
+{
+	(void)state;
+	for (int vouched = 0; vouched < 2; vouched++) {
+		struct rig r;
+		char got[4096];
+		start_through(&r, false);
+		r.terms.marks.verified = vouched;
+		feed_octets(&r, OUTER, NEAR, S(THROUGH("MESSAGE", "t1", "", "")
+			"P-Asserted-Identity: <sip:ann@near.test>\r\nms-edge-proxy-message-trust: ms-source-type=InternalEdge;ms-ep-fqdn=x\r\n"
+			"ms-asserted-verification-level: ms-source-verified-user=verified\r\nms-Conversation-ID: =x=\r\nl: 2\r\n\r\nhi"));
+		assert_string_equal(without_branch(next(&r, OUTER), got, sizeof got), vouched ?
+			"MESSAGE sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS edge.ours.test:5061;branch=z9hG4bK*\r\n"
+			"Via: SIP/2.0/TLS sip.near.test:5061;branch=z9hG4bKt1;received=198.51.100.1\r\n"
+			"Max-Forwards: 69\r\nFrom: <sip:ann@near.test>;epid=0a;tag=n1\r\nTo: <sip:bob@far.test>\r\nCall-ID: t1\r\nCSeq: 1 MESSAGE\r\n"
+			"Contact: <sip:ann@10.1.1.1>\r\nP-Asserted-Identity: <sip:ann@near.test>\r\nms-Conversation-ID: =x=\r\nl: 2\r\n"
+			"Max-Breadth: 60\r\nms-asserted-verification-level: ms-source-verified-user=verified\r\nms-archiving: true\r\n\r\nhi" :
+			"MESSAGE sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS edge.ours.test:5061;branch=z9hG4bK*\r\n"
+			"Via: SIP/2.0/TLS sip.near.test:5061;branch=z9hG4bKt1;received=198.51.100.1\r\n"
+			"Max-Forwards: 69\r\nFrom: <sip:ann@near.test>;epid=0a;tag=n1\r\nTo: <sip:bob@far.test>\r\nCall-ID: t1\r\nCSeq: 1 MESSAGE\r\n"
+			"Contact: <sip:ann@10.1.1.1>\r\nms-Conversation-ID: =x=\r\nl: 2\r\n"
+			"Max-Breadth: 60\r\nms-asserted-verification-level: ms-source-verified-user=unverified\r\nms-archiving: true\r\n\r\nhi");
+		assert_int_equal(last_flow(&r)->conn, 1);
+		answer(&r, OUTER, r.side[OUTER].sent[0].octets.p, 404, "P-Asserted-Identity: <sip:boss@near.test>\r\nms-diagnostics: 4005;source=\"inside\"\r\n"
+			"ms-edge-proxy-message-trust: ms-source-type=x\r\nms-archiving: false\r\nms-Odd: kept\r\n");
+		const char *back = next(&r, OUTER);
+		assert_int_equal(last_flow(&r)->conn, NEAR);
+		assert_true(slice_starts(slice_str(back), S("SIP/2.0 404 Not Found\r\nVia: SIP/2.0/TLS sip.near.test:5061;branch=z9hG4bKt1;received=198.51.100.1\r\n")));
+		assert_true(has(back, "ms-Odd: kept\r\n") && !has(back, "Asserted") && !has(back, "trust") && !has(back, "ms-diagnostics"));
+		assert_int_equal(r.last_outcome, 404);
+		nothing(&r, INNER);
+		assert_int_equal(access_proxy_legs(r.proxy), 0);
+		rig_end(&r);
+	}
+}
+
+static void through_call(void **state)
+{
+	(void)state;
+	for (int hide = 0; hide < 2; hide++) { /* nobody's topology is hidden from another partner: hiding changes nothing */
+		struct rig r;
+		char us[300], text[2048], record[400];
+		start_through(&r, hide);
+		feed_octets(&r, OUTER, NEAR, S(THROUGH("INVITE", "i", "Record-Route: <sip:in.near.test;lr>\r\n", "") "User-Agent: near\r\nContent-Length: 0\r\n\r\n"));
+		const char *invite = next(&r, OUTER);
+		assert_int_equal(last_flow(&r)->conn, 1);
+		assert_true(has(invite, "Contact: <sip:ann@10.1.1.1>\r\n") && has(invite, "User-Agent: near\r\n") && has(invite, ";branch=z9hG4bKi;received="));
+		const char *at = strstr(invite, "Record-Route: <sip:edge.ours.test:5061;transport=tls;lr;dlg=");
+		assert_non_null(at);
+		const char *second = strstr(at + 1, "Record-Route: ");
+		assert_true(second && slice_starts(slice_str(second), S("Record-Route: <sip:in.near.test;lr>\r\n")) && !has(second + 1, "Record-Route")); /* one is enough */
+		snprintf(us, sizeof us, "%.*s", (int)(strchr(at, '>') - at - 15), at + 15);
+		snprintf(record, sizeof record, "Record-Route: <%s>, <sip:in.near.test;lr>\r\nContact: <sip:bob@10.2.2.2>\r\n", us);
+		answer(&r, OUTER, invite, 180, record);
+		expect_status(&r, OUTER, 180);
+		assert_int_equal(last_flow(&r)->conn, NEAR);
+		answer(&r, OUTER, invite, 200, record);
+		const char *ok = next(&r, OUTER);
+		assert_true(slice_starts(slice_str(ok), S("SIP/2.0 200 ")) && has(ok, record));
+		/* ACK, then a request from either end, over whichever connection: each goes the other way */
+		snprintf(text, sizeof text, "ACK sip:bob@10.2.2.2 SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKa\r\nRoute: <%s>, <sip:in.far.test;lr>\r\n"
+			 "Max-Forwards: 70\r\nFrom: <sip:ann@near.test>;tag=n1\r\nTo: <sip:bob@far.test>;tag=far\r\nCall-ID: t1\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n", us);
+		feed_octets(&r, OUTER, NEAR, slice_str(text));
+		const char *ack = next(&r, OUTER);
+		assert_true(slice_starts(slice_str(ack), S("ACK sip:bob@10.2.2.2 ")) && has(ack, "\r\nRoute: <sip:in.far.test;lr>\r\n"));
+		snprintf(text, sizeof text, "BYE sip:ann@10.1.1.1 SIP/2.0\r\nVia: SIP/2.0/TLS sip.far.test;branch=z9hG4bKb\r\nRoute: <%s>, <sip:in.near.test;lr>\r\n"
+			 "Max-Forwards: 70\r\nFrom: <sip:bob@far.test>;tag=far\r\nTo: <sip:ann@near.test>;tag=n1\r\nCall-ID: t1\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n", us);
+		feed_octets(&r, OUTER, NEAR + 1, slice_str(text));
+		const char *bye = next(&r, OUTER);
+		assert_true(slice_starts(slice_str(bye), S("BYE sip:ann@10.1.1.1 ")) && has(bye, "\r\nRoute: <sip:in.near.test;lr>\r\n") && !has(bye, "Record-Route"));
+		answer(&r, OUTER, bye, 200, "");
+		expect_status(&r, OUTER, 200);
+		assert_int_equal(last_flow(&r)->conn, NEAR + 1);
+		/* with this dialog nobody gets to a user of ours */
+		r.transit = false;
+		snprintf(text, sizeof text, "INFO sip:victim@10.0.0.9 SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKc\r\nRoute: <%s>\r\n"
+			 "Max-Forwards: 70\r\nFrom: <sip:ann@near.test>;tag=n1\r\nTo: <sip:romeo@ours.test>;tag=z\r\nCall-ID: t1\r\nCSeq: 9 INFO\r\nContent-Length: 0\r\n\r\n", us);
+		feed_octets(&r, OUTER, NEAR, slice_str(text));
+		expect_status(&r, OUTER, 403);
+		nothing(&r, INNER);
+		rig_end(&r);
+	}
+}
+
+/* A dialog with a user of ours is no way to another partner; neither is a made-up one. */
+static void through_strange(void **state)
+{
+	struct rig r;
+	char us[300], text[2048];
+	(void)state;
+	start_through(&r, false);
+	r.transit = false;
+	feed_octets(&r, OUTER, NEAR, S("INVITE sip:romeo@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKi\r\nMax-Forwards: 70\r\n"
+		"From: <sip:ann@near.test>;tag=n1\r\nTo: <sip:romeo@ours.test>\r\nCall-ID: t1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"));
+	const char *inward = next(&r, INNER), *at = strstr(inward, "<sip:edge.ours.test:5061;transport=tls;lr;dlg=");
+	assert_non_null(at);
+	snprintf(us, sizeof us, "%.*s", (int)(strchr(at, '>') - at - 1), at + 1);
+	r.transit = true;
+	static const char *const uris[] = {"sip:bob@10.2.2.2", "sip:bob@10.2.2.2", "sip:bob@edge.ours.test:5061;transport=tls", "sip:edge.ours.test:5061;transport=tls"};
+	for (int i = 0; i < 4; i++) {
+		char route[400];
+		snprintf(route, sizeof route, "Route: <%s>\r\n", i ? "sip:edge.ours.test:5061;transport=tls;lr" : us);
+		snprintf(text, sizeof text, "INFO %s SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKs%d\r\n%sMax-Forwards: 70\r\nFrom: <sip:ann@near.test>;tag=n1\r\n"
+			 "To: <sip:bob@far.test>;tag=f\r\nCall-ID: t1\r\nCSeq: %d INFO\r\nContent-Length: 0\r\n\r\n", uris[i], i, i == 3 ? "" : route, i + 2);
+		feed_octets(&r, OUTER, NEAR, slice_str(text));
+		expect_status(&r, OUTER, 403);
+	}
+	assert_int_equal(r.ways, 0);
+	rig_end(&r);
+}
+
+static void through_fails(void **state)
+{
+	struct rig r;
+	(void)state;
+	start_through(&r, false); /* no way: the partner learns the status, not the reason */
+	r.way = RIG_LOST;
+	feed_octets(&r, OUTER, NEAR, S(THROUGH("MESSAGE", "m", "", "") "l: 0\r\n\r\n"));
+	const char *no = next(&r, OUTER);
+	assert_true(slice_starts(slice_str(no), S("SIP/2.0 504 ")) && !has(no, "Entente-Reason") && !has(no, "ms-diagnostics"));
+	assert_int_equal(r.last_outcome, 504);
+	rig_end(&r);
+	start_through(&r, false); /* the last hop, and around in a circle */
+	feed_octets(&r, OUTER, NEAR, S("MESSAGE sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS n;branch=z9hG4bKh\r\nMax-Forwards: 0\r\nFrom: <sip:ann@near.test>;tag=n1\r\n"
+		"To: <sip:bob@far.test>\r\nCall-ID: t0\r\nCSeq: 1 MESSAGE\r\nl: 0\r\n\r\n"));
+	expect_status(&r, OUTER, 483);
+	feed_octets(&r, OUTER, NEAR, S(THROUGH("MESSAGE", "m", "", "") "l: 0\r\n\r\n"));
+	const char *sent = next(&r, OUTER);
+	feed_octets(&r, OUTER, 1, slice_str(sent));
+	expect_status(&r, OUTER, 482);
+	rig_end(&r);
+	start_through(&r, false); /* given up while it rings; 503 of one server: the next; of all: not ours */
+	feed_octets(&r, OUTER, NEAR, S(THROUGH("INVITE", "g", "", "") "l: 0\r\n\r\n"));
+	answer(&r, OUTER, next(&r, OUTER), 503, "");
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("ACK ")));
+	const char *again = next(&r, OUTER);
+	assert_int_equal(last_flow(&r)->conn, 2);
+	answer(&r, OUTER, again, 180, "");
+	expect_status(&r, OUTER, 180);
+	feed_octets(&r, OUTER, NEAR, S("CANCEL sip:bob@far.test SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test:5061;branch=z9hG4bKg\r\nMax-Forwards: 70\r\n"
+		"From: <sip:ann@near.test>;epid=0a;tag=n1\r\nTo: <sip:bob@far.test>\r\nCall-ID: t1\r\nCSeq: 1 CANCEL\r\nl: 0\r\n\r\n"));
+	expect_status(&r, OUTER, 200);
+	assert_int_equal(last_flow(&r)->conn, NEAR);
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("CANCEL ")));
+	answer(&r, OUTER, again, 487, "");
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("ACK ")));
+	expect_status(&r, OUTER, 487);
+	assert_int_equal(last_flow(&r)->conn, NEAR);
+	run(&r, 40000);
+	assert_int_equal(access_proxy_legs(r.proxy), 0);
+	nothing(&r, INNER);
+	rig_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -709,6 +889,8 @@ int main(void)
 		cmocka_unit_test(silence),        cmocka_unit_test(another_way),                 cmocka_unit_test(inward),
 		cmocka_unit_test(border),         cmocka_unit_test(asserted_identity),           cmocka_unit_test(rules),
 		cmocka_unit_test(secure),         cmocka_unit_test(answers_without_via),         cmocka_unit_test(diagnosed),
+		cmocka_unit_test(through_octets),  cmocka_unit_test(through_call),                  cmocka_unit_test(through_strange),
+		cmocka_unit_test(through_fails),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,6 +308,46 @@ static void test_clearing_house(void **state)
 	}
 }
 
+/* Both halves of the question, as the Access Edge asks them, of every pair of domains: only two that are listed, and not the same twice. */
+static void test_through(void **state)
+{
+	static const char *const domains[] = {"server.test", "domain.test", "sub.domain.test", "hosted.test", "wild.test", "evil.test", "ours.test", "xmpp.test"};
+	static const char *const shown[] = {"edge.far.test", "domain.test", "sub.domain.test", "hosted.test", "wild.test", "evil.test", "sip.ours.test", "xmpp.test"};
+	enum { N = sizeof domains / sizeof *domains, LISTED = 4 };
+	unsigned through = 0;
+	(void)state;
+	for (int on = 0; on < 2; on++) {
+		struct snapshot *s = make(true, true, POLICY_ALWAYS_VERIFIABLE, on ? "clearing-house=true\n" : "");
+		for (size_t n = 0; n < N * N * 2; n++) {
+			size_t from = n / 2 % N, to = n / 2 / N;
+			bool wanted = on && from < LISTED && to < LISTED && from != to && n % 2;
+			struct policy_verdict in, out;
+			struct slice target = S("elsewhere.test"), name = slice_str(shown[from]), there = slice_str(shown[to]);
+			struct policy_sip sip = {.connected = true, .chain_ok = true, .dns = &name, .n_dns = 1, .srv = POLICY_SRV_FOUND, .targets = &target, .n_targets = 1};
+			struct policy_question q = {.kind = POLICY_SESSION, .from = {S("a"), slice_str(domains[from])}, .to = {S("b"), slice_str(domains[to])}, .sip = &sip};
+			policy_decide(s, &q, &in);
+			sip.dns = &there;
+			sip.host = there;
+			q.direction = POLICY_TO_REMOTE;
+			q.transit = n % 2; /* without it, it would be a home's request, and no home has such a sender */
+			policy_decide(s, &q, &out);
+			bool got = in.allow && in.transit && out.allow;
+			if (got != wanted || (out.allow && q.transit && !out.transit))
+				fail_msg("%s to %s, clearing house %d: %s, %s", domains[from], domains[to], on, reason_info(in.reason)->id, reason_info(out.reason)->id);
+			if (from == to && from < LISTED && on)
+				assert_int_equal(in.reason, REASON_POLICY_LOOP);
+			if (got) { /* the other end must show the right certificate, too */
+				there = S("mallory.test");
+				policy_decide(s, &q, &out);
+				assert_false(out.allow);
+			}
+			through += got;
+		}
+		snapshot_unref(s);
+	}
+	assert_int_equal(through, LISTED * (LISTED - 1));
+}
+
 /* Each class has the level of its own kind: of the provider, though the domain is allowed too; of the allowed domain; of discovery. */
 static void test_whose_level(void **state)
 {
@@ -386,7 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_combination), cmocka_unit_test(test_outbound),    cmocka_unit_test(test_default_route),
-		cmocka_unit_test(test_clearing_house),    cmocka_unit_test(test_whose_is_it),
+		cmocka_unit_test(test_clearing_house), cmocka_unit_test(test_through),    cmocka_unit_test(test_whose_is_it),
 		cmocka_unit_test(test_whose_level),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
