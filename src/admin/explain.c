@@ -318,7 +318,8 @@ void admin_explain_print(struct admin_call *c)
 	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
 	buf_putc(&c->text, '\n');
 	if (!slice_empty(direction))
-		line(c, "direction", slice_eq(direction, S("through")) ? "from a SIP partner through our side to another one" : slice_eq(direction, S("to-local")) ? sip ? "from a SIP partner to our side" : "from an XMPP partner to our side"
+		line(c, "direction", slice_eq(direction, S("through")) ? "from a SIP partner through our side to another one"
+			: slice_eq(direction, S("to-local")) ? sip ? "from a SIP partner to our side" : "from an XMPP partner to our side"
 			: sip ? "from our side to a SIP partner" : "from our side to an XMPP partner");
 	json_array_foreach(json_object_get(d, "assumptions"), i, one)
 		line(c, "supposed", json_string_value(one));

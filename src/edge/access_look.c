@@ -203,8 +203,8 @@ static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, 
 		return false;
 	if (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host)))
 		return true;
-	*ret = recorded(p, ACCESS_TRANSIT_SEAL, m, a) ? ACCESS_PLACE_PARTNER : ACCESS_PLACE_HOME;
-	return *ret == ACCESS_PLACE_PARTNER || (!p->rules.hide && recorded(p, ACCESS_DIALOG_SEAL, m, a));
+	*ret = !p->rules.hide && recorded(p, ACCESS_DIALOG_SEAL, m, a) ? ACCESS_PLACE_HOME : ACCESS_PLACE_PARTNER;
+	return *ret == ACCESS_PLACE_HOME || recorded(p, ACCESS_TRANSIT_SEAL, m, a);
 }
 
 static void refuse(struct access_look *l, int status, enum reason reason)
