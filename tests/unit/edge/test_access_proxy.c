@@ -799,8 +799,13 @@ static void through_call(void **state)
 		answer(&r, OUTER, bye, 200, "");
 		expect_status(&r, OUTER, 200);
 		assert_int_equal(last_flow(&r)->conn, NEAR + 1);
-		/* with this dialog nobody gets to a user of ours */
+		/* with this dialog nobody gets to a user of ours, nor to a telephone */
 		r.transit = false;
+		snprintf(text, sizeof text, "INVITE sip:+4930123@ours.test SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKd\r\nRoute: <%s>\r\n"
+			 "Max-Forwards: 70\r\nFrom: <sip:ann@near.test>;tag=n1\r\nTo: <sip:+4930123@ours.test>;tag=z\r\nCall-ID: t1\r\nCSeq: 8 INVITE\r\nContent-Length: 0\r\n\r\n", us);
+		feed_octets(&r, OUTER, NEAR, slice_str(text));
+		expect_status(&r, OUTER, 403);
+		nothing(&r, INNER);
 		snprintf(text, sizeof text, "INFO sip:victim@10.0.0.9 SIP/2.0\r\nVia: SIP/2.0/TLS sip.near.test;branch=z9hG4bKc\r\nRoute: <%s>\r\n"
 			 "Max-Forwards: 70\r\nFrom: <sip:ann@near.test>;tag=n1\r\nTo: <sip:romeo@ours.test>;tag=z\r\nCall-ID: t1\r\nCSeq: 9 INFO\r\nContent-Length: 0\r\n\r\n", us);
 		feed_octets(&r, OUTER, NEAR, slice_str(text));
