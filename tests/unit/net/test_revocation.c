@@ -491,9 +491,9 @@ static void test_pending_before_unknown(void **state)
 	size_t len;
 	(void)state;
 	begin(&on);
-	between = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .ku = "critical,keyCertSign,cRLSign", .crl = "URI:http://127.0.0.1:1/x"}, &ca);
-	struct pki p = leaf_at(at("/between.crl"), &between);
-	unsigned char *der = pki_list(&(struct pki_list){.gone = {&p}}, &between, &len);
+	struct pki mid = pki_make(&(struct pki_spec){.cn = "Between", .ca = 1, .ku = "critical,keyCertSign,cRLSign", .crl = "URI:http://127.0.0.1:1/x"}, &ca);
+	struct pki p = leaf_at(at("/between.crl"), &mid);
+	unsigned char *der = pki_list(&(struct pki_list){.gone = {&p}}, &mid, &len);
 	struct page *g = page("/between.crl", der, len);
 	g->silent = true;
 	struct shown x;
@@ -507,7 +507,7 @@ static void test_pending_before_unknown(void **state)
 	assert_int_equal(settled(&x), REVOCATION_REVOKED);
 	hide(&x);
 	pki_free(&p);
-	pki_free(&between);
+	pki_free(&mid);
 	end();
 }
 
