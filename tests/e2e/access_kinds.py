@@ -117,8 +117,14 @@ def clearing_house(lab):
     laura.say(mercutio.name, "and back")
     got = mercutio.expect_message(laura.name, "and back").raw
     check("ms-ep-fqdn=gw.adatum.test" in (got.get("ms-edge-proxy-message-trust") or ""), "the trust header is not of adatum's own edge")
-    for caller, callee in ((mercutio, laura), (laura, mercutio)):
-        call_all_through(caller, callee)
+    for one, other in ((mercutio, laura), (laura, mercutio)):
+        watch = one.subscribe(other.name)
+        one.expect_presence(other.name, basic="open")
+        other.publish(activity="busy", note="in a meeting")
+        one.expect_presence(other.name, basic="open", note="in a meeting")
+        watch.end()
+        one.expect_presence(other.name, state="terminated")
+        call_all_through(one, other)
     answer = mercutio.message("laura0@woodgrove.test", "hello?")
     check_status(answer, 404, 480)
     keeps_quiet(answer)
