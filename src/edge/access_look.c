@@ -189,8 +189,8 @@ static bool recorded(const struct access_proxy *p, char kind, const struct sip_m
 }
 
 /* May a partner's request inside a dialog be passed on where it says? Where partners see nothing of what is behind us, what they name there
- * must be what we gave them in this dialog; else the dialog must be one of ours, or the way lead to nobody but the user in To. Between two partners nothing is
- * hidden. */
+ * must be what we gave them in this dialog; else the dialog must be one of ours, or the way lead straight to To's domain, where policy judges
+ * the recipient as if it were a first request. Between two partners nothing is hidden. */
 static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool more_routes, enum access_place *ret)
 {
 	struct access_hide h = access_hide_of(p);

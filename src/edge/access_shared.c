@@ -325,17 +325,43 @@ void access_watch_outcome(struct access_shared *s, uint64_t id, int status)
 	pthread_mutex_unlock(&s->lock);
 }
 
+struct told {
+	struct access_watch_facts f;
+	char *text; /* what f points to */
+};
+
+static struct slice tell_text(char **at, struct slice s)
+{
+	char *p = *at;
+	if (s.len)
+		memcpy(p, s.p, s.len);
+	*at += s.len;
+	return slice_of(p, s.len);
+}
+
+/* Under the lock. */
+static void tell_row(struct told *to, const struct watched *w, uint64_t now)
+{
+	struct slice subject = slice_str(w->subject), domains = slice_str(w->domains);
+	char *at = to->text = mem_calloc(1, w->issuer.len + w->serial.len + subject.len + domains.len + 1);
+	to->f = (struct access_watch_facts){
+		.issuer = tell_text(&at, w->issuer), .serial = tell_text(&at, w->serial), .subject = tell_text(&at, subject),
+		.domains = tell_text(&at, domains), .mode = suspicious(w) ? "suspicious" : "standard", .requests = w->requests,
+		.throttled = w->throttled, .refused_contacts = w->refused_contacts, .succeeded = w->succeeded, .failed = w->failed,
+		.contacts = w->n_contacts, .idle_ms = now > w->seen ? now - w->seen : 0};
+}
+
 void access_watch_each(struct access_shared *s, uint64_t now, void (*fn)(void *, const struct access_watch_facts *), void *arg)
 {
+	size_t n = 0;
 	pthread_mutex_lock(&s->lock);
-	LIST_EACH(n, &s->lru) {
-		const struct watched *w = CONTAINER_OF(n, struct watched, lru);
-		struct access_watch_facts f = {
-			.issuer = w->issuer, .serial = w->serial, .subject = slice_str(w->subject), .domains = slice_str(w->domains),
-			.mode = suspicious(w) ? "suspicious" : "standard", .requests = w->requests, .throttled = w->throttled,
-			.refused_contacts = w->refused_contacts, .succeeded = w->succeeded, .failed = w->failed, .contacts = w->n_contacts,
-			.idle_ms = now > w->seen ? now - w->seen : 0};
-		fn(arg, &f);
-	}
+	struct told *all = mem_calloc(s->watch.count + 1, sizeof *all);
+	LIST_EACH(l, &s->lru)
+		tell_row(&all[n++], CONTAINER_OF(l, struct watched, lru), now);
 	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < n; i++) {
+		fn(arg, &all[i].f);
+		mem_free(all[i].text);
+	}
+	mem_free(all);
 }

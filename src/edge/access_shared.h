@@ -50,4 +50,5 @@ struct access_watch_facts {
 	size_t contacts;
 	uint64_t idle_ms;
 };
+/* Tells from a copy: requests do not wait for fn. */
 void access_watch_each(struct access_shared *s, uint64_t now, void (*fn)(void *arg, const struct access_watch_facts *f), void *arg);
