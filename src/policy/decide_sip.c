@@ -147,7 +147,7 @@ static const struct policy_provider *carrier(struct judge *j, bool *ret_unsure)
 		    (p->kind == POLICY_PUBLIC && ((p->routing_domain.len && slice_ieq(p->routing_domain, j->remote)) ||
 						  listed(p->excluded_domains, j->remote))))
 			return p;
-		if (p->enabled && c->srv == POLICY_SRV_UNASKED)
+		if (c->srv == POLICY_SRV_UNASKED) /* a provider that is disabled is a reason that can be told, too */
 			*ret_unsure = true;
 	}
 	return NULL;

@@ -38,11 +38,13 @@ struct page {
 	unsigned char *body;
 	size_t len;
 	atomic_int hits;
-	bool silent;  /* answers nothing */
-	bool endless; /* never ends */
+	atomic_bool silent;  /* answers nothing */
+	atomic_bool endless; /* never ends */
 };
 static struct page pages[16];
 static atomic_size_t n_pages;
+static pthread_mutex_t pages_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP; /* what a page says */
+#define CHANGE(...) do { pthread_mutex_lock(&pages_lock); __VA_ARGS__; pthread_mutex_unlock(&pages_lock); } while (0)
 static int web = -1;
 static uint16_t web_port;
 static pthread_t web_thread;
@@ -50,7 +52,7 @@ static atomic_bool web_end;
 
 static void serve(int fd)
 {
-	char in[4096], path[256] = "";
+	char in[4096], path[256] = "", head[sizeof pages[0].head];
 	ssize_t n = recv(fd, in, sizeof in - 1, 0);
 	in[n > 0 ? n : 0] = 0;
 	sscanf(in, "GET %255s HTTP/1.1", path);
@@ -61,9 +63,15 @@ static void serve(int fd)
 		p->hits++;
 		while (p->silent && !web_end && recv(fd, in, sizeof in, MSG_DONTWAIT) != 0)
 			usleep(1000);
-		send(fd, p->head, strlen(p->head), MSG_NOSIGNAL);
-		if (p->len)
-			send(fd, p->body, p->len, MSG_NOSIGNAL);
+		pthread_mutex_lock(&pages_lock);
+		memcpy(head, p->head, sizeof head);
+		size_t len = p->len;
+		unsigned char *body = OPENSSL_memdup(len ? p->body : (const void *)"", len + !len);
+		pthread_mutex_unlock(&pages_lock);
+		send(fd, head, strlen(head), MSG_NOSIGNAL);
+		if (len)
+			send(fd, body, len, MSG_NOSIGNAL);
+		OPENSSL_free(body);
 		memset(in, '0', sizeof in); /* no line ends in it */
 		while (p->endless && !web_end && send(fd, in, sizeof in, MSG_NOSIGNAL) > 0)
 			;
@@ -87,9 +95,9 @@ static struct page *page(const char *path, unsigned char *body, size_t len)
 {
 	struct page *p = &pages[n_pages];
 	p->path = path;
-	p->body = body;
-	p->len = len;
-	snprintf(p->head, sizeof p->head, "HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\nContent-Length: %zu\r\n\r\n", len);
+	CHANGE(p->body = body);
+	CHANGE(p->len = len);
+	CHANGE(snprintf(p->head, sizeof p->head, "HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\nContent-Length: %zu\r\n\r\n", len));
 	n_pages++;
 	return p;
 }
@@ -297,7 +305,7 @@ static void test_kept_until_next_update(void **state)
 	assert_int_equal(settled(&x), REVOCATION_GOOD);
 	loop_once(control->loop, 0);
 	assert_int_equal(g->hits, 1);
-	g->silent = true; /* its server is gone: the list counts until its end */
+	CHANGE(g->silent = true); /* its server is gone: the list counts until its end */
 	later_s = 3400;
 	assert_int_equal(state_of(&x), REVOCATION_GOOD);
 	for (int i = 0; i < 20000 && g->hits < 2; i++)
@@ -309,15 +317,15 @@ static void test_kept_until_next_update(void **state)
 		loop_once(control->loop, 1);
 	assert_int_equal(settled(&x), REVOCATION_UNKNOWN);
 	assert_non_null(strstr(x.why, "no answer in time"));
-	g->silent = false;
-	g->body = second;
-	g->len = len2;
-	snprintf(g->head, sizeof g->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len2);
+	CHANGE(g->silent = false);
+	CHANGE(g->body = second);
+	CHANGE(g->len = len2);
+	CHANGE(snprintf(g->head, sizeof g->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len2));
 	later_s = 3900; /* a minute after the failure it is tried again */
 	assert_int_equal(settled(&x), REVOCATION_REVOKED);
-	g->body = replay; /* an older one does not make it good again, though it would be valid longer */
-	g->len = len3;
-	snprintf(g->head, sizeof g->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len3);
+	CHANGE(g->body = replay); /* an older one does not make it good again, though it would be valid longer */
+	CHANGE(g->len = len3);
+	CHANGE(snprintf(g->head, sizeof g->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len3));
 	later_s = 7190;
 	int before = g->hits;
 	assert_int_equal(state_of(&x), REVOCATION_REVOKED);
@@ -328,7 +336,7 @@ static void test_kept_until_next_update(void **state)
 	assert_int_equal(state_of(&x), REVOCATION_REVOKED);
 	hide(&x);
 	pki_free(&p);
-	g->body = second;
+	CHANGE(g->body = second);
 	OPENSSL_free(first);
 	OPENSSL_free(replay);
 	end();
@@ -381,11 +389,11 @@ static void test_cannot_be_had(void **state)
 		unsigned char *good = pki_list(&(struct pki_list){0}, &ca, &len);
 		struct page *g = page("/good", good, len);
 		(void)g;
-		snprintf(page("/none.crl", NULL, 0)->head, 512, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+		CHANGE(snprintf(page("/none.crl", NULL, 0)->head, 512, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
 		page("/big.crl", OPENSSL_zalloc(200000), 200000);
 		struct page *e = page("/endless.crl", NULL, 0);
-		snprintf(e->head, sizeof e->head, "HTTP/1.1 200 OK\r\n\r\n");
-		e->endless = true;
+		CHANGE(snprintf(e->head, sizeof e->head, "HTTP/1.1 200 OK\r\n\r\n"));
+		CHANGE(e->endless = true);
 		page("/html", OPENSSL_memdup("<html>", 6), 6);
 		unsigned char *bad = pki_list(&(struct pki_list){0}, &other, &len);
 		page("/other.crl", bad, len);
@@ -396,11 +404,11 @@ static void test_cannot_be_had(void **state)
 		redirect("/to-https", "https://127.0.0.1/x");
 		redirect("/to-file", "file:///etc/passwd");
 		redirect("/loop", "/loop");
-		page("/silent.crl", NULL, 0)->silent = true;
+		CHANGE(page("/silent.crl", NULL, 0)->silent = true);
 		page("/empty.crl", NULL, 0);
-		snprintf(page("/broken", NULL, 0)->head, 512, "this is no HTTP\r\n\r\n");
+		CHANGE(snprintf(page("/broken", NULL, 0)->head, 512, "this is no HTTP\r\n\r\n"));
 		struct page *z = page("/packed", OPENSSL_memdup("x", 1), 1);
-		snprintf(z->head, sizeof z->head, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n");
+		CHANGE(snprintf(z->head, sizeof z->head, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n"));
 		const char *crl = *rows[i].path == ':' ? "URI:http://127.0.0.1:1/x" : at(rows[i].path);
 		enum revocation_state got = once(crl, why, sizeof why);
 		if (got != REVOCATION_UNKNOWN || !strstr(why, rows[i].why))
@@ -421,11 +429,11 @@ static void test_no_room_for_both(void **state)
 	struct pki p = leaf_at(at("/a.crl"), NULL);
 	struct shown x, y;
 	struct page *a = page("/a.crl", pki_list(&(struct pki_list){0}, &ca, &len), 0);
-	a->len = len;
-	snprintf(a->head, sizeof a->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+	CHANGE(a->len = len);
+	CHANGE(snprintf(a->head, sizeof a->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len));
 	struct page *b = page("/b.crl", pki_list(&(struct pki_list){0}, &ca, &len), 0);
-	b->len = len;
-	snprintf(b->head, sizeof b->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+	CHANGE(b->len = len);
+	CHANGE(snprintf(b->head, sizeof b->head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len));
 	show(&x);
 	assert_int_equal(settled(&x), REVOCATION_GOOD);
 	struct pki q = leaf_at(at("/b.crl"), NULL);
@@ -454,8 +462,8 @@ static void test_endless_line(void **state)
 	(void)state;
 	begin(&on);
 	struct page *e = page("/line.crl", NULL, 0);
-	snprintf(e->head, sizeof e->head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-	e->endless = true;
+	CHANGE(snprintf(e->head, sizeof e->head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
+	CHANGE(e->endless = true);
 	assert_int_equal(once(at("/line.crl"), why, sizeof why), REVOCATION_UNKNOWN);
 	assert_non_null(strstr(why, "larger than 100000 octets"));
 	end();
@@ -473,8 +481,8 @@ static void test_revoked_for_good(void **state)
 	struct shown x;
 	show(&x);
 	assert_int_equal(settled(&x), REVOCATION_REVOKED);
-	snprintf(g->head, sizeof g->head, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-	g->len = 0;
+	CHANGE(snprintf(g->head, sizeof g->head, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
+	CHANGE(g->len = 0);
 	later_s = 3700;
 	assert_int_equal(state_of(&x), REVOCATION_PENDING);
 	assert_int_equal(settled(&x), REVOCATION_REVOKED);
@@ -495,7 +503,7 @@ static void test_pending_before_unknown(void **state)
 	struct pki p = leaf_at(at("/between.crl"), &mid);
 	unsigned char *der = pki_list(&(struct pki_list){.gone = {&p}}, &mid, &len);
 	struct page *g = page("/between.crl", der, len);
-	g->silent = true;
+	CHANGE(g->silent = true);
 	struct shown x;
 	show(&x);
 	assert_int_equal(state_of(&x), REVOCATION_PENDING);
@@ -503,7 +511,7 @@ static void test_pending_before_unknown(void **state)
 		loop_once(control->loop, 1);
 	assert_int_equal(told, 1); /* of the authority's list there is nothing */
 	assert_int_equal(state_of(&x), REVOCATION_PENDING);
-	g->silent = false;
+	CHANGE(g->silent = false);
 	assert_int_equal(settled(&x), REVOCATION_REVOKED);
 	hide(&x);
 	pki_free(&p);
@@ -520,14 +528,14 @@ static void test_other_ways(void **state)
 	unsigned char *good = pki_list(&(struct pki_list){.pem = 1}, &ca, &len);
 	redirect("/first", "/second");
 	struct page *p = page("/second", good, len);
-	snprintf(p->head, sizeof p->head, "HTTP/1.1 200 OK\r\n\r\n");
+	CHANGE(snprintf(p->head, sizeof p->head, "HTTP/1.1 200 OK\r\n\r\n"));
 	assert_int_equal(once(at("/first"), why, sizeof why), REVOCATION_GOOD);
 	end();
 
 	begin(&on); /* the second point, when the first cannot be had; ldap does not count */
 	good = pki_list(&(struct pki_list){0}, &ca, &len);
 	page("/good", good, len);
-	snprintf(page("/none", NULL, 0)->head, 512, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
+	CHANGE(snprintf(page("/none", NULL, 0)->head, 512, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"));
 	snprintf(two, sizeof two, "URI:ldap://x.test/cn=x,%s,%s", at("/none"), at("/good"));
 	assert_int_equal(once(two, why, sizeof why), REVOCATION_GOOD);
 	assert_int_equal(pages[1].hits, 1);

@@ -111,7 +111,7 @@ static int oracle(const char *from, const char *cert, const char *srv, bool chai
 	} else {
 		bool hosting = !sip_self && (same(name, "host.prov.test") || cloud), chat = !sip_self && same(name, "chat.pub.test");
 		bool off = !sip_self && same(name, "off.prov.test");
-		if ((hosting || chat) && !at)
+		if ((hosting || chat || off) && !at) /* a provider that is off is worth a look: its users are told so */
 			return DNS;
 		bool carried = at && same(at, name) && (hosting || chat || off);
 		if (carried && off)
