@@ -118,12 +118,32 @@ static void start(struct access_peer *p)
 	go_on(p);
 }
 
+/* What strangers name in DNS, or in the route of a dialog, must not make us knock at other services: they live on the ports below 1024. And
+ * nobody makes us call nobody in particular. */
+static bool callable(const struct access_peer *p, const struct addr *a)
+{
+	uint16_t port = addr_port(a);
+	if (addr_is_any(a) || addr_is_multicast(a) || !port)
+		return false;
+	return access_peer_kind(p) == '=' || port >= 1024 || port == 443;
+}
+
+static void only_callable(const struct access_peer *p, struct sip_places *places)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < places->n; i++)
+		if (callable(p, &places->list[i].addr))
+			places->list[n++] = places->list[i];
+	places->n = n;
+}
+
 static void located(void *arg, const struct sip_target_entry *x, size_t n, bool unsure)
 {
 	struct access_peer *p = arg;
 	struct sip_places fresh;
 	sip_places_init(&fresh);
 	sip_places_add(&fresh, x, n, 0);
+	only_callable(p, &fresh);
 	p->lookup = sip_lookup_free(p->lookup);
 	if (fresh.n || !unsure) { /* else what was known is better than nothing */
 		sip_places_take(&p->places, &fresh);
@@ -135,7 +155,7 @@ static void located(void *arg, const struct sip_target_entry *x, size_t n, bool 
 		return;
 	}
 	err_set(&p->err, ENTENTE_ENET, unsure ? REASON_SIP_DNS : access_peer_kind(p) == '~' ? REASON_SIP_SRV_NONE : REASON_SIP_PEER_UNREACHABLE, "%s",
-		unsure ? "DNS does not answer for the partner's server" : "DNS has no address of the partner's server");
+		unsure ? "DNS does not answer for the partner's server" : "DNS has no address of the partner's server, or none that may be called");
 	access_peer_failed(p);
 }
 

@@ -71,8 +71,7 @@ static void tell(struct dialer *d, const struct dns_answer *ans)
 /* Addresses of nobody in particular, whoever names them. */
 static bool never(const struct addr *a)
 {
-	return addr_is_any(a) || !addr_port(a) ||
-	       (addr_is_v6(a) ? IN6_IS_ADDR_MULTICAST(&a->v6.sin6_addr) : ntohl(a->v4.sin_addr.s_addr) >= 0xe0000000);
+	return addr_is_any(a) || !addr_port(a) || addr_is_multicast(a);
 }
 
 /* One of each family in turn, IPv6 first, each family in the order of DNS (RFC 8305 4). */

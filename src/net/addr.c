@@ -206,6 +206,11 @@ static bool private_v4(uint32_t ip)
 	return false;
 }
 
+bool addr_is_multicast(const struct addr *a)
+{
+	return addr_is_v6(a) ? IN6_IS_ADDR_MULTICAST(&a->v6.sin6_addr) : ntohl(a->v4.sin_addr.s_addr) >= 0xe0000000;
+}
+
 bool addr_is_private(const struct addr *a)
 {
 	if (!addr_is_v6(a))

@@ -37,6 +37,7 @@ bool addr_host_eq(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 /* 0.0.0.0, :: */
 bool addr_is_any(const struct addr *a);
+bool addr_is_multicast(const struct addr *a); /* or IPv4 beyond it: reserved, broadcast */
 /* Not reachable from the Internet: loopback, RFC 1918, RFC 6598, link-local, unique local, unspecified, multicast, and the
  * IPv4 address inside 6to4 and NAT64 (a stranger's SRV must not make us dial into our own network). */
 bool addr_is_private(const struct addr *a);

@@ -13,6 +13,7 @@
 #include "edge/access.h"
 #include "edge/sip_stream.h"
 #include "fakedns.h"
+#include "journal.h"
 #include "policy/federation.h"
 #include "sip/build.h"
 
@@ -606,6 +607,23 @@ static void test_fallback_proven(void **state)
 	assert_int_equal(r->b.got, 1);
 }
 
+/* DNS of a stranger does not make us knock at other services, or at everybody. */
+static void test_not_called(void **state)
+{
+	struct rig *r = *state;
+	place(SRV, 10, "a", 25);
+	place(SRV, 20, "b", 0);
+	fakedns_addr("group.fabrikam.test", "224.0.0.1");
+	fakedns_addr("any.fabrikam.test", "0.0.0.0");
+	place(SRV, 30, "group", 5061);
+	place(SRV, 40, "any", 5061);
+	journal_open();
+	assert_int_equal(message(r), 504);
+	buf_putc(&journal, '\0');
+	assert_non_null(strstr(buf_slice(&journal).p, "none that may be called"));
+	journal_close();
+}
+
 /* Many at once share what comes up first. */
 static void test_many(void **state)
 {
@@ -646,6 +664,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {T(test_first), T(test_dead),	 T(test_dies),	T(test_black_hole), T(test_mute),     T(test_hangs),
 					   T(test_busy),  T(test_only_one_busy), T(test_wrong), T(test_none),	    T(test_route),    T(test_fallback),
-					   T(test_fallback_proven), T(test_many), T(test_count)};
+					   T(test_fallback_proven), T(test_not_called), T(test_many), T(test_count)};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
