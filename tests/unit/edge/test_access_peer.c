@@ -618,10 +618,12 @@ static void test_not_called(void **state)
 	place(SRV, 30, "group", 5061);
 	place(SRV, 40, "any", 5061);
 	journal_open();
+	log_set_level(LOG_WARNING);
 	assert_int_equal(message(r), 504);
 	buf_putc(&journal, '\0');
 	assert_non_null(strstr(buf_slice(&journal).p, "none that may be called"));
 	journal_close();
+	log_set_level(LOG_ERROR);
 }
 
 /* Many at once share what comes up first. */
@@ -662,8 +664,8 @@ static void test_count(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_first), T(test_dead),	 T(test_dies),	T(test_black_hole), T(test_mute),     T(test_hangs),
+	const struct CMUnitTest tests[] = {T(test_not_called) /* first: the log repeats itself only so often */, T(test_first), T(test_dead),	 T(test_dies),	T(test_black_hole), T(test_mute),     T(test_hangs),
 					   T(test_busy),  T(test_only_one_busy), T(test_wrong), T(test_none),	    T(test_route),    T(test_fallback),
-					   T(test_fallback_proven), T(test_not_called), T(test_many), T(test_count)};
+					   T(test_fallback_proven), T(test_many), T(test_count)};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
