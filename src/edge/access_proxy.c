@@ -85,11 +85,17 @@ static void drop_message(struct leg *l)
 	l->m = NULL;
 }
 
-static void drop_guest(struct leg *l)
+static void drop_guest(struct leg *l, struct access_guest **guest)
 {
-	if (l->guest)
-		l->p->ops->over(l->p->arg, l->guest);
-	l->guest = NULL;
+	if (*guest)
+		l->p->ops->over(l->p->arg, *guest);
+	*guest = NULL;
+}
+
+static void drop_guests(struct leg *l)
+{
+	drop_guest(l, &l->guest);
+	drop_guest(l, &l->caller);
 }
 
 static void leg_free(struct leg *l)
@@ -100,9 +106,7 @@ static void leg_free(struct leg *l)
 	if (l->wants && l->p->ops->forget)
 		l->p->ops->forget(l->p->arg, l->id);
 	sip_client_drop(l->ct);
-	drop_guest(l);
-	if (l->caller)
-		l->p->ops->over(l->p->arg, l->caller);
+	drop_guests(l);
 	mem_free(l->parties);
 	map_remove(&l->p->legs, &l->node);
 	l->p->n_settled -= l->settled;
@@ -540,6 +544,7 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	drop_message(l);
 	if (m->status >= 200) {
 		outcome(l, m->status);
+		drop_guests(l); /* a leg that stays for what forks may answer is nobody's share */
 		if (l->method != SIP_INVITE || m->status >= 300) {
 			sip_server_set_user(st, NULL); /* from here on it is the stack's alone */
 			l->server = 0;
@@ -576,8 +581,6 @@ static void on_done(void *arg, enum sip_done why)
 		return;
 	}
 	if (why == SIP_DONE_ANSWERED || !server_of(l)) {
-		if (why != SIP_DONE_ANSWERED)
-			outcome(l, 0);
 		leg_free(l);
 	} else if (l->cancelled || why == SIP_DONE_TIMEOUT) {
 		struct sip_server_trans *st = server_of(l);
@@ -636,7 +639,7 @@ static bool secure(const struct leg *l, const struct sip_flow *home)
 
 static void try_way(struct leg *l, bool busy)
 {
-	drop_guest(l);
+	drop_guest(l, &l->guest);
 	l->wants = true;
 	l->p->ops->way(l->p->arg, l->id, l->m, l->m->from.uri.host, access_target(l->m), &l->from, l->attempt, busy);
 }

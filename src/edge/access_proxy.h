@@ -47,7 +47,7 @@ struct access_proxy_ops {
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact);
 	/* An inward request of `sender` was answered with this status (0: not at all). May be NULL. */
 	void (*outcome)(void *arg, uint64_t sender, int status);
-	/* A request is over, however it went, or goes another way: the guest that it was given with. May be NULL when no guests are. */
+	/* A request is answered finally, over, or goes another way: the guest that it was given with, once. May be NULL when no guests are. */
 	void (*over)(void *arg, struct access_guest *guest);
 	/* Something goes on its way: a request, or an answer to one that went `outward`; as it came. May be NULL. */
 	void (*passed)(void *arg, bool outward, const struct sip_msg *m);

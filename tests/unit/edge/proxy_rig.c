@@ -84,7 +84,7 @@ static const struct sip_stack_ops stack_ops = {.send = on_send, .request = on_re
 void rig_give_way(struct rig *r)
 {
 	struct sip_flow f = rig_flow(RIG_OUTER, r->conn);
-	access_proxy_way(r->proxy, r->leg, &f, &r->marks, NULL);
+	access_proxy_way(r->proxy, r->leg, &f, &r->marks, r->guests ? (struct access_guest *)(void *)&r->over_guest : NULL);
 }
 
 static void op_way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,
@@ -126,7 +126,13 @@ static void op_outcome(void *arg, uint64_t sender, int status)
 	r->last_outcome = status;
 }
 
-static const struct access_proxy_ops proxy_ops = {.way = op_way, .forget = op_forget, .home = op_home, .outcome = op_outcome};
+static void op_over(void *arg, struct access_guest *guest)
+{
+	(void)arg;
+	++*(unsigned *)(void *)guest;
+}
+
+static const struct access_proxy_ops proxy_ops = {.way = op_way, .forget = op_forget, .home = op_home, .outcome = op_outcome, .over = op_over};
 static const struct access_own own[] = {{{"edge.ours.test", 14}, 5061}, {{"10.0.0.2", 8}, 5060}};
 
 void rig_start_with(struct rig *r, const struct access_rules *rules)
@@ -146,6 +152,7 @@ void rig_start_with(struct rig *r, const struct access_rules *rules)
 	if (rules)
 		access_proxy_set(r->proxy, rules);
 	r->terms.sender = 77;
+	r->over_caller = r->over_guest = 0;
 	r->last_outcome = -1;
 }
 

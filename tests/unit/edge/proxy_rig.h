@@ -38,6 +38,8 @@ struct rig {
 	bool tls_home, one_conn;     /* the home is reached by TLS; all ways lead over connection 1 */
 	bool broken;                 /* what is being sent answers a message that did not parse */
 	int last_outcome;
+	bool guests;                 /* `terms` and ways come with a guest; how often each was told to be over */
+	unsigned over_caller, over_guest;
 	void (*on_sent)(struct rig *r, int which, struct slice octets); /* instead of keeping it */
 };
 

@@ -815,6 +815,33 @@ static void through_call(void **state)
 	}
 }
 
+/* What is answered is nobody's share any more, though the leg of a call stays for what forks may answer. */
+static void shares(void **state)
+{
+	struct rig r;
+	(void)state;
+	start_through(&r, false);
+	r.guests = true;
+	r.terms.guest = (struct access_guest *)(void *)&r.over_caller;
+	feed_octets(&r, OUTER, NEAR, S(THROUGH("INVITE", "i", "", "") "l: 0\r\n\r\n"));
+	expect_status(&r, OUTER, 100);
+	const char *invite = next(&r, OUTER);
+	answer(&r, OUTER, invite, 503, ""); /* another way: the first one's share is given back, the caller's is not */
+	assert_true(slice_starts(slice_str(next(&r, OUTER)), S("ACK ")));
+	const char *second = next(&r, OUTER);
+	assert_true(r.over_guest == 1 && r.over_caller == 0);
+	answer(&r, OUTER, second, 180, "");
+	expect_status(&r, OUTER, 180);
+	assert_true(r.over_guest == 1 && r.over_caller == 0);
+	answer(&r, OUTER, second, 200, "");
+	expect_status(&r, OUTER, 200);
+	assert_true(r.over_guest == 2 && r.over_caller == 1);
+	answer(&r, OUTER, second, 200, ""); /* of another fork, or again */
+	expect_status(&r, OUTER, 200);
+	rig_end(&r);
+	assert_true(r.over_guest == 2 && r.over_caller == 1);
+}
+
 /* A dialog with a user of ours is no way to another partner; neither is a made-up one. */
 static void through_strange(void **state)
 {
@@ -895,7 +922,7 @@ int main(void)
 		cmocka_unit_test(border),         cmocka_unit_test(asserted_identity),           cmocka_unit_test(rules),
 		cmocka_unit_test(secure),         cmocka_unit_test(answers_without_via),         cmocka_unit_test(diagnosed),
 		cmocka_unit_test(through_octets),  cmocka_unit_test(through_call),                  cmocka_unit_test(through_strange),
-		cmocka_unit_test(through_fails),
+		cmocka_unit_test(shares),          cmocka_unit_test(through_fails),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
