@@ -3,55 +3,7 @@
 #include "admin/task.h"
 
 #include "admin/args.h"
-#include "admin/federation.h"
 #include "base/mem.h"
-
-static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
-	[ADMIN_CMD_STATUS] = {admin_status, admin_status_print},
-	[ADMIN_CMD_PARTNER_ADD] = {admin_partner_add, admin_partner_add_print},
-	[ADMIN_CMD_PARTNER_SET] = {admin_partner_set, admin_partner_set_print},
-	[ADMIN_CMD_PARTNER_SHOW] = {admin_partner_show, admin_partner_show_print},
-	[ADMIN_CMD_PARTNER_LIST] = {admin_partner_list, admin_partner_list_print},
-	[ADMIN_CMD_PARTNER_REMOVE] = {admin_partner_remove, admin_partner_remove_print},
-	[ADMIN_CMD_SHOW_SIP_CONNECTIONS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_SIP_DIALOGS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_SIP_TRANSACTIONS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_WATCH_LIST] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_SIP_CERTIFICATES] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_REVOCATION_LISTS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_ACCESS_SHOW] = {admin_federation_list, admin_federation_print},
-	[ADMIN_CMD_ACCESS_SET] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_ALLOWED_ADD] = {admin_federation_add, admin_federation_print},
-	[ADMIN_CMD_ALLOWED_SET] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_ALLOWED_REMOVE] = {admin_federation_remove, admin_federation_print},
-	[ADMIN_CMD_ALLOWED_LIST] = {admin_federation_list, admin_federation_list_print},
-	[ADMIN_CMD_BLOCKED_ADD] = {admin_block_add, admin_block_add_print},
-	[ADMIN_CMD_BLOCKED_REMOVE] = {admin_block_remove, admin_block_remove_print},
-	[ADMIN_CMD_BLOCKED_LIST] = {admin_block_list, admin_block_list_print},
-	[ADMIN_CMD_HOSTING_ADD] = {admin_federation_add, admin_federation_print},
-	[ADMIN_CMD_HOSTING_SET] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_HOSTING_ENABLE] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_HOSTING_DISABLE] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_HOSTING_REMOVE] = {admin_federation_remove, admin_federation_print},
-	[ADMIN_CMD_HOSTING_LIST] = {admin_federation_list, admin_federation_list_print},
-	[ADMIN_CMD_PUBLIC_ADD] = {admin_federation_add, admin_federation_print},
-	[ADMIN_CMD_PUBLIC_SET] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_PUBLIC_ENABLE] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_PUBLIC_DISABLE] = {admin_federation_set, admin_federation_print},
-	[ADMIN_CMD_PUBLIC_REMOVE] = {admin_federation_remove, admin_federation_print},
-	[ADMIN_CMD_PUBLIC_LIST] = {admin_federation_list, admin_federation_list_print},
-	[ADMIN_CMD_SHOW_STREAM] = {admin_stream, admin_stream_print},
-	[ADMIN_CMD_SHOW_ATTEMPTS] = {admin_attempts, admin_attempts_print},
-	[ADMIN_CMD_SHOW_METRICS] = {admin_metrics, NULL},
-	[ADMIN_CMD_SHOW_STREAMS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_HOMES] = {admin_show, admin_show_print},
-	[ADMIN_CMD_SHOW_LINKS] = {admin_show, admin_show_print},
-	[ADMIN_CMD_EXPLAIN] = {admin_explain, admin_explain_print},
-	[ADMIN_CMD_HISTORY] = {admin_history, admin_history_print},
-	[ADMIN_CMD_RELOAD] = {admin_reload, NULL},
-};
 
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
 {
@@ -100,7 +52,7 @@ static json_t *refusal(int exit, const char *code, struct slice text)
 static const struct admin_handler *handler_of(const struct admin_command *c)
 {
 	if (!c->local)
-		return &handlers[c->id];
+		return admin_handler(c->id);
 	for (size_t i = 0; i < c->n_args; i++)
 		if (c->args[i].type == ADMIN_PATH)
 			return NULL;

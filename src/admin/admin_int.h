@@ -12,6 +12,9 @@ struct admin {
 	enum admin_half half;
 };
 
+/* handlers.c. Without `run`: not a command of the daemon, or one that takes time. */
+const struct admin_handler *admin_handler(enum admin_id id);
+
 /* The snapshot in force; NULL: the call has failed with ADMIN_EXIT_UNAVAILABLE. */
 struct snapshot *admin_snapshot(struct admin_call *c);
 /* After a committed change: has the application publish it. An enum admin_exit. */

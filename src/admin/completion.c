@@ -25,9 +25,23 @@ void admin_completion_words(struct buf *out, const struct admin_arg *a)
 		buf_printf(out, "%s ", reason_info((enum reason)i)->id);
 }
 
+/* Whether a command before the index-th begins with the same n + 1 words. */
+static bool told(const char *const path[], size_t n, size_t index)
+{
+	const char *word = admin_command(index)->path[n];
+	for (size_t i = 0; i < index; i++) {
+		const char *const *other = admin_command(i)->path;
+		size_t k = 0;
+		while (k < n && other[k] && slice_eq(slice_str(other[k]), slice_str(path[k])))
+			k++;
+		if (k == n && other[n] && slice_eq(slice_str(other[n]), slice_str(word)))
+			return true;
+	}
+	return false;
+}
+
 void admin_completion_next(const char *const path[], admin_completion_word *word, void *arg)
 {
-	const char *last = "";
 	size_t n = 0;
 	while (path[n])
 		n++;
@@ -36,9 +50,8 @@ void admin_completion_next(const char *const path[], admin_completion_word *word
 		size_t k = 0;
 		while (k < n && c->path[k] && slice_eq(slice_str(c->path[k]), slice_str(path[k])))
 			k++;
-		if (k < n || !c->path[n] || slice_eq(slice_str(c->path[n]), slice_str(last)))
+		if (k < n || !c->path[n] || told(path, n, i))
 			continue;
-		last = c->path[n];
 		const char *summary = c->path[n + 1] ? "" : c->summary;
 		for (size_t g = 0; c->path[n + 1] && g < admin_group_count(); g++) {
 			const char *const *path_g = admin_group(g)->path;
@@ -47,7 +60,7 @@ void admin_completion_next(const char *const path[], admin_completion_word *word
 			if (k > n && !path_g[k])
 				summary = admin_group(g)->summary;
 		}
-		word(arg, last, summary);
+		word(arg, c->path[n], summary);
 	}
 }
 

@@ -39,6 +39,8 @@ static void paths(void **state)
 	assert_int_equal(admin_command_count(), ADMIN_CMD_COUNT);
 	for (size_t i = 0; i < admin_command_count(); i++) {
 		const struct admin_command *c = admin_command(i);
+		assert_int_equal(c->roles == 0, c->local);
+		assert_true(!c->changes || c->local || !(c->roles & (ADMIN_ROLE_VIEWER | ADMIN_ROLE_HELPDESK | ADMIN_ROLE_AUDITOR)));
 		char mine[128], other[128];
 		assert_false(seen[c->id]);
 		seen[c->id] = true;

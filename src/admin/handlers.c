@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What carries out each command of the daemon; the commands that take time are in admin.c (live_of). */
+#include "admin/admin_int.h"
+
+#include "admin/federation.h"
+
+static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
+	/* core */
+	[ADMIN_CMD_STATUS] = {admin_status, admin_status_print},
+	[ADMIN_CMD_EXPLAIN] = {admin_explain, admin_explain_print},
+	[ADMIN_CMD_HISTORY] = {admin_history, admin_history_print},
+	/* partner */
+	[ADMIN_CMD_PARTNER_ADD] = {admin_partner_add, admin_partner_add_print},
+	[ADMIN_CMD_PARTNER_SET] = {admin_partner_set, admin_partner_set_print},
+	[ADMIN_CMD_PARTNER_SHOW] = {admin_partner_show, admin_partner_show_print},
+	[ADMIN_CMD_PARTNER_LIST] = {admin_partner_list, admin_partner_list_print},
+	[ADMIN_CMD_PARTNER_REMOVE] = {admin_partner_remove, admin_partner_remove_print},
+	/* federation */
+	[ADMIN_CMD_ACCESS_SHOW] = {admin_federation_list, admin_federation_print},
+	[ADMIN_CMD_ACCESS_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_ALLOWED_LIST] = {admin_federation_list, admin_federation_list_print},
+	[ADMIN_CMD_BLOCKED_ADD] = {admin_block_add, admin_block_add_print},
+	[ADMIN_CMD_BLOCKED_REMOVE] = {admin_block_remove, admin_block_remove_print},
+	[ADMIN_CMD_BLOCKED_LIST] = {admin_block_list, admin_block_list_print},
+	[ADMIN_CMD_HOSTING_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_HOSTING_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_ENABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_DISABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_HOSTING_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_HOSTING_LIST] = {admin_federation_list, admin_federation_list_print},
+	[ADMIN_CMD_PUBLIC_ADD] = {admin_federation_add, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_SET] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_ENABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_DISABLE] = {admin_federation_set, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_REMOVE] = {admin_federation_remove, admin_federation_print},
+	[ADMIN_CMD_PUBLIC_LIST] = {admin_federation_list, admin_federation_list_print},
+	/* show */
+	[ADMIN_CMD_SHOW_SIP_CONNECTIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_SIP_DIALOGS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_SIP_TRANSACTIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_WATCH_LIST] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_SIP_CERTIFICATES] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_REVOCATION_LISTS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_STREAM] = {admin_stream, admin_stream_print},
+	[ADMIN_CMD_SHOW_ATTEMPTS] = {admin_attempts, admin_attempts_print},
+	[ADMIN_CMD_SHOW_METRICS] = {admin_metrics, NULL},
+	[ADMIN_CMD_SHOW_STREAMS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_SUBSCRIPTIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_CONVERSATIONS] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_HOMES] = {admin_show, admin_show_print},
+	[ADMIN_CMD_SHOW_LINKS] = {admin_show, admin_show_print},
+	/* config */
+	[ADMIN_CMD_RELOAD] = {admin_reload, NULL},
+	/* external access */
+	/* changes */
+	/* api */
+	/* check */
+	/* certificate */
+	/* audit */
+	/* quickstart */
+	/* observe */
+	/* messages */
+};
+
+const struct admin_handler *admin_handler(enum admin_id id)
+{
+	return &handlers[id];
+}
