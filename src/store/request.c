@@ -17,6 +17,11 @@ static const struct {
 				 "VALUES(?1, ?2, ?3, ?4, ?5)", "tttbn"},
 	[STORE_OP_DIALOG_DELETE] = {"DELETE FROM dialog WHERE id = ?1", "t"},
 	[STORE_OP_DIALOG_PURGE] = {"DELETE FROM dialog WHERE expires_at <= ?1", "n"},
+	[STORE_OP_ACCOUNT_PUT] = {"INSERT INTO admin_account(name, role, hash, enabled, made_at, changed_at) VALUES(?1, ?2, ?3, ?4, ?5, ?5) "
+				  "ON CONFLICT(name) DO UPDATE SET role = ?2, hash = ?3, enabled = ?4, changed_at = ?5", "tttnn"},
+	[STORE_OP_ACCOUNT_DELETE] = {"DELETE FROM admin_account WHERE name = ?1", "t"},
+	[STORE_OP_TOKEN_PUT] = {"INSERT OR REPLACE INTO admin_token(name, role, hash, expires_at, made_at) VALUES(?1, ?2, ?3, ?4, ?5)", "tttnn"},
+	[STORE_OP_TOKEN_DELETE] = {"DELETE FROM admin_token WHERE name = ?1", "t"},
 };
 
 int store_request_run(struct store *s, struct store_request *r, struct entente_err *err)

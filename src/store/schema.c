@@ -69,6 +69,20 @@ static const char *const steps[] = {
 	" key TEXT NOT NULL,"
 	" fields TEXT NOT NULL,"
 	" PRIMARY KEY(kind, key)) STRICT, WITHOUT ROWID;",
+	/* 4: administrators of the HTTP API */
+	"CREATE TABLE admin_account("
+	" name TEXT PRIMARY KEY,"
+	" role TEXT NOT NULL,"
+	" hash TEXT NOT NULL," /* of the password: argon2id */
+	" enabled INTEGER NOT NULL,"
+	" made_at INTEGER NOT NULL,"
+	" changed_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE admin_token("
+	" name TEXT PRIMARY KEY,"
+	" role TEXT NOT NULL,"
+	" hash TEXT NOT NULL," /* of the secret: BLAKE2b, in hex */
+	" expires_at INTEGER NOT NULL,"
+	" made_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 
