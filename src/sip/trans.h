@@ -148,6 +148,9 @@ bool sip_server_waiting(const struct sip_server_trans *st);
 /* One pointer for the owner; see ops->gone. */
 void sip_server_set_user(struct sip_server_trans *st, void *user);
 void *sip_server_user(const struct sip_server_trans *st);
+/* A number for the owner's log, 0 at first. `st` may be NULL: then it is lost, and 0. */
+void sip_server_set_record(struct sip_server_trans *st, uint64_t record);
+uint64_t sip_server_record(const struct sip_server_trans *st);
 
 /* --- client transactions --- */
 enum sip_done {

@@ -38,6 +38,7 @@ struct sip_server_trans {
 	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
 	struct list rest;           /* in stack->accepted_servers */
 	void *user;
+	uint64_t record;
 };
 
 struct sip_client_trans {

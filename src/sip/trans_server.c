@@ -202,6 +202,7 @@ static struct sip_server_trans *create(struct sip_stack *s, const struct sip_flo
 	st->provisional = st->repeat_2xx = st->acked = false;
 	st->ack_node = (struct map_node){0};
 	st->user = NULL;
+	st->record = 0;
 	timer_init(&st->t_send, fire_send);
 	timer_init(&st->t_end, fire_end);
 	if (!fill(st, m, tag)) { /* too much to remember */
@@ -541,4 +542,15 @@ void sip_server_set_user(struct sip_server_trans *st, void *user)
 void *sip_server_user(const struct sip_server_trans *st)
 {
 	return st->user;
+}
+
+void sip_server_set_record(struct sip_server_trans *st, uint64_t record)
+{
+	if (st)
+		st->record = record;
+}
+
+uint64_t sip_server_record(const struct sip_server_trans *st)
+{
+	return st ? st->record : 0;
 }
