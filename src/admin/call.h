@@ -21,6 +21,7 @@ struct admin_call {
 	struct buf text;     /* only when !json */
 	json_t *warnings;    /* array, owned */
 	json_t *error;       /* owned, or NULL */
+	const struct admin_program *program; /* in local commands: who asks the daemon; may be NULL */
 };
 
 struct admin_handler {
@@ -43,6 +44,10 @@ extern const struct admin_handler admin_plan_handler;
 extern const struct admin_handler admin_import_handler;
 /* The configuration of a local command's argument "file", whether or not the files that it names exist; the caller's. NULL: *ret_exit is set, the error recorded. */
 struct config *admin_config_load(struct admin_call *c, int *ret_exit);
+
+/* Asks the daemon from a local command: words of a command, its arguments (taken over; NULL: none). The response (the caller's); NULL: nobody
+ * answered, `why` has one line. */
+json_t *admin_ask(struct admin_call *c, const char *const path[], json_t *args, struct buf *why);
 
 /* Records why the command could not be carried out, and returns `exit`. hint: what to do, may be NULL. */
 int admin_fail(struct admin_call *c, int exit, const char *code, const char *hint, const char *fmt, ...)

@@ -190,6 +190,15 @@ bool admin_help(struct buf *out, const char *const words[], bool color);
 /* ---- commands that need no daemon ---- */
 /* Carries out a local command; the response as admin_execute gives it. json, color, width: as in a request. */
 json_t *admin_local(const struct admin_command *c, json_t *args, bool json, bool color, unsigned width);
+/* The same for a command that also asks the daemon, if one answers: `ask` sends a request ("command", "args") and gives its response (the
+ * caller's); NULL: nobody answered, `why` has one line. ask NULL: there is nobody to ask. */
+struct admin_program {
+	bool json, color;
+	unsigned width;
+	json_t *(*ask)(void *arg, json_t *request, struct buf *why);
+	void *arg;
+};
+json_t *admin_local_run(const struct admin_command *c, json_t *args, const struct admin_program *p);
 
 /* ---- documentation, complete pages ---- */
 void admin_man_entente(struct buf *out); /* entente(1) */

@@ -223,7 +223,26 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 
 json_t *admin_local(const struct admin_command *c, json_t *args, bool json, bool color, unsigned width)
 {
-	struct admin_call call = {.command = c, .args = args, .json = json, .color = color, .width = width};
+	return admin_local_run(c, args, &(struct admin_program){.json = json, .color = color, .width = width});
+}
+
+json_t *admin_ask(struct admin_call *c, const char *const path[], json_t *args, struct buf *why)
+{
+	json_t *words = json_array(), *request, *response = NULL;
+	for (size_t i = 0; path[i]; i++)
+		json_array_append_new(words, json_string(path[i]));
+	request = json_pack("{s:o s:o s:b}", "command", words, "args", args ? args : json_object(), "json", 1);
+	if (c->program && c->program->ask)
+		response = c->program->ask(c->program->arg, request, why);
+	else
+		buf_puts(why, "no daemon is asked here");
+	json_decref(request);
+	return response;
+}
+
+json_t *admin_local_run(const struct admin_command *c, json_t *args, const struct admin_program *p)
+{
+	struct admin_call call = {.command = c, .args = args, .json = p->json, .color = p->color, .width = p->width, .program = p};
 	const struct admin_handler *h = admin_local_handler(c->id);
 	if (h)
 		return admin_call_run(&call, h);

@@ -328,7 +328,7 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	enum plan_expiry end = plan_expiry(f->not_before, f->not_after, clock_unix());
 	if (end == PLAN_EXPIRY_OVER)
 		json_array_append_new(problems, json_string("our certificate has expired: renew it, then `entente reload`"));
-	else if (end == PLAN_EXPIRY_SOON)
+	else if (end >= PLAN_EXPIRY_SOON)
 		json_array_append_new(problems, json_string("our certificate ends soon, less than a quarter of its time is left: renew "
 							    "it, then `entente reload`"));
 }

@@ -97,6 +97,14 @@ static uint64_t patience_ms(const struct admin_line *l)
 	return l->command->lines ? 0 : WAIT_MS + 1000 * (uint64_t)json_integer_value(timeout);
 }
 
+/* A local command asks the daemon. */
+static json_t *ask_daemon(void *arg, json_t *request, struct buf *why)
+{
+	enum { WAIT_MS = 60000 };
+	int exit = 0;
+	return client_ask(arg, request, WAIT_MS, NULL, NULL, why, &exit);
+}
+
 static int run(const struct admin_line *l)
 {
 	bool color = !l->json && color_wanted();
@@ -107,7 +115,7 @@ static int run(const struct admin_line *l)
 	json_t *response, *request = NULL, *words;
 	buf_init(&why, 65536);
 	if (l->command->local)
-		response = admin_local(l->command, l->args, l->json, color, width);
+		response = admin_local_run(l->command, l->args, &(struct admin_program){l->json, color, width, ask_daemon, (void *)(uintptr_t)path});
 	else {
 		words = json_array();
 		for (size_t i = 0; l->command->path[i]; i++)

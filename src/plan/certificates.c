@@ -30,13 +30,48 @@ bool plan_tls_settings(struct tls_settings *ret, const struct config *c)
 	return ret->server_chain || ret->client_chain;
 }
 
+static const struct {
+	int64_t part; /* of the lifetime */
+	enum plan_expiry level;
+} steps[] = {{3, PLAN_EXPIRY_RENEW}, {4, PLAN_EXPIRY_SOON}, {8, PLAN_EXPIRY_CRITICAL}, {12, PLAN_EXPIRY_URGENT}};
+
 enum plan_expiry plan_expiry(int64_t not_before, int64_t not_after, int64_t now)
 {
 	if (!not_after)
 		return PLAN_EXPIRY_FINE;
 	if (now >= not_after)
 		return PLAN_EXPIRY_OVER;
-	return not_after - now < (not_after - not_before) / 4 ? PLAN_EXPIRY_SOON : PLAN_EXPIRY_FINE;
+	enum plan_expiry e = PLAN_EXPIRY_FINE;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+		if ((not_after - now) * steps[i].part < not_after - not_before)
+			e = steps[i].level;
+	return e;
+}
+
+const char *plan_expiry_text(enum plan_expiry e)
+{
+	static const char *const names[PLAN_EXPIRY_COUNT] = {"fine", "renew", "soon", "critical", "urgent", "expired"};
+	return names[e];
+}
+
+double plan_remaining(int64_t not_before, int64_t not_after, int64_t now)
+{
+	if (now >= not_after)
+		return 0;
+	return now <= not_before ? 1 : (double)(not_after - now) / (double)(not_after - not_before);
+}
+
+int64_t plan_expiry_next(int64_t not_before, int64_t not_after, int64_t now)
+{
+	if (!not_after || now >= not_after)
+		return INT64_MAX;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		/* the first second with (not_after - t) * part < lifetime */
+		int64_t lifetime = not_after - not_before, left = (lifetime - 1) / steps[i].part, at = not_after - left;
+		if (lifetime > 0 && at > now)
+			return at;
+	}
+	return not_after;
 }
 
 static void date(char ret[32], int64_t t)
@@ -56,13 +91,16 @@ static void look_at_time(const struct look *x)
 		COMPLAIN(x, true, "%s: %s is valid only from %s on: is the clock right?", x->key, x->file, when);
 	}
 	date(when, x->facts->not_after);
-	switch (plan_expiry(x->facts->not_before, x->facts->not_after, now)) {
+	enum plan_expiry end = plan_expiry(x->facts->not_before, x->facts->not_after, now);
+	switch (end) {
 	case PLAN_EXPIRY_OVER:
 		COMPLAIN(x, true, "%s: %s has expired (%s): partners refuse it; renew it, then `entente reload`", x->key, x->file, when);
 		break;
 	case PLAN_EXPIRY_SOON:
-		COMPLAIN(x, true, "%s: %s ends soon (%s), less than a quarter of its time is left: renew it, then `entente reload`",
-			 x->key, x->file, when);
+	case PLAN_EXPIRY_CRITICAL:
+	case PLAN_EXPIRY_URGENT:
+		COMPLAIN(x, true, "%s: %s ends soon (%s), less than %s of its time is left: renew it, then `entente reload`", x->key, x->file, when,
+			 end == PLAN_EXPIRY_SOON ? "a quarter" : end == PLAN_EXPIRY_CRITICAL ? "an eighth" : "a twelfth");
 		break;
 	default:
 		break;

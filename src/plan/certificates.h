@@ -15,5 +15,19 @@ void plan_certificates(const struct config *c, struct config_errors *errs);
 
 /* How near a certificate's end is, in parts of its lifetime: a fixed number of days is too many for one of 45 days and too few for
  * none. */
-enum plan_expiry { PLAN_EXPIRY_FINE, PLAN_EXPIRY_SOON /* less than a quarter is left */, PLAN_EXPIRY_OVER };
+enum plan_expiry {
+	PLAN_EXPIRY_FINE,
+	PLAN_EXPIRY_RENEW,    /* less than a third is left: the time to renew, nothing to warn of */
+	PLAN_EXPIRY_SOON,     /* less than a quarter: a renewal did not work, or nobody thought of it */
+	PLAN_EXPIRY_CRITICAL, /* less than an eighth */
+	PLAN_EXPIRY_URGENT,   /* less than a twelfth */
+	PLAN_EXPIRY_OVER,
+	PLAN_EXPIRY_COUNT
+};
+/* Seconds since 1970; not_after 0: unreadable, and fine. Pure. */
 enum plan_expiry plan_expiry(int64_t not_before, int64_t not_after, int64_t now);
+const char *plan_expiry_text(enum plan_expiry e); /* "fine" "renew" "soon" "critical" "urgent" "expired" */
+/* How much of the lifetime is left, 1 to 0. */
+double plan_remaining(int64_t not_before, int64_t not_after, int64_t now);
+/* The first second at which plan_expiry says something else than now; INT64_MAX: it never will. */
+int64_t plan_expiry_next(int64_t not_before, int64_t not_after, int64_t now);

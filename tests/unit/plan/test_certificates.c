@@ -174,11 +174,51 @@ static void test_expiry(void **state)
 	assert_int_equal(plan_expiry(0, 6 * DAY, 5 * DAY), PLAN_EXPIRY_SOON);
 	assert_int_equal(plan_expiry(0, 6 * DAY, 6 * DAY), PLAN_EXPIRY_OVER);
 	assert_int_equal(plan_expiry(0, 0, 6 * DAY), PLAN_EXPIRY_FINE); /* unreadable */
+	assert_true(plan_expiry_next(0, 0, 6 * DAY) == INT64_MAX && plan_expiry_next(0, 6 * DAY, 6 * DAY) == INT64_MAX);
+}
+
+/* Each threshold to the second, for lifetimes from seconds to years; and walking from change to change meets every level, and nothing
+ * changes between. */
+static void test_expiry_table(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t life, left;
+		enum plan_expiry want;
+	} rows[] = {
+		{86400, 28800, PLAN_EXPIRY_FINE},   {86400, 28799, PLAN_EXPIRY_RENEW},    {86400, 21600, PLAN_EXPIRY_RENEW}, {86400, 21599, PLAN_EXPIRY_SOON},
+		{86400, 10800, PLAN_EXPIRY_SOON},   {86400, 10799, PLAN_EXPIRY_CRITICAL}, {86400, 7200, PLAN_EXPIRY_CRITICAL}, {86400, 7199, PLAN_EXPIRY_URGENT},
+		{86400, 1, PLAN_EXPIRY_URGENT},     {86400, 0, PLAN_EXPIRY_OVER},         {86400, -1, PLAN_EXPIRY_OVER},
+		{576000, 144000, PLAN_EXPIRY_RENEW}, {576000, 143999, PLAN_EXPIRY_SOON}, /* 160 hours, Let's Encrypt's shortlived */
+		{3888000, 972000, PLAN_EXPIRY_RENEW}, {3888000, 971999, PLAN_EXPIRY_SOON}, /* 45 days */
+		{60, 20, PLAN_EXPIRY_FINE}, {60, 19, PLAN_EXPIRY_RENEW}, {60, 14, PLAN_EXPIRY_SOON}, {60, 7, PLAN_EXPIRY_CRITICAL}, {60, 4, PLAN_EXPIRY_URGENT},
+		{315360000, 78840000, PLAN_EXPIRY_RENEW}, {315360000, 26280000, PLAN_EXPIRY_CRITICAL}, {315360000, 26279999, PLAN_EXPIRY_URGENT},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		enum plan_expiry e = plan_expiry(1000, 1000 + rows[i].life, 1000 + rows[i].life - rows[i].left);
+		if (e != rows[i].want)
+			fail_msg("%jd s of %jd s left: %s", (intmax_t)rows[i].left, (intmax_t)rows[i].life, plan_expiry_text(e));
+	}
+	static const int64_t lives[] = {1, 7, 12, 60, 61, 3600, 576000, 3888000, 7776001, 315360000};
+	for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
+		int64_t at = 1000, next, end = 1000 + lives[i];
+		enum plan_expiry level = plan_expiry(1000, end, at);
+		for (int steps = 0; (next = plan_expiry_next(1000, end, at)) != INT64_MAX; steps++) {
+			assert_true(next > at && steps < PLAN_EXPIRY_COUNT);
+			assert_int_equal(plan_expiry(1000, end, next - 1), level);
+			enum plan_expiry new = plan_expiry(1000, end, next);
+			assert_true(new > level);
+			level = new;
+			at = next;
+		}
+		assert_int_equal(level, PLAN_EXPIRY_OVER);
+	}
+	assert_true(plan_remaining(0, 100, 75) == 0.25 && plan_remaining(50, 100, 10) == 1 && plan_remaining(0, 100, 200) == 0);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry), cmocka_unit_test(test_expiry_table),
 					   cmocka_unit_test(test_pairs_are_whole)};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
