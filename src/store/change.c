@@ -153,6 +153,7 @@ static int history_write(struct store *s, struct slice who, struct slice what, s
 	int rc = run(s, st, NULL, err);
 	if (rc)
 		return rc;
+	s->next_generation = sqlite3_last_insert_rowid(s->db);
 	st = statement(s, HISTORY_TRIM);
 	if (st)
 		sqlite3_bind_int64(st, 1, STORE_HISTORY_MAX);
@@ -182,7 +183,7 @@ static void describe(struct buf *out, const char *verb, const struct policy_part
 		buf_printf(out, "%s%.*s", i ? "," : " additional=", SFMT(p->additional[i]));
 }
 
-static int change(struct store *s, struct store_request *r, struct buf *what, struct entente_err *err)
+int store_change_one(struct store *s, struct store_request *r, struct buf *what, struct entente_err *err)
 {
 	const struct policy_partner *p = &r->partner;
 	int rows = 0, rc = 0;
@@ -237,13 +238,17 @@ int store_change_run(struct store *s, struct store_request *r, struct entente_er
 	if (sqlite3_exec(s->db, "SAVEPOINT change", NULL, NULL, NULL) != SQLITE_OK)
 		return store_fail(s->db, "cannot write", err);
 	buf_init(&what, 256 * 1024);
-	int rc = change(s, r, &what, err);
-	if (!rc)
+	int64_t before = s->next_generation;
+	size_t changes = 1;
+	int rc = r->op == STORE_OP_SET ? store_set_run(s, r, &what, &changes, err) : store_change_one(s, r, &what, err);
+	if (!rc && changes)
 		rc = history_write(s, r->text[2], buf_slice(&what), err);
 	buf_free(&what);
 	/* after some failures SQLite has rolled all back itself and the savepoint is gone: the group sees that */
-	if (rc)
+	if (rc) {
 		sqlite3_exec(s->db, "ROLLBACK TO change", NULL, NULL, NULL);
+		s->next_generation = before;
+	}
 	sqlite3_exec(s->db, "RELEASE change", NULL, NULL, NULL);
 	return rc;
 }

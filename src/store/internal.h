@@ -9,11 +9,13 @@ enum store_op {
 	/* one statement each: its text is in request.c */
 	STORE_OP_CONTACT_PUT, STORE_OP_CONTACT_DELETE, STORE_OP_WATCH_PUT, STORE_OP_WATCH_DELETE, STORE_OP_DIALOG_PUT,
 	STORE_OP_DIALOG_DELETE, STORE_OP_DIALOG_PURGE, STORE_OP_ACCOUNT_PUT, STORE_OP_ACCOUNT_DELETE, STORE_OP_TOKEN_PUT, STORE_OP_TOKEN_DELETE,
+	STORE_OP_DOCUMENT_PUT, STORE_OP_NOTE_PUT, STORE_OP_NOTE_DELETE,
 	STORE_OP_SIMPLE,
 	/* several statements in a savepoint: change.c */
 	STORE_OP_PARTNER_ADD = STORE_OP_SIMPLE, STORE_OP_PARTNER_SET, STORE_OP_PARTNER_REMOVE, STORE_OP_BLOCK_ADD,
 	STORE_OP_BLOCK_REMOVE,
 	STORE_OP_FEDERATION_PUT, STORE_OP_FEDERATION_REMOVE, /* federation.c */
+	STORE_OP_SET, /* set.c: others, of both kinds */
 };
 
 enum { STORE_VALUES_MAX = 5 };
@@ -29,7 +31,10 @@ struct store_request {
 	struct slice text[STORE_VALUES_MAX]; /* by parameter number; for changes: domain, comment, who */
 	int64_t number[STORE_VALUES_MAX];
 	struct policy_partner partner;       /* of the two partner operations */
+	struct store_set *set;               /* of STORE_OP_SET; owned */
 };
+/* Accepts NULL; returns NULL. */
+struct store_request *store_request_free(struct store_request *r);
 
 /* The statements that changes use, prepared once. */
 enum { STORE_CHANGE_STATEMENTS = 12 };
@@ -38,7 +43,10 @@ struct store {
 	sqlite3 *db; /* the writing connection: store thread only, once it runs */
 	sqlite3_stmt *simple[STORE_OP_SIMPLE], *change[STORE_CHANGE_STATEMENTS];
 	struct store_options opt;
+	bool collects; /* of a set: store_submit only appends to the queue, nothing else of this is used */
 	char path[4200];
+	int64_t next_generation;   /* store thread: what the transaction under way has written; 0: nothing */
+	_Atomic int64_t generation; /* committed */
 	int lock_fd;
 	unsigned char dialback[STORE_SECRET_LEN];
 	pthread_t thread;
@@ -66,12 +74,18 @@ int store_change_run(struct store *s, struct store_request *r, struct entente_er
 struct buf;
 int store_federation_change(struct store *s, struct store_request *r, struct buf *what, struct entente_err *err);
 void store_statements_free(struct store *s);
+/* set.c: appends the lines of its history. *ret_changes: how many of its requests are changes of policy. */
+int store_set_run(struct store *s, struct store_request *r, struct buf *what, size_t *ret_changes, struct entente_err *err);
+/* change.c: one change of policy, without its entry in the history. */
+int store_change_one(struct store *s, struct store_request *r, struct buf *what, struct entente_err *err);
+/* The newest generation of that connection's database; negative with err. */
+int64_t store_generation_read(sqlite3 *db, struct entente_err *err);
 
 /* ---- store.c ---- */
 /* Takes over the request, or frees it and returns ENTENTE_ELIMIT. */
 int store_submit(struct store *s, struct store_request *r);
 
 /* ---- request.c: building ---- */
-/* NULL when a text is too long, holds a NUL or is not UTF-8 (the blob may be anything). */
+/* NULL when a text is too long, holds a NUL or is not UTF-8 (the blob may be anything, and of documents and notes large). */
 struct store_request *store_request_new(enum store_op op, const struct slice *texts, size_t n, struct slice blob,
 					const struct policy_partner *p, store_done *done, void *arg);

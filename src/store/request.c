@@ -3,6 +3,7 @@
 #include "base/enc.h"
 #include "base/mem.h"
 #include "store/internal.h"
+#include "store/store_set.h"
 
 /* Parameters by letter: t text, b blob, n number; ?1 takes text[0] or number[0], and so on. */
 static const struct {
@@ -22,7 +23,22 @@ static const struct {
 	[STORE_OP_ACCOUNT_DELETE] = {"DELETE FROM admin_account WHERE name = ?1", "t"},
 	[STORE_OP_TOKEN_PUT] = {"INSERT OR REPLACE INTO admin_token(name, role, hash, expires_at, made_at) VALUES(?1, ?2, ?3, ?4, ?5)", "tttnn"},
 	[STORE_OP_TOKEN_DELETE] = {"DELETE FROM admin_token WHERE name = ?1", "t"},
+	[STORE_OP_DOCUMENT_PUT] = {"INSERT OR REPLACE INTO document(generation, text) VALUES(?1, ?2)", "nb"},
+	[STORE_OP_NOTE_PUT] = {"INSERT OR REPLACE INTO note(name, value) VALUES(?1, ?2)", "tb"},
+	[STORE_OP_NOTE_DELETE] = {"DELETE FROM note WHERE name = ?1", "t"},
 };
+
+/* The newest ones within the limits; the sum runs from the newest to the oldest. */
+static int documents_trim(struct store *s, struct entente_err *err)
+{
+	char sql[400];
+	snprintf(sql, sizeof sql,
+		 "DELETE FROM document WHERE generation < (SELECT max(generation) FROM document) AND generation NOT IN (SELECT generation FROM "
+		 "(SELECT generation, row_number() OVER w AS n, sum(length(text)) OVER w AS octets FROM document WINDOW w AS (ORDER BY generation DESC)) "
+		 "WHERE n <= %d AND octets <= %d)",
+		 STORE_DOCUMENTS_MAX, STORE_DOCUMENTS_OCTETS);
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s->db, "cannot write", err);
+}
 
 int store_request_run(struct store *s, struct store_request *r, struct entente_err *err)
 {
@@ -39,7 +55,8 @@ int store_request_run(struct store *s, struct store_request *r, struct entente_e
 	}
 	int rc = sqlite3_step(*st) == SQLITE_DONE ? 0 : store_fail(s->db, "cannot write", err);
 	sqlite3_reset(*st);
-	return rc;
+	sqlite3_clear_bindings(*st); /* they point into the request */
+	return !rc && r->op == STORE_OP_DOCUMENT_PUT ? documents_trim(s, err) : rc;
 }
 
 void store_statements_free(struct store *s)
@@ -82,7 +99,8 @@ struct store_request *store_request_new(enum store_op op, const struct slice *te
 					const struct policy_partner *p, store_done *done, void *arg)
 {
 	size_t octets = sizeof(struct store_request) + blob.len;
-	if (blob.len > STORE_BLOB_MAX || (p && !partner_ok(p, &octets)))
+	bool large = op == STORE_OP_DOCUMENT_PUT || op == STORE_OP_NOTE_PUT;
+	if (blob.len > (large ? (size_t)STORE_LARGE_MAX : (size_t)STORE_BLOB_MAX) || (p && !partner_ok(p, &octets)))
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (!text_ok(texts[i]))

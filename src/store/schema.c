@@ -83,12 +83,30 @@ static const char *const steps[] = {
 	" hash TEXT NOT NULL," /* of the secret: BLAKE2b, in hex */
 	" expires_at INTEGER NOT NULL,"
 	" made_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+	/* 5: the policy of past generations as text; and notes, by name */
+	"CREATE TABLE document("
+	" generation INTEGER PRIMARY KEY,"
+	" text BLOB NOT NULL) STRICT;"
+	"CREATE TABLE note("
+	" name TEXT PRIMARY KEY,"
+	" value BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
+
+static int damaged(const char *path, const char *what, struct entente_err *err)
+{
+	return err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE,
+		       "%.80s is damaged (%.50s): put a backup in its place, or move it away, start, and import policy.yaml, which lies beside it; see "
+		       "entented(8)",
+		       path, what);
+}
 
 int store_fail(sqlite3 *db, const char *what, struct entente_err *err)
 {
 	int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
+	const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+	if (path && ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB))
+		return damaged(path, sqlite3_errmsg(db), err);
 	return err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "%s: %s (SQLite %d)", what,
 		       db ? sqlite3_errmsg(db) : "out of memory", code);
 }
@@ -107,9 +125,7 @@ int store_connect(sqlite3 **ret, const char *path, bool writer, struct entente_e
 		rc = sqlite3_exec(db, set, NULL, NULL, NULL);
 	}
 	if (rc != SQLITE_OK) {
-		int code = (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB
-				   ? err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "%s is not a database", path)
-				   : store_fail(db, path, err);
+		int code = store_fail(db, path, err);
 		sqlite3_close(db);
 		return code;
 	}
@@ -132,18 +148,13 @@ static int one_number(sqlite3 *db, const char *sql, int64_t *ret)
 static int check_integrity(sqlite3 *db, const char *path, struct entente_err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = ENTENTE_ESTORE;
+	int rc = 0;
 	if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW) {
-		store_fail(db, path, err);
+		rc = store_fail(db, path, err);
 	} else {
 		const char *text = (const char *)sqlite3_column_text(st, 0);
-		if (text && strcmp(text, "ok") == 0)
-			rc = 0;
-		else
-			err_set(err, rc, REASON_SERVER_STORE,
-				"%s is damaged (%s): restore it from a backup, or move it away to start with "
-				"an empty one",
-				path, text ? text : "?");
+		if (!text || strcmp(text, "ok"))
+			rc = damaged(path, text ? text : "?", err);
 	}
 	sqlite3_finalize(st);
 	return rc;

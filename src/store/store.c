@@ -17,6 +17,11 @@ enum { BATCH = 256 };
 
 int store_submit(struct store *s, struct store_request *r)
 {
+	if (s->collects) {
+		list_append(&s->queue, &r->node);
+		s->queued++;
+		return 0;
+	}
 	pthread_mutex_lock(&s->lock);
 	bool full = s->queued >= s->opt.queue_max || s->octets + r->octets > STORE_QUEUE_OCTETS;
 	if (!full) {
@@ -29,7 +34,7 @@ int store_submit(struct store *s, struct store_request *r)
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (full)
-		mem_free(r);
+		store_request_free(r);
 	return full ? ENTENTE_ELIMIT : 0;
 }
 
@@ -70,13 +75,16 @@ static int transaction(struct store *s, struct store_request **r, size_t n, stru
 static void run_batch(struct store *s, struct store_request **r, size_t n, struct entente_err *errs)
 {
 	struct entente_err whole = {0};
+	s->next_generation = 0;
 	int rc = transaction(s, r, n, errs, &whole);
+	if (!rc && s->next_generation)
+		s->generation = s->next_generation;
 	set_failing(s, rc != 0, &whole);
 	for (size_t i = 0; i < n; i++) {
 		int code = rc ? rc : r[i]->code;
 		if (r[i]->done)
 			r[i]->done(r[i]->arg, code, code ? (rc ? &whole : &errs[i]) : NULL);
-		mem_free(r[i]);
+		store_request_free(r[i]);
 	}
 }
 
@@ -204,8 +212,10 @@ int store_open(struct store **ret, const struct store_options *opt, struct enten
 		rc = store_schema_prepare(s->db, s->path, err);
 	if (!rc)
 		rc = get_secret(s, "dialback", s->dialback, err);
-	if (!rc)
-		rc = start_thread(s, err);
+	if (!rc) {
+		s->generation = store_generation_read(s->db, err);
+		rc = s->generation < 0 ? ENTENTE_ESTORE : start_thread(s, err);
+	}
 out:
 	if (rc)
 		store_close(s);
