@@ -46,6 +46,8 @@ int store_note_delete(struct store *s, struct slice name, store_done *done, void
 int store_note_load(struct store *s, struct slice name, struct buf *ret, struct entente_err *err);
 
 /* ---- copies and the place ---- */
+/* The tables that a copy of the policy has; ends with NULL. A new table of policy belongs on this list (copy.c). */
+extern const char *const store_policy_tables[];
 const char *store_directory(const struct store *s);
 /* Makes a database in `directory` (made 0700 if it is not there; a database in it is replaced) that holds the policy of this one, and its
  * generation: no contacts that were learned, no secrets, no dialogs. For drafts: open it with store_open. Waits for the disk. */

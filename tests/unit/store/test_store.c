@@ -250,7 +250,7 @@ static void test_garbage(void **state)
 	char junk[8192];
 	memset(junk, 'j', sizeof junk);
 	write_file(junk, sizeof junk, 0);
-	refused(ENTENTE_ESTORE, "not a database");
+	refused(ENTENTE_ESTORE, "damaged (file is not a database)");
 }
 
 static void test_damaged(void **state)
