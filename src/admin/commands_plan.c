@@ -5,6 +5,7 @@
 #define PLAN_ARGS                                                                                                              \
 	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file"},                                             \
 	{"address", ADMIN_TEXT, ADMIN_MANY, .max = 45, .help = "a public IP address of this server; several: a pool behind one name"}, \
+	{"load-balancer", ADMIN_TEXT, .max = 45, .help = "the public IP address of a load balancer in front of the edges; --address are then their own"}, \
 	{"domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "a domain of ours that the configuration does not name, as on an edge of its own"}, \
 	{"sip-federation", ADMIN_BOOL, .help = "plan for SIP partners too, before sip.external-listen is set"},                                                     \
 	{"client-eku", ADMIN_BOOL, .help = "some partner wants a certificate that is also good for clients"}
@@ -28,13 +29,13 @@ static const struct admin_arg plan_handout_args[] = {
 };
 #define PLAN_WARNINGS {"warnings[].id", "plan/..., stable"}, {"warnings[].text", "what, why, and what to do"}
 #define PLAN_CERTIFICATES                                                                                                      \
-	{"certificates[].usage", "external or internal"}, {"certificates[].subject", "its common name"},                         \
+	{"certificates[].usage", "external, client or internal"}, {"certificates[].note", "what else to know; may be missing"}, {"certificates[].subject", "its common name"},                         \
 	{"certificates[].names[]", "dNSName of each"}, {"certificates[].purposes[]", "extended key usages"},                     \
 	{"certificates[].issuer", "who should issue it"}
 #define PLAN_RECORDS                                                                                                           \
 	{"records[].type", "A, AAAA, SRV"}, {"records[].name", "full name"}, {"records[].zone", "the likeliest zone"},            \
 	{"records[].priority", "of SRV"}, {"records[].weight", "of SRV"}, {"records[].port", "of SRV"},                           \
-	{"records[].target", "name or address; in angle brackets what only you know"}, {"records[].purpose", "what for"}
+	{"records[].target", "name or address; in angle brackets what only you know"}, {"records[].purpose", "what for"}, {"records[].internal", "for the DNS of the own network only"}
 #define PLAN_PORTS                                                                                                             \
 	{"ports[].direction", "in or out"}, {"ports[].side", "external or internal"}, {"ports[].protocol", "in words"},           \
 	{"ports[].transport", "tcp or udp"}, {"ports[].port", "of the destination"}, {"ports[].source", "who begins"},            \

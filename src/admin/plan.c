@@ -15,7 +15,7 @@ struct planning {
 
 static json_t *certificates(const struct plan *p)
 {
-	static const char *const usage[] = {[PLAN_EXTERNAL] = "external", [PLAN_INTERNAL] = "internal"};
+	static const char *const usage[] = {[PLAN_EXTERNAL] = "external", [PLAN_CLIENT] = "client", [PLAN_INTERNAL] = "internal"};
 	json_t *list = json_array();
 	for (size_t i = 0; i < p->n_certificates; i++) {
 		const struct plan_certificate *c = &p->certificates[i];
@@ -26,6 +26,8 @@ static json_t *certificates(const struct plan *p)
 						      "names", names, "purposes",
 						      c->client_eku ? json_pack("[ss]", "serverAuth", "clientAuth") : json_pack("[s]", "serverAuth"),
 						      "issuer", admin_json_text(c->issuer)));
+		if (c->note.len)
+			admin_set_text(json_array_get(list, i), "note", c->note);
 	}
 	return list;
 }
@@ -43,6 +45,7 @@ static json_t *records(const struct plan *p)
 			json_object_set_new(o, "weight", json_integer(r->weight));
 			json_object_set_new(o, "port", json_integer(r->port));
 		}
+		json_object_set_new(o, "internal", json_boolean(r->internal));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -153,6 +156,7 @@ static int run(struct admin_call *c)
 	p.site.addresses = addresses(p.arena, admin_arg_list(c, "address"), &p.site.n_addresses);
 	p.site.sip_federation |= admin_arg_bool(c, "sip-federation", false);
 	add_domains(&p, admin_arg_list(c, "domain"));
+	p.site.load_balancer = admin_arg_text(c, "load-balancer");
 	p.site.sip_client_eku = admin_arg_bool(c, "client-eku", false);
 	if (!rc)
 		rc = p.site.addresses ? plan_make(&p.plan, p.arena, &p.site) : ENTENTE_ELIMIT;
@@ -231,6 +235,8 @@ static void print_certificates(struct admin_call *c, json_t *list)
 			   json_array_size(json_object_get(o, "purposes")) > 1 ? ", clientAuth" : "");
 		json_array_foreach(json_object_get(o, "names"), k, name)
 			buf_printf(&c->text, "  %-9s %s\n", k ? "" : "names", json_string_value(name));
+		if (*admin_get_text(o, "note"))
+			buf_printf(&c->text, "  mind      %s\n", admin_get_text(o, "note"));
 	}
 }
 

@@ -39,6 +39,14 @@ static bool within(struct slice name, struct slice domain)
 	       slice_ieq(slice_skip(name, name.len - domain.len), domain);
 }
 
+static bool pool(const struct plan_site *s)
+{
+	size_t v4 = 0, v6 = 0;
+	for (size_t i = 0; i < s->n_addresses; i++)
+		*(slice_find_chr(s->addresses[i], ':') >= 0 ? &v6 : &v4) += 1;
+	return s->load_balancer.len || v4 > 1 || v6 > 1; /* one of each family is one server */
+}
+
 /* ---- certificates */
 
 static void add_name(struct slice *names, size_t *n, struct slice name)
@@ -55,7 +63,7 @@ static void certificates(struct maker *m)
 {
 	const struct plan_site *s = m->site;
 	struct slice *names = arena_alloc(m->arena, (2 * s->n_domains + 1) * sizeof *names);
-	struct plan_certificate *c = arena_alloc(m->arena, 2 * sizeof *c);
+	struct plan_certificate *c = arena_alloc(m->arena, 3 * sizeof *c);
 	size_t n = 0;
 	if (!names || !c) {
 		m->full = true;
@@ -69,9 +77,14 @@ static void certificates(struct maker *m)
 	}
 	add_name(names, &n, s->server_name);
 	m->out.certificates = c;
-	if (!s->n_edges || s->sip_federation) /* else partners never see this host */
-		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_EXTERNAL, names[0], names, n, s->sip_client_eku,
-								       S("a public certificate authority that partners trust")};
+	if (!s->n_edges || s->sip_federation) { /* else partners never see this host */
+		struct slice public = S("a public certificate authority that partners trust");
+		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_EXTERNAL, names[0], names, n, s->sip_client_eku && !s->client_slot, public,
+								       pool(s) ? S("the same certificate and key on every edge of the pool") : SLICE_NONE};
+		if (s->client_slot)
+			c[m->out.n_certificates++] = (struct plan_certificate){PLAN_CLIENT, names[0], names, n, true, public,
+									       S("authorities that do not give clientAuth any more will not do for this one")};
+	}
 	if (s->link_port || s->n_edges) {
 		struct slice *one = arena_alloc(m->arena, sizeof *one);
 		if (!one) {
@@ -79,7 +92,7 @@ static void certificates(struct maker *m)
 			return;
 		}
 		*one = s->server_name;
-		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_INTERNAL, *one, one, 1, false, S("an authority of your own")};
+		c[m->out.n_certificates++] = (struct plan_certificate){PLAN_INTERNAL, *one, one, 1, false, S("an authority of your own"), SLICE_NONE};
 	}
 }
 
@@ -89,7 +102,7 @@ static void record(struct maker *m, const struct plan_record *r)
 {
 	for (size_t i = 0; i < m->out.n_records; i++) {
 		const struct plan_record *o = &m->out.records[i];
-		if (o->type == r->type && o->port == r->port && slice_ieq(o->name, r->name) &&
+		if (o->type == r->type && o->internal == r->internal && o->port == r->port && slice_ieq(o->name, r->name) &&
 		    slice_ieq(o->target, r->target))
 			return;
 	}
@@ -112,11 +125,17 @@ static struct slice zone_of(const struct plan_site *s, struct slice name)
 	return best.len ? best : name;
 }
 
-static void host(struct maker *m, struct slice name, struct slice purpose)
+static void host(struct maker *m, struct slice name, struct slice purpose, bool balanced)
 {
 	const struct plan_site *s = m->site;
 	struct plan_record r = {.type = PLAN_A, .zone = zone_of(s, name), .name = name, .purpose = purpose,
 				.target = S("<public address of this server>")};
+	if (balanced && s->load_balancer.len) {
+		r.type = slice_find_chr(s->load_balancer, ':') >= 0 ? PLAN_AAAA : PLAN_A;
+		r.target = s->load_balancer;
+		record(m, &r);
+		return;
+	}
 	if (!s->n_addresses)
 		record(m, &r);
 	for (size_t i = 0; i < s->n_addresses; i++) {
@@ -141,7 +160,7 @@ static void records(struct maker *m)
 		if (s->sip_federation) {
 			srv(m, S("_sipfederationtls._tcp."), d, sip, SIP_FEDERATION_PORT, 0,
 			    S("SIP partners find us; without it only partners that name our server can"));
-			host(m, sip, S("target of _sipfederationtls"));
+			host(m, sip, S("target of _sipfederationtls"), true);
 		}
 		if (s->xmpp_port)
 			srv(m, S("_xmpp-server._tcp."), d, s->server_name, s->xmpp_port, 10, S("XMPP partners find us"));
@@ -150,10 +169,25 @@ static void records(struct maker *m)
 			    S("XMPP partners that speak TLS from the first octet (XEP-0368)"));
 	}
 	if (s->xmpp_port || s->xmpp_direct_port)
-		host(m, s->server_name, S("target of the XMPP records"));
+		host(m, s->server_name, S("target of the XMPP records"), false);
+	/* Homes that check our certificate need its name; where it leads outside is another matter (split DNS). */
+	for (size_t i = 0; i < s->n_internal; i++)
+		if (slice_eq(s->internal[i].transport, S("tls")) && s->internal[i].host.len)
+			record(m, &(struct plan_record){.type = slice_find_chr(s->internal[i].host, ':') >= 0 ? PLAN_AAAA : PLAN_A,
+							.zone = zone_of(s, s->server_name), .name = s->server_name, .target = s->internal[i].host,
+							.purpose = S("in the internal DNS only: the homes reach us by the name in the certificate"),
+							.internal = true});
 }
 
 /* ---- ports */
+
+static bool translated(const struct plan_site *s)
+{
+	bool own = !s->outside.len || !s->n_addresses;
+	for (size_t i = 0; i < s->n_addresses; i++)
+		own |= slice_eq(s->addresses[i], s->outside);
+	return !own;
+}
 
 static void port(struct maker *m, const struct plan_port *p)
 {
@@ -163,13 +197,36 @@ static void port(struct maker *m, const struct plan_port *p)
 		m->full = true;
 }
 
-static void both_ways(struct maker *m, struct slice protocol, uint16_t number, struct slice purpose)
+static struct slice who(const struct plan_site *s)
+{
+	return pool(s) ? S("each edge") : S("this server");
+}
+
+/* What partners connect to. */
+static struct slice front(struct maker *m, bool balanced)
+{
+	const struct plan_site *s = m->site;
+	if (balanced && s->load_balancer.len)
+		return text(m, S("the load balancer, "), s->load_balancer);
+	if (s->load_balancer.len)
+		return S("each edge, not the load balancer");
+	if (pool(s))
+		return S("each edge");
+	if (translated(s)) {
+		struct slice t = arena_printf(m->arena, "%.*s, translated to %.*s", SFMT(s->addresses[0]), SFMT(s->outside));
+		m->full |= !t.p;
+		return t;
+	}
+	return S("this server");
+}
+
+static void both_ways(struct maker *m, struct slice protocol, uint16_t number, struct slice purpose, bool balanced)
 {
 	struct plan_port p = {.inbound = true, .protocol = protocol, .transport = S("tcp"), .port = number, .source = S("any"),
-			      .destination = S("this server"), .purpose = purpose};
+			      .destination = front(m, balanced), .purpose = purpose};
 	port(m, &p);
 	p.inbound = false;
-	p.source = S("this server");
+	p.source = who(m->site);
 	p.destination = S("any");
 	port(m, &p);
 }
@@ -188,17 +245,17 @@ static void ports(struct maker *m)
 {
 	const struct plan_site *s = m->site;
 	if (s->xmpp_port)
-		both_ways(m, S("XMPP"), s->xmpp_port, S("streams with XMPP partners, STARTTLS"));
+		both_ways(m, S("XMPP"), s->xmpp_port, S("streams with XMPP partners, STARTTLS"), false);
 	if (s->xmpp_direct_port)
-		both_ways(m, S("XMPP over TLS"), s->xmpp_direct_port, S("streams with XMPP partners, direct TLS"));
-	if (s->sip_federation) {
-		both_ways(m, S("SIP over mutual TLS"), SIP_FEDERATION_PORT, S("SIP partners and providers"));
-		port(m, &(struct plan_port){.protocol = S("HTTP"), .transport = S("tcp"), .port = 80, .source = S("this server"),
+		both_ways(m, S("XMPP over TLS"), s->xmpp_direct_port, S("streams with XMPP partners, direct TLS"), false);
+	if (s->sip_federation)
+		both_ways(m, S("SIP over mutual TLS"), SIP_FEDERATION_PORT, S("SIP partners and providers"), true);
+	if (s->revocation && (s->sip_federation || s->xmpp_port || s->xmpp_direct_port))
+		port(m, &(struct plan_port){.protocol = S("HTTP"), .transport = S("tcp"), .port = 80, .source = who(s),
 					    .destination = S("any"), .purpose = S("lists of revoked certificates")});
-	}
 	for (int udp = 1; udp >= 0; udp--)
 		port(m, &(struct plan_port){.protocol = S("DNS"), .transport = udp ? S("udp") : S("tcp"), .port = 53,
-					    .source = S("this server"), .destination = S("the resolvers"),
+					    .source = who(s), .destination = S("the resolvers"),
 					    .purpose = S("finding partners and homes")});
 	for (size_t i = 0; i < s->n_internal; i++)
 		port(m, &(struct plan_port){.inbound = true, .internal = true, .protocol = sip_protocol(s->internal[i].transport),
@@ -217,6 +274,10 @@ static void ports(struct maker *m)
 					    .port = s->link_port, .source = S("the gateway host"),
 					    .destination = S("each edge host, never a load balancer"),
 					    .purpose = S("gateway to XMPP proxy")});
+	if (s->metrics.port)
+		port(m, &(struct plan_port){.inbound = true, .internal = true, .protocol = S("HTTP"), .transport = S("tcp"), .port = s->metrics.port,
+					    .source = S("the monitoring host"), .destination = s->metrics.host.len ? s->metrics.host : S("this server"),
+					    .purpose = S("counters for Prometheus, for whoever asks")});
 }
 
 /* ---- warnings */
@@ -224,34 +285,55 @@ static void ports(struct maker *m)
 static void warnings(struct maker *m)
 {
 	const struct plan_site *s = m->site;
-	if (slice_starts(s->server_name, S("*.")))
-		warn(m, "plan/wildcard", S("server.name is a wildcard: SIP partners do not accept wildcards, name every host"));
-	if (s->n_addresses > 1 && s->sip_federation)
+	bool ours = false, every = true, any = s->sip_federation || s->xmpp_port || s->xmpp_direct_port;
+	if (s->wildcard.len)
+		warn(m, "plan/wildcard", text(m, S("the certificate that is there now has a wildcard, which SIP partners do not accept and which never covers the domain "
+						   "itself; name every host and domain: "), s->wildcard));
+	if (s->sip_federation) {
+		warn(m, "plan/fixed-server", S("a partner who has entered our server by hand (Lync: an allowed partner server, ProxyFqdn) is cut off when its name changes, and no "
+					       "record in DNS tells him; the same holds for partners' servers that you enter (allowed-domain --proxy-fqdn, partner --server): "
+					       "prefer DNS, keep a list of the others, and tell them before you renumber"));
+		warn(m, "plan/media", S("audio and video do not pass through this server: what the homes' own relays need (Lync's A/V Edge: TCP 443, UDP 3478, 50000-59999) "
+					"is not in this list"));
+	}
+	if (pool(s) && s->sip_federation && !s->load_balancer.len)
 		warn(m, "plan/dns-pool", S("several addresses behind one name: Lync and OCS servers before 2010, and providers of that "
 					   "age, use the first address only and do not fail over; give such partners one server"));
-	bool ours = false;
-	for (size_t i = 0; i < s->n_domains; i++)
-		ours |= within(s->server_name, s->domains[i]);
+	if (s->load_balancer.len && any)
+		warn(m, "plan/load-balancer", S("only SIP partners' port goes through the load balancer, with the edges' own addresses outwards and nothing translated: XMPP streams and links "
+						"of a gateway go to each edge"));
+	if (translated(s) && s->load_balancer.len)
+		warn(m, "plan/load-balancer-nat", S("edges behind a load balancer need public addresses of their own: answers must not take another way than questions"));
+	for (size_t i = 0; i < s->n_domains; i++) {
+		bool in = within(s->server_name, s->domains[i]);
+		ours |= in;
+		every &= in;
+	}
 	if (!ours)
 		warn(m, "plan/foreign-target", S("server.name lies in none of our domains: whoever runs its zone decides where our partners "
 						 "connect; keep that zone in your hands"));
+	if (!every && s->sip_federation)
+		warn(m, "plan/srv-outside", S("_sipfederationtls._tcp of each domain must name a server directly below that domain, as listed, never server.name of another "
+					      "one: Lync refuses a server outside of the SIP domain (its error 1009); so the certificate needs all the names"));
 	for (size_t i = 0; i < s->n_internal; i++)
 		if (!slice_eq(s->internal[i].transport, S("tls"))) {
 			warn(m, "plan/internal-clear", S("homes reach this server without TLS: allow that port from the homes' network only"));
 			break;
 		}
+	if (s->metrics.port)
+		warn(m, "plan/metrics-open", S("metrics.listen is no loopback address, and nobody is asked who he is there: let only the monitoring host reach it"));
 }
 
 int plan_make(struct plan *ret, struct arena *a, const struct plan_site *site)
 {
-	struct maker m = {.arena = a, .site = site, .max_warnings = 8};
+	struct maker m = {.arena = a, .site = site, .max_warnings = 12};
 	size_t hosts = site->n_addresses ? site->n_addresses : 1;
 	if (!site->n_domains || !site->server_name.len)
 		return ENTENTE_EINVAL;
 	if (site->n_domains > PLAN_DOMAINS_MAX || site->n_addresses > PLAN_ADDRESSES_MAX)
 		return ENTENTE_ELIMIT;
-	m.max_records = site->n_domains * (3 + hosts) + hosts;
-	m.max_ports = 10 + site->n_homes + site->n_internal + site->n_edges;
+	m.max_records = site->n_domains * (3 + hosts) + hosts + site->n_internal;
+	m.max_ports = 11 + site->n_homes + site->n_internal + site->n_edges;
 	m.out.records = arena_alloc(a, m.max_records * sizeof *m.out.records);
 	m.out.ports = arena_alloc(a, m.max_ports * sizeof *m.out.ports);
 	m.out.warnings = arena_alloc(a, m.max_warnings * sizeof *m.out.warnings);

@@ -26,16 +26,23 @@ struct plan_site {
 	bool sip_client_eku;                        /* some partner asks for a certificate that is good for clients too */
 	uint16_t link_port;                         /* an edge's, where its gateway connects to; 0: none */
 	const struct plan_endpoint *edges; size_t n_edges; /* a gateway's: the edges that it connects to */
+	struct slice outside;                       /* the one address for partners' connections that the configuration names; empty: all */
+	struct slice load_balancer;                 /* public address that SIP partners connect to, in the place of the edges'; empty: none */
+	bool client_slot;                           /* a certificate of its own for connections that we make */
+	bool revocation;                            /* lists of revoked certificates are fetched */
+	struct plan_endpoint metrics;               /* port 0: nobody from elsewhere may ask */
+	struct slice wildcard;                      /* in the certificate that is there now; empty: none */
 };
 
 /* ---- certificates ---- */
-enum plan_usage { PLAN_EXTERNAL, PLAN_INTERNAL };
+enum plan_usage { PLAN_EXTERNAL, PLAN_CLIENT /* shown only where we connect to partners */, PLAN_INTERNAL };
 struct plan_certificate {
 	enum plan_usage usage;
 	struct slice subject;        /* also the first of the names */
 	const struct slice *names; size_t n_names; /* dNSName each, no duplicates */
 	bool client_eku;             /* beside serverAuth */
 	struct slice issuer;         /* who should issue it */
+	struct slice note;           /* what else there is to know; may be empty */
 };
 
 /* ---- DNS ---- */
@@ -47,6 +54,7 @@ struct plan_record {
 	uint16_t priority, weight, port; /* SRV */
 	struct slice target;  /* SRV: a name; else an address, or "<...>" where only the administrator knows it */
 	struct slice purpose;
+	bool internal;        /* for the own network only: the formats to paste leave it out */
 };
 
 /* ---- ports ---- */

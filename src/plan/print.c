@@ -47,7 +47,7 @@ static void nsupdate(struct buf *out, const struct plan_record *r)
 static size_t set_length(const struct plan *p, size_t i)
 {
 	size_t n = 1;
-	while (i + n < p->n_records && p->records[i + n].type == p->records[i].type && slice_ieq(p->records[i + n].name, p->records[i].name))
+	while (i + n < p->n_records && !p->records[i + n].internal && p->records[i + n].type == p->records[i].type && slice_ieq(p->records[i + n].name, p->records[i].name))
 		n++;
 	return n;
 }
@@ -94,6 +94,8 @@ void plan_dns_print(struct buf *out, const struct plan *p, enum plan_dns_format 
 	for (size_t i = 0, n; i < p->n_records; i += n) {
 		const struct plan_record *r = &p->records[i];
 		n = 1;
+		if (r->internal) /* these go to the DNS that partners see */
+			continue;
 		switch (format) {
 		case PLAN_DNS_BIND:
 			bind(out, r);
@@ -130,6 +132,12 @@ static bool is_address(struct slice s, bool *ret_ipv6)
 	return s.len > 0;
 }
 
+/* The variable for the source of an internal row. */
+static const char *network(const struct plan_port *o)
+{
+	return slice_eq(o->source, S("the gateway host")) ? "GATEWAYS" : slice_eq(o->source, S("the monitoring host")) ? "MONITORS" : "HOMES";
+}
+
 static void chain(struct buf *out, const struct plan *p, bool inbound)
 {
 	buf_printf(out, "\tchain %s {\n", inbound ? "incoming" : "outgoing");
@@ -140,7 +148,7 @@ static void chain(struct buf *out, const struct plan *p, bool inbound)
 			continue;
 		buf_puts(out, "\t\t");
 		if (o->internal && inbound)
-			buf_puts(out, slice_eq(o->source, S("the gateway host")) ? "ip saddr $GATEWAYS " : "ip saddr $HOMES ");
+			buf_printf(out, "ip saddr $%s ", network(o));
 		if (!inbound && is_address(o->destination, &ipv6))
 			buf_printf(out, "%s daddr %.*s ", ipv6 ? "ip6" : "ip", SFMT(o->destination));
 		buf_printf(out, "%.*s dport %u accept comment \"%.*s: %.*s\"\n", SFMT(o->transport), o->port, SFMT(o->protocol), SFMT(o->purpose));
@@ -150,17 +158,17 @@ static void chain(struct buf *out, const struct plan *p, bool inbound)
 
 void plan_nftables_print(struct buf *out, const struct plan *p)
 {
-	bool homes = false, gateways = false;
-	for (size_t i = 0; i < p->n_ports; i++) {
-		bool in = p->ports[i].inbound && p->ports[i].internal, link = slice_eq(p->ports[i].source, S("the gateway host"));
-		homes |= in && !link;
-		gateways |= in && link;
-	}
+	static const char *const networks[][2] = {{"HOMES", "the network of your SIP servers"},
+						  {"GATEWAYS", "the hosts with the gateway role"},
+						  {"MONITORS", "the hosts that collect metrics"}};
 	buf_puts(out, "# Jump to these chains from your own input and output chains, after `ct state established,related accept`.\n");
-	if (homes)
-		buf_puts(out, "define HOMES = { 10.0.0.0/8 } # the network of your SIP servers\n");
-	if (gateways)
-		buf_puts(out, "define GATEWAYS = { 10.0.0.0/8 } # the hosts with the gateway role\n");
+	for (size_t k = 0; k < sizeof networks / sizeof *networks; k++) {
+		bool used = false;
+		for (size_t i = 0; i < p->n_ports; i++)
+			used |= p->ports[i].inbound && p->ports[i].internal && strcmp(network(&p->ports[i]), networks[k][0]) == 0;
+		if (used)
+			buf_printf(out, "define %s = { 10.0.0.0/8 } # %s\n", networks[k][0], networks[k][1]);
+	}
 	buf_puts(out, "table inet entente {\n");
 	chain(out, p, true);
 	chain(out, p, false);

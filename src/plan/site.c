@@ -2,6 +2,7 @@
 #include "plan/site.h"
 
 #include "base/err.h"
+#include "net/tls.h"
 
 /* Host and port of a SIP URI that the configuration has accepted. */
 static void next_hop(struct plan_endpoint *ret, const struct config_homes *home, const char *hop)
@@ -61,6 +62,39 @@ static bool wildcard(const char *address)
 	return slice_eq(a, S("0.0.0.0")) || slice_eq(a, S("::"));
 }
 
+/* "address:port" or "[address]:port" of metrics.listen, when others than this machine may reach it. */
+static void metrics(struct plan_endpoint *ret, const char *listen)
+{
+	struct slice text = slice_str(listen), host = text, port = SLICE_NONE;
+	uint64_t number;
+	for (size_t i = text.len; i-- > 0 && !port.len;)
+		if (text.p[i] == ':') {
+			host = slice_first(text, i);
+			port = slice_skip(text, i + 1);
+		}
+	if (slice_starts(host, S("[")) && slice_ends(host, S("]")))
+		host = slice_of(host.p + 1, host.len - 2);
+	if (!slice_u64(port, 65535, &number) || slice_starts(host, S("127.")) || slice_eq(host, S("::1")) || slice_eq(host, S("localhost")))
+		return;
+	*ret = (struct plan_endpoint){.transport = S("tcp"), .host = slice_eq(host, S("0.0.0.0")) || slice_eq(host, S("::")) ? SLICE_NONE : host,
+				      .port = (uint16_t)number};
+}
+
+/* A wildcard in the certificate that is in use; copied. */
+static void look_for_wildcard(struct plan_site *s, struct arena *a, const struct config *cfg)
+{
+	struct tls_settings t = {.server_chain = cfg->tls_certificate, .server_key = cfg->tls_key};
+	struct tls_material *m = NULL;
+	const struct tls_peer *facts;
+	if (!*cfg->tls_certificate || tls_material_load(&m, &t, NULL))
+		return;
+	facts = tls_material_facts(m, TLS_SLOT_SERVER);
+	for (size_t i = 0; facts && i < facts->n_dns && !s->wildcard.len; i++)
+		if (slice_starts(facts->dns[i], S("*.")))
+			s->wildcard = arena_printf(a, "%.*s", SFMT(facts->dns[i]));
+	tls_material_unref(m);
+}
+
 int plan_site_config(struct plan_site *ret, struct arena *a, const struct config *cfg)
 {
 	static const struct slice transports[] = {[CONFIG_UDP] = S("udp"), [CONFIG_TCP] = S("tcp"), [CONFIG_TLS] = S("tls")};
@@ -99,6 +133,14 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 	if (cfg->server_role == CONFIG_EDGE && cfg->n_link_listen)
 		s.link_port = (uint16_t)cfg->link_listen[0].port;
 	s.sip_federation = cfg->n_sip_external_listen > 0;
+	if (cfg->n_sip_external_listen == 1 && !wildcard(cfg->sip_external_listen[0].address))
+		s.outside = slice_str(cfg->sip_external_listen[0].address);
+	else if (!cfg->n_sip_external_listen && cfg->n_xmpp_listen && !wildcard(cfg->xmpp_listen[0].address))
+		s.outside = slice_str(cfg->xmpp_listen[0].address);
+	s.client_slot = *cfg->tls_client_certificate;
+	s.revocation = cfg->tls_revocation != CONFIG_REVOCATION_OFF;
+	metrics(&s.metrics, cfg->metrics_listen);
+	look_for_wildcard(&s, a, cfg);
 	s.domains = domains;
 	s.edges = edges;
 	s.homes = homes;

@@ -5,4 +5,5 @@
 #include "plan/plan.h"
 
 /* Borrows from cfg; lists lie in the arena. ENTENTE_ELIMIT: the arena is full. */
+/* Looks at the certificate file for wildcards, when it can be read. */
 int plan_site_config(struct plan_site *ret, struct arena *a, const struct config *cfg);

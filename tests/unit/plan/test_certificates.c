@@ -8,6 +8,7 @@
 #include "../net/pki.h"
 #include "base/clock.h"
 #include "plan/certificates.h"
+#include "plan/site.h"
 
 static struct pki ca, between;
 
@@ -216,9 +217,40 @@ static void test_expiry_table(void **state)
 	assert_true(plan_remaining(0, 100, 75) == 0.25 && plan_remaining(50, 100, 10) == 1 && plan_remaining(0, 100, 200) == 0);
 }
 
+/* The plan warns of a wildcard in the certificate that is there now, and of nothing where there is none or no file. */
+static void test_plan_wildcard(void **state)
+{
+	static const char *const names[] = {"wild", "good", "nowhere"};
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char text[1024], x[32], y[32];
+		struct arena *a = arena_new(1 << 16);
+		struct config_errors errs;
+		struct config *c = NULL;
+		struct plan_site site;
+		struct plan p;
+		bool found = false;
+		snprintf(x, sizeof x, "%s.pem", names[i]);
+		snprintf(y, sizeof y, "%s.key", names[i]);
+		snprintf(text, sizeof text, "server:\n  name: gw.im.test\nhomes:\n  - {name: h, domains: [im.test], next-hop: \"sip:192.0.2.1;transport=tcp\"}\n"
+					    "tls:\n  certificate: %s\n  key: %s\n", pki_path(x), pki_path(y));
+		assert_int_equal(config_parse(&c, slice_str(text), false, &errs), 0);
+		assert_int_equal(plan_site_config(&site, a, c), 0);
+		assert_int_equal(plan_make(&p, a, &site), 0);
+		for (size_t k = 0; k < p.n_warnings; k++)
+			if (strcmp(p.warnings[k].id, "plan/wildcard") == 0) {
+				found = true;
+				assert_true(slice_ends(p.warnings[k].text, S("*.im.test")));
+			}
+		assert_int_equal(found, i == 0);
+		config_free(c);
+		arena_release(NULL, a);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry), cmocka_unit_test(test_expiry_table),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_plan_wildcard), cmocka_unit_test(test_rows), cmocka_unit_test(test_slots), cmocka_unit_test(test_expiry), cmocka_unit_test(test_expiry_table),
 					   cmocka_unit_test(test_pairs_are_whole)};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
