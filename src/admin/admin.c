@@ -3,6 +3,7 @@
 #include "admin/task.h"
 
 #include "admin/args.h"
+#include "admin/role.h"
 #include "base/mem.h"
 
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
@@ -48,15 +49,10 @@ static json_t *refusal(int exit, const char *code, struct slice text)
 	return json_pack("{s:i s:o}", "exit", exit, "error", error);
 }
 
-/* A local command is answered too when it reads no file: a panel wants the reasons. */
+/* Some local commands are answered too: a panel wants the reasons. Not those that read or write files of whoever runs them. */
 static const struct admin_handler *handler_of(const struct admin_command *c)
 {
-	if (!c->local)
-		return admin_handler(c->id);
-	for (size_t i = 0; i < c->n_args; i++)
-		if (c->args[i].type == ADMIN_PATH)
-			return NULL;
-	return admin_local_handler(c->id);
+	return !c->local ? admin_handler(c->id) : c->anywhere ? admin_local_handler(c->id) : NULL;
 }
 
 static const struct admin_live *live_of(const struct admin_command *c)
@@ -100,14 +96,38 @@ static json_t *ask_elsewhere(const struct admin *a, const struct admin_command *
 	return r;
 }
 
+/* The one place that enforces roles, whoever asks by whatever way. `refused`: the argument that is too much, or NULL. */
+static json_t *forbidden(unsigned roles, const struct admin_command *c, const struct admin_arg *refused, struct buf *why)
+{
+	unsigned enough = (refused ? refused->roles : c->local ? ADMIN_ROLES_ALL : c->roles) | ADMIN_ROLE_ADMIN;
+	struct buf hint;
+	json_t *r;
+	buf_init(&hint, 1024);
+	buf_puts(why, "your role ");
+	admin_roles_print(why, roles);
+	buf_puts(why, roles ? " is not enough for `" : "(none) is not enough for `");
+	admin_path_print(why, c->path);
+	if (refused)
+		buf_printf(why, " --%s", refused->name);
+	buf_putc(why, '`');
+	buf_puts(&hint, "ask somebody with the role ");
+	admin_roles_print(&hint, enough);
+	r = refusal(ADMIN_EXIT_REFUSED, "forbidden", buf_slice(why));
+	admin_set_text(json_object_get(r, "error"), "hint", buf_slice(&hint));
+	buf_free(&hint);
+	return r;
+}
+
 /* NULL: a task has begun. */
-static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, json_t *request, struct buf *why)
+static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, json_t *request, struct buf *why)
 {
 	const struct admin_command *c = command_of(request, why);
 	const struct admin_handler *h = c ? handler_of(c) : NULL;
 	json_t *args = json_object_get(request, "args"), *none = NULL, *response;
 	if (!c)
 		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
+	if (!admin_may(roles, c))
+		return forbidden(roles, c, NULL, why);
 	if (c->live && !session)
 		return refusal(ADMIN_EXIT_UNAVAILABLE, "unavailable", S("this command needs a connection that stays"));
 	if (!c->live && (!h || !h->run))
@@ -119,6 +139,11 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 	if (!args)
 		args = none = json_object();
 	if (admin_args_check(c, args, why)) {
+		const struct admin_arg *refused = admin_may_not_give(roles, c, args);
+		if (refused) {
+			json_decref(none);
+			return forbidden(roles, c, refused, why);
+		}
 		int64_t width = admin_get_int(request, "width");
 		struct admin_call call = {
 			.admin = a,
@@ -153,7 +178,7 @@ void admin_write_line(struct buf *out, json_t *response)
 	json_decref(response);
 }
 
-void admin_serve(struct admin *a, struct admin_session *session, struct slice who, struct slice request, struct buf *response)
+void admin_serve(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, struct slice request, struct buf *response)
 {
 	struct buf why;
 	json_error_t error;
@@ -169,7 +194,7 @@ void admin_serve(struct admin *a, struct admin_session *session, struct slice wh
 	} else if (!json_is_object(r)) {
 		answer = refusal(ADMIN_EXIT_USAGE, "usage", S("the request must be an object"));
 	} else {
-		answer = respond(a, session, who, r, &why);
+		answer = respond(a, session, who, roles, r, &why);
 	}
 	if (answer)
 		admin_write_line(response, answer);
@@ -184,5 +209,5 @@ void admin_serve(struct admin *a, struct admin_session *session, struct slice wh
 
 void admin_execute(struct admin *a, struct slice who, struct slice request, struct buf *response)
 {
-	admin_serve(a, NULL, who, request, response);
+	admin_serve(a, NULL, who, ADMIN_ROLES_ALL, request, response);
 }

@@ -12,6 +12,8 @@
  * {"event":{...}} where "json" is true, else {"line":"text with its newlines"}. Whoever does not read loses events, and is told how
  * many ({"event":{"event":"lost","lost":12}}). Closing the connection ends the command. Requests that follow wait for its end.
  *
+ * Passwords never pass here: the member "password" of args is the argon2id hash (admin/password.h).
+ *
  * Response: "exit" is an enum admin_exit; "data" or "text" when there is something to print; "warnings", texts of one line each,
  * when there are any; "error" {"code","text","hint"} when the command could not be carried out.
  *
@@ -119,6 +121,8 @@ struct admin_ops {
 	/* Loads the configuration anew and puts it in force, as SIGHUP does. 0, or a negative error: nothing was changed. *errs is
 	 * filled anew (warnings on success too); a failure that is not of the file is one entry with line 0. */
 	int (*reload)(void *arg, struct config_errors *errs);
+	/* Accounts or tokens in the store have changed (committed). May be NULL. */
+	void (*identities_changed)(void *arg);
 };
 
 struct admin;
@@ -145,6 +149,11 @@ struct admin_session;
 
 /* uid: of the peer (SO_PEERCRED); (uint32_t)-1 when not known. */
 struct admin_session *admin_session_new(struct admin *a, uint32_t uid);
+/* For somebody who is known in another way, with these roles (ADMIN_ROLE_..., admin/role.h): commands that they are not enough for are
+ * refused (exit 4, code "forbidden"). admin_session_new: all roles. */
+struct admin_session *admin_session_new_as(struct admin *a, struct slice who, unsigned roles);
+/* The name of a user by /etc/passwd alone; "uid N" when it has none. */
+void admin_user_name(uint32_t uid, char *ret, size_t size);
 /* Accepts NULL; returns NULL. */
 struct admin_session *admin_session_free(struct admin_session *s);
 /* Where the session may write at any time from now on, not only inside admin_session_input: what a command that takes time has to

@@ -59,3 +59,17 @@ int admin_metrics(struct admin_call *c);
 int admin_history(struct admin_call *c);
 void admin_history_print(struct admin_call *c);
 int admin_reload(struct admin_call *c);
+
+/* identity.c */
+int admin_account_add(struct admin_call *c);
+int admin_account_set(struct admin_call *c);
+int admin_account_remove(struct admin_call *c);
+int admin_account_list(struct admin_call *c);
+void admin_account_print(struct admin_call *c);
+void admin_account_list_print(struct admin_call *c);
+int admin_token_add(struct admin_call *c);
+int admin_token_remove(struct admin_call *c);
+int admin_token_list(struct admin_call *c);
+void admin_token_add_print(struct admin_call *c);
+void admin_token_remove_print(struct admin_call *c);
+void admin_token_list_print(struct admin_call *c);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include "admin/call.h"
+#include "admin/password.h"
 #include "base/enc.h"
 #include "policy/domain.h"
 #include "policy/pin.h"
@@ -64,7 +65,7 @@ static const char *const placeholders[ADMIN_TYPE_COUNT] = {
 	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_DOMAINS_BELOW] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
 	[ADMIN_ADDRESS] = "ADDRESS", [ADMIN_ENUM] = "VALUE", [ADMIN_BOOL] = "", [ADMIN_UINT] = "N", [ADMIN_PATH] = "FILE",
 	[ADMIN_REASON] = "ID", [ADMIN_KEY] = "KEY", [ADMIN_WORDS] = "WORD",
-	[ADMIN_PIN] = "PIN", [ADMIN_DURATION] = "DURATION",
+	[ADMIN_PIN] = "PIN", [ADMIN_PASSWORD] = "FILE", [ADMIN_DURATION] = "DURATION",
 };
 
 const char *admin_type_placeholder(enum admin_type t)
@@ -74,10 +75,23 @@ const char *admin_type_placeholder(enum admin_type t)
 
 void admin_arg_name(struct buf *out, const struct admin_arg *a)
 {
-	if (a->flags & ADMIN_POSITIONAL)
+	if (a->flags & ADMIN_POSITIONAL && a->type == ADMIN_TEXT)
+		for (const char *p = a->name; *p; p++)
+			buf_putc(out, *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+	else if (a->flags & ADMIN_POSITIONAL)
 		buf_puts(out, admin_type_placeholder(a->type));
 	else
-		buf_printf(out, "--%s", a->name);
+		buf_printf(out, "--%s", admin_arg_option(a));
+}
+
+bool admin_arg_needed(const struct admin_arg *a)
+{
+	return a->flags & ADMIN_REQUIRED && a->type != ADMIN_PASSWORD;
+}
+
+const char *admin_arg_option(const struct admin_arg *a)
+{
+	return a->type == ADMIN_PASSWORD ? "password-file" : a->name;
 }
 
 void admin_quote(struct buf *out, struct slice s)
@@ -170,6 +184,13 @@ static bool enum_check(const struct admin_arg *a, json_t **v, struct slice text,
 		if (near.best != before)
 			slice_cstr(one, best, sizeof best);
 		near.best = *best ? best : NULL;
+	}
+	for (rest = slice_str(a->also); rest.p;) {
+		struct slice value = admin_values_next(&rest), other = slice_split(&value, '=');
+		if (slice_ieq(other, text)) {
+			*v = json_stringn(value.p, value.len);
+			return true;
+		}
 	}
 	admin_quote(why, text);
 	buf_puts(why, " is not one of ");
@@ -264,6 +285,11 @@ static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, st
 	case ADMIN_SERVER: return server_check(text, why);
 	case ADMIN_ADDRESS: return address_check(text, why);
 	case ADMIN_PIN: return pin_check(v, text, why);
+	case ADMIN_PASSWORD:
+		if (admin_password_is_hash(text))
+			return true;
+		buf_puts(why, "the argon2id hash of a password is wanted, as `entente` and the HTTP API make it");
+		return false;
 	default: return text_check(a, text, why);
 	}
 }
@@ -293,7 +319,7 @@ const struct admin_arg *admin_arg_find(const struct admin_command *c, struct sli
 	return NULL;
 }
 
-bool admin_args_check(const struct admin_command *c, json_t *args, struct buf *why)
+static bool args_check(const struct admin_command *c, json_t *args, bool line, struct buf *why)
 {
 	const char *key;
 	json_t *given;
@@ -313,7 +339,7 @@ bool admin_args_check(const struct admin_command *c, json_t *args, struct buf *w
 		json_t *v = NULL;
 		given = json_object_get(args, a->name);
 		size_t before = why->len;
-		if (!given && !(a->flags & ADMIN_REQUIRED))
+		if (!given && !(line ? admin_arg_needed(a) : (a->flags & ADMIN_REQUIRED) != 0))
 			continue;
 		admin_arg_name(why, a);
 		if (!given) {
@@ -333,6 +359,16 @@ bool admin_args_check(const struct admin_command *c, json_t *args, struct buf *w
 		buf_truncate(why, before);
 	}
 	return true;
+}
+
+bool admin_args_check(const struct admin_command *c, json_t *args, struct buf *why)
+{
+	return args_check(c, args, false, why);
+}
+
+bool admin_args_check_line(const struct admin_command *c, json_t *args, struct buf *why)
+{
+	return args_check(c, args, true, why);
 }
 
 /* ---- commands by their words ---- */

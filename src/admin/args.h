@@ -12,6 +12,15 @@ void admin_arg_describe(struct buf *out, const struct admin_arg *a);
 
 /* "--type", or "DOMAIN" for a positional one. */
 void admin_arg_name(struct buf *out, const struct admin_arg *a);
+/* The option's word without its dashes: the name, or "password-file" of a password. */
+const char *admin_arg_option(const struct admin_arg *a);
+/* As admin_args_check, of a command line: a password is still to be asked for. */
+bool admin_args_check_line(const struct admin_command *c, json_t *args, struct buf *why);
+/* line.c: text to JSON of the argument's type (true, 12, seconds of a duration); what does not fit stays a text, which admin_args_check
+ * refuses. NULL: not UTF-8. */
+json_t *admin_value_of(const struct admin_arg *a, struct slice text);
+/* Must it stand on the command line? (A password is asked for.) */
+bool admin_arg_needed(const struct admin_arg *a);
 /* NULL: the command has no such argument. */
 const struct admin_arg *admin_arg_find(const struct admin_command *c, struct slice name);
 /* In quotes, cleaned, cut. */

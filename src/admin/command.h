@@ -41,6 +41,7 @@ enum admin_type {
 	ADMIN_KEY,     /* of the configuration */
 	ADMIN_WORDS,   /* what is left of the command line */
 	ADMIN_PIN,     /* of a public key, policy/pin.h; in checked arguments always hex */
+	ADMIN_PASSWORD, /* never a word of the command line: asked for, or from the file of --NAME-file; in checked arguments its hash (password.h) */
 	ADMIN_DURATION, /* 30s, 10m, 2h, or seconds; in JSON seconds, at most `max`, at least 1 */
 	ADMIN_TYPE_COUNT
 };
@@ -56,10 +57,12 @@ struct admin_arg {
 	enum admin_type type;
 	unsigned flags;
 	const char *values;       /* ENUM: separated by | */
+	const char *also;         /* ENUM: other names of values, OTHER=VALUE separated by |; in checked arguments always the value */
 	uint64_t max;             /* UINT, DURATION: largest value; TEXT: octets */
 	const char *def;          /* what holds when it is not given, for people; NULL: nothing does */
 	const char *help;         /* one line, no final stop */
 	const struct admin_alias *aliases;
+	unsigned roles;           /* ADMIN_MAY_...: who else than admins may give it; 0: whoever may run the command */
 };
 
 /* A member of the data that --json prints. Names are stable. */
@@ -94,6 +97,8 @@ enum admin_id {
 	/* external access */
 	/* changes */
 	/* api */
+	ADMIN_CMD_ACCOUNT_ADD, ADMIN_CMD_ACCOUNT_SET, ADMIN_CMD_ACCOUNT_PASSWORD, ADMIN_CMD_ACCOUNT_REMOVE, ADMIN_CMD_ACCOUNT_LIST,
+	ADMIN_CMD_TOKEN_ADD, ADMIN_CMD_TOKEN_REMOVE, ADMIN_CMD_TOKEN_LIST, ADMIN_CMD_API_OPENAPI,
 	/* check */
 	/* certificate */
 	/* audit */
@@ -128,6 +133,7 @@ enum admin_where { ADMIN_AT_GATEWAY, ADMIN_AT_EDGE, ADMIN_AT_BOTH };
 struct admin_command {
 	enum admin_id id;
 	bool local;               /* done by the program itself, without a daemon */
+	bool anywhere;            /* local, and reads nothing but the tables: the daemon answers it too, to everybody */
 	bool changes;             /* changes something that lasts */
 	bool live;                /* takes time: tells what happens before its end (admin/admin.h) */
 	bool lines;               /* live: with --json each event is printed too, one object a line */
@@ -179,6 +185,7 @@ struct admin_line {
 	json_t *args;                        /* owned; checked */
 	bool json;
 	const char *socket;                  /* --socket, borrowed from argv; NULL */
+	const char *password_file;           /* --password-file, likewise */
 };
 /* argv without the program's name. ADMIN_BAD: `why` has the message. Give to admin_line_free in any case. */
 enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char *const argv[], struct buf *why);

@@ -37,10 +37,10 @@ static const struct admin_command commands[] = {
 		 "place. Needs no daemon and changes nothing. Exits with 1 when the daemon would not start with it.",
 	 ARGS(config_check_args), FIELDS(config_check_fields)},
 
-	{.id = ADMIN_CMD_CONFIG_EXPLAIN, .local = true, .path = {"config", "explain"}, .summary = "say what a setting means",
+	{.id = ADMIN_CMD_CONFIG_EXPLAIN, .local = true, .anywhere = true, .path = {"config", "explain"}, .summary = "say what a setting means",
 	 .example = "entente config explain limits.max-stanza", ARGS(config_explain_args), FIELDS(admin_text_fields)},
 
-	{.id = ADMIN_CMD_CONFIG_EXAMPLE, .local = true, .path = {"config", "example"}, .summary = "print a configuration file to start from",
+	{.id = ADMIN_CMD_CONFIG_EXAMPLE, .local = true, .anywhere = true, .path = {"config", "example"}, .summary = "print a configuration file to start from",
 	 .help = "All settings with their defaults and what they mean.", .example = "entente config example > " CONFIG_FILE,
 	 FIELDS(admin_text_fields)},
 

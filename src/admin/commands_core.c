@@ -107,7 +107,7 @@ static const struct admin_command commands[] = {
 		    "entente explain --from juliet@fabrikam.example --to romeo@contoso.example --kind presence",
 	 ARGS(explain_args), FIELDS(explain_fields)},
 
-	{.id = ADMIN_CMD_REASON, .local = true, .path = {"reason"}, .summary = "look up reason IDs",
+	{.id = ADMIN_CMD_REASON, .local = true, .anywhere = true, .path = {"reason"}, .summary = "look up reason IDs",
 	 .help = "Every refusal has a reason ID: in the log, in the SIP header Entente-Reason, in the text of an XMPP error, in "
 		 "metrics. This tells what it means, what the sender was told, and who can fix it.",
 	 .example = "entente reason policy/partner-unknown", ARGS(reason_args), FIELDS(reason_fields)},
@@ -115,9 +115,9 @@ static const struct admin_command commands[] = {
 	{.id = ADMIN_CMD_HISTORY, .roles = ADMIN_MAY_SEE, .path = {"history"}, .summary = "list the changes of partners and blocked domains",
 	 ARGS(history_args), FIELDS(history_fields)},
 
-	{.id = ADMIN_CMD_VERSION, .local = true, .path = {"version"}, .summary = "print the version of this program", FIELDS(version_fields)},
+	{.id = ADMIN_CMD_VERSION, .local = true, .anywhere = true, .path = {"version"}, .summary = "print the version of this program", FIELDS(version_fields)},
 
-	{.id = ADMIN_CMD_HELP, .local = true, .path = {"help"}, .summary = "say what a command does", .example = "entente help partner xmpp add",
+	{.id = ADMIN_CMD_HELP, .local = true, .anywhere = true, .path = {"help"}, .summary = "say what a command does", .example = "entente help partner xmpp add",
 	 ARGS(help_args), FIELDS(admin_text_fields)},
 };
 

@@ -67,7 +67,7 @@ static const struct admin_field partner_test_fields[] = {
 static const struct admin_arg trace_args[] = {
 	{"partner", ADMIN_PARTNER, .help = "only what concerns this domain"},
 	{"user", ADMIN_ADDRESS, .help = "only messages and presence of this user, ours or a partner's"},
-	{"bodies", ADMIN_BOOL, .help = "show what is written too; that you asked for it is logged"},
+	{"bodies", ADMIN_BOOL, .roles = ADMIN_MAY_OPERATE, .help = "show what is written too; that you asked for it is logged"},
 	{"failed", ADMIN_BOOL, .help = "only what failed: SIP answers from 400 on, error stanzas, failed streams; of what was kept, the requests too"},
 	{"for", ADMIN_DURATION, .max = 86400, .def = "10m; nothing with --since", .help = "for so long"},
 	{"since", ADMIN_DURATION, .max = 900, .help = "first the SIP messages that were kept from that long ago"},

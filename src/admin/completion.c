@@ -2,6 +2,7 @@
 /* Completion for bash, and what the other shells share with it. */
 #include "admin/completion.h"
 
+#include "admin/args.h"
 #include "base/reason.h"
 #include "config/config.h"
 
@@ -9,7 +10,7 @@ static void options(struct buf *out, const struct admin_command *c)
 {
 	for (size_t i = 0; i < c->n_args; i++) {
 		if (!(c->args[i].flags & ADMIN_POSITIONAL))
-			buf_printf(out, "--%s ", c->args[i].name);
+			buf_printf(out, "--%s ", admin_arg_option(&c->args[i]));
 		for (const struct admin_alias *al = c->args[i].aliases; al && al->word; al++)
 			buf_printf(out, "--%s ", al->word);
 	}
@@ -76,6 +77,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		admin_completion_words(out, a);
 		buf_puts(out, "'");
 		break;
+	case ADMIN_PASSWORD:
 	case ADMIN_PATH: buf_puts(out, "files"); break;
 	case ADMIN_PARTNER: buf_puts(out, "partners"); break;
 	case ADMIN_KEY: buf_puts(out, "keys"); break;
@@ -151,7 +153,7 @@ void admin_completion_bash(struct buf *out)
 				continue;
 			buf_puts(out, "  '");
 			admin_path_print(out, admin_command(i)->path);
-			buf_printf(out, ":--%s') _entente_", a->name);
+			buf_printf(out, ":--%s') _entente_", admin_arg_option(a));
 			values(out, a);
 			buf_puts(out, "; return ;;\n");
 		}

@@ -2,6 +2,8 @@
 /* Completion for fish. */
 #include "admin/completion.h"
 
+#include "admin/args.h"
+
 /* True when the words of a command typed so far, as far as they go, are the argument; values and options do not count. */
 static const char head[] =
 	"function __entente_at\n"
@@ -53,6 +55,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		admin_completion_words(out, a);
 		buf_putc(out, '\'');
 		break;
+	case ADMIN_PASSWORD:
 	case ADMIN_PATH: buf_puts(out, " -F"); break;
 	case ADMIN_PARTNER: buf_puts(out, " -a '(" ADMIN_LIST_PARTNERS ")'"); break;
 	case ADMIN_KEY: buf_puts(out, " -a \"(" ADMIN_LIST_KEYS ")\""); break;
@@ -62,7 +65,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 
 static void option(struct buf *out, const struct admin_arg *a, const char *name)
 {
-	buf_printf(out, " -l %s%s", name, a->type == ADMIN_BOOL ? "" : a->type == ADMIN_PATH ? " -r" : " -x");
+	buf_printf(out, " -l %s%s", name, a->type == ADMIN_BOOL ? "" : a->type == ADMIN_PATH || a->type == ADMIN_PASSWORD ? " -r" : " -x");
 	values(out, a);
 	buf_puts(out, " -d ");
 	quote(out, a->help ? a->help : "");
@@ -113,7 +116,7 @@ void admin_completion_fish(struct buf *out)
 			const struct admin_arg *a = &c->args[k];
 			if (!(a->flags & ADMIN_POSITIONAL)) {
 				at(out, c->path);
-				option(out, a, a->name);
+				option(out, a, admin_arg_option(a));
 			} else if (first) {
 				at(out, c->path);
 				values(out, a);

@@ -2,6 +2,8 @@
 /* Completion for zsh. */
 #include "admin/completion.h"
 
+#include "admin/args.h"
+
 /* The words that make a command, as far as they go; values and options do not count. ("path" has a meaning of its own in zsh.) */
 static const char find_command[] =
 	"local at='' word skip=0 previous=${words[CURRENT-1]}\n"
@@ -43,6 +45,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		buf_puts(out, "compadd -- ");
 		admin_completion_words(out, a);
 		break;
+	case ADMIN_PASSWORD:
 	case ADMIN_PATH: buf_puts(out, "_files"); break;
 	case ADMIN_PARTNER: buf_puts(out, "compadd -- ${(f)\"$(" ADMIN_LIST_PARTNERS ")\"}"); break;
 	case ADMIN_KEY: buf_puts(out, "compadd -- ${(f)\"$(" ADMIN_LIST_KEYS ")\"}"); break;
@@ -80,7 +83,7 @@ static void values_of_options(struct buf *out)
 				continue;
 			buf_puts(out, "  '");
 			admin_path_print(out, admin_command(i)->path);
-			buf_printf(out, ":--%s') ", a->name);
+			buf_printf(out, ":--%s') ", admin_arg_option(a));
 			values(out, a);
 			buf_puts(out, "; return ;;\n");
 		}
@@ -96,7 +99,7 @@ static void options(struct buf *out)
 		buf_puts(out, "w=(");
 		for (size_t k = 0; k < c->n_args; k++) {
 			if (!(c->args[k].flags & ADMIN_POSITIONAL))
-				described(out, "--", c->args[k].name, c->args[k].help);
+				described(out, "--", admin_arg_option(&c->args[k]), c->args[k].help);
 			for (const struct admin_alias *al = c->args[k].aliases; al && al->word; al++)
 				described(out, "--", al->word, al->help);
 		}

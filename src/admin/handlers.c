@@ -57,6 +57,14 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	/* external access */
 	/* changes */
 	/* api */
+	[ADMIN_CMD_ACCOUNT_ADD] = {admin_account_add, admin_account_print},
+	[ADMIN_CMD_ACCOUNT_SET] = {admin_account_set, admin_account_print},
+	[ADMIN_CMD_ACCOUNT_PASSWORD] = {admin_account_set, admin_account_print},
+	[ADMIN_CMD_ACCOUNT_REMOVE] = {admin_account_remove, admin_account_print},
+	[ADMIN_CMD_ACCOUNT_LIST] = {admin_account_list, admin_account_list_print},
+	[ADMIN_CMD_TOKEN_ADD] = {admin_token_add, admin_token_add_print},
+	[ADMIN_CMD_TOKEN_REMOVE] = {admin_token_remove, admin_token_remove_print},
+	[ADMIN_CMD_TOKEN_LIST] = {admin_token_list, admin_token_list_print},
 	/* check */
 	/* certificate */
 	/* audit */

@@ -45,7 +45,7 @@ void admin_arg_describe(struct buf *out, const struct admin_arg *a)
 	}
 	if (a->flags & ADMIN_MANY && !(a->flags & ADMIN_POSITIONAL))
 		buf_puts(out, "; may be repeated");
-	if (a->flags & ADMIN_REQUIRED)
+	if (admin_arg_needed(a))
 		buf_puts(out, " (required)");
 	else if (a->def)
 		buf_printf(out, " (default: %s)", a->def);
@@ -61,18 +61,18 @@ void admin_synopsis(struct buf *out, const struct admin_command *c)
 			const struct admin_arg *a = &c->args[i];
 			if ((pass == 0) != !!(a->flags & ADMIN_POSITIONAL))
 				continue;
-			if (pass && !(a->flags & ADMIN_REQUIRED)) {
+			if (pass && !admin_arg_needed(a)) {
 				optional++;
 				continue;
 			}
-			buf_puts(out, a->flags & ADMIN_REQUIRED ? " " : " [");
+			buf_puts(out, admin_arg_needed(a) ? " " : " [");
 			admin_arg_usage(out, a);
-			buf_puts(out, a->flags & ADMIN_REQUIRED ? "" : "]");
+			buf_puts(out, admin_arg_needed(a) ? "" : "]");
 		}
 	if (optional > 2)
 		buf_puts(out, " [OPTION...]");
 	for (size_t i = 0; optional <= 2 && i < c->n_args; i++)
-		if (!(c->args[i].flags & (ADMIN_POSITIONAL | ADMIN_REQUIRED))) {
+		if (!(c->args[i].flags & ADMIN_POSITIONAL || admin_arg_needed(&c->args[i]))) {
 			buf_puts(out, " [");
 			admin_arg_usage(out, &c->args[i]);
 			buf_putc(out, ']');

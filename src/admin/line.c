@@ -43,7 +43,7 @@ static bool duration_parse(struct slice text, uint64_t *ret)
 }
 
 /* Text of the command line to JSON of the argument's type; the rest is admin_args_check's. */
-static json_t *value_of(const struct admin_arg *a, struct slice text)
+json_t *admin_value_of(const struct admin_arg *a, struct slice text)
 {
 	uint64_t n;
 	bool b;
@@ -58,7 +58,7 @@ static json_t *value_of(const struct admin_arg *a, struct slice text)
 
 static bool put(struct parser *p, const struct admin_arg *a, struct slice text)
 {
-	json_t *v = value_of(a, text), *args = p->ret->args;
+	json_t *v = admin_value_of(a, text), *args = p->ret->args;
 	if (!v) {
 		admin_arg_name(p->why, a);
 		buf_puts(p->why, ": not UTF-8");
@@ -135,7 +135,7 @@ static bool unknown_option(struct parser *p, struct slice name)
 	admin_nearest_init(&near, name);
 	for (size_t i = 0; c && i < c->n_args; i++) {
 		if (!(c->args[i].flags & ADMIN_POSITIONAL))
-			admin_nearest_try(&near, c->args[i].name);
+			admin_nearest_try(&near, admin_arg_option(&c->args[i]));
 		for (const struct admin_alias *al = c->args[i].aliases; al && al->word; al++)
 			admin_nearest_try(&near, al->word);
 	}
@@ -161,8 +161,12 @@ static bool option(struct parser *p, struct slice word)
 		for (const struct admin_alias *al = a->aliases; al && al->word; al++)
 			if (slice_eq(name, slice_str(al->word)) && !value.p)
 				return alias_put(p, a, al);
-		if (a->flags & ADMIN_POSITIONAL || !slice_eq(name, slice_str(a->name)))
+		if (a->flags & ADMIN_POSITIONAL || !slice_eq(name, slice_str(admin_arg_option(a))))
 			continue;
+		if (value.p && a->type == ADMIN_PASSWORD) {
+			p->ret->password_file = value.p;
+			return true;
+		}
 		if (value.p)
 			return put(p, a, value);
 		if (a->type == ADMIN_BOOL)
@@ -179,6 +183,8 @@ static bool word_take(struct parser *p, struct slice word)
 	p->waiting = NULL;
 	if (a && slice_eq(slice_str(a->name), S("socket")))
 		p->ret->socket = word.p;
+	else if (a && a->type == ADMIN_PASSWORD)
+		p->ret->password_file = word.p;
 	else if (a)
 		return put(p, a, word);
 	else if (!p->only_values && slice_eq(word, S("--")))
@@ -237,14 +243,14 @@ enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char 
 	if (p.version)
 		return ADMIN_VERSION;
 	if (p.waiting) {
-		buf_printf(why, "--%s needs a value", p.waiting->name);
+		buf_printf(why, "--%s needs a value", admin_arg_option(p.waiting));
 		return ADMIN_BAD;
 	}
 	if (!ret->command) {
 		buf_puts(why, ret->words[0] ? "the command is not complete" : "no command is given");
 		return ADMIN_INCOMPLETE;
 	}
-	return admin_args_check(ret->command, ret->args, why) ? ADMIN_RUN : ADMIN_BAD;
+	return admin_args_check_line(ret->command, ret->args, why) ? ADMIN_RUN : ADMIN_BAD;
 }
 
 void admin_line_free(struct admin_line *l)

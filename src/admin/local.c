@@ -5,6 +5,7 @@
 #include "admin/args.h"
 #include "admin/call.h"
 #include "admin/findings.h"
+#include "admin/openapi.h"
 #include "config/config.h"
 #include "plan/certificates.h"
 
@@ -212,6 +213,7 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		[ADMIN_CMD_CONFIG_EFFECTIVE] = {effective_run, text_print},
 		[ADMIN_CMD_REASON] = {reason_run, reason_print},
 		[ADMIN_CMD_VERSION] = {version_run, version_print},
+		[ADMIN_CMD_API_OPENAPI] = {admin_openapi_run, admin_openapi_print},
 		[ADMIN_CMD_HELP] = {help_run, text_print},
 	};
 	if (id == ADMIN_CMD_IMPORT_LYNC)

@@ -2,14 +2,16 @@
 /* A connection of the control socket as a line splitter; while a command takes its time, what follows waits. */
 #include <pwd.h>
 #include <stdio.h>
+#include "admin/role.h"
 #include "admin/task.h"
 #include "base/mem.h"
 
-enum { WHO_MAX = 64 };
+enum { WHO_MAX = 96 };
 
 struct admin_session {
 	struct admin *admin;
 	char who[WHO_MAX];
+	unsigned roles;
 	struct buf in;
 	struct admin_task *task;
 	struct buf *out;          /* of admin_session_output */
@@ -19,7 +21,7 @@ struct admin_session {
 };
 
 /* From the local file alone: the name service may be somewhere on the network, and nothing here may wait for that. */
-static void name_of(uint32_t uid, char *ret, size_t size)
+void admin_user_name(uint32_t uid, char *ret, size_t size)
 {
 	char mem[4096];
 	struct passwd pw, *found = NULL;
@@ -36,10 +38,18 @@ static void name_of(uint32_t uid, char *ret, size_t size)
 
 struct admin_session *admin_session_new(struct admin *a, uint32_t uid)
 {
+	char who[WHO_MAX];
+	admin_user_name(uid, who, sizeof who);
+	return admin_session_new_as(a, slice_str(who), ADMIN_ROLES_ALL);
+}
+
+struct admin_session *admin_session_new_as(struct admin *a, struct slice who, unsigned roles)
+{
 	struct admin_session *s = MEM_NEW(struct admin_session);
 	s->admin = a;
 	buf_init(&s->in, 2 * ADMIN_REQUEST_MAX + 2);
-	name_of(uid, s->who, sizeof s->who);
+	slice_cstr(who, s->who, sizeof s->who);
+	s->roles = roles;
 	return s;
 }
 
@@ -93,7 +103,7 @@ static int serve(struct admin_session *s, struct buf *out)
 		if (line.len > ADMIN_REQUEST_MAX)
 			return give_up(s, out);
 		if (!slice_empty(slice_trim(line)))
-			admin_serve(s->admin, s->out ? s : NULL, slice_str(s->who), line, out);
+			admin_serve(s->admin, s->out ? s : NULL, slice_str(s->who), s->roles, line, out);
 		buf_consume(&s->in, (size_t)end + 1);
 		if (!buf_ok(out)) {
 			s->over = true;

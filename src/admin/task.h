@@ -21,14 +21,14 @@ struct admin_task {
 	struct admin_session *session;
 	const struct admin_live *live;
 	struct admin_call call;
-	char who[64];
+	char who[96];
 	uint64_t events, lost, untold; /* untold: lost, and not told yet */
 };
 
 extern const struct admin_live admin_partner_test, admin_trace_live;
 
 /* admin.c: carries out one request; a task may begin if `session` is not NULL. */
-void admin_serve(struct admin *a, struct admin_session *session, struct slice who, struct slice request, struct buf *response);
+void admin_serve(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, struct slice request, struct buf *response);
 /* Runs what the request asks for; the response when it could not begin, else NULL. */
 json_t *admin_task_begin(struct admin_session *s, const struct admin_live *live, const struct admin_call *c);
 /* With its session, silently. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "admin/command.h"
 #include "cli/client.h"
+#include "cli/password.h"
 
 static const char default_socket[] = "/run/entente/control.sock";
 
@@ -155,7 +156,7 @@ int main(int argc, char *argv[])
 		json = json || slice_eq(slice_str(argv[i]), S("--json"));
 	switch (admin_line_parse(&l, argc > 0 ? argc - 1 : 0, (const char *const *)argv + (argc > 0), &out)) {
 	case ADMIN_RUN:
-		exit = run(&l);
+		exit = password_take(&l, &out) ? run(&l) : complain("usage", buf_slice(&out), json, ADMIN_EXIT_USAGE);
 		break;
 	case ADMIN_HELP:
 		admin_help(&out, l.words, color_wanted());
