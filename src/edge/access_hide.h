@@ -10,7 +10,7 @@
 enum { ACCESS_HIDE_KEYS = 4 };
 struct access_hide_keys { /* the first one seals, all open */
 	unsigned n;
-	unsigned char key[ACCESS_HIDE_KEYS][64]; /* AES-256-CTR, HMAC-SHA-256 */
+	unsigned char key[ACCESS_HIDE_KEYS][64]; /* to encrypt, to authenticate */
 };
 
 /* `secrets`: one after the other, 64 octets each. */
@@ -20,6 +20,10 @@ void access_hide_keys(struct access_hide_keys *ret, struct slice secrets);
 struct slice access_hide_seal(const struct access_hide_keys *k, struct arena *a, char kind, struct slice call_id, struct slice text);
 /* p == NULL: not sealed by us, for something else, in another dialog, or changed since. */
 struct slice access_hide_open(const struct access_hide_keys *k, struct arena *a, char kind, struct slice call_id, struct slice token);
+
+/* The same for a text that need not be hidden and is known when it comes back: a mark says only that it was given here, and is cheap. */
+struct slice access_hide_mark(const struct access_hide_keys *k, struct arena *a, char kind, struct slice call_id, struct slice text);
+bool access_hide_marked(const struct access_hide_keys *k, char kind, struct slice call_id, struct slice text, struct slice token);
 
 /* Our names in what partners see. */
 struct access_hide {

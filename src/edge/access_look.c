@@ -162,28 +162,30 @@ struct access_hide access_hide_of(const struct access_proxy *p)
 	return (struct access_hide){.keys = &p->rules.keys, .name = p->cfg.outer_name, .own = own_uri, .arg = p};
 }
 
-static bool marks(const struct access_proxy *p, char kind, const struct sip_uri *u, const struct sip_msg *m, struct arena *a)
+/* The mark is of the tag of whoever began the dialog, who may be on either end of a request in it. */
+static bool marks(const struct access_proxy *p, char kind, const struct sip_uri *u, const struct sip_msg *m)
 {
-	struct slice token, tag;
-	if (!access_own_uri(p, u) || !sip_uri_param(u, S(ACCESS_DIALOG_MARK), &token))
+	const struct access_hide_keys *k = &p->rules.keys;
+	struct slice token;
+	if (!access_own_uri(p, u) || !sip_uri_param(u, S(ACCESS_MARK_PARAM), &token))
 		return false;
-	tag = access_hide_open(&p->rules.keys, a, kind, m->call_id, token);
-	return tag.len && (slice_eq(tag, m->from.tag) || slice_eq(tag, m->to.tag));
+	return (m->from.tag.len && access_hide_marked(k, kind, m->call_id, m->from.tag, token)) ||
+	       (m->to.tag.len && access_hide_marked(k, kind, m->call_id, m->to.tag, token));
 }
 
 enum { OWN_MAX = 4 }; /* Routes of ours that are looked at: there are two, and each look is a hash over the Call-ID */
 
 /* Is it inside a dialog that was made through us? Then our Record-Route is on top, with the mark that it was given there. A tag in To
  * alone is easily made up. */
-static bool recorded(const struct access_proxy *p, char kind, const struct sip_msg *m, struct arena *a)
+static bool recorded(const struct access_proxy *p, char kind, const struct sip_msg *m)
 {
 	struct sip_values it = {0};
 	struct slice value;
 	struct sip_addr r;
-	if (marks(p, kind, &m->uri, m, a)) /* put there by a strict router */
+	if (marks(p, kind, &m->uri, m)) /* put there by a strict router */
 		return true;
 	for (int i = 0; i < OWN_MAX && sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && !sip_addr_parse(value, &r) && access_own_uri(p, &r.uri); i++)
-		if (marks(p, kind, &r.uri, m, a))
+		if (marks(p, kind, &r.uri, m))
 			return true;
 	return false;
 }
@@ -203,8 +205,8 @@ static bool may_go_there(const struct access_proxy *p, const struct sip_msg *m, 
 		return false;
 	if (!more_routes && (ours || slice_ieq(m->uri.host, m->to.uri.host)))
 		return true;
-	*ret = !p->rules.hide && recorded(p, ACCESS_DIALOG_SEAL, m, a) ? ACCESS_PLACE_HOME : ACCESS_PLACE_PARTNER;
-	return *ret == ACCESS_PLACE_HOME || recorded(p, ACCESS_TRANSIT_SEAL, m, a);
+	*ret = !p->rules.hide && recorded(p, ACCESS_DIALOG_MARK, m) ? ACCESS_PLACE_HOME : ACCESS_PLACE_PARTNER;
+	return *ret == ACCESS_PLACE_HOME || recorded(p, ACCESS_TRANSIT_MARK, m);
 }
 
 static void refuse(struct access_look *l, int status, enum reason reason)
@@ -258,9 +260,9 @@ static bool begins(const struct access_proxy *p, const struct sip_msg *m, struct
 	struct slice routes;
 	if (outward || slice_empty(m->to.tag) || !p->rules.keys.n)
 		return slice_empty(m->to.tag);
-	bool home = recorded(p, ACCESS_DIALOG_SEAL, m, a) || (access_hide_routes(&h, a, m, &routes) && routes.p);
+	bool home = recorded(p, ACCESS_DIALOG_MARK, m) || (access_hide_routes(&h, a, m, &routes) && routes.p);
 	*ret = home ? ACCESS_PLACE_HOME : ACCESS_PLACE_PARTNER;
-	return !home && !recorded(p, ACCESS_TRANSIT_SEAL, m, a);
+	return !home && !recorded(p, ACCESS_TRANSIT_MARK, m);
 }
 
 /* RFC 5393 5.3.3: nothing is left of what may be going on at once. */

@@ -394,9 +394,9 @@ static void edit_record_route(struct sip_edit *e, const struct leg *l, struct sl
 	const struct access_rules *rules = &l->p->rules;
 	struct slice mark = SLICE_NONE;
 	if (rules->keys.n && (!rules->hide || l->transit))
-		mark = access_hide_seal(&rules->keys, e->arena, l->transit ? ACCESS_TRANSIT_SEAL : ACCESS_DIALOG_SEAL, l->m->call_id, l->m->from.tag);
+		mark = access_hide_mark(&rules->keys, e->arena, l->transit ? ACCESS_TRANSIT_MARK : ACCESS_DIALOG_MARK, l->m->call_id, l->m->from.tag);
 	struct slice outer = ARENA_JOIN(e->arena, sips ? S("<sips:") : S("<sip:"), l->p->cfg.route_name, sips ? S(";lr") : S(";transport=tls;lr"),
-					mark.p ? S(";" ACCESS_DIALOG_MARK "=") : S(""), mark, S(">"));
+					mark.p ? S(";" ACCESS_MARK_PARAM "=") : S(""), mark, S(">"));
 	if (l->transit) { /* both sides know us by the same name */
 		sip_edit_push(e, S("Record-Route"), outer);
 		return;

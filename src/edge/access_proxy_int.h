@@ -23,7 +23,7 @@ size_t access_own_routes(const struct access_proxy *p, const struct sip_msg *m, 
 struct access_hide access_hide_of(const struct access_proxy *p);
 uint64_t access_loop_hash(const struct sip_msg *m, bool outward);
 
-/* In our Record-Route towards partners: the tag of who made the dialog, sealed. */
-#define ACCESS_DIALOG_MARK "dlg"
-#define ACCESS_DIALOG_SEAL 'd'
-#define ACCESS_TRANSIT_SEAL 't' /* of a dialog between two partners */
+/* In our Record-Route towards partners: a mark of the tag of who made the dialog. */
+#define ACCESS_MARK_PARAM "dlg"
+#define ACCESS_DIALOG_MARK 'd'
+#define ACCESS_TRANSIT_MARK 't' /* of a dialog between two partners */

@@ -74,6 +74,34 @@ static void seals(void **state)
 	arena_release(NULL, m);
 }
 
+static void dialog_marks(void **state)
+{
+	struct access_hide_keys a, b, both;
+	struct arena *m = arena_new(1 << 16);
+	(void)state;
+	access_hide_keys(&a, S(KEY_A));
+	access_hide_keys(&b, S(KEY_B));
+	access_hide_keys(&both, S(KEY_B KEY_A));
+	struct slice mark = access_hide_mark(&a, m, 'd', S("call"), S("tag")), seal = access_hide_seal(&a, m, 'd', S("call"), S("tag"));
+	assert_int_equal(mark.len, 22);
+	assert_true(access_hide_marked(&a, 'd', S("call"), S("tag"), mark));
+	assert_true(access_hide_marked(&both, 'd', S("call"), S("tag"), mark));
+	assert_false(access_hide_marked(&b, 'd', S("call"), S("tag"), mark));
+	assert_false(access_hide_marked(&a, 't', S("call"), S("tag"), mark));
+	assert_false(access_hide_marked(&a, 'd', S("calm"), S("tag"), mark));
+	assert_false(access_hide_marked(&a, 'd', S("call"), S("tah"), mark));
+	assert_false(access_hide_marked(&a, 'd', S("callt"), S("ag"), mark)); /* what belongs to which is part of it */
+	assert_false(access_hide_marked(&a, 'd', S("call"), S("tag"), seal));
+	for (size_t i = 0; i < mark.len; i++) {
+		char changed[22];
+		memcpy(changed, mark.p, mark.len);
+		changed[i] = changed[i] == 'A' ? 'B' : 'A';
+		assert_false(access_hide_marked(&a, 'd', S("call"), S("tag"), slice_of(changed, mark.len)));
+		assert_false(access_hide_marked(&a, 'd', S("call"), S("tag"), slice_first(mark, i)));
+	}
+	arena_release(NULL, m);
+}
+
 /* ---- dialogs */
 
 /* Nothing that names what is inside. */
@@ -305,6 +333,6 @@ static void others(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(seals), cmocka_unit_test(caller), cmocka_unit_test(callee), cmocka_unit_test(others)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(seals), cmocka_unit_test(dialog_marks), cmocka_unit_test(caller), cmocka_unit_test(callee), cmocka_unit_test(others)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
