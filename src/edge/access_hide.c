@@ -242,12 +242,25 @@ struct slice access_hide_target(const struct access_hide *h, struct arena *a, co
 	return access_hide_open(h->keys, a, 'c', m->call_id, m->uri.user);
 }
 
+/* Most requests have none, and their Routes need not be read for it. */
+static bool sealed_routes(const struct sip_msg *m)
+{
+	struct sip_values it = {0};
+	struct slice value;
+	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &value))
+		if (slice_find(value, S(";ent=")) >= 0)
+			return true;
+	return false;
+}
+
 bool access_hide_routes(const struct access_hide *h, struct arena *a, const struct sip_msg *m, struct slice *ret)
 {
 	struct sip_values it = {0};
 	struct slice value, token;
 	struct sip_uri u;
 	*ret = SLICE_NONE;
+	if (!sealed_routes(m))
+		return true;
 	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &value) && names_us(h, value, &u)) {
 		if (!sip_uri_param(&u, S("ent"), &token))
 			continue;

@@ -50,13 +50,17 @@ static enum policy_kind kind_of(enum sip_method m)
 bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u)
 {
 	struct slice t;
+	uint16_t port = u->port;
 	if (u->scheme != SIP_SCHEME_SIP && u->scheme != SIP_SCHEME_SIPS)
 		return false;
-	bool tls = u->scheme == SIP_SCHEME_SIPS || (sip_uri_param(u, S("transport"), &t) && slice_ieq(t, S("tls")));
-	uint16_t port = u->port ? u->port : tls ? 5061 : 5060;
-	for (size_t i = 0; i < p->cfg.n_own; i++)
-		if ((!p->cfg.own[i].port || p->cfg.own[i].port == port) && slice_ieq(p->cfg.own[i].host, u->host))
+	for (size_t i = 0; i < p->cfg.n_own; i++) {
+		if (!slice_ieq(p->cfg.own[i].host, u->host))
+			continue;
+		if (!port)
+			port = u->scheme == SIP_SCHEME_SIPS || (sip_uri_param(u, S("transport"), &t) && slice_ieq(t, S("tls"))) ? 5061 : 5060;
+		if (!p->cfg.own[i].port || p->cfg.own[i].port == port)
 			return true;
+	}
 	return false;
 }
 

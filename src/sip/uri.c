@@ -98,6 +98,8 @@ static int next_octet(struct slice *s)
 
 static bool component_equal(struct slice a, struct slice b, bool nocase)
 {
+	if (slice_find_chr(a, '%') < 0 && slice_find_chr(b, '%') < 0)
+		return nocase ? slice_ieq(a, b) : slice_eq(a, b);
 	while (a.len && b.len) {
 		int x = next_octet(&a), y = next_octet(&b);
 		if (nocase && x < 256 && y < 256) {
