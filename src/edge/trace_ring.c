@@ -105,18 +105,21 @@ static bool secret(struct slice line)
 /* Start line and headers; a line that does not fit, and what is after it, is left out. */
 static size_t put_head(char *dst, struct slice raw)
 {
-	size_t n = 0, i = 0;
-	while (i < raw.len) {
+	size_t n = 0, from = 0, i = 0; /* what is between from and i is to be copied, in one piece */
+	while (i < raw.len && raw.p[i] != '\r' && raw.p[i] != '\n') {
 		size_t end = line_end(raw, i);
-		struct slice line = slice_of(raw.p + i, end - i);
-		if (slice_eq(line, S("\r\n")) || slice_eq(line, S("\n")) || n + line.len + 2 > TRACE_RING_HEAD)
+		bool keep = !secret(slice_of(raw.p + i, end - i));
+		if (keep && n + (end - from) + 2 > TRACE_RING_HEAD)
 			break;
-		if (!secret(line)) {
-			memcpy(dst + n, line.p, line.len);
-			n += line.len;
+		if (!keep) {
+			memcpy(dst + n, raw.p + from, i - from);
+			n += i - from;
+			from = end;
 		}
 		i = end;
 	}
+	memcpy(dst + n, raw.p + from, i - from);
+	n += i - from;
 	memcpy(dst + n, "\r\n", 2);
 	return n + 2;
 }
