@@ -4,6 +4,7 @@
 
 #include "admin/args.h"
 #include "admin/role.h"
+#include "admin/staged.h"
 #include "base/mem.h"
 
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
@@ -144,6 +145,10 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 			json_decref(none);
 			return forbidden(roles, c, refused, why);
 		}
+		if ((response = admin_staged_choose(&a, c, who, request))) {
+			json_decref(none);
+			return response;
+		}
 		int64_t width = admin_get_int(request, "width");
 		struct admin_call call = {
 			.admin = a,
@@ -155,6 +160,7 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 			.width = width <= 0 ? 0 : width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : (unsigned)width,
 		};
 		response = c->live ? admin_task_begin(session, live_of(c), &call) : admin_call_run(&call, h);
+		admin_staged_tell(a, c, response);
 	} else
 		response = refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
 	json_decref(none);

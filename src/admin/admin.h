@@ -8,13 +8,17 @@
  *
  * Request: "command" and "args" as in the table of commands; "json" true: answer with "data", else with "text" for people;
  * "color" true: the text may carry ECMA-48 colours; "width": columns of the terminal, 0 or absent: do not cut.
+ * "if_generation" N, of a command that changes: only if the policy is at that generation, else the error "stale" (exit 4) with member
+ * "generation", the present one. "staged" true, of a command that does not change: asks the draft of that administrator (`config begin`), not what
+ * is in force; error "no-draft" when there is none.
  * A command that takes time (`partner test`, `trace`: "live" in the table) writes lines before its response, which have no "exit":
  * {"event":{...}} where "json" is true, else {"line":"text with its newlines"}. Whoever does not read loses events, and is told how
  * many ({"event":{"event":"lost","lost":12}}). Closing the connection ends the command. Requests that follow wait for its end.
  *
  * Passwords never pass here: the member "password" of args is the argon2id hash (admin/password.h).
  *
- * Response: "exit" is an enum admin_exit; "data" or "text" when there is something to print; "warnings", texts of one line each,
+ * Response: "generation" is that of the policy after the command, as the history counts; "staged" true when the answer is of a draft, or the change
+ * waits in one. "exit" is an enum admin_exit; "data" or "text" when there is something to print; "warnings", texts of one line each,
  * when there are any; "error" {"code","text","hint"} when the command could not be carried out.
  *
  * Thread: the control thread only, everything here. Other commands run to their end inside admin_execute: they may wait for the
@@ -27,7 +31,8 @@
 #include "store/store.h"
 
 enum {
-	ADMIN_REQUEST_MAX = 65536,     /* octets of one request line */
+	ADMIN_DOCUMENT_MAX = 4194304,  /* octets of a document or file within a request */
+	ADMIN_REQUEST_MAX = 8454144,   /* octets of one request line */
 	ADMIN_RESPONSE_MAX = 67108864, /* octets of one response line */
 	ADMIN_ADDRESS_MAX = 3072,      /* of a bare address, with its NUL: RFC 7622 3.1 without the resource, and room */
 };

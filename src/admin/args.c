@@ -65,7 +65,7 @@ static const char *const placeholders[ADMIN_TYPE_COUNT] = {
 	[ADMIN_TEXT] = "TEXT", [ADMIN_DOMAIN] = "DOMAIN", [ADMIN_DOMAINS_BELOW] = "DOMAIN", [ADMIN_PARTNER] = "DOMAIN", [ADMIN_SERVER] = "HOST[:PORT]",
 	[ADMIN_ADDRESS] = "ADDRESS", [ADMIN_ENUM] = "VALUE", [ADMIN_BOOL] = "", [ADMIN_UINT] = "N", [ADMIN_PATH] = "FILE",
 	[ADMIN_REASON] = "ID", [ADMIN_KEY] = "KEY", [ADMIN_WORDS] = "WORD",
-	[ADMIN_PIN] = "PIN", [ADMIN_PASSWORD] = "FILE", [ADMIN_DURATION] = "DURATION",
+	[ADMIN_PIN] = "PIN", [ADMIN_PASSWORD] = "FILE", [ADMIN_DURATION] = "DURATION", [ADMIN_FILE] = "FILE",
 };
 
 const char *admin_type_placeholder(enum admin_type t)
@@ -290,6 +290,10 @@ static bool value_check(const struct admin_arg *a, json_t *given, json_t **v, st
 			return true;
 		buf_puts(why, "the argon2id hash of a password is wanted, as `entente` and the HTTP API make it");
 		return false;
+	case ADMIN_FILE:
+		if (text.len > a->max)
+			buf_printf(why, "has more than %ju octets", (uintmax_t)a->max);
+		return text.len <= a->max;
 	default: return text_check(a, text, why);
 	}
 }

@@ -43,6 +43,7 @@ enum admin_type {
 	ADMIN_PIN,     /* of a public key, policy/pin.h; in checked arguments always hex */
 	ADMIN_PASSWORD, /* never a word of the command line: asked for, or from the file of --NAME-file; in checked arguments its hash (password.h) */
 	ADMIN_DURATION, /* 30s, 10m, 2h, or seconds; in JSON seconds, at most `max`, at least 1 */
+	ADMIN_FILE,    /* on the command line the name of a file, or - for standard input; in JSON what it contains: text, at most `max` octets */
 	ADMIN_TYPE_COUNT
 };
 enum { ADMIN_POSITIONAL = 1, ADMIN_REQUIRED = 2, ADMIN_MANY = 4 /* may be repeated; in JSON an array */ };
@@ -134,7 +135,11 @@ struct admin_command {
 	enum admin_id id;
 	bool local;               /* done by the program itself, without a daemon */
 	bool anywhere;            /* local, and reads nothing but the tables: the daemon answers it too, to everybody */
-	bool changes;             /* changes something that lasts */
+	/* Changes something that lasts. Where `roles` has ADMIN_ROLE_POLICY that is policy: the change waits in the administrator's draft, if he has
+	 * one, unless `direct` says that it concerns drafts themselves. The handler need not know: it is given the draft's store and
+	 * snapshot (admin/draft.h). */
+	bool changes;
+	bool direct;
 	bool live;                /* takes time: tells what happens before its end (admin/admin.h) */
 	bool lines;               /* live: with --json each event is printed too, one object a line */
 	unsigned roles;           /* ADMIN_MAY_..., of a command of the daemon; 0: local */
@@ -186,6 +191,8 @@ struct admin_line {
 	bool json;
 	const char *socket;                  /* --socket, borrowed from argv; NULL */
 	const char *password_file;           /* --password-file, likewise */
+	int64_t if_generation;               /* --if-generation; -1: not given */
+	bool staged;                         /* --staged */
 };
 /* argv without the program's name. ADMIN_BAD: `why` has the message. Give to admin_line_free in any case. */
 enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char *const argv[], struct buf *why);

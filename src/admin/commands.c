@@ -22,6 +22,8 @@ enum { SETS = sizeof sets / sizeof *sets };
 static const struct admin_arg globals[] = {
 	{"json", ADMIN_BOOL, .help = "print JSON instead of text; the names of members are stable"},
 	{"socket", ADMIN_PATH, .def = "$ENTENTE_SOCKET, else /run/entente/control.sock", .help = "control socket of the daemon"},
+	{"if-generation", ADMIN_UINT, .max = INT64_MAX, .help = "of a command that changes: only if the policy is still at this generation (`entente history`)"},
+	{"staged", ADMIN_BOOL, .help = "of a command that does not change: ask your draft (`config begin`), not what is in force"},
 	{"help", ADMIN_BOOL, .help = "say what the words before it do, and nothing else"},
 };
 

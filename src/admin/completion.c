@@ -78,6 +78,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		buf_puts(out, "'");
 		break;
 	case ADMIN_PASSWORD:
+	case ADMIN_FILE:
 	case ADMIN_PATH: buf_puts(out, "files"); break;
 	case ADMIN_PARTNER: buf_puts(out, "partners"); break;
 	case ADMIN_KEY: buf_puts(out, "keys"); break;
@@ -117,7 +118,7 @@ static const char find_path[] =
 	"  for ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"    word=${COMP_WORDS[i]}\n"
 	"    case $word in\n"
-	"    --socket) ((i++)) ;;\n"
+	"    --socket|--if-generation) ((i++)) ;;\n"
 	"    -*) ;;\n"
 	"    *) case \" $commands \" in *\" ${path:+$path/}$word \"*) path=${path:+$path/}$word ;; *) break ;; esac ;;\n"
 	"    esac\n"
@@ -145,7 +146,7 @@ void admin_completion_bash(struct buf *out)
 	buf_puts(out, head);
 	commands_line(out);
 	buf_puts(out, find_path);
-	buf_puts(out, "  case \"$path:$previous\" in\n  *:--socket) _entente_files; return ;;\n");
+	buf_puts(out, "  case \"$path:$previous\" in\n  *:--socket) _entente_files; return ;;\n  *:--if-generation) return ;;\n");
 	for (size_t i = 0; i < admin_command_count(); i++)
 		for (size_t k = 0; k < admin_command(i)->n_args; k++) {
 			const struct admin_arg *a = &admin_command(i)->args[k];

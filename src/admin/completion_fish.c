@@ -15,7 +15,7 @@ static const char head[] =
 	"            continue\n"
 	"        end\n"
 	"        switch $word\n"
-	"            case --socket\n"
+	"            case --socket --if-generation\n"
 	"                set skip yes\n"
 	"            case '-*'\n"
 	"            case '*'\n"
@@ -56,6 +56,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		buf_putc(out, '\'');
 		break;
 	case ADMIN_PASSWORD:
+	case ADMIN_FILE:
 	case ADMIN_PATH: buf_puts(out, " -F"); break;
 	case ADMIN_PARTNER: buf_puts(out, " -a '(" ADMIN_LIST_PARTNERS ")'"); break;
 	case ADMIN_KEY: buf_puts(out, " -a \"(" ADMIN_LIST_KEYS ")\""); break;
@@ -65,7 +66,8 @@ static void values(struct buf *out, const struct admin_arg *a)
 
 static void option(struct buf *out, const struct admin_arg *a, const char *name)
 {
-	buf_printf(out, " -l %s%s", name, a->type == ADMIN_BOOL ? "" : a->type == ADMIN_PATH || a->type == ADMIN_PASSWORD ? " -r" : " -x");
+	bool file = a->type == ADMIN_PATH || a->type == ADMIN_PASSWORD || a->type == ADMIN_FILE;
+	buf_printf(out, " -l %s%s", name, a->type == ADMIN_BOOL ? "" : file ? " -r" : " -x");
 	values(out, a);
 	buf_puts(out, " -d ");
 	quote(out, a->help ? a->help : "");

@@ -11,7 +11,7 @@ static const char find_command[] =
 	"for word in ${words[2,CURRENT-1]}; do\n"
 	"  if (( skip )); then skip=0; continue; fi\n"
 	"  case $word in\n"
-	"  --socket) skip=1 ;;\n"
+	"  --socket|--if-generation) skip=1 ;;\n"
 	"  -*) ;;\n"
 	"  *) if (( ${known[(Ie)${at:+$at }$word]} )); then at=\"${at:+$at }$word\"; else break; fi ;;\n"
 	"  esac\n"
@@ -46,6 +46,7 @@ static void values(struct buf *out, const struct admin_arg *a)
 		admin_completion_words(out, a);
 		break;
 	case ADMIN_PASSWORD:
+	case ADMIN_FILE:
 	case ADMIN_PATH: buf_puts(out, "_files"); break;
 	case ADMIN_PARTNER: buf_puts(out, "compadd -- ${(f)\"$(" ADMIN_LIST_PARTNERS ")\"}"); break;
 	case ADMIN_KEY: buf_puts(out, "compadd -- ${(f)\"$(" ADMIN_LIST_KEYS ")\"}"); break;
@@ -75,7 +76,7 @@ static void words_case(struct buf *out, const char *const path[])
 
 static void values_of_options(struct buf *out)
 {
-	buf_puts(out, "case \"$at:$previous\" in\n  *:--socket) _files; return ;;\n");
+	buf_puts(out, "case \"$at:$previous\" in\n  *:--socket) _files; return ;;\n  *:--if-generation) return ;;\n");
 	for (size_t i = 0; i < admin_command_count(); i++)
 		for (size_t k = 0; k < admin_command(i)->n_args; k++) {
 			const struct admin_arg *a = &admin_command(i)->args[k];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line against the table: words, then options and values in any order. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 #include "admin/args.h"
 #include "admin/call.h"
 
@@ -56,9 +59,35 @@ json_t *admin_value_of(const struct admin_arg *a, struct slice text)
 	return json_stringn(text.p ? text.p : "", text.len);
 }
 
+/* What a file contains, as text. NULL: `why` is told. */
+static json_t *file_of(struct parser *p, const struct admin_arg *a, struct slice name)
+{
+	char path[4096];
+	struct buf text;
+	ssize_t n = 0;
+	bool input = slice_eq(name, S("-"));
+	int fd = input ? STDIN_FILENO : slice_cstr(name, path, sizeof path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	buf_init(&text, a->max + 65537);
+	while (fd >= 0 && text.len <= a->max && ((n = read(fd, buf_reserve(&text, 65536), 65536)) > 0 || (n < 0 && errno == EINTR)))
+		buf_commit(&text, n > 0 ? (size_t)n : 0);
+	json_t *v = NULL;
+	if (fd < 0 || n < 0)
+		buf_printf(p->why, "%.*s cannot be read: %s", SFMT(name), strerror(errno));
+	else if (text.len > a->max)
+		buf_printf(p->why, "%.*s has more than %ju octets", SFMT(name), (uintmax_t)a->max);
+	else if (!(v = json_stringn(text.len ? buf_slice(&text).p : "", text.len)))
+		buf_printf(p->why, "%.*s is not UTF-8", SFMT(name));
+	if (fd >= 0 && !input)
+		close(fd);
+	buf_free(&text);
+	return v;
+}
+
 static bool put(struct parser *p, const struct admin_arg *a, struct slice text)
 {
-	json_t *v = admin_value_of(a, text), *args = p->ret->args;
+	json_t *v = a->type == ADMIN_FILE ? file_of(p, a, text) : admin_value_of(a, text), *args = p->ret->args;
+	if (!v && a->type == ADMIN_FILE)
+		return false;
 	if (!v) {
 		admin_arg_name(p->why, a);
 		buf_puts(p->why, ": not UTF-8");
@@ -108,6 +137,18 @@ static bool positional(struct parser *p, struct slice word)
 	return false;
 }
 
+static bool generation_put(struct parser *p, struct slice text)
+{
+	uint64_t n;
+	if (slice_u64(text, INT64_MAX, &n)) {
+		p->ret->if_generation = (int64_t)n;
+		return true;
+	}
+	buf_puts(p->why, "--if-generation: a whole number is wanted, as `entente history` shows it; this is ");
+	admin_quote(p->why, text);
+	return false;
+}
+
 static bool global_put(struct parser *p, struct slice name, struct slice value, bool *ret_known)
 {
 	*ret_known = true;
@@ -117,12 +158,18 @@ static bool global_put(struct parser *p, struct slice name, struct slice value, 
 		p->waiting = value.p ? NULL : &socket;
 		return true;
 	}
-	*ret_known = slice_eq(name, S("json")) || slice_eq(name, S("help")) || slice_eq(name, S("version"));
+	if (slice_eq(name, S("if-generation"))) {
+		static const struct admin_arg generation = {"if-generation", ADMIN_UINT};
+		p->waiting = value.p ? NULL : &generation;
+		return !value.p || generation_put(p, value);
+	}
+	*ret_known = slice_eq(name, S("json")) || slice_eq(name, S("staged")) || slice_eq(name, S("help")) || slice_eq(name, S("version"));
 	if (*ret_known && value.p) {
 		buf_printf(p->why, "--%.*s takes no value", SFMT(name));
 		return false;
 	}
 	p->ret->json = p->ret->json || slice_eq(name, S("json"));
+	p->ret->staged = p->ret->staged || slice_eq(name, S("staged"));
 	p->help = p->help || slice_eq(name, S("help"));
 	p->version = p->version || slice_eq(name, S("version"));
 	return true;
@@ -185,6 +232,8 @@ static bool word_take(struct parser *p, struct slice word)
 		p->ret->socket = word.p;
 	else if (a && a->type == ADMIN_PASSWORD)
 		p->ret->password_file = word.p;
+	else if (a && slice_eq(slice_str(a->name), S("if-generation")))
+		return generation_put(p, word);
 	else if (a)
 		return put(p, a, word);
 	else if (!p->only_values && slice_eq(word, S("--")))
@@ -231,7 +280,7 @@ static int words_take(struct parser *p, int argc, const char *const argv[])
 enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char *const argv[], struct buf *why)
 {
 	struct parser p = {.ret = ret, .why = why};
-	*ret = (struct admin_line){.args = json_object()};
+	*ret = (struct admin_line){.args = json_object(), .if_generation = -1};
 	int i = words_take(&p, argc, argv);
 	if (i < 0)
 		return ADMIN_BAD;

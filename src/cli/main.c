@@ -123,6 +123,10 @@ static int run(const struct admin_line *l)
 			json_array_append_new(words, json_string(l->command->path[i]));
 		request = json_pack("{s:o s:O s:b s:b s:i}", "command", words, "args", l->args, "json", l->json, "color", color, "width",
 				    (int)width);
+		if (l->if_generation >= 0)
+			json_object_set_new(request, "if_generation", json_integer((json_int_t)l->if_generation));
+		if (l->staged)
+			json_object_set_new(request, "staged", json_true());
 		response = client_ask(path, request, patience_ms(l), on_line, (void *)(uintptr_t)l, &why, &exit);
 	}
 	if (response)

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "config/config.h"
+#include "config/tree.h"
 
 enum config_type {
 	CONFIG_TYPE_STRING, CONFIG_TYPE_DOMAIN, CONFIG_TYPE_PATH, CONFIG_TYPE_ADDRESS, CONFIG_TYPE_SIP_URI, CONFIG_TYPE_UINT,
@@ -44,33 +45,6 @@ struct config_nearest {
 };
 void config_nearest_init(struct config_nearest *n, struct slice key);
 void config_nearest_try(struct config_nearest *n, struct slice candidate);
-
-/* ---- node.c: the tree of a file ---- */
-enum config_node_kind { CONFIG_NODE_SCALAR, CONFIG_NODE_LIST, CONFIG_NODE_MAP };
-enum { CONFIG_DEPTH_MAX = 8, CONFIG_KEYS_MAX = 256 };
-
-struct config_node {
-	enum config_node_kind kind;
-	bool plain;            /* a scalar without quotes */
-	struct slice text;     /* of a scalar */
-	unsigned line, column;
-	struct slice key;      /* under a map */
-	unsigned key_line, key_column;
-	struct config_node *first, *last, *next;
-	size_t n;              /* children */
-};
-
-/* NULL when the file cannot be read as YAML (reported in errs). An empty file gives an empty map. Nodes in the arena. */
-struct config_node *config_node_read(struct arena *a, struct slice text, struct config_errors *errs);
-
-/* ---- errors.c ---- */
-void config_error(struct config_errors *errs, bool warning, unsigned line, unsigned column, const char *key, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
-/* Fills the source lines once all is found. */
-void config_errors_source(struct config_errors *errs, struct slice text);
-enum { CONFIG_QUOTE = 72 };
-/* The offending text, short and printable. */
-const char *config_quote(char dst[CONFIG_QUOTE], struct slice text);
 
 /* ---- value.c ---- */
 /* One scalar into the member at `p` (of a list type: one element into *(const char **)p). False: `why` is what is wrong. */

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 static const char ask[] = "{\"command\":[\"version\"],\"json\":true}\n";
-static const char answer[] = "{\"exit\":0,\"data\":{\"version\":\"" ENTENTE_VERSION "\"}}\n";
+static const char answer[] = "{\"exit\":0,\"data\":{\"version\":\"" ENTENTE_VERSION "\"},\"generation\":0}\n";
 
 static void pieces(void **state)
 {
