@@ -49,8 +49,8 @@ static void help_of_one(void **state)
 			    "                            stable\n"
 			    "  --socket FILE             control socket of the daemon (default:\n"
 			    "                            $ENTENTE_SOCKET, else /run/entente/control.sock)\n"
-			    "  --if-generation N         of a command that changes: only if the policy is still\n"
-			    "                            at this generation (`entente history`)\n"
+			    "  --if-generation N         of a command that changes: only if the policy is\n"
+			    "                            still at this generation (`entente history`)\n"
 			    "  --staged                  of a command that does not change: ask your draft\n"
 			    "                            (`config begin`), not what is in force\n"
 			    "  --help                    say what the words before it do, and nothing else\n");
