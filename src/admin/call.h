@@ -40,6 +40,12 @@ json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
 const struct admin_handler *admin_local_handler(enum admin_id id);
 /* plan.c: all of `entente plan ...` */
 extern const struct admin_handler admin_plan_handler;
+struct plan;
+/* Adds certificates, records, ports and warnings; prints those that the data has. */
+void admin_plan_data(json_t *data, const struct plan *p);
+void admin_plan_print(struct admin_call *c);
+/* quickstart.c */
+extern const struct admin_handler admin_quickstart_handler;
 /* lync_import.c: `entente import lync` */
 extern const struct admin_handler admin_import_handler;
 /* The configuration of a local command's argument "file", whether or not the files that it names exist; the caller's. NULL: *ret_exit is set, the error recorded. */

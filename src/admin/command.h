@@ -104,6 +104,7 @@ enum admin_id {
 	/* certificate */
 	/* audit */
 	/* quickstart */
+	ADMIN_CMD_QUICKSTART,
 	/* observe */
 	/* messages */
 	ADMIN_CMD_COUNT

@@ -216,6 +216,8 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		[ADMIN_CMD_API_OPENAPI] = {admin_openapi_run, admin_openapi_print},
 		[ADMIN_CMD_HELP] = {help_run, text_print},
 	};
+	if (id == ADMIN_CMD_QUICKSTART)
+		return &admin_quickstart_handler;
 	if (id == ADMIN_CMD_IMPORT_LYNC)
 		return &admin_import_handler;
 	if (id >= ADMIN_CMD_PLAN_CERTIFICATES && id <= ADMIN_CMD_PLAN_ALL)

@@ -73,6 +73,14 @@ static json_t *warnings(const struct plan *p)
 	return list;
 }
 
+void admin_plan_data(json_t *data, const struct plan *p)
+{
+	json_object_set_new(data, "certificates", certificates(p));
+	json_object_set_new(data, "records", records(p));
+	json_object_set_new(data, "ports", ports(p));
+	json_object_set_new(data, "warnings", warnings(p));
+}
+
 /* ---- formats of other programs */
 
 static bool format_text(struct buf *out, const struct planning *p, enum admin_id what, struct slice format)
@@ -240,7 +248,7 @@ static void print_certificates(struct admin_call *c, json_t *list)
 	}
 }
 
-static void print(struct admin_call *c)
+void admin_plan_print(struct admin_call *c)
 {
 	static const struct admin_table_column dns[] = {{"TYPE", 0}, {"NAME", 0}, {"PRIO", ADMIN_TABLE_RIGHT}, {"WEIGHT", ADMIN_TABLE_RIGHT},
 							{"PORT", ADMIN_TABLE_RIGHT}, {"TARGET", 0}, {"PURPOSE", ADMIN_TABLE_FLEX}};
@@ -272,4 +280,4 @@ static void print(struct admin_call *c)
 	}
 }
 
-const struct admin_handler admin_plan_handler = {run, print};
+const struct admin_handler admin_plan_handler = {run, admin_plan_print};

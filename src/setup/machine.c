@@ -53,6 +53,13 @@ enum setup_reach setup_reach(struct slice address)
 	return (v6.s6_addr[0] & 0xfe) == 0xfc ? SETUP_PRIVATE : SETUP_GLOBAL; /* RFC 4193 */
 }
 
+bool setup_is_address(struct slice text)
+{
+	char z[INET6_ADDRSTRLEN];
+	struct in6_addr a;
+	return slice_cstr(text, z, sizeof z) && (inet_pton(AF_INET, z, &a) == 1 || inet_pton(AF_INET6, z, &a) == 1);
+}
+
 static bool fill(struct setup_address *ret, const struct sockaddr *sa)
 {
 	const void *at = sa->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr

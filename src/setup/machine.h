@@ -11,6 +11,8 @@ enum setup_reach { SETUP_LOOPBACK, SETUP_LINK, SETUP_PRIVATE, SETUP_GLOBAL };
 /* SETUP_LOOPBACK for what is no IP address. */
 enum setup_reach setup_reach(struct slice address);
 
+bool setup_is_address(struct slice text); /* of IPv4 in four numbers, or of IPv6, without brackets */
+
 struct setup_address {
 	char text[SETUP_ADDRESS_TEXT];
 	bool ipv6;

@@ -105,6 +105,8 @@ static void test_names(void **state)
 	assert_int_equal(a[0].reach, SETUP_GLOBAL);
 	assert_true(setup_machine_has(&m, S("2001:db8::1")));
 	assert_false(setup_machine_has(&m, S("10.0.0.1")));
+	assert_true(setup_is_address(S("192.0.2.7")) && setup_is_address(S("2001:db8::7")));
+	assert_false(setup_is_address(S("192.0.2")) || setup_is_address(S("[::1]")) || setup_is_address(S("x.example")) || setup_is_address(SLICE_NONE));
 	assert_true(setup_source_address(from, "127.0.0.9"));
 	assert_string_equal(from, "127.0.0.1");
 }
