@@ -120,6 +120,9 @@ struct admin_ops {
 	 * 1970), at (RFC 3339), direction ("in", "out"), auth (what it proved by it, may be empty), believed (bool). False: none was seen.
 	 * May be NULL. */
 	bool (*seen)(void *arg, struct slice domain, json_t *object);
+	/* Appends the certificates in force (usage, and the members of certificate_facts) and those that partners have shown (domain, protocol,
+	 * subject, issuer, not_before, not_after (RFC 3339), remaining, state, believed, sha256, seen). Either may be NULL. The op may be NULL. */
+	void (*certificates)(void *arg, json_t *own, json_t *partners);
 	/* Partners or blocked domains in the store have changed (committed): build a snapshot from configuration and store, and
 	 * publish it. 0, or a negative error with err filled: then the old generation stays in force. */
 	int (*policy_changed)(void *arg, struct entente_err *err);

@@ -55,6 +55,8 @@ int admin_attempts(struct admin_call *c);
 void admin_attempts_print(struct admin_call *c);
 /* One attempt, as the op `attempts` gives it, in lines with this indent. */
 void admin_attempt_print(struct admin_call *c, json_t *attempt, unsigned indent);
+int admin_certificate_list(struct admin_call *c);
+void admin_certificate_list_print(struct admin_call *c);
 int admin_metrics(struct admin_call *c);
 int admin_history(struct admin_call *c);
 void admin_history_print(struct admin_call *c);

@@ -67,6 +67,7 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_TOKEN_LIST] = {admin_token_list, admin_token_list_print},
 	/* check */
 	/* certificate */
+	[ADMIN_CMD_CERTIFICATE_LIST] = {admin_certificate_list, admin_certificate_list_print},
 	/* audit */
 	/* quickstart */
 	/* observe */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "admin/args.h"
 #include "admin/call.h"
+#include "admin/certificate.h"
 #include "admin/findings.h"
 #include "admin/openapi.h"
 #include "config/config.h"
@@ -218,6 +219,9 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 	};
 	if (id == ADMIN_CMD_QUICKSTART)
 		return &admin_quickstart_handler;
+	static const struct admin_handler *const certificate[] = {&admin_certificate_request, &admin_certificate_import, &admin_certificate_assign, &admin_certificate_show};
+	if (id >= ADMIN_CMD_CERTIFICATE_REQUEST && id <= ADMIN_CMD_CERTIFICATE_SHOW)
+		return certificate[id - ADMIN_CMD_CERTIFICATE_REQUEST];
 	if (id == ADMIN_CMD_IMPORT_LYNC)
 		return &admin_import_handler;
 	if (id >= ADMIN_CMD_PLAN_CERTIFICATES && id <= ADMIN_CMD_PLAN_ALL)

@@ -2,6 +2,7 @@
 /* The daemon's parts. `struct app` belongs to the control thread; workers read what is marked shared. */
 #pragma once
 #include <stdatomic.h>
+#include "app/expiry.h"
 #include "config/config.h"
 #include "edge/access.h"
 #include "edge/sip_edge.h"
@@ -96,6 +97,8 @@ struct app {
 			   24]; /* shared, immutable: URI under which homes reach us, by transport of the home, by IPv4 or IPv6 */
 	uint64_t drain_ms;            /* shared, set before the workers are stopped */
 	struct timer certificate;     /* looks at ours now and then */
+	struct timer expiring;        /* looks at how long they last, partners' too */
+	struct expiry_watch expiry;
 	uint64_t generation, started_ms;
 	int64_t started_at;
 	bool stopping;

@@ -247,7 +247,14 @@ static bool op_seen(void *arg, struct slice domain, json_t *object)
 	return true;
 }
 
+static void op_certificates(void *arg, json_t *own, json_t *partners)
+{
+	struct control *c = arg;
+	certificates_list(c->app, own, partners);
+}
+
 static const struct admin_ops admin_callbacks = {
+	.certificates = op_certificates,
 	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
 	.cancel = op_cancel, .metrics = op_metrics,

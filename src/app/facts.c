@@ -313,7 +313,7 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 
 /* ---- status */
 
-static void certificate(struct app *app, json_t *object, json_t *problems)
+static void certificate(struct app *app, json_t *object)
 {
 	const struct tls_peer *f = app->tls ? tls_material_facts(app->tls, TLS_SLOT_SERVER) : NULL;
 	if (!f)
@@ -325,12 +325,6 @@ static void certificate(struct app *app, json_t *object, json_t *problems)
 	json_object_set_new(o, "names", names);
 	json_object_set_new(o, "not_after", json_integer(f->not_after));
 	json_object_set_new(object, "certificate", o);
-	enum plan_expiry end = plan_expiry(f->not_before, f->not_after, clock_unix());
-	if (end == PLAN_EXPIRY_OVER)
-		json_array_append_new(problems, json_string("our certificate has expired: renew it, then `entente reload`"));
-	else if (end >= PLAN_EXPIRY_SOON)
-		json_array_append_new(problems, json_string("our certificate ends soon, less than a quarter of its time is left: renew "
-							    "it, then `entente reload`"));
 }
 
 static void listeners(struct app *app, json_t *object)
@@ -404,7 +398,11 @@ void facts_status(struct app *app, json_t *object)
 			json_array_append_new(problems, json_string("the database cannot be written: is the disk full?"));
 	}
 	link_state(app, object, problems);
-	certificate(app, object, problems);
+	certificate(app, object);
+	struct expiry_list certificates = {0};
+	certificates_collect(app, &certificates);
+	expiry_problems(problems, &certificates, clock_unix());
+	expiry_clear(&certificates);
 	if (facts_show(app, ADMIN_HOMES, rows, &err))
 		json_array_append_new(problems, json_string(err.text));
 	json_array_foreach(rows, i, row) if (!strcmp(json_string_value(json_object_get(row, "state")), "unreachable"))

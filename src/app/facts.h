@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include "admin/admin.h"
 #include "app/app.h"
+#include "app/expiry.h"
 
 void facts_status(struct app *app, json_t *object);
 int facts_show(struct app *app, enum admin_show what, json_t *array, struct entente_err *err);
@@ -16,6 +17,12 @@ void facts_access_dialogs(struct node *n, json_t *array);
 void facts_access_watch(struct node *n, json_t *array);
 void facts_access_certificates(struct node *n, json_t *array);
 void facts_revocation_lists(struct node *n, json_t *array);
+/* certificates.c: appends the certificates in force and those that partners have shown. */
+void certificates_collect(struct app *app, struct expiry_list *l);
+/* As admin_ops.certificates. */
+void certificates_list(struct app *app, json_t *own, json_t *partners);
+/* Logs what has come nearer to its end; the second of the next one. */
+int64_t certificates_watch(struct app *app);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);

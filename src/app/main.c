@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "app/app.h"
+#include "app/facts.h"
 #include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -92,6 +93,16 @@ static void certificate_fired(struct timer *t, uint64_t now)
 	timer_arm(&pool_control(app->pool)->loop->timers, t, HALF_A_DAY_MS);
 }
 
+/* At the next threshold of any certificate; and now and then, for partners that have come since. */
+static void expiring_fired(struct timer *t, uint64_t now)
+{
+	enum { TEN_MINUTES_S = 600 };
+	struct app *app = CONTAINER_OF(t, struct app, expiring);
+	(void)now;
+	int64_t next = certificates_watch(app), at = clock_unix(), wait = next == INT64_MAX || next - at > TEN_MINUTES_S ? TEN_MINUTES_S : next - at;
+	timer_arm(&pool_control(app->pool)->loop->timers, t, wait < 1 ? 1000 : (uint64_t)wait * 1000);
+}
+
 /* ---- main */
 
 /* One message, with what is made of it, lies in one arena. */
@@ -148,6 +159,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	loop_signal(control, SIGINT, on_signal, app);
 	timer_init(&app->certificate, certificate_fired);
 	timer_arm(&control->timers, &app->certificate, 0);
+	timer_init(&app->expiring, expiring_fired);
+	timer_arm(&control->timers, &app->expiring, 0);
 	return 0;
 }
 
@@ -168,6 +181,7 @@ static void stop(struct app *app)
 			store_flush(app->store); /* what it completes is told to workers */
 		app->pool = pool_free(app->pool);
 	}
+	expiry_watch_free(&app->expiry);
 	mem_free(app->nodes);
 	xmpp_quota_free(app->quota);
 	xmpp_routes_free(app->routes);

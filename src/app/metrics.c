@@ -62,19 +62,16 @@ static void partners(struct app *app, struct buf *out)
 
 void metrics_print(struct app *app, struct buf *out)
 {
-	const struct tls_peer *cert = app->tls ? tls_material_facts(app->tls, TLS_SLOT_SERVER) : NULL;
 	head(out, "entente_build_info", "gauge", "1; the labels tell what runs");
 	buf_puts(out, "entente_build_info{version=\"" ENTENTE_VERSION "\"} 1\n");
 	head(out, "entente_uptime_seconds", "gauge", "since the daemon started");
 	buf_printf(out, "entente_uptime_seconds %ju\n", (uintmax_t)(clock_ms() - app->started_ms) / 1000);
 	head(out, "entente_policy_generation", "gauge", "number of the policy in force");
 	buf_printf(out, "entente_policy_generation %ju\n", (uintmax_t)app->generation);
-	if (cert) {
-		head(out, "entente_certificate_not_after_timestamp_seconds", "gauge", "when a certificate ends");
-		buf_printf(out, "entente_certificate_not_after_timestamp_seconds{name=\"");
-		label(out, cert->subject);
-		buf_printf(out, "\",role=\"own\"} %jd\n", (intmax_t)cert->not_after);
-	}
+	struct expiry_list certificates = {0};
+	certificates_collect(app, &certificates);
+	expiry_metrics(out, &certificates, clock_unix());
+	expiry_clear(&certificates);
 	for (int m = 0; m < METRIC_COUNT; m++) {
 		const struct metric_info *i = metric_info((enum metric)m);
 		if (m == METRIC_REFUSED)

@@ -195,6 +195,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 	config_free(app->config);
 	app->config = cfg;
 	app_look_at_certificate(app);
+	timer_arm(&pool_control(app->pool)->loop->timers, &app->expiring, 0);
 	log_ev(LOG_INFO, "server/reloaded", {"config", slice_str(app->config_path)});
 out:
 	app_status(app);

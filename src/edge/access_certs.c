@@ -19,7 +19,7 @@ struct entry {
 	struct slice subject, issuer, serial;
 	char address[64], why[TEXT_MAX];
 	const char *revocation;
-	int64_t not_after, first, last;
+	int64_t not_before, not_after, first, last;
 	uint64_t connections;
 };
 
@@ -115,6 +115,7 @@ static struct entry *entry_new(const struct tls_peer *c, int64_t now)
 		*to[i] = slice_of(at, from[i].len);
 		at += from[i].len;
 	}
+	e->not_before = c->not_before;
 	e->not_after = c->not_after;
 	e->first = now;
 	return e;
@@ -168,7 +169,7 @@ static void tell(const struct store *s, void (*fn)(void *, const struct access_c
 		char domains[DOMAINS * DOMAIN_MAX] = "";
 		struct access_cert_facts f = {.accepted = e->accepted, .inbound = e->inbound, .subject = e->subject, .issuer = e->issuer,
 					      .serial = e->serial, .address = slice_str(e->address), .why = slice_str(e->why),
-					      .revocation = e->revocation, .not_after = e->not_after, .first = e->first, .last = e->last,
+					      .revocation = e->revocation, .not_before = e->not_before, .not_after = e->not_after, .first = e->first, .last = e->last,
 					      .connections = e->connections};
 		size_t at = 0;
 		for (size_t i = 0; i < DOMAINS && *e->domains[i]; i++)

@@ -28,7 +28,7 @@ struct access_cert_facts { /* valid during the call */
 	struct slice subject, issuer, serial, address, domains /* separated by spaces */, why;
 	char sha256[65];
 	const char *revocation;
-	int64_t not_after, first, last; /* seconds since 1970 */
+	int64_t not_before, not_after, first, last; /* seconds since 1970 */
 	uint64_t connections;
 };
 /* The last seen first, accepted ones before rejected ones. */

@@ -95,3 +95,15 @@ bool xmpp_seen_tls(struct xmpp_seen *x, struct slice domain)
 	pthread_mutex_unlock(&x->lock);
 	return tls;
 }
+
+void xmpp_seen_each(struct xmpp_seen *x, bool (*fn)(void *arg, struct slice domain, const struct xmpp_sighting *s), void *arg)
+{
+	size_t i;
+	bool more = true;
+	pthread_mutex_lock(&x->lock);
+	MAP_EACH(n, &x->entries, i) {
+		struct entry *e = CONTAINER_OF(n, struct entry, node);
+		more = more && (!e->last.at || fn(arg, slice_str(e->domain), &e->last));
+	}
+	pthread_mutex_unlock(&x->lock);
+}

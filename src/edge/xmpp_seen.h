@@ -23,5 +23,7 @@ struct xmpp_sighting {
 bool xmpp_seen_put(struct xmpp_seen *x, struct slice domain, const struct tls_peer *t, bool inbound, const char *proof,
 		   struct xmpp_sighting *ret_before);
 bool xmpp_seen_get(struct xmpp_seen *x, struct slice domain, struct xmpp_sighting *ret);
+/* Calls fn for each, in no order, under the lock: it must be short. False from it ends it. */
+void xmpp_seen_each(struct xmpp_seen *x, bool (*fn)(void *arg, struct slice domain, const struct xmpp_sighting *s), void *arg);
 /* Has the partner proven itself inside TLS before? */
 bool xmpp_seen_tls(struct xmpp_seen *x, struct slice domain);

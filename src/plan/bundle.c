@@ -8,6 +8,8 @@
 #include <openssl/x509v3.h>
 #include "base/mem.h"
 
+enum { ROUNDS_MAX = 2000000 };
+
 struct one_key {
 	EVP_PKEY *key;
 	char name[256];
@@ -166,6 +168,12 @@ static void read_pkcs12(struct reading *r, PKCS12 *p)
 	STACK_OF(X509) *others = NULL;
 	char password[1024];
 	bool ok = false;
+	const ASN1_INTEGER *rounds = NULL;
+	PKCS12_get0_mac(NULL, NULL, NULL, &rounds, p);
+	if (rounds && (ASN1_INTEGER_get(rounds) < 0 || ASN1_INTEGER_get(rounds) > ROUNDS_MAX)) { /* the file decides how long it takes */
+		PKCS12_free(p);
+		return;
+	}
 	if (!r->password.p) /* no password and the empty one differ there, and people mean either */
 		ok = PKCS12_verify_mac(p, NULL, 0) || PKCS12_verify_mac(p, "", 0);
 	else if (slice_cstr(r->password, password, sizeof password))
@@ -427,4 +435,15 @@ bool plan_key_kind(char ret[32], struct slice pem)
 	BIO_free(in);
 	ERR_clear_error();
 	return k != NULL;
+}
+
+bool plan_leaf(struct tls_peer **ret, struct slice pem)
+{
+	BIO *in = BIO_new_mem_buf(pem.len ? pem.p : "", (int)pem.len);
+	X509 *x = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+	bool ok = x && facts_of(x, ret) == 0;
+	X509_free(x);
+	BIO_free(in);
+	ERR_clear_error();
+	return ok;
 }

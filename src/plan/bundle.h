@@ -44,5 +44,7 @@ struct plan_pair {
 int plan_bundle_pair(struct plan_pair *ret, const struct plan_bundle *b, struct entente_err *err);
 void plan_pair_clear(struct plan_pair *p);
 
+/* The facts of the first certificate of a PEM text; false: there is none. */
+bool plan_leaf(struct tls_peer **ret, struct slice pem);
 /* "rsa-2048", "p-256" ... of the first certificate's key; false: there is none in the text. */
 bool plan_key_kind(char ret[32], struct slice pem_certificate);

@@ -14,6 +14,7 @@ struct look {
 	const char *key, *file; /* of the certificate */
 	const struct tls_peer *facts;
 	bool server, client;    /* what the slot is for */
+	bool internal;          /* between our own hosts: names as they call each other, any purpose */
 };
 
 bool plan_tls_settings(struct tls_settings *ret, const struct config *c)
@@ -110,7 +111,7 @@ static void look_at_time(const struct look *x)
 static void look_at_purpose(const struct look *x)
 {
 	const struct tls_peer *f = x->facts;
-	if (!f->eku_any_present)
+	if (!f->eku_any_present || x->internal)
 		return;
 	if (x->server && !f->eku_server)
 		COMPLAIN(x, true, "%s: %s is not for servers (its extended key usage lacks serverAuth): partners that connect to us "
@@ -148,7 +149,9 @@ static void look_at_names(const struct look *x)
 	if (f->n_xmpp)
 		COMPLAIN(x, true, "%s: %s holds an id-on-xmppAddr name, which crashes streams of ejabberd before 24: get one with dNSName "
 			 "only", x->key, x->file);
-	for (size_t i = 0; i < x->config->n_homes; i++)
+	if (x->internal && !plan_name_covered(f, slice_str(x->config->server_name)))
+		COMPLAIN(x, true, "%s: %s does not name %s (server.name): the other side knows us by link.peers", x->key, x->file, x->config->server_name);
+	for (size_t i = 0; !x->internal && i < x->config->n_homes; i++)
 		for (size_t k = 0; k < x->config->homes[i].domains.n; k++) {
 			const char *d = x->config->homes[i].domains.items[k];
 			if (covers(f, d))
@@ -199,29 +202,61 @@ static void look_at_pair(struct look *x, struct tls_settings *s, enum tls_slot s
 	tls_material_unref(m);
 }
 
+const char *plan_slot_name(enum plan_slot s)
+{
+	static const char *const names[PLAN_SLOT_COUNT] = {"server", "client", "internal"};
+	return names[s];
+}
+
+bool plan_slot_parse(enum plan_slot *ret, struct slice name)
+{
+	for (int s = 0; s < PLAN_SLOT_COUNT; s++)
+		if (slice_eq(name, slice_str(plan_slot_name((enum plan_slot)s)))) {
+			*ret = (enum plan_slot)s;
+			return true;
+		}
+	return false;
+}
+
+struct plan_slot_files plan_slot_files(const struct config *c, enum plan_slot s)
+{
+	switch (s) {
+	case PLAN_SLOT_CLIENT:
+		return (struct plan_slot_files){"tls.client-certificate", "tls.client-key", c->tls_client_certificate, c->tls_client_key};
+	case PLAN_SLOT_INTERNAL:
+		return (struct plan_slot_files){"link.certificate", "link.key", c->link_certificate, c->link_key};
+	default:
+		return (struct plan_slot_files){"tls.certificate", "tls.key", c->tls_certificate, c->tls_key};
+	}
+}
+
+bool plan_name_covered(const struct tls_peer *f, struct slice name)
+{
+	ptrdiff_t dot = slice_find_chr(name, '.');
+	for (size_t i = 0; i < f->n_dns; i++) {
+		if (slice_ieq(f->dns[i], name))
+			return true;
+		if (dot > 0 && slice_starts(f->dns[i], S("*.")) && slice_ieq(slice_skip(f->dns[i], 2), slice_skip(name, (size_t)dot + 1)))
+			return true;
+	}
+	return false;
+}
+
+void plan_slot_check(const struct config *c, enum plan_slot slot, const char *certificate, const char *key, struct config_errors *errs)
+{
+	struct tls_settings s = {.server_chain = certificate, .server_key = key, .trust_file = *c->tls_trust ? c->tls_trust : NULL};
+	struct look x = {.config = c, .errs = errs, .key = plan_slot_files(c, slot).certificate_setting, .file = certificate,
+			 .server = slot != PLAN_SLOT_CLIENT, .internal = slot == PLAN_SLOT_INTERNAL};
+	if (slot == PLAN_SLOT_INTERNAL && *c->link_trust)
+		s.trust_file = c->link_trust;
+	x.client = slot == PLAN_SLOT_CLIENT || (slot == PLAN_SLOT_SERVER && !*c->tls_client_certificate) || slot == PLAN_SLOT_INTERNAL;
+	look_at_pair(&x, &s, TLS_SLOT_SERVER);
+}
+
 void plan_certificates(const struct config *c, struct config_errors *errs)
 {
-	struct tls_settings all, s;
-	struct look x = {.config = c, .errs = errs};
-	if (!plan_tls_settings(&all, c))
-		return;
-	bool both = all.client_chain;
-	if (all.server_chain) {
-		s = all;
-		s.client_chain = s.client_key = NULL;
-		x.key = "tls.certificate";
-		x.file = c->tls_certificate;
-		x.server = true;
-		x.client = !both;
-		look_at_pair(&x, &s, TLS_SLOT_SERVER);
-	}
-	if (both) {
-		s = all;
-		s.server_chain = s.server_key = NULL;
-		x.key = "tls.client-certificate";
-		x.file = c->tls_client_certificate;
-		x.server = false;
-		x.client = true;
-		look_at_pair(&x, &s, TLS_SLOT_CLIENT);
-	}
+	if (*c->tls_certificate)
+		plan_slot_check(c, PLAN_SLOT_SERVER, c->tls_certificate, c->tls_key, errs);
+	if (*c->tls_client_certificate)
+		plan_slot_check(c, PLAN_SLOT_CLIENT, c->tls_client_certificate, c->tls_client_key, errs);
 }

@@ -8,6 +8,26 @@
 /* The slots as the configuration names them; slices of `c`, valid as long as it. False: no certificate is configured. */
 bool plan_tls_settings(struct tls_settings *ret, const struct config *c);
 
+/* What a certificate is for, and which settings name its files. */
+enum plan_slot {
+	PLAN_SLOT_SERVER,   /* shown to those who connect to us: tls.certificate, tls.key */
+	PLAN_SLOT_CLIENT,   /* shown to partners that we connect to: tls.client-certificate, tls.client-key; default: server */
+	PLAN_SLOT_INTERNAL, /* between edge and gateway: link.certificate, link.key; default: server */
+	PLAN_SLOT_COUNT
+};
+#define PLAN_SLOT_NAMES "server|client|internal"
+const char *plan_slot_name(enum plan_slot s);
+bool plan_slot_parse(enum plan_slot *ret, struct slice name);
+struct plan_slot_files {
+	const char *certificate_setting, *key_setting; /* "tls.certificate", "tls.key" */
+	const char *certificate, *key;                 /* paths, of the configuration; empty: not set */
+};
+struct plan_slot_files plan_slot_files(const struct config *c, enum plan_slot s);
+/* Is the name among the certificate's, as partners compare (exactly, or by a wildcard for one label)? */
+bool plan_name_covered(const struct tls_peer *certificate, struct slice name);
+/* As plan_certificates, for a pair of files that is not in the slot yet. */
+void plan_slot_check(const struct config *c, enum plan_slot s, const char *certificate, const char *key, struct config_errors *errs);
+
 /* Adds to *errs what is wrong: an error where the daemon would not start with the files (unreadable, not PEM, key of another
  * certificate), else a warning (expired or soon, not yet valid, for another purpose, domains of ours that it does not cover, a
  * chain that does not lead to an authority, names that partners stumble over). Each text says what to do. */

@@ -24,6 +24,7 @@ static const struct {
 	{"show conversations", "vhaop"}, {"show homes", "vhaop"}, {"show links", "vhaop"}, {"show stream", "vhaop"}, {"show attempts", "vhaop"},
 	{"show metrics", "vhaop"},
 	{"reload", "o"},
+	{"certificate list", "vhaop"},
 	{"account add", ""}, {"account set", ""}, {"account password", ""}, {"account remove", ""}, {"account list", "a"},
 	{"token add", ""}, {"token remove", ""}, {"token list", "a"},
 };
