@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 export B
 
-.PHONY: all demo test stances bench deb install deps fuzz clean
+.PHONY: all demo first-partner test stances bench deb install deps fuzz clean
 
 all: $(B)/build.ninja
 	@ninja -C $(B)
@@ -16,6 +16,11 @@ $(B)/build.ninja: meson.build meson_options.txt
 demo: all
 	@tools/deps demo
 	@demo/run
+
+# README's "A first partner" on a fresh machine in namespaces, from the package to a delivered message, with the time shown. Needs root.
+first-partner: deb
+	@tools/deps demo
+	@tests/first-partner --package $$(ls $(B)/deb/entente_*.deb)
 
 test:
 	@tools/deps test
