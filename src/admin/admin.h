@@ -116,7 +116,7 @@ struct admin_ops {
 	 * domain in A-labels; a resource is dropped. ret_jid has `size` octets (ADMIN_ADDRESS_MAX), NUL-terminated. 0, or a negative
 	 * error with err filled (err->reason as the data path would say). */
 	int (*address)(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err);
-	/* The certificate that the partner showed last: adds key (SHA-256 of the public key, hex), subject, issuer, not_after (seconds since
+	/* The certificate that the partner showed last: adds key (SHA-256 of the public key, hex), subject, issuer, not_before, not_after (seconds since
 	 * 1970), at (RFC 3339), direction ("in", "out"), auth (what it proved by it, may be empty), believed (bool). False: none was seen.
 	 * May be NULL. */
 	bool (*seen)(void *arg, struct slice domain, json_t *object);

@@ -46,6 +46,8 @@ void admin_plan_data(json_t *data, const struct plan *p);
 void admin_plan_print(struct admin_call *c);
 /* quickstart.c */
 extern const struct admin_handler admin_quickstart_handler;
+/* check.c: all of `entente check ...` */
+extern const struct admin_handler admin_check_handler;
 /* lync_import.c: `entente import lync` */
 extern const struct admin_handler admin_import_handler;
 /* The configuration of a local command's argument "file", whether or not the files that it names exist; the caller's. NULL: *ret_exit is set, the error recorded. */

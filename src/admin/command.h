@@ -101,6 +101,8 @@ enum admin_id {
 	ADMIN_CMD_ACCOUNT_ADD, ADMIN_CMD_ACCOUNT_SET, ADMIN_CMD_ACCOUNT_PASSWORD, ADMIN_CMD_ACCOUNT_REMOVE, ADMIN_CMD_ACCOUNT_LIST,
 	ADMIN_CMD_TOKEN_ADD, ADMIN_CMD_TOKEN_REMOVE, ADMIN_CMD_TOKEN_LIST, ADMIN_CMD_API_OPENAPI,
 	/* check */
+	ADMIN_CMD_CHECK_CONFIG, ADMIN_CMD_CHECK_DNS, ADMIN_CMD_CHECK_CERTS, ADMIN_CMD_CHECK_PORTS, ADMIN_CMD_CHECK_PARTNERS, ADMIN_CMD_CHECK_POOL,
+	ADMIN_CMD_CHECK_TIME, ADMIN_CMD_CHECK_DISK, ADMIN_CMD_CHECK_SYSTEM, ADMIN_CMD_CHECK_ALL,
 	/* certificate */
 	ADMIN_CMD_CERTIFICATE_REQUEST, ADMIN_CMD_CERTIFICATE_IMPORT, ADMIN_CMD_CERTIFICATE_ASSIGN, ADMIN_CMD_CERTIFICATE_SHOW, ADMIN_CMD_CERTIFICATE_LIST,
 	/* audit */
@@ -213,6 +215,12 @@ struct admin_program {
 	unsigned width;
 	json_t *(*ask)(void *arg, json_t *request, struct buf *why);
 	void *arg;
+	/* Of the program `entente`; may be NULL. */
+	const char *socket; /* the control socket as the administrator said it (--socket, $ENTENTE_SOCKET); NULL: nothing was said */
+	/* As ask, on the control socket `path`; with NULL comes *ret_exit, an enum admin_exit. */
+	json_t *(*ask_at)(const char *path, json_t *request, struct buf *why, int *ret_exit);
+	/* What takes long says how far it is; NULL: it is over. */
+	void (*progress)(const char *text);
 };
 json_t *admin_local_run(const struct admin_command *c, json_t *args, const struct admin_program *p);
 

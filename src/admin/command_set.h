@@ -29,3 +29,4 @@ extern const struct admin_command_set admin_commands_core, admin_commands_partne
 	admin_commands_plan, admin_commands_config, admin_commands_api;
 extern const struct admin_command_set admin_commands_quickstart;
 extern const struct admin_command_set admin_commands_certificate;
+extern const struct admin_command_set admin_commands_check;

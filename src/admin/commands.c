@@ -14,6 +14,7 @@ static const struct admin_command_set *const sets[] = {
 	&admin_commands_test,
 	&admin_commands_quickstart,
 	&admin_commands_plan,
+	&admin_commands_check,
 	&admin_commands_config,
 	&admin_commands_certificate,
 	&admin_commands_api,

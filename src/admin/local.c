@@ -226,6 +226,8 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		return &admin_import_handler;
 	if (id >= ADMIN_CMD_PLAN_CERTIFICATES && id <= ADMIN_CMD_PLAN_ALL)
 		return &admin_plan_handler;
+	if (id >= ADMIN_CMD_CHECK_CONFIG && id <= ADMIN_CMD_CHECK_ALL)
+		return &admin_check_handler;
 	return (unsigned)id < ADMIN_CMD_COUNT && handlers[id].run ? &handlers[id] : NULL;
 }
 

@@ -238,6 +238,7 @@ static bool op_seen(void *arg, struct slice domain, json_t *object)
 	json_object_set_new(object, "key", json_stringn(buf_slice(&key).p, key.len));
 	json_object_set_new(object, "subject", json_string(s.subject));
 	json_object_set_new(object, "issuer", json_string(s.issuer));
+	json_object_set_new(object, "not_before", json_integer(s.not_before));
 	json_object_set_new(object, "not_after", json_integer(s.not_after));
 	json_object_set_new(object, "at", json_string(at));
 	json_object_set_new(object, "direction", json_string(s.inbound ? "in" : "out"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* entente-docgen PAGE: writes documentation that derives from the tables to standard output. Runs when the project is built. */
 #include "admin/command.h"
+#include "check/check.h"
 
 static const struct page {
 	const char *name;
@@ -10,6 +11,7 @@ static const struct page {
 	{"entente.conf.5", admin_man_conf},
 	{"entente-reasons.7", admin_man_reasons},
 	{"reasons.md", admin_markdown_reasons},
+	{"checks.md", check_markdown},
 	{"entente.bash", admin_completion_bash},
 	{"_entente", admin_completion_zsh},
 	{"entente.fish", admin_completion_fish},

@@ -106,6 +106,21 @@ static json_t *ask_daemon(void *arg, json_t *request, struct buf *why)
 	return client_ask(arg, request, WAIT_MS, NULL, NULL, why, &exit);
 }
 
+static json_t *ask_at(const char *path, json_t *request, struct buf *why, int *ret_exit)
+{
+	enum { WAIT_MS = 60000 };
+	return client_ask(path, request, WAIT_MS, NULL, NULL, why, ret_exit);
+}
+
+/* One line that is written over, where somebody looks. */
+static void progress(const char *text)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r\033[K%s", text ? text : "");
+	fflush(stderr);
+}
+
 static int run(const struct admin_line *l)
 {
 	bool color = !l->json && color_wanted();
@@ -115,9 +130,11 @@ static int run(const struct admin_line *l)
 	int exit = 0;
 	json_t *response, *request = NULL, *words;
 	buf_init(&why, 65536);
-	if (l->command->local)
-		response = admin_local_run(l->command, l->args, &(struct admin_program){l->json, color, width, ask_daemon, (void *)(uintptr_t)path});
-	else {
+	if (l->command->local) {
+		struct admin_program program = {l->json, color, width, ask_daemon, (void *)(uintptr_t)path, l->socket ? l->socket : env && *env ? env : NULL,
+						ask_at, l->json ? NULL : progress};
+		response = admin_local_run(l->command, l->args, &program);
+	} else {
 		words = json_array();
 		for (size_t i = 0; l->command->path[i]; i++)
 			json_array_append_new(words, json_string(l->command->path[i]));

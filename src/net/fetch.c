@@ -30,6 +30,7 @@ struct fetch {
 	unsigned hops;
 	bool kept_out;          /* an address was not public */
 	char why[160];
+	int64_t date;
 	struct buf body;
 };
 
@@ -73,7 +74,7 @@ struct fetch *fetch_cancel(struct fetch *f)
 static void tell(struct loop_hook *h)
 {
 	struct fetch *f = CONTAINER_OF(h, struct fetch, end);
-	struct fetch_result r = {.body = *f->why ? SLICE_NONE : buf_slice(&f->body), .why = slice_str(f->why)};
+	struct fetch_result r = {.body = *f->why ? SLICE_NONE : buf_slice(&f->body), .why = slice_str(f->why), .date = f->date};
 	f->done(f->arg, &r);
 	destroy(f);
 }
@@ -168,11 +169,28 @@ static void on_error(enum evhttp_request_error e, void *arg)
 		snprintf(f->why, sizeof f->why, "no valid HTTP answer");
 }
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7; the two older forms are not in use). 0: it is not that. */
+static int64_t http_date(const char *z)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct tm t = {0};
+	char month[4] = "";
+	const char *m;
+	if (!z || strlen(z) != 29 || sscanf(z + 5, "%2d %3s %4d %2d:%2d:%2d GMT", &t.tm_mday, month, &t.tm_year, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6 ||
+	    strlen(month) != 3 || !(m = strstr(months, month)) || (m - months) % 3)
+		return 0;
+	t.tm_mon = (int)(m - months) / 3;
+	t.tm_year -= 1900;
+	return timegm(&t);
+}
+
 static void on_answer(struct evhttp_request *r, void *arg)
 {
 	struct fetch *f = arg;
 	loop_touch(f->self->loop);
 	int status = r ? evhttp_request_get_response_code(r) : 0;
+	if (status)
+		f->date = http_date(evhttp_find_header(evhttp_request_get_input_headers(r), "Date"));
 	if (*f->why) {
 		finish(f, NULL);
 	} else if (!status) {

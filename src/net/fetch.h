@@ -21,6 +21,7 @@ struct fetch;
 struct fetch_result { /* valid inside the callback only */
 	struct slice body;  /* when why is empty */
 	struct slice why;   /* "HTTP status 404", "larger than 10485760 octets" ... */
+	int64_t date;       /* what the server's clock said with its last answer, whatever that was; 0: it did not say */
 };
 
 /* May this be fetched at all, by its form? */

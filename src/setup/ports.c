@@ -10,18 +10,36 @@
 #include <unistd.h>
 #include "setup/machine.h"
 
+/* An address as the tables of /proc/net have it: words of 32 bits as they lie in memory, in hex. */
+static void address_in_hex(const char *address, char ret[33])
+{
+	uint32_t words[4] = {0};
+	size_t n = inet_pton(AF_INET6, address, words) == 1 ? 4 : inet_pton(AF_INET, address, words) == 1 ? 1 : 0;
+	*ret = 0;
+	for (size_t i = 0; i < n; i++)
+		snprintf(ret + 8 * i, 9, "%08X", words[i]);
+}
+
+/* One of them is every address, or they are the same. */
+static bool overlap(const char *a, const char *b)
+{
+	bool all_a = a[strspn(a, "0")] == 0, all_b = b[strspn(b, "0")] == 0;
+	return all_a || all_b || strcmp(a, b) == 0;
+}
+
 /* Inodes of the sockets that listen on a port, from a table of /proc/net. */
-static size_t inodes_of(const char *table, uint16_t port, bool udp, unsigned long long ret[], size_t max)
+static size_t inodes_of(const char *table, const char *address, uint16_t port, bool udp, unsigned long long ret[], size_t max)
 {
 	enum { LISTENING = 0x0a };
 	FILE *f = fopen(table, "re");
-	char line[512];
+	char line[512], host[33], wanted[33];
 	size_t n = 0;
+	address_in_hex(address, wanted);
 	while (f && n < max && fgets(line, sizeof line, f)) {
 		unsigned local = 0, state = 0;
 		unsigned long long inode = 0;
-		if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %llu", &local, &state, &inode) == 3 && local == port &&
-		    inode && (udp || state == LISTENING))
+		if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %llu", host, &local, &state, &inode) == 4 && local == port &&
+		    inode && overlap(host, wanted) && (udp || state == LISTENING))
 			ret[n++] = inode;
 	}
 	if (f)
@@ -67,7 +85,7 @@ static void find_holder(struct setup_port *p)
 	unsigned long long inodes[32];
 	size_t n = 0;
 	for (size_t i = 0; i < 2; i++)
-		n += inodes_of(tables[p->udp][i], p->port, p->udp, inodes + n, 32 - n);
+		n += inodes_of(tables[p->udp][i], p->address, p->port, p->udp, inodes + n, 32 - n);
 	DIR *d = n ? opendir("/proc") : NULL;
 	for (const struct dirent *e; d && !*p->holder && (e = readdir(d));) {
 		char path[300];

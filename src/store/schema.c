@@ -191,3 +191,31 @@ int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err)
 	}
 	return 0;
 }
+
+int store_inspect(const char *directory, char *damage, size_t size, struct entente_err *err)
+{
+	char path[4200];
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	int n = snprintf(path, sizeof path, "%s/entente.db", directory), ret = 0;
+	*damage = 0;
+	if (n < 0 || n >= (int)sizeof path)
+		return err_set(err, ENTENTE_EIO, REASON_SERVER_STORE, "%.100s...: the path is too long", directory);
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc == SQLITE_OK) {
+		sqlite3_busy_timeout(db, 5000);
+		rc = sqlite3_exec(db, "PRAGMA trusted_schema=OFF", NULL, NULL, NULL);
+	}
+	if (rc == SQLITE_OK && (rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL)) == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(st, 0);
+		if (!text || strcmp(text, "ok") != 0)
+			snprintf(damage, size, "%s", text ? text : "?");
+	} else if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT) {
+		snprintf(damage, size, "%s", sqlite3_errmsg(db));
+	} else {
+		ret = store_fail(db, path, err);
+	}
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return ret;
+}

@@ -34,6 +34,9 @@ struct store_options {
  * ENTENTE_ESTORE (damaged, not ours, locked by another daemon), ENTENTE_EUNSUPPORTED (made by a newer version),
  * ENTENTE_EIO; err says what to do. */
 int store_open(struct store **ret, const struct store_options *opt, struct entente_err *err);
+/* Looks whether the database of the directory is sound, beside a daemon that runs or without one; changes nothing. 0: `damage` has one line, or is
+ * empty. ENTENTE_ESTORE, ENTENTE_EIO: it could not be looked at; err. Any process that may read the file. */
+int store_inspect(const char *directory, char *damage, size_t size, struct entente_err *err);
 /* Carries out what is queued, then stops the thread. Accepts NULL; returns NULL. No other call may be under way. */
 struct store *store_close(struct store *s);
 /* Waits until everything queued before is committed or has failed. 0, or ENTENTE_ESTORE when the store is failing now. Not
