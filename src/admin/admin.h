@@ -27,6 +27,7 @@
 #include <jansson.h>
 #include "base/buf.h"
 #include "config/config.h"
+#include "policy/record.h"
 #include "policy/snapshot.h"
 #include "store/store.h"
 
@@ -62,6 +63,20 @@ struct admin_trace {
 	uint32_t ms;                /* for so long; 0: not live, only what was kept */
 	uint32_t since_ms, most;    /* not 0: first what was kept from that long ago, the last `most` of it */
 };
+/* What is wanted of the decision log (policy/record.h). Empty and 0: everything. */
+struct admin_records {
+	struct slice id;         /* trace ID, Call-ID or id of a stanza, exactly */
+	struct slice from, to;   /* an address, or a domain; with * and ? as a pattern */
+	struct slice partner;    /* a domain, of either side */
+	int64_t since_ms, until_ms; /* since 1970 */
+	bool failed;             /* only what was refused or failed */
+	size_t most;             /* at most so many, the newest */
+};
+/* Pure; any thread. */
+bool admin_record_matches(const struct admin_records *q, const struct record *r);
+/* An object as `entente show messages --json` has it; the caller's. */
+json_t *admin_record_json(const struct record *r);
+
 /* Something happened; takes the reference. Of a test: step, outcome, at, took (ms), text, facts {...}; with outcome failed and step
  * verdict also reason, who. Of a trace: see the table of commands. */
 void admin_task_event(struct admin_task *t, json_t *event);
@@ -108,6 +123,12 @@ struct admin_ops {
 	void (*cancel)(void *arg, struct admin_task *t);
 	/* Appends the metrics in the text format of Prometheus. */
 	void (*metrics)(void *arg, struct buf *out);
+	/* The place of a setting in the configuration that is in force, as "file:line"; of a home, and of a domain of it, when `home` is not empty. False:
+	 * the file does not give it. May be NULL. */
+	bool (*place)(void *arg, const char *key, struct slice home, struct slice domain, char *ret, size_t size);
+	/* Appends what of the decision log is wanted, newest first (admin_record_json). 0, or a negative error with err filled: then what came in time is in
+	 * the array. ENTENTE_ENOTFOUND: nothing is recorded (limits.decision-log is 0). May be NULL. */
+	int (*records)(void *arg, const struct admin_records *what, json_t *array, struct entente_err *err);
 	/* The generation in force; borrowed, valid until the next call of policy_changed or reload or the end of admin_execute. */
 	struct snapshot *(*snapshot)(void *arg);
 	/* Has the local user the remote one as contact? Bare JIDs as `address` gives them. */

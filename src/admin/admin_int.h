@@ -38,10 +38,23 @@ void admin_block_add_print(struct admin_call *c);
 void admin_block_remove_print(struct admin_call *c);
 void admin_block_list_print(struct admin_call *c);
 
-/* decider.c: adds object and changed to a step of explain. */
+/* decider.c: adds object, place and changed to a step of explain. `local`: the domain on our side. */
 struct policy_verdict;
 struct policy_step;
-void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, json_t *ret);
+void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, struct slice local,
+		   json_t *ret);
+/* messages.c */
+int admin_messages(struct admin_call *c);
+void admin_messages_print(struct admin_call *c);
+/* Fetches one record, or fails the call; the caller's. */
+json_t *admin_record_get(struct admin_call *c, struct slice id, int *ret_exit);
+/* explain_message.c: `explain --message`. The record becomes the question in c->args; false: *ret_exit. */
+bool admin_message_ask(struct admin_call *c, int *ret_exit);
+/* ... and when the question is answered: what has changed since. The exit code. */
+int admin_message_compare(struct admin_call *c, bool allowed, enum reason reason);
+void admin_message_print(struct admin_call *c);
+/* Its way, a line each. */
+void admin_record_print(struct admin_call *c, json_t *record);
 int admin_explain(struct admin_call *c);
 void admin_explain_print(struct admin_call *c);
 

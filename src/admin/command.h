@@ -110,6 +110,7 @@ enum admin_id {
 	ADMIN_CMD_QUICKSTART,
 	/* observe */
 	/* messages */
+	ADMIN_CMD_SHOW_MESSAGES,
 	ADMIN_CMD_COUNT
 };
 

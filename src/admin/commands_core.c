@@ -23,9 +23,10 @@ static const struct admin_field status_fields[] = {
 	{"problems[]", "what needs attention"},
 };
 static const struct admin_arg explain_args[] = {
-	{"from", ADMIN_ADDRESS, ADMIN_REQUIRED, .help = "the sender: sip:romeo@contoso.example, xmpp:juliet@fabrikam.example, or without a scheme"},
-	{"to", ADMIN_ADDRESS, ADMIN_REQUIRED, .help = "the recipient"},
-	{"kind", ADMIN_ENUM, ADMIN_REQUIRED,
+	{"message", ADMIN_TEXT, .max = 256, .help = "a real one instead: its trace ID (`trace` in the log), Call-ID, or id of its stanza"},
+	{"from", ADMIN_ADDRESS, .help = "the sender: sip:romeo@contoso.example, xmpp:juliet@fabrikam.example, or without a scheme"},
+	{"to", ADMIN_ADDRESS, .help = "the recipient"},
+	{"kind", ADMIN_ENUM,
 	 .values = "message|presence|presence-subscribe|presence-probe|presence-state|iq|session|request",
 	 .help = "what the sender sends; presence: a request to see the recipient's presence"},
 	{"direction", ADMIN_ENUM, .values = "auto|to-local|to-remote", .def = "auto: by whose domain is ours",
@@ -60,9 +61,15 @@ static const struct admin_field explain_fields[] = {
 	{"steps[].outcome", "pass, deny, skip"},
 	{"steps[].detail", "what the rule saw"},
 	{"steps[].subject", "what it looked at"},
-	{"steps[].object", "SIP: the administrator's object that decided: allowed-domain fabrikam.example, access-edge partner-discovery=false"},
-	{"steps[].changed", "SIP: when that was made so, by whom and how, from the history"},
+	{"steps[].object", "the administrator's object that decided: partner xmpp fabrikam.example enabled=no, home contoso"},
+	{"steps[].place", "of a setting: file:line of the configuration in force"},
+	{"steps[].changed", "of an object: when it was made so, by whom and how, from the history"},
 	{"steps[].help", "what the rule demands"},
+	{"message", "with --message: what became of it, as in `show messages`; else null"},
+	{"same", "with --message: whether the verdict is the same now as then; null: the policy was not asked then"},
+	{"policy_changed", "with --message: whether another policy is in force now"},
+	{"contact_changed", "with --message, XMPP: whether the user's contacts are others now"},
+	{"changes[]", "with --message: changes made since, newest first: at, who, what"},
 };
 static const struct admin_arg reason_args[] = {
 	{"id", ADMIN_REASON, ADMIN_POSITIONAL, .def = "all", .help = "a reason ID, e.g. policy/partner-unknown"},
@@ -102,9 +109,12 @@ static const struct admin_command commands[] = {
 	 .help = "Asks the policy in force the same question that the daemon asks for each message, and prints every rule that was "
 		 "looked at. Nothing is sent. When the answer is no, it says which rule refused, who can fix it and how. Exits with 0 "
 		 "when it would be allowed and with 1 when it would be refused.\n\n"
+		 "With --message it first tells what became of a real message or request, which way it took and who answered what, then asks the policy "
+		 "in force about it anew, and says what has changed since. Exits with 1 when it was refused or failed.\n\n"
 		 "The other side's servers may refuse what is allowed here: whether they can be reached is not looked at.",
 	 .example = "entente explain --from sip:romeo@contoso.example --to xmpp:juliet@fabrikam.example --kind message\n"
-		    "entente explain --from juliet@fabrikam.example --to romeo@contoso.example --kind presence",
+		    "entente explain --from juliet@fabrikam.example --to romeo@contoso.example --kind presence\n"
+		    "entente explain --message 06440b3c5d1e2f00",
 	 ARGS(explain_args), FIELDS(explain_fields)},
 
 	{.id = ADMIN_CMD_REASON, .local = true, .anywhere = true, .path = {"reason"}, .summary = "look up reason IDs",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which object of the administrator's made a rule of SIP federation say what it said, and the change of the history that made it so. */
+/* Which object of the administrator's made a rule say what it said, where that stands in the configuration file, and the change of the history that made it so. */
 #include "admin/admin_int.h"
 #include "base/clock.h"
 #include "policy/decide.h"
@@ -8,6 +8,9 @@ enum { HISTORY = 500 };
 
 struct search {
 	char begin[400]; /* of the change: "allowed-domain fabrikam.example " */
+	char other[400];    /* ... or this; empty: nothing else */
+	char key[64];    /* of the configuration file; empty: it is not there ... */
+	struct slice home, domain; /* ... unless it is this home */
 	const char *word; /* and somewhere in it; "": anything */
 	json_t *step;
 };
@@ -16,7 +19,7 @@ static int look(void *arg, const struct store_change *ch)
 {
 	struct search *s = arg;
 	char at[CLOCK_TEXT];
-	if (!slice_starts(ch->what, slice_str(s->begin)) || slice_find(ch->what, slice_str(s->word)) < 0)
+	if ((!slice_starts(ch->what, slice_str(s->begin)) && !(*s->other && slice_starts(ch->what, slice_str(s->other)))) || slice_find(ch->what, slice_str(s->word)) < 0)
 		return 0;
 	clock_text_at(ch->at, at);
 	json_object_set_new(s->step, "changed", json_sprintf("%s by %.*s: %.*s", at, SFMT(ch->who), SFMT(slice_first(ch->what, 200))));
@@ -77,16 +80,60 @@ static void verification(struct buf *b, struct search *find, struct snapshot *s,
 		of_access(b, find, s, "discovered-partner-verification-level");
 }
 
-void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, json_t *ret)
+/* A home, and its domain, of the configuration file. */
+static void of_home(struct buf *b, struct search *find, struct snapshot *s, uint32_t home, struct slice domain)
+{
+	find->home = snapshot_home(s, home)->name;
+	find->domain = domain;
+	buf_printf(b, "home %.*s", SFMT(find->home));
+	if (domain.len)
+		buf_printf(b, ", domain %.*s", SFMT(domain));
+}
+
+static void of_setting(struct buf *b, struct search *find, const char *key, bool value)
+{
+	buf_printf(b, "%s=%s", key, value ? "true" : "false");
+	snprintf(find->key, sizeof find->key, "%s", key);
+}
+
+static void of_xmpp_partner(struct buf *b, struct search *find, const struct policy_partner *p, const char *name, const char *value)
+{
+	buf_printf(b, "partner xmpp %.*s%s%s", SFMT(p->domain), name, value);
+	snprintf(find->begin, sizeof find->begin, "partner add %.*s ", SFMT(p->domain));
+	snprintf(find->other, sizeof find->other, "partner set %.*s ", SFMT(p->domain));
+}
+
+/* The rules for XMPP partners, as far as they have other names. */
+static void of_xmpp(struct buf *b, struct search *find, struct snapshot *s, const struct policy_verdict *v, struct slice rule, struct slice subject)
+{
+	uint32_t home;
+	if (slice_eq(rule, S("partner-known")) && v->partner)
+		of_xmpp_partner(b, find, v->partner, "", "");
+	else if (slice_eq(rule, S("partner-enabled")) && v->partner)
+		of_xmpp_partner(b, find, v->partner, " enabled=", v->partner->enabled ? "yes" : "no");
+	else if (slice_eq(rule, S("contact")) && v->partner)
+		of_xmpp_partner(b, find, v->partner, " type=", policy_partner_type_name(v->partner->type));
+	else if (slice_eq(rule, S("external-access")))
+		of_setting(b, find, "xmpp.access", snapshot_gateway(s)->xmpp_access);
+	else if ((slice_eq(rule, S("loop")) || slice_eq(rule, S("sender-domain"))) && snapshot_local(s, subject, &home))
+		of_home(b, find, s, home, subject);
+	else if (slice_eq(rule, S("loop")) && snapshot_partner(s, subject))
+		of_xmpp_partner(b, find, snapshot_partner(s, subject), "", "");
+	else if (slice_eq(rule, S("sender-identity")) && v->home != UINT32_MAX && slice_eq(subject, snapshot_home(s, v->home)->name))
+		of_home(b, find, s, v->home, SLICE_NONE);
+}
+
+void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, struct slice local, json_t *ret)
 {
 	struct search find = {.word = "", .step = ret};
 	struct slice rule = slice_str(st->rule);
 	struct entente_err err;
 	struct buf b;
+	char place[4200];
 	buf_init(&b, 4096);
 	if (st->outcome == POLICY_SKIP) {
 		/* it was not asked */
-	} else if (slice_eq(rule, S("blocked")) && st->outcome == POLICY_DENY) {
+	} else if ((slice_eq(rule, S("blocked")) || slice_eq(rule, S("domain-blocked"))) && st->outcome == POLICY_DENY) {
 		buf_printf(&b, "blocked-domain %.*s", SFMT(st->subject));
 		snprintf(find.begin, sizeof find.begin, "blocked-domain add %.*s", SFMT(st->subject));
 	} else if (slice_eq(rule, S("federation"))) {
@@ -101,8 +148,14 @@ void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy
 	} else if (slice_eq(rule, S("verification"))) {
 		verification(&b, &find, s, v);
 	} else if (slice_eq(rule, S("local-domain")) && v->home != UINT32_MAX) {
-		buf_printf(&b, "homes of the configuration file, name: %.*s", SFMT(snapshot_home(s, v->home)->name));
+		of_home(&b, &find, s, v->home, local);
+	} else if (slice_eq(rule, S("home")) && v->home != UINT32_MAX) {
+		of_home(&b, &find, s, v->home, SLICE_NONE);
+	} else {
+		of_xmpp(&b, &find, s, v, rule, st->subject);
 	}
+	if ((*find.key || find.home.len) && c->admin->ops->place && c->admin->ops->place(c->admin->arg, find.key, find.home, find.domain, place, sizeof place))
+		admin_set_text(ret, "place", slice_str(place));
 	if (b.len)
 		admin_set_text(ret, "object", buf_slice(&b));
 	if (*find.begin && c->admin->store)

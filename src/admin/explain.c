@@ -53,7 +53,7 @@ static void next_step(struct asking *a, enum reason reason, const struct admin_r
 }
 
 /* An address that the data path would refuse is a verdict too. */
-static int side_read(struct asking *a, struct side *side, const char *name)
+static int side_read(struct asking *a, struct side *side, const char *name, enum reason *ret_reason)
 {
 	struct entente_err err = {0};
 	struct admin_call *c = a->c;
@@ -67,6 +67,7 @@ static int side_read(struct asking *a, struct side *side, const char *name)
 					  name, text);
 		admin_set_text(c->data, name, side->given);
 		facts(a, err.reason, text);
+		*ret_reason = err.reason;
 		next_step(a, err.reason, NULL);
 		return ADMIN_EXIT_FINDING;
 	}
@@ -187,16 +188,15 @@ static const char *rule_help(const char *id, bool sip)
 
 static json_t *steps_json(struct asking *a, const struct policy_verdict *v, bool sip)
 {
-	static const char *const optional[] = {"object", "changed"};
+	static const char *const optional[] = {"object", "place", "changed"};
 	json_t *list = json_array();
 	for (size_t i = 0; i < v->n_steps; i++) {
 		const struct policy_step *st = &v->steps[i];
 		json_t *o = json_pack("{s:s s:s s:s s:s}", "rule", st->rule, "outcome", policy_outcome_name(st->outcome), "detail",
 				      st->detail, "help", rule_help(st->rule, sip));
 		admin_set_text(o, "subject", st->subject);
-		if (sip)
-			admin_decider(a->c, a->s, v, st, o);
-		for (size_t k = 0; k < 2; k++)
+		admin_decider(a->c, a->s, v, st, a->q.direction == POLICY_TO_LOCAL ? a->q.to.domain : a->q.from.domain, o);
+		for (size_t k = 0; k < 3; k++)
 			if (!json_object_get(o, optional[k]))
 				json_object_set_new(o, optional[k], json_null());
 		json_array_append_new(list, o);
@@ -204,7 +204,7 @@ static json_t *steps_json(struct asking *a, const struct policy_verdict *v, bool
 	return list;
 }
 
-int admin_explain(struct admin_call *c)
+static int explain(struct admin_call *c, bool *ret_allowed, enum reason *ret_reason)
 {
 	struct asking a = {.c = c};
 	bool through = false;
@@ -216,9 +216,9 @@ int admin_explain(struct admin_call *c)
 		return ADMIN_EXIT_UNAVAILABLE;
 	a.kind = POLICY_PRESENCE_SUBSCRIBE;
 	policy_kind_parse(&a.kind, kind);
-	int exit = side_read(&a, &a.from, "from");
+	int exit = side_read(&a, &a.from, "from", ret_reason);
 	if (!exit)
-		exit = side_read(&a, &a.to, "to");
+		exit = side_read(&a, &a.to, "to", ret_reason);
 	if (exit)
 		return exit;
 	a.q = (struct policy_question){.kind = a.kind, .direction = direction(&a), .from = a.from.party, .to = a.to.party};
@@ -265,7 +265,29 @@ int admin_explain(struct admin_call *c)
 		json_object_set_new(c->data, "notes", json_string(v.flags & POLICY_HIDE_NOTE ? "hidden" : "shown"));
 	json_object_set_new(c->data, "generation", json_integer((json_int_t)snapshot_generation(a.s)));
 	json_object_set_new(c->data, "steps", steps);
+	*ret_allowed = v.allow;
+	*ret_reason = v.reason;
 	return v.allow ? ADMIN_EXIT_OK : ADMIN_EXIT_FINDING;
+}
+
+int admin_explain(struct admin_call *c)
+{
+	static const char *const needed[] = {"from", "to", "kind"};
+	bool message = admin_arg_given(c, "message"), allowed = false;
+	enum reason reason = REASON_NONE;
+	int exit = ADMIN_EXIT_OK;
+	if (message && !admin_message_ask(c, &exit))
+		return exit;
+	for (size_t i = 0; i < 3; i++)
+		if (!admin_arg_given(c, needed[i]))
+			return admin_fail(c, ADMIN_EXIT_USAGE, "usage", "entente explain --from ADDRESS --to ADDRESS --kind KIND, or entente explain --message ID",
+					  "--%s is missing", needed[i]);
+	exit = explain(c, &allowed, &reason);
+	if (!message || c->error) {
+		json_object_update_new(c->data, json_pack("{s:n s:n s:n s:n s:[]}", "message", "same", "policy_changed", "contact_changed", "changes"));
+		return exit;
+	}
+	return admin_message_compare(c, allowed, reason);
 }
 
 static void line(struct admin_call *c, const char *label, const char *text)
@@ -296,6 +318,8 @@ static void steps_print(struct admin_call *c, json_t *steps)
 		buf_clear(&text);
 		if (*admin_get_text(st, "object"))
 			buf_printf(&text, "by %s", admin_get_text(st, "object"));
+		if (*admin_get_text(st, "place"))
+			buf_printf(&text, ", %s", admin_get_text(st, "place"));
 		if (*admin_get_text(st, "changed"))
 			buf_printf(&text, " (%s)", admin_get_text(st, "changed"));
 		if (text.len)
@@ -314,6 +338,8 @@ void admin_explain_print(struct admin_call *c)
 	size_t i;
 	policy_kind_parse(&kind, slice_str(admin_get_text(d, "kind")));
 	admin_reason_find(&reason, slice_str(admin_get_text(d, "reason")));
+	if (json_is_object(json_object_get(d, "message")))
+		admin_message_print(c);
 	buf_printf(&c->text, "%s from %s to ", kind_texts[kind], admin_get_text(d, "from"));
 	admin_clean(&c->text, *admin_get_text(d, "to") ? slice_str(admin_get_text(d, "to")) : admin_arg_text(c, "to"));
 	buf_putc(&c->text, '\n');

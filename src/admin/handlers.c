@@ -72,6 +72,7 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	/* quickstart */
 	/* observe */
 	/* messages */
+	[ADMIN_CMD_SHOW_MESSAGES] = {admin_messages, admin_messages_print},
 };
 
 const struct admin_handler *admin_handler(enum admin_id id)

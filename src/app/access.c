@@ -202,6 +202,7 @@ void node_access_make(struct node *n, const struct config *cfg)
 		return;
 	c.certs = app->access_certs;
 	c.revocation = app->revocation;
+	c.records = n->records;
 	settings(&c.set, app, cfg);
 	n->access = access_new(&c, &ops, n);
 	access_set_tls(n->access, n->tls);

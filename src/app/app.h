@@ -45,6 +45,7 @@ struct node { /* one worker's roles; its thread's alone */
 	unsigned *home_types;       /* enum config_home_type, by home; owned */
 	size_t n_home_types;
 	struct gateway *gateway;
+	struct record_log *records; /* NULL: limits.decision-log is 0, or role edge */
 	struct edge_node *edge;     /* role edge: instead of sip and gateway */
 	struct gw_node *remote;     /* role gateway: instead of xmpp */
 	struct tls_ctx *link_tls;

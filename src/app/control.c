@@ -212,6 +212,21 @@ static int op_trace(void *arg, const struct admin_trace *what, struct admin_task
 	return seeing_trace(c->app->seeing, what, t, err);
 }
 
+static bool op_place(void *arg, const char *key, struct slice home, struct slice domain, char *ret, size_t size)
+{
+	struct control *c = arg;
+	unsigned line = home.len ? config_line_home(c->app->config, home, domain) : config_line(c->app->config, key);
+	if (line)
+		snprintf(ret, size, "%s:%u", c->app->config_path, line);
+	return line != 0;
+}
+
+static int op_records(void *arg, const struct admin_records *what, json_t *array, struct entente_err *err)
+{
+	struct control *c = arg;
+	return facts_records(c->app, what, array, err);
+}
+
 static void op_cancel(void *arg, struct admin_task *t)
 {
 	struct control *c = arg;
@@ -258,7 +273,7 @@ static const struct admin_ops admin_callbacks = {
 	.certificates = op_certificates,
 	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
-	.cancel = op_cancel, .metrics = op_metrics,
+	.cancel = op_cancel, .metrics = op_metrics, .records = op_records, .place = op_place,
 };
 
 /* ---- life */

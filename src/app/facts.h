@@ -24,6 +24,8 @@ void certificates_list(struct app *app, json_t *own, json_t *partners);
 /* Logs what has come nearer to its end; the second of the next one. */
 int64_t certificates_watch(struct app *app);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
+/* records.c: the decision logs of all workers, newest first */
+int facts_records(struct app *app, const struct admin_records *what, json_t *array, struct entente_err *err);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);
 /* Pure. */

@@ -218,6 +218,7 @@ static void make_gateway(struct node *n, const struct config *cfg)
 		.timers = &n->worker->loop->timers,
 		.arenas = n->worker->loop->arenas,
 		.policy = &n->app->policy,
+		.records = n->records,
 		.service = &n->app->service,
 		.error_wait_ms = 500,
 		.max_queue = 200,
@@ -241,6 +242,7 @@ static void node_end(struct worker *w)
 	n->xmpp = xmpp_proxy_free(n->xmpp);
 	n->edge = edge_node_free(n->edge);
 	n->sip = sip_edge_free(n->sip);
+	n->records = record_log_free(n->records);
 	snapshot_reader_destroy(&n->policy);
 	n->tls = tls_ctx_unref(n->tls);
 	n->link_tls = tls_ctx_unref(n->link_tls);
@@ -355,6 +357,7 @@ static int node_start(struct worker *w, struct entente_err *err)
 	}
 	if (app->role == CONFIG_GATEWAY)
 		n->remote = gw_node_new(n, app->config);
+	n->records = record_log_new(app->config->limits_decision_log / pool_workers(app->pool), w->id, &w->loop->timers.now, clock_unix() * 1000);
 	make_gateway(n, app->config);
 	node_access_make(n, app->config);
 	rc = load(n, err);

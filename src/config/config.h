@@ -55,7 +55,12 @@ struct config {
 #define RECORD(name, key, when, help) const struct config_##name *name; size_t n_##name;
 #include "config/settings.def"
 	struct arena *arena; /* owns all texts and lists */
+	const struct config_place *places; /* config_line */
 };
+/* The line of the file that gives this setting; 0: none does, it has its default. Lists and their members too: "homes[0]", "homes[0].domains[1]". */
+unsigned config_line(const struct config *c, const char *key);
+/* Of the home with this name, or of a domain of it; empty: the home as a whole. */
+unsigned config_line_home(const struct config *c, struct slice name, struct slice domain);
 
 enum { CONFIG_EDGES_MAX = 8, CONFIG_LINK_PORT = 23456 };
 /* An entry of link.edges; false when malformed. */

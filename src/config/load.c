@@ -91,6 +91,49 @@ static void *need(struct config_loader *l, void *p)
 	return p;
 }
 
+struct config_place {
+	const struct config_place *next;
+	unsigned line;
+	char key[];
+};
+
+static void note_place(struct config_loader *l, const char *key, unsigned line)
+{
+	size_t n = strlen(key) + 1;
+	struct config_place *p = need(l, arena_alloc(l->config->arena, sizeof *p + n));
+	if (!p)
+		return;
+	p->next = l->config->places;
+	p->line = line;
+	memcpy(p->key, key, n);
+	l->config->places = p;
+}
+
+unsigned config_line(const struct config *c, const char *key)
+{
+	for (const struct config_place *p = c->places; p; p = p->next)
+		if (slice_eq(slice_str(p->key), slice_str(key)))
+			return p->line;
+	return 0;
+}
+
+unsigned config_line_home(const struct config *c, struct slice name, struct slice domain)
+{
+	char key[64];
+	for (size_t i = 0; i < c->n_homes; i++) {
+		if (!slice_eq(slice_str(c->homes[i].name), name))
+			continue;
+		for (size_t k = 0; k < c->homes[i].domains.n; k++)
+			if (slice_ieq(slice_str(c->homes[i].domains.items[k]), domain)) {
+				snprintf(key, sizeof key, "homes[%zu].domains[%zu]", i, k);
+				return config_line(c, key);
+			}
+		snprintf(key, sizeof key, "homes[%zu]", i);
+		return config_line(c, key);
+	}
+	return 0;
+}
+
 static void read_scalar(struct config_loader *l, const struct config_row *row, const struct config_node *n, const char *path,
 			void *p)
 {
@@ -117,6 +160,9 @@ static void read_list(struct config_loader *l, const struct config_row *row, con
 		return;
 	size_t i = 0;
 	for (const struct config_node *c = n->first; c; c = c->next) {
+		char at[PATH * 2 + 16];
+		snprintf(at, sizeof at, "%s[%zu]", path, i);
+		note_place(l, at, c->line);
 		items[i] = "";
 		read_scalar(l, row, c, path, &items[i++]);
 	}
@@ -147,6 +193,7 @@ static void read_item(struct config_loader *l, const struct config_row *record, 
 		snprintf(sub, sizeof sub, "%s.%s", path, config_quote(q, c->key));
 		if (f) {
 			seen[f - record] = true;
+			note_place(l, sub, c->key_line);
 			read_value(l, f, c, sub, item + f->offset);
 			continue;
 		}
@@ -181,6 +228,7 @@ static void read_record(struct config_loader *l, const struct config_row *row, c
 		for (const struct config_row *f = row + 1; f < config_rows + config_n_rows && f->kind == CONFIG_FIELD; f++)
 			config_value_default(f, l->config->arena, items + i * row->size + f->offset);
 		snprintf(path, sizeof path, "%s[%zu]", row->key, i);
+		note_place(l, path, c->line);
 		read_item(l, row, c, path, items + i * row->size);
 	}
 	*(void **)((char *)l->config + row->offset) = items;
@@ -201,8 +249,10 @@ static void read_section(struct config_loader *l, const struct config_node *n, c
 		snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", config_quote(q, c->key));
 		bool dotted = slice_find_chr(c->key, '.') >= 0 || slice_empty(c->key);
 		const struct config_row *row = dotted ? NULL : config_row_find(slice_str(path));
-		if (row)
+		if (row) {
 			l->where[row - config_rows] = c;
+			note_place(l, row->key, c->key_line);
+		}
 		if (row && row->kind == CONFIG_RECORD)
 			read_record(l, row, c);
 		else if (row)

@@ -82,13 +82,14 @@ static bool park(struct access *e, struct sip_server_trans *st, struct sip_msg *
 static void refuse(struct access *e, struct sip_server_trans *st, const struct sip_msg *m, const struct access_conn *c, enum reason reason,
 		   const struct policy_verdict *v)
 {
-	char z[ADDR_TEXT];
+	char z[ADDR_TEXT], record[RECORD_ID_TEXT];
 	const struct tls_peer *cert = conn_peer(c->conn);
 	const struct policy_step *last = v && v->n_steps ? &v->steps[v->n_steps - 1] : NULL;
 	addr_text(conn_remote(c->conn), z);
 	log_ev_limited(LOG_WARNING, "access/refused-in", slice_str(z), {"address", slice_str(z)}, {"method", m->method_text}, {"from", m->from.uri_text},
 		       {"to", m->to.uri_text}, {"reason", slice_str(reason_info(reason)->id)}, {"text", last ? slice_str(last->detail) : SLICE_NONE},
-		       {"rule", last ? slice_str(last->rule) : SLICE_NONE}, {"subject", cert ? cert->subject : SLICE_NONE});
+		       {"rule", last ? slice_str(last->rule) : SLICE_NONE}, {"subject", cert ? cert->subject : SLICE_NONE},
+		       {"trace", record_id_text(sip_server_record(st), record)});
 	access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
 }
 
@@ -119,7 +120,7 @@ static bool acquainted(void *arg)
 }
 
 static void ask(struct access *e, const struct access_conn *c, const struct sip_msg *m, const struct access_look *look, struct arena *a,
-		struct policy_verdict *ret)
+		uint64_t record, struct policy_verdict *ret)
 {
 	const struct access_srv *srv = access_srv_known(e, look->remote);
 	struct slice asserted[8];
@@ -133,6 +134,7 @@ static void ask(struct access *e, const struct access_conn *c, const struct sip_
 	struct policy_question q = {.kind = look->kind, .direction = POLICY_TO_LOCAL, .from = {m->from.uri.user, look->remote},
 				    .to = {m->to.uri.user, look->local}, .sip = &sip};
 	policy_decide_request(snapshot_reader_get(&e->policy), &q, acquainted, &(struct acquaintance){e, m, a}, ret);
+	access_record_verdict(e, record, &q, ret);
 }
 
 static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
@@ -146,9 +148,11 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		release(e, a);
 		return;
 	}
-	ask(e, c, m, look, a, &v);
-	if (v.need_srv && park(e, st, m, a, from, look, c))
+	ask(e, c, m, look, a, sip_server_record(st), &v);
+	if (v.need_srv && park(e, st, m, a, from, look, c)) {
+		record_hop(e->cfg.records, sip_server_record(st), RECORD_WAITS, 0, REASON_NONE);
 		return;
+	}
 	if (v.allow)
 		access_trust_proved(c, look->remote);
 	if (v.allow && look->place != ACCESS_PLACE_ANY && v.transit != (look->place == ACCESS_PLACE_PARTNER)) /* a dialog of one kind is no way to the other */
@@ -195,6 +199,7 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	struct access *e = arg;
 	struct access_look look;
 	access_proxy_look(e->proxy, m, a, false, &look);
+	access_record_begin(e, st, m, from, &look, false);
 	if (e->quiet && st && !m->to.tag.len) {
 		access_proxy_reject(e->proxy, st, false, REASON_SERVER_SHUTDOWN, SLICE_NONE);
 	} else if (look.status) {
@@ -289,6 +294,7 @@ void access_input(struct access *e, struct access_conn *c, struct slice raw)
 
 void access_request(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
+	access_record_begin(e, st, m, from, NULL, true);
 	access_proxy_outward(e->proxy, st, m, a, from);
 }
 
@@ -363,7 +369,8 @@ struct access *access_new(const struct access_config *cfg, const struct access_o
 		e->revocation = revocation_watch(cfg->revocation, cfg->worker, access_trust_news, e);
 	e->outer = sip_stack_new(&stack_ops, e, &e->loop->timers, &sc);
 	struct access_proxy_config pc = {.inner = cfg->inner, .outer = e->outer, .pool = e->loop->arenas, .worker = cfg->worker->id,
-					 .outer_name = cfg->outer_name, .route_name = cfg->route_name, .own = cfg->own, .n_own = cfg->n_own, .max_legs = cfg->max_transactions};
+					 .outer_name = cfg->outer_name, .route_name = cfg->route_name, .own = cfg->own, .n_own = cfg->n_own, .max_legs = cfg->max_transactions,
+					 .records = cfg->records};
 	e->proxy = access_proxy_new(&pc, &access_way_ops, e);
 	access_proxy_set(e->proxy, &cfg->set.rules);
 	return e;

@@ -46,6 +46,7 @@ struct access_config {
 	struct access_shared *shared;
 	struct trace *trace;           /* shared by the workers; NULL: nobody looks */
 	struct access_certs *certs;       /* may be NULL */
+	struct record_log *records;       /* the worker's decision log; NULL: none. It outlives this */
 	struct revocation *revocation;    /* NULL: nobody is looked up */
 	struct sip_stack *inner;       /* its callbacks for our transactions: access_cancelled, access_gone */
 	struct slice name;             /* ours, as in the certificate: "sip.contoso.com" */

@@ -179,6 +179,11 @@ struct access {
 	bool quiet;
 };
 
+/* access_record.c: what the decision log is told */
+void access_record_begin(struct access *e, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from, const struct access_look *look,
+			 bool outward);
+void access_record_verdict(struct access *e, uint64_t record, const struct policy_question *q, const struct policy_verdict *v);
+
 /* access.c */
 void access_input(struct access *e, struct access_conn *c, struct slice raw);
 /* Does it lead to a public IM service? */

@@ -22,7 +22,7 @@ struct seek { /* a leg that needs a way */
 	struct access_srv_wait wait;
 	struct access *e;
 	struct access_peer *peer;
-	uint64_t leg;
+	uint64_t leg, record;
 	struct policy_domain local, remote;
 	enum policy_kind kind;
 	uint32_t peer_home;
@@ -52,6 +52,7 @@ static void decide(struct access *e, const struct seek *k, const struct access_c
 	struct policy_question q = {.kind = k->kind, .direction = POLICY_TO_REMOTE, .from = {.domain = policy_domain_slice(&k->local)},
 				    .to = {.domain = policy_domain_slice(&k->remote)}, .peer_home = k->peer_home, .transit = k->transit, .sip = &sip};
 	policy_decide_request(snapshot_reader_get(&e->policy), &q, NULL, NULL, ret);
+	access_record_verdict(e, k->record, &q, ret);
 }
 
 static struct slice last_detail(const struct policy_verdict *v)
@@ -75,10 +76,11 @@ static void refuse(struct seek *k, enum reason reason, struct slice why)
 {
 	struct access *e = k->e;
 	uint64_t leg = k->leg;
-	char text[256];
+	char text[256], z[RECORD_ID_TEXT];
 	slice_cstr(why, text, sizeof text);
 	log_ev_limited(LOG_WARNING, "access/refused-out", policy_domain_slice(&k->remote), {"from", policy_domain_slice(&k->local)},
-		       {"to", policy_domain_slice(&k->remote)}, {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(text)});
+		       {"to", policy_domain_slice(&k->remote)}, {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(text)},
+		       {"trace", record_id_text(k->record, z)});
 	seek_free(k);
 	access_proxy_refuse(e->proxy, leg, reason, slice_str(text));
 }
@@ -127,6 +129,7 @@ static void finish(struct seek *k, struct access_conn *c)
 	};
 	uint64_t leg = k->leg;
 	struct access_guest *guest;
+	record_via(e->cfg.records, k->record, slice_str(c->host));
 	if (access_guard_ask(c, &guest)) {
 		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests for the partner are under way"));
 		return;
@@ -351,6 +354,7 @@ static void retire(struct access_peer *p, uint64_t conn)
 /* It waits with the peer, for a connection. */
 static void await(struct seek *k, struct access_peer *p)
 {
+	struct access *e = k->e;
 	if (p->n_seeks >= ACCESS_SEEKS) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests wait for the partner"));
@@ -358,6 +362,7 @@ static void await(struct seek *k, struct access_peer *p)
 	}
 	if (list_empty(&p->seeks))
 		timer_arm(&p->e->loop->timers, &p->patience, access_peer_kind(p) == '@' ? FOLLOW_MS : PATIENCE_MS);
+	record_hop(e->cfg.records, k->record, RECORD_WAITS, 0, REASON_NONE);
 	k->peer = p;
 	list_append(&p->seeks, &k->of_peer);
 	p->n_seeks++;
@@ -391,6 +396,8 @@ static void go(struct seek *k)
 	if (v.need_srv) {
 		if (!access_srv_ask(e, policy_domain_slice(&k->remote), &k->wait))
 			refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests wait for DNS"));
+		else
+			record_hop(e->cfg.records, k->record, RECORD_WAITS, 0, REASON_NONE);
 		return;
 	}
 	bool fallback = v.reason == REASON_SIP_SRV_NONE && e->cfg.set.sips_fallback; /* its certificate will have to name the domain */
@@ -476,6 +483,7 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 	k->kind = m->method == SIP_MESSAGE ? POLICY_MESSAGE : m->method == SIP_SUBSCRIBE ? POLICY_PRESENCE_SUBSCRIBE : POLICY_SESSION;
 	k->transit = access_proxy_transits(e->proxy, leg);
 	k->asker = k->transit ? from->conn : 0;
+	k->record = access_proxy_record(e->proxy, leg);
 	k->peer_home = k->transit || from->target == UINT32_MAX ? 0 : from->target + 1;
 	k->busy = busy;
 	k->wait.known = srv_known;

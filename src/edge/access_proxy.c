@@ -27,7 +27,7 @@ struct leg {
 	struct arena *a;
 	struct policy_domain far; /* who answers */
 	struct access_marks marks;
-	uint64_t sender, since;
+	uint64_t sender, since, record;
 	struct access_guest *guest, *caller; /* caller: transit, of who asked */
 	char *parties;        /* owned: of an INVITE that is being answered, From LF To */
 	struct sip_client_trans *ct;
@@ -135,6 +135,7 @@ static struct leg *leg_new(struct access_proxy *p, bool outward, struct sip_serv
 			  .a = a};
 	l->since = sip_stack_timers(stack_in(l))->now;
 	l->via = hash_slice(m->via.branch);
+	l->record = sip_server_record(st);
 	map_insert(&p->legs, &l->node, slice_of((const char *)&l->id, sizeof l->id));
 	if (st)
 		sip_server_set_user(st, l);
@@ -226,6 +227,8 @@ static void answer(struct access_proxy *p, struct sip_server_trans *st, bool out
 		x[an.n_headers++] = (struct sip_extra){S("Accept"), S("*/*")};
 	if (reason != REASON_NONE)
 		metric_refused((int)reason);
+	record_hop(p->cfg.records, sip_server_record(st), RECORD_TOLD, status, reason);
+	record_end(p->cfg.records, sip_server_record(st), status < 300 ? RECORD_DELIVERED : RECORD_REFUSED, reason);
 	if (st)
 		sip_server_respond(st, &an);
 }
@@ -246,12 +249,24 @@ static void outcome(struct leg *l, int status)
 		l->p->ops->outcome(l->p->arg, l->sender, status);
 }
 
+/* Is it a matter of reaching somebody, not of what may be? */
+static bool failure(enum reason r)
+{
+	static const enum reason all[] = {REASON_SIP_HOME_UNREACHABLE, REASON_SIP_PEER_UNREACHABLE, REASON_SIP_PEER_SILENT, REASON_SIP_PEER_REFUSES,
+					  REASON_SIP_DNS, REASON_SIP_SRV_NONE, REASON_SIP_TIMEOUT, REASON_SIP_MALFORMED, REASON_SIP_CERTIFICATE};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i] == r)
+			return true;
+	return false;
+}
+
 static void fail(struct leg *l, enum reason reason, struct slice why)
 {
 	struct sip_server_trans *st = server_of(l);
 	if (st)
 		sip_server_set_user(st, NULL);
 	l->wants = false;
+	record_end(l->p->cfg.records, l->record, failure(reason) ? RECORD_FAILED : RECORD_REFUSED, reason);
 	access_proxy_reject(l->p, st, from_home(l), reason, why);
 	outcome(l, reason_info(reason)->sip_status);
 	l->server = 0;
@@ -537,12 +552,16 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		return;
 	if (m->status == 503 && l->outward && first && l->m && !l->cancelled && l->attempt + 1 < ACCESS_ATTEMPTS) {
 		l->again = true;
+		record_hop(l->p->cfg.records, l->record, RECORD_AGAIN, 503, REASON_NONE);
 		return;
 	}
 	if (l->m && l->method == SIP_INVITE && m->status < 200)
 		l->parties = parties_of(l->m);
 	drop_message(l);
+	if (first || m->status >= 200)
+		record_hop(l->p->cfg.records, l->record, RECORD_HEARD, m->status, REASON_NONE);
 	if (m->status >= 200) {
+		record_end(l->p->cfg.records, l->record, m->status < 300 ? RECORD_DELIVERED : RECORD_FAILED, REASON_NONE);
 		outcome(l, m->status);
 		drop_guests(l); /* a leg that stays for what forks may answer is nobody's share */
 		if (l->method != SIP_INVITE || m->status >= 300) {
@@ -556,6 +575,8 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	bool sent = forward_response(l, m, st);
 	if (sent)
 		passed(l, m);
+	if (sent && m->status >= 200)
+		record_hop(l->p->cfg.records, l->record, RECORD_TOLD, m->status == 503 ? 500 : m->status, REASON_NONE);
 	if (!sent && m->status >= 200) {
 		sip_server_set_user(st, NULL);
 		l->server = 0;
@@ -570,6 +591,8 @@ static void on_done(void *arg, enum sip_done why)
 	if ((l->again || (why == SIP_DONE_TRANSPORT && !l->heard)) && l->outward && l->m && !l->cancelled &&
 	    l->attempt + 1 < ACCESS_ATTEMPTS && server_of(l)) {
 		bool busy = l->again;
+		if (!busy)
+			record_hop(l->p->cfg.records, l->record, RECORD_AGAIN, 0, REASON_SIP_PEER_UNREACHABLE);
 		l->again = l->heard = false;
 		l->attempt++;
 		try_way(l, busy);
@@ -577,6 +600,7 @@ static void on_done(void *arg, enum sip_done why)
 	}
 	if (why == SIP_DONE_TRANSPORT && !l->outward && l->m && !l->heard && !l->cancelled && server_of(l) && l->attempt + 1 < ACCESS_ATTEMPTS) {
 		l->attempt++;
+		record_hop(l->p->cfg.records, l->record, RECORD_AGAIN, 0, REASON_SIP_HOME_UNREACHABLE);
 		to_home(l); /* it may have another next hop (RFC 3263 4.3) */
 		return;
 	}
@@ -585,6 +609,8 @@ static void on_done(void *arg, enum sip_done why)
 	} else if (l->cancelled || why == SIP_DONE_TIMEOUT) {
 		struct sip_server_trans *st = server_of(l);
 		outcome(l, 408);
+		record_hop(l->p->cfg.records, l->record, RECORD_TOLD, l->cancelled ? 487 : 408, REASON_NONE);
+		record_end(l->p->cfg.records, l->record, RECORD_FAILED, l->cancelled ? REASON_NONE : l->outward ? REASON_SIP_PEER_SILENT : REASON_SIP_TIMEOUT);
 		sip_server_set_user(st, NULL);
 		l->server = 0;
 		sip_server_reply(st, l->cancelled ? 487 : 408); /* 408 to an INVITE; to others nothing is said so late (RFC 4320) */
@@ -619,6 +645,7 @@ static void launch(struct leg *l, const struct sip_flow *to, struct slice inner_
 	}
 	if (!l->attempt)
 		passed(l, l->m);
+	record_hop(l->p->cfg.records, l->record, RECORD_SENT, 0, REASON_NONE);
 	if (l->method == SIP_ACK || l->method == SIP_BENOTIFY) {
 		sip_stack_send(stack_out(l), to, buf_slice(&l->p->out), &o);
 		leg_free(l);
@@ -709,6 +736,12 @@ uint64_t access_proxy_last(const struct access_proxy *p, uint64_t id)
 	return l ? l->last : 0;
 }
 
+uint64_t access_proxy_record(const struct access_proxy *p, uint64_t id)
+{
+	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
+	return l ? l->record : 0;
+}
+
 bool access_proxy_transits(const struct access_proxy *p, uint64_t id)
 {
 	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
@@ -790,7 +823,6 @@ void access_proxy_transit(struct access_proxy *p, struct sip_server_trans *st, s
 void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st)
 {
 	struct leg *l = sip_server_user(st);
-	(void)p;
 	if (!l)
 		return;
 	l->cancelled = true;
@@ -800,6 +832,8 @@ void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st)
 	}
 	sip_server_set_user(st, NULL);
 	l->server = 0;
+	record_hop(p->cfg.records, l->record, RECORD_TOLD, 487, REASON_NONE);
+	record_end(p->cfg.records, l->record, RECORD_FAILED, REASON_NONE);
 	sip_server_reply(st, 487);
 	leg_free(l);
 }

@@ -13,6 +13,7 @@
 #pragma once
 #include "edge/access_headers.h"
 #include "edge/access_hide.h"
+#include "policy/record.h"
 #include "sip/trans.h"
 
 struct access_proxy;
@@ -62,6 +63,7 @@ struct access_proxy_config {
 	const struct access_own *own; /* all our names, of either side */
 	size_t n_own;
 	size_t max_legs;            /* requests that wait for an answer; 0: 20000 */
+	struct record_log *records; /* the worker's decision log; NULL: none. What a request became is told to the record of its transaction */
 };
 
 /* All borrowed until free. */
@@ -85,6 +87,9 @@ void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, s
 void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flow *to, const struct access_marks *marks, struct access_guest *guest);
 /* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
 void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
+
+/* Its record in the decision log; 0: none. */
+uint64_t access_proxy_record(const struct access_proxy *p, uint64_t leg);
 
 /* Is the leg one of access_proxy_transit? */
 bool access_proxy_transits(const struct access_proxy *p, uint64_t leg);

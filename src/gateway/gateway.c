@@ -51,7 +51,7 @@ struct snapshot *gateway_policy(struct gateway *g)
 }
 
 static void decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir,
-		   const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home,
+		   const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home, bool recorded,
 		   struct policy_verdict *ret)
 {
 	const struct xmpp_jid *local = dir == POLICY_TO_LOCAL ? to : from, *remote = dir == POLICY_TO_LOCAL ? from : to;
@@ -64,19 +64,23 @@ static void decide(struct gateway *g, struct arena *a, enum policy_kind kind, en
 		.peer_home = peer_home == UINT32_MAX ? 0 : peer_home + 1,
 		.has_contact = contact_known(g, local->bare, remote->bare) ? POLICY_CONTACT_YES : POLICY_CONTACT_NO,
 	};
-	policy_decide(gateway_policy(g), &q, ret);
+	struct snapshot *s = gateway_policy(g);
+	policy_decide(s, &q, ret);
+	if (recorded)
+		gateway_record_verdict(g, from->bare, to->bare, &q, ret, snapshot_generation(s));
 }
 
 void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, enum policy_direction dir,
 		    const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice peer, uint32_t peer_home,
 		    struct policy_verdict *ret)
 {
-	decide(g, a, kind, dir, from, to, peer, peer_home, ret);
+	char z[RECORD_ID_TEXT];
+	decide(g, a, kind, dir, from, to, peer, peer_home, true, ret);
 	if (!ret->allow) {
 		metric_refused((int)ret->reason);
 		log_ev_limited(LOG_INFO, "policy/refused", from->bare, {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare},
 			       {"to", to->bare}, {"reason", slice_str(reason_info(ret->reason)->id)},
-		       {"text", slice_str(reason_info(ret->reason)->text)});
+		       {"text", slice_str(reason_info(ret->reason)->text)}, {"trace", record_id_text(g->record, z)});
 	}
 }
 
@@ -86,7 +90,7 @@ void gateway_judge(struct gateway *g, enum policy_kind kind, struct slice local,
 	struct xmpp_jid l, r;
 	*ret = (struct policy_verdict){.reason = REASON_ADDRESS_MALFORMED, .home = UINT32_MAX};
 	if (!xmpp_jid_parse(&l, a, local) && !xmpp_jid_parse(&r, a, remote))
-		decide(g, a, kind, POLICY_TO_REMOTE, &l, &r, SLICE_NONE, UINT32_MAX, ret);
+		decide(g, a, kind, POLICY_TO_REMOTE, &l, &r, SLICE_NONE, UINT32_MAX, false, ret);
 	arena_release(g->cfg.arenas, a);
 }
 
@@ -254,6 +258,7 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 {
 	struct interwork_response r;
 	struct sip_extra extra[INTERWORK_RESPONSE_HEADERS * 2];
+	char z[RECORD_ID_TEXT];
 	size_t n = 0;
 	if (!st)
 		return;
@@ -263,7 +268,9 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		extra[n++] = (struct sip_extra){more->headers[i].name, more->headers[i].value};
 	log_ev_limited(LOG_INFO, "sip/refused", from, {"method", sip_method_name(sip_server_method(st))}, {"from", from}, {"to", to},
-	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
+	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)},
+	       {"trace", record_id_text(sip_server_record(st), z)});
+	gateway_record_told(g, sip_server_record(st), r.status, RECORD_REFUSED, reason);
 	struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = n};
 	sip_server_respond(st, &ans);
 }
@@ -304,7 +311,10 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		goto out;
 	if (m->method == SIP_OPTIONS) {
 		sip_options_answer(st, &options);
-	} else if (m->method == SIP_NOTIFY || (m->to.tag.len && m->method != SIP_MESSAGE)) {
+		goto out;
+	}
+	gateway_record_request(g, st, m, from);
+	if (m->method == SIP_NOTIFY || (m->to.tag.len && m->method != SIP_MESSAGE)) {
 		gateway_refuse(g, st, a, REASON_SIP_NO_DIALOG, NULL, m->from.uri_text, m->uri_text);
 	} else if (m->method == SIP_MESSAGE) {
 		message_from_sip(g, st, m, a, from);
@@ -316,6 +326,7 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		gateway_refuse(g, st, a, REASON_SIP_METHOD, NULL, m->from.uri_text, m->uri_text);
 	}
 out:
+	g->record = 0;
 	arena_release(g->cfg.arenas, a);
 }
 
@@ -343,6 +354,8 @@ static void presence(struct gateway *g, struct stanza *st, const struct xmpp_pee
 			watch_subscribe(g, &st->from, &st->to);
 		else
 			watch_refuse(g, &st->from, &st->to);
+		if (!v.allow)
+			gateway_record_told(g, g->record, 0, RECORD_REFUSED, v.reason);
 		break;
 	case STANZA_TYPE_PROBE:
 		gateway_decide(g, a, POLICY_PRESENCE_PROBE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
@@ -386,9 +399,11 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 			    .from = in->from,
 			    .to = in->to};
 	trace_node("trace/xmpp-in", in->node, xmpp_peer_remote(in->peer));
+	gateway_record_stanza(g, &st, in->peer);
 	switch (st.kind) {
 	case STANZA_MESSAGE:
 		message_from_xmpp(g, &st, in->peer, in->arena, &in->receipt);
+		g->record = 0;
 		return; /* the arena went with it, and `in` may lie there */
 	case STANZA_PRESENCE:
 		presence(g, &st, in->peer, in->arena);
@@ -399,6 +414,7 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 	case STANZA_NONE:
 		break;
 	}
+	g->record = 0;
 	gateway_done(g, &in->receipt);
 	arena_release(g->cfg.arenas, in->arena);
 }

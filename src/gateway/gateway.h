@@ -8,6 +8,7 @@
 #pragma once
 #include "interwork/errormap.h"
 #include "interwork/im.h"
+#include "policy/record.h"
 #include "policy/snapshot.h"
 #include "sip/trans.h"
 #include "xmpp/service.h"
@@ -52,6 +53,7 @@ struct gateway_config {
 	struct timers *timers;
 	struct arena_pool *arenas;
 	struct snapshot_slot *policy;            /* has a snapshot from the start */
+	struct record_log *records;              /* the worker's decision log; NULL: none. It outlives the gateway */
 	const struct xmpp_service *service;      /* what disco answers; must outlive the gateway */
 	struct interwork_im_rules im;
 	struct interwork_error_rules errors;

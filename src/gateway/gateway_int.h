@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), message.c (IM), watch_sip.c (XMPP users watching SIP
+/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), recording.c (the decision log), message.c (IM), watch_sip.c (XMPP users watching SIP
  * users), watch_xmpp.c (SIP users watching XMPP users), partner.c (links that were lost). */
 #pragma once
 #include "base/list.h"
@@ -56,6 +56,7 @@ struct gateway {
 	uint64_t generation;      /* of the policy that the records were judged by */
 	uint64_t next_id;
 	struct buf out;           /* scratch for stanzas and requests */
+	uint64_t record;          /* of what is being worked on; 0: none */
 };
 
 /* ---- gateway.c */
@@ -92,6 +93,17 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 		    const struct interwork_response *more, struct slice from, struct slice to);
 void gateway_trace_xmpp(bool out, const struct xml_node *n);
 void gateway_trace_out(struct slice partner, struct slice from, struct slice to, const char *what, struct slice detail);
+
+/* ---- recording.c */
+/* Begin the record of what is being worked on (g->record). */
+void gateway_record_request(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from);
+void gateway_record_stanza(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer);
+void gateway_record_verdict(struct gateway *g, struct slice from, struct slice to, const struct policy_question *q, const struct policy_verdict *v,
+			    uint64_t generation);
+/* RECORD_VIA */
+void gateway_record_home(struct gateway *g, uint64_t record, uint32_t home);
+/* The sender is answered, and that is its end. status: of SIP, 0: by a stanza. */
+void gateway_record_told(struct gateway *g, uint64_t record, int status, enum record_outcome o, enum reason reason);
 
 /* ---- tally.c */
 enum tally_kind { TALLY_CONTACTS, TALLY_WATCHER, TALLY_PRESENTITY, TALLY_SIP_WATCHER };

@@ -60,6 +60,7 @@ struct outgoing { /* lies in its arena, together with the stanza */
 	struct interwork_im_page page;
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
+	uint64_t record;
 	struct xmpp_receipt receipt; /* until the message is done */
 	struct sip_client_trans *trans;
 };
@@ -151,6 +152,7 @@ static void accepted(struct gateway *g, uint64_t server_id)
 {
 	struct sip_server_trans *st = sip_server_find(g->cfg.stack, server_id);
 	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
+	gateway_record_told(g, sip_server_record(st), 200, RECORD_DELIVERED, REASON_NONE);
 	if (st)
 		sip_server_reply(st, 200);
 }
@@ -207,6 +209,8 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 	buf_clear(&g->out);
 	struct interwork_im_verdict v = interwork_im_to_xmpp(&g->out, a, &in, &g->cfg.im, &id);
 	if (v.action == INTERWORK_IM_DROP) {
+		record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
+		gateway_record_told(g, g->record, 200, RECORD_IGNORED, REASON_NONE);
 		sip_server_reply(st, 200);
 		return;
 	}
@@ -221,6 +225,8 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 	gateway_trace_out(t.domain, f.bare, t.bare, "message", SLICE_NONE);
 	struct gateway_ticket ticket = {.kind = TICKET_MESSAGE, .tell_sent = true, .id = sip_server_id(st)};
 	c->to_xmpp++;
+	record_hop(g->cfg.records, g->record, RECORD_GIVEN, 0, REASON_NONE);
+	record_via(g->cfg.records, g->record, t.domain);
 	if (!c->confirmed && g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id)) {
 		struct held *h = MEM_NEW(struct held);
 		h->g = g;
@@ -241,7 +247,9 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	struct sip_server_trans *st = sip_server_find(g->cfg.stack, t->id);
 	struct map_node *n = map_find(&g->held, slice_of((const char *)&t->id, sizeof t->id));
 	struct held *h = n ? CONTAINER_OF(n, struct held, by_server) : NULL;
+	char z[RECORD_ID_TEXT];
 	if (reason == REASON_NONE) {
+		record_hop(g->cfg.records, sip_server_record(st), RECORD_SENT, 0, REASON_NONE);
 		if (h && !h->handed) {
 			h->handed = true;
 			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
@@ -254,7 +262,8 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	if (st) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
 		log_ev_limited(LOG_WARNING, "message/undelivered", h ? slice_str(h->remote) : SLICE_NONE,
-			       {"reason", slice_str(reason_info(reason)->id)}, {"text", why});
+			       {"reason", slice_str(reason_info(reason)->id)}, {"text", why}, {"trace", record_id_text(sip_server_record(st), z)});
+		record_end(g->cfg.records, sip_server_record(st), RECORD_FAILED, reason);
 		gateway_refuse(g, st, a, reason, NULL, h ? slice_str(h->local) : SLICE_NONE,
 			       h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
@@ -294,16 +303,20 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 	struct gateway *g = o->target->g;
 	(void)ct;
 	(void)from;
+	char z[RECORD_ID_TEXT];
 	if (m->status < 200)
 		return;
+	record_hop(g->cfg.records, o->record, RECORD_HEARD, m->status, REASON_NONE);
 	if (m->status < 300) {
+		record_end(g->cfg.records, o->record, RECORD_DELIVERED, REASON_NONE);
 		metric_add(METRIC_MESSAGES_TO_SIP, 1);
 		o->conversation->to_sip++;
 		gateway_done(g, &o->receipt);
 		return;
 	}
 	log_ev_limited(LOG_INFO, "message/refused-by-home", o->remote, {"from", o->remote}, {"to", o->local},
-	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))});
+	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))}, {"trace", record_id_text(o->record, z)});
+	gateway_record_told(g, o->record, 0, RECORD_FAILED, REASON_NONE);
 	o->conversation->failed++;
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	gateway_answer(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
@@ -314,9 +327,12 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 static void out_failed(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->target->g;
+	char z[RECORD_ID_TEXT];
 	metric_refused((int)reason);
 	log_ev_limited(LOG_WARNING, "message/undelivered", o->remote_domain, {"from", o->remote}, {"to", o->local},
-	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)});
+	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)},
+	       {"trace", record_id_text(o->record, z)});
+	gateway_record_told(g, o->record, 0, RECORD_FAILED, reason);
 	o->conversation->failed++;
 	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
 }
@@ -382,6 +398,8 @@ static void target_send(struct target *t)
 		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
 		enum reason reason = outgoing_start(t->g, o);
 		if (!reason) {
+			record_hop(t->g->cfg.records, o->record, RECORD_SENT, 0, REASON_NONE);
+			gateway_record_home(t->g, o->record, o->home);
 			metric_add(METRIC_SIP_REQUESTS_OUT, 1);
 			return;
 		}
@@ -425,6 +443,8 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		for (size_t i = 0; i < r.n_headers; i++)
 			extra[i] = (struct sip_extra){r.headers[i].name, r.headers[i].value};
 		struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = r.n_headers};
+		record_hop(g->cfg.records, sip_server_record(server), RECORD_HEARD, 0, REASON_NONE);
+		gateway_record_told(g, sip_server_record(server), r.status, RECORD_FAILED, REASON_NONE);
 		sip_server_respond(server, &ans);
 	}
 	held_free(h);
@@ -515,11 +535,18 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 	if (!o) {
 		if (reason)
 			gateway_bounce(g, st->node, reason, slice_str(why), st->to.domain, st->from.domain, r);
+		else
+			record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
+		if (reason)
+			gateway_record_told(g, g->record, 0, RECORD_REFUSED, reason);
+		else
+			record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
 		gateway_done(g, r);
 		arena_release(g->cfg.arenas, a);
 		return;
 	}
 	o->receipt = *r;
+	o->record = g->record;
 	r->number = 0;
 	struct target *t = o->target = target_of(g, o->local);
 	struct conversation *c = o->conversation = conversation_get(g, o->local, o->remote);
@@ -530,7 +557,9 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 	t->octets += o->octets;
 	g->waiting++;
 	g->waiting_memory += o->memory;
-	if (!t->busy)
+	if (t->busy)
+		record_hop(g->cfg.records, o->record, RECORD_WAITS, 0, REASON_NONE);
+	else
 		target_send(t);
 }
 

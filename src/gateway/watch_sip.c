@@ -17,6 +17,7 @@ struct watch {
 	uint32_t home;
 	uint64_t judged;             /* generation of the policy that said the following */
 	bool allowed, hide_notes;
+	uint64_t record;             /* of the subscription that is being asked for */
 	unsigned storing;            /* records on their way to the disk: the watcher is told nothing that a crash could take back */
 	bool owed;                   /* "subscribed", when they are there */
 	struct later gone;
@@ -55,6 +56,10 @@ static void op_subscribe(void *arg, uint32_t expires)
 		xmpp_watcher_rejected(w->machine, 0, 0);
 	else
 		metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+	if (!rc) {
+		record_hop(g->cfg.records, w->record, RECORD_SENT, 0, REASON_NONE);
+		gateway_record_home(g, w->record, w->home);
+	}
 }
 
 static void op_unsubscribe(void *arg)
@@ -173,14 +178,21 @@ static void sub_accepted(void *arg, uint32_t expires)
 {
 	struct watch *w = arg;
 	(void)expires;
+	record_hop(w->g->cfg.records, w->record, RECORD_HEARD, 200, REASON_NONE);
+	record_end(w->g->cfg.records, w->record, RECORD_DELIVERED, REASON_NONE);
+	w->record = 0;
 	xmpp_watcher_accepted(w->machine);
 }
 
 static void sub_rejected(void *arg, int status, int64_t retry_after, struct slice reason, bool local)
 {
 	struct watch *w = arg;
+	char z[RECORD_ID_TEXT];
 	log_ev_limited(LOG_INFO, "presence/subscribe-refused", w->pair.remote, {"watcher", w->pair.remote},
-		       {"presentity", w->pair.local}, {"text", reason});
+		       {"presentity", w->pair.local}, {"text", reason}, {"trace", record_id_text(w->record, z)});
+	record_hop(w->g->cfg.records, w->record, RECORD_HEARD, local ? 0 : status, local ? REASON_SIP_HOME_UNREACHABLE : REASON_NONE);
+	record_end(w->g->cfg.records, w->record, RECORD_FAILED, local ? REASON_SIP_HOME_UNREACHABLE : REASON_NONE);
+	w->record = 0;
 	xmpp_watcher_rejected(w->machine, local ? 0 : status, retry_after > 0 ? (uint32_t)retry_after : 0);
 	collect(w);
 }
@@ -330,10 +342,14 @@ void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const st
 		w = watch_new(g, presentity->bare, watcher->bare, false);
 	if (!w) {
 		watch_refuse(g, watcher, presentity);
+		gateway_record_told(g, g->record, 0, RECORD_REFUSED, REASON_LIMIT_SUBSCRIPTIONS);
 		return;
 	}
 	judge(w);
+	w->record = g->record;
 	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
+	if (xmpp_watcher_authorised(w->machine)) /* it has it already: said again, the home is not asked */
+		gateway_record_told(g, g->record, 0, RECORD_DELIVERED, REASON_NONE);
 	xmpp_watcher_subscribe(w->machine);
 	collect(w);
 }

@@ -367,6 +367,7 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 		collect(p);
 		return;
 	}
+	gateway_record_told(g, g->record, 200, RECORD_DELIVERED, REASON_NONE);
 	list_append(&p->dialogs, &d->node);
 	p->n_dialogs++;
 	name_learn(g, f.bare, m->from.display);

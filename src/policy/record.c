@@ -205,6 +205,14 @@ void record_id_print(uint64_t id, char dst[RECORD_ID_TEXT])
 	dst[16] = 0;
 }
 
+struct slice record_id_text(uint64_t id, char dst[RECORD_ID_TEXT])
+{
+	if (!id)
+		return SLICE_NONE;
+	record_id_print(id, dst);
+	return slice_of(dst, RECORD_ID_TEXT - 1);
+}
+
 bool record_id_parse(uint64_t *ret, struct slice text)
 {
 	uint64_t v = 0;

@@ -104,6 +104,8 @@ size_t record_count(const struct record_log *l);
 size_t record_room(const struct record_log *l);
 
 void record_id_print(uint64_t id, char dst[RECORD_ID_TEXT]);
+/* The same as a slice, for log lines; empty for 0. */
+struct slice record_id_text(uint64_t id, char dst[RECORD_ID_TEXT]);
 /* 16 hexadecimal digits. */
 bool record_id_parse(uint64_t *ret, struct slice text);
 unsigned record_id_worker(uint64_t id);

@@ -48,7 +48,7 @@ static void objects(void **state)
 	rig_ok(r, "allowed-domain add adatum.test");
 	decided_by(r, OUT, 0, "partner", "allowed-domain adatum.test", "by alice: allowed-domain adatum.test");
 	decided_by(r, IN, 0, "verification", "allowed-domain adatum.test verification-level=use-source-verification", "allowed-domain adatum.test");
-	decided_by(r, IN, 0, "local-domain", "homes of the configuration file, name: main", NULL);
+	decided_by(r, IN, 0, "local-domain", "home main, domain contoso.test", NULL);
 	decided_by(r, IN " --mark none", 1, "verification", "allowed-domain adatum.test verification-level=use-source-verification", "allowed-domain adatum.test");
 	rig_ok(r, "allowed-domain set adatum.test --proxy-fqdn gw.adatum.test");
 	decided_by(r, OUT, 0, "identity", "allowed-domain adatum.test proxy-fqdn", "gw.adatum.test");
