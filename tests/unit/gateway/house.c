@@ -430,10 +430,12 @@ struct house *house_new(void)
 	h->service = (struct xmpp_service){.name = S("Entente"), .version = S("1"), .url = S("https://entente.example/")};
 	xmpp_service_init(&h->service);
 	buf_init(&h->log, 4 << 20);
+	h->records = record_log_new(1 << 18, 0, &h->timers.now, (int64_t)HOUSE_UNIX * 1000);
 	h->cfg = (struct gateway_config){
 		.timers = &h->timers,
 		.arenas = h->arenas,
 		.policy = &h->policy,
+		.records = h->records,
 		.service = &h->service,
 		.im = interwork_im_rules_default,
 		.errors = interwork_error_rules_default,
@@ -482,6 +484,7 @@ void house_free(struct house *h)
 			mem_free(all[k]->value);
 		}
 	}
+	record_log_free(h->records);
 	mem_free(h->stanza);
 	buf_free(&h->log);
 	mem_free(h);

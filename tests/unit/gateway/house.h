@@ -52,6 +52,7 @@ struct house {
 	struct xmpp_service service;
 	struct gateway_config cfg;
 	struct sip_stack *stack;
+	struct record_log *records;
 	struct gateway *gateway;
 	struct buf log;
 	struct house_sent sent[HOUSE_SENT];
