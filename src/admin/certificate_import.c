@@ -151,14 +151,15 @@ out:
 
 /* ---- checks */
 
-/* An intermediate that the partner would have to guess. */
+/* An intermediate that the partner would have to guess. A chain of several whose end nobody here knows may lead to an authority of one's own:
+ * that is only worth a warning, which plan_slot_check gives. */
 static bool chain_incomplete(const struct certificate_place *p, const struct plan_pair *pair, const char *chain, const char *key)
 {
 	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = *p->config->tls_trust ? p->config->tls_trust : NULL};
 	struct tls_material *m = NULL;
 	struct entente_err err;
 	char why[256];
-	bool bad = pair->end == PLAN_CHAIN_TRUSTED && tls_material_load(&m, &s, &err) == 0 && tls_material_verify(m, TLS_SLOT_SERVER, why, sizeof why) == TLS_CHAIN_INCOMPLETE;
+	bool bad = pair->end == PLAN_CHAIN_TRUSTED && pair->n_chain == 1 && tls_material_load(&m, &s, &err) == 0 && tls_material_verify(m, TLS_SLOT_SERVER, why, sizeof why) == TLS_CHAIN_INCOMPLETE;
 	tls_material_unref(m);
 	return bad;
 }
