@@ -6,6 +6,7 @@
 #include "admin/role.h"
 #include "admin/staged.h"
 #include "base/mem.h"
+#include "store/store_set.h"
 
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
 {
@@ -31,6 +32,11 @@ struct snapshot *admin_snapshot(struct admin_call *c)
 		admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "unavailable", "try again; the log says what it waits for",
 			   "the daemon has no policy in force yet");
 	return s;
+}
+
+uint64_t admin_generation(const struct admin *a)
+{
+	return a->store ? (uint64_t)store_generation(a->store) : 0;
 }
 
 int admin_publish(struct admin_call *c)

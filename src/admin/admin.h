@@ -156,6 +156,9 @@ struct admin_ops {
 
 struct admin;
 
+/* Number of the policy, as the history counts; 0 on an edge. */
+uint64_t admin_generation(const struct admin *a);
+
 /* Text of any origin as a JSON string: what is not UTF-8 becomes U+FFFD. */
 json_t *admin_json_text(struct slice s);
 

@@ -160,7 +160,7 @@ int admin_api_status(int exit, const char *code)
 		int status;
 	} by_code[] = {
 		{"usage", 400}, {"not-found", 404}, {"exists", 409}, {"conflict", 409}, {"refused", 409}, {"limit", 409}, {"forbidden", 403},
-		{"changed", 412}, {"permission", 403}, {"config", 422}, {"too-large", 422}, {"not-in-force", 500}, {"elsewhere", 421},
+		{"stale", 412}, {"no-draft", 409}, {"permission", 403}, {"config", 422}, {"too-large", 422}, {"not-in-force", 500}, {"elsewhere", 421},
 		{"store", 503}, {"unavailable", 503},
 	};
 	static const struct {

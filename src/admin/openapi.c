@@ -58,7 +58,7 @@ static void limits(json_t *s, const struct admin_arg *a)
 		json_object_set_new(s, "minLength", json_integer(ADMIN_PASSWORD_MIN));
 		json_object_set_new(s, "maxLength", json_integer(ADMIN_PASSWORD_MAX));
 		json_object_set_new(s, "writeOnly", json_true());
-	} else if (a->type == ADMIN_TEXT) {
+	} else if (a->type == ADMIN_TEXT || a->type == ADMIN_FILE) {
 		json_object_set_new(s, "maxLength", json_integer((json_int_t)a->max));
 	} else if (a->type == ADMIN_DOMAIN || a->type == ADMIN_PARTNER) {
 		json_object_set_new(s, "format", json_string("idn-hostname"));
@@ -103,6 +103,8 @@ static json_t *parameters(const struct admin_command *c)
 		}
 		json_array_append_new(list, p);
 	}
+	if (admin_api_policy(c))
+		json_array_append_new(list, ref("#/components/parameters/Staged"));
 	return list;
 }
 
@@ -278,7 +280,8 @@ static json_t *components(void)
 		"\"headers\":{\"Exit\":{\"description\":\"exit code of the command; 1: done, and the answer is no (a check found something)\",\"schema\":{\"type\":\"integer\"}},"
 		"\"Warnings\":{\"description\":\"a JSON array of texts, when there are any\",\"schema\":{\"type\":\"string\"}},"
 		"\"Generation\":{\"description\":\"generation of the policy\",\"schema\":{\"type\":\"string\"}}},"
-		"\"parameters\":{\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"required\":false,\"description\":\"ETag of what the change is based on\",\"schema\":{\"type\":\"string\"}}},"
+		"\"parameters\":{\"Staged\":{\"name\":\"staged\",\"in\":\"query\",\"required\":false,\"description\":\"true: ask your draft (config begin), not what is in force\",\"schema\":{\"type\":\"boolean\"}},"
+		"\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"required\":false,\"description\":\"ETag of what the change is based on\",\"schema\":{\"type\":\"string\"}}},"
 		"\"responses\":{\"Problem\":{\"description\":\"it was not done\",\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}},"
 		"\"Changed\":{\"description\":\"the policy has changed since the ETag was given\",\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}},"
 		"\"schemas\":{\"Problem\":{\"type\":\"object\",\"description\":\"RFC 9457\",\"required\":[\"title\",\"status\",\"detail\",\"code\"],\"properties\":{"

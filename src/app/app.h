@@ -19,6 +19,7 @@
 #include "store/store.h"
 
 struct app;
+struct api;
 struct control;
 struct seeing;
 struct metrics_http;
@@ -91,6 +92,7 @@ struct app {
 	struct listener *listeners[32];
 	size_t n_listeners;
 	struct control *control;
+	struct api *api;              /* NULL until the end of the start */
 	struct xmpp_service service;  /* shared, immutable */
 	char service_url[320];
 	char sent_by[3][APP_NAME_MAX]; /* shared, immutable: by enum sip_transport; empty where we do not listen */
@@ -144,6 +146,8 @@ int app_publish(struct app *app, const struct config *cfg, struct entente_err *e
 /* control.c */
 int control_open(struct control **ret, struct app *app, struct entente_err *err);
 struct control *control_close(struct control *c);
+/* What carries out commands; the API shares it. */
+struct admin *control_admin(struct control *c);
 
 /* metrics_http.c: metrics.listen */
 /* *ret stays NULL when the setting is empty. */

@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "admin/admin.h"
+#include "api/api.h"
+#include "api/peer.h"
 #include "app/app.h"
 #include "app/facts.h"
 #include "app/seeing.h"
@@ -111,8 +113,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *c = arg;
-	struct ucred cred;
-	socklen_t len = sizeof cred;
+	struct peer_identity who;
 	(void)what;
 	struct loop *loop = pool_control(c->app->pool)->loop;
 	int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -132,7 +133,8 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	p->control = c;
 	p->fd = s;
 	buf_init(&p->out, ADMIN_RESPONSE_MAX + 1024);
-	p->session = admin_session_new(c->admin, getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? (uint32_t)-1 : cred.uid);
+	peer_identify(s, &c->app->config->admin_roles, &who);
+	p->session = admin_session_new_as(c->admin, slice_str(who.who), who.roles);
 	admin_session_output(p->session, &p->out, on_output, p);
 	p->readable = event_new(base, s, EV_READ | EV_PERSIST, on_readable, p);
 	p->writable = event_new(base, s, EV_WRITE, on_writable, p);
@@ -269,12 +271,24 @@ static void op_certificates(void *arg, json_t *own, json_t *partners)
 	certificates_list(c->app, own, partners);
 }
 
+static void op_identities_changed(void *arg)
+{
+	struct control *c = arg;
+	if (c->app->api)
+		api_identities_changed(c->app->api);
+}
+
 static const struct admin_ops admin_callbacks = {
-	.certificates = op_certificates,
+	.identities_changed = op_identities_changed, .certificates = op_certificates,
 	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
 	.cancel = op_cancel, .metrics = op_metrics, .records = op_records, .place = op_place,
 };
+
+struct admin *control_admin(struct control *c)
+{
+	return c->admin;
+}
 
 /* ---- life */
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+#include "api/api.h"
 #include "app/app.h"
 #include "app/facts.h"
 #include "app/split.h"
@@ -150,7 +151,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	app->nodes = mem_calloc(pool_workers(app->pool), sizeof *app->nodes);
-	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = app_listen(app, cfg, err)) ||
+	struct api_opts api = {.control = pool_control(app->pool), .admin = control_admin(app->control), .store = app->store, .cfg = cfg};
+	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = api_open(&app->api, &api, err)) || (rc = app_listen(app, cfg, err)) ||
 	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
 	struct loop *control = pool_control(app->pool)->loop;
@@ -174,6 +176,7 @@ static void stop(struct app *app)
 			log_ev(LOG_WARNING, "server/drain-cut",
 			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
 		app->metrics = metrics_http_close(app->metrics);
+		app->api = api_close(app->api);
 		app->control = control_close(app->control);
 		app->revocation = revocation_free(app->revocation);
 		app->dns = dns_free(app->dns);

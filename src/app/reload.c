@@ -2,6 +2,7 @@
 /* Certificates, checks of a configuration that need more than the file, and the change from one configuration to the next. */
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
+#include "api/api.h"
 #include "app/app.h"
 #include "app/split.h"
 #include "base/clock.h"
@@ -65,6 +66,8 @@ int app_check(const struct config *cfg, struct entente_err *err)
 	}
 	struct addr at;
 	int rc = app_check_secrets(cfg, err);
+	if (!rc)
+		rc = api_check(cfg, err);
 	if (!rc)
 		rc = app_access_check(cfg, err);
 	if (rc)
@@ -194,6 +197,8 @@ int app_reload(struct app *app, struct config_errors *errs)
 	nodes_reload(app, cfg);
 	config_free(app->config);
 	app->config = cfg;
+	if (app->api)
+		api_set(app->api, cfg);
 	app_look_at_certificate(app);
 	timer_arm(&pool_control(app->pool)->loop->timers, &app->expiring, 0);
 	log_ev(LOG_INFO, "server/reloaded", {"config", slice_str(app->config_path)});

@@ -398,7 +398,10 @@ int conn_accept(struct conn **ret, struct loop *l, int fd, const struct conn_opt
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof ss;
 	struct addr remote;
-	if (getpeername(fd, (struct sockaddr *)&ss, &n) < 0 || !addr_from_sockaddr((struct sockaddr *)&ss, &remote)) {
+	bool there = getpeername(fd, (struct sockaddr *)&ss, &n) == 0, local = there && ss.ss_family == AF_UNIX;
+	if (local)
+		remote = (struct addr){.v4 = {.sin_family = AF_INET}};
+	if (!there || (!local && !addr_from_sockaddr((struct sockaddr *)&ss, &remote))) {
 		close(fd);
 		gate_leave(o->pass);
 		return err_set(err, ENTENTE_ENET, REASON_NONE, "the connection was gone before it could be served");

@@ -69,7 +69,8 @@ struct conn_opts {
 
 /* Begins a connection; failure to connect is reported through closed, later. ENTENTE_ENET when no socket can be had. */
 int conn_connect(struct conn **ret, struct loop *l, const struct addr *to, const struct conn_opts *o, struct entente_err *err);
-/* Takes over a connected socket, on failure too (it is then closed and the pass released). */
+/* Takes over a connected socket, on failure too (it is then closed and the pass released). A unix socket will do; conn_remote is 0.0.0.0
+ * then. */
 int conn_accept(struct conn **ret, struct loop *l, int fd, const struct conn_opts *o, struct entente_err *err);
 
 /* TLS from here on (STARTTLS). Usable once per plain connection, from data or elsewhere. What is queued for sending leaves

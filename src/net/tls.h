@@ -102,6 +102,7 @@ struct tls_settings { /* NUL-terminated paths; not kept */
 	const char *server_chain, *server_key; /* PEM, leaf first; both NULL: cannot be a TLS server */
 	const char *client_chain, *client_key; /* both NULL: as server */
 	bool client_none;        /* show no certificate as client */
+	bool no_client;          /* as server: ask no client for a certificate (people's browsers ask their owners then) */
 	const char *trust_file;  /* PEM bundle; NULL: the system's store */
 	enum tls_purpose purpose;
 	bool tls13_only;

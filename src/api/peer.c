@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/peer.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "admin/admin.h"
+
+enum { GROUPS_MAX = 256 };
+
+struct entry {
+	enum { BY_USER, BY_GROUP, OTHERS } kind;
+	struct slice name;
+	unsigned roles;
+};
+
+static bool entry_parse(struct slice text, struct entry *ret)
+{
+	struct slice role = text, subject = slice_split(&role, '=');
+	if (slice_starts(subject, S("user:"))) {
+		ret->kind = BY_USER;
+		ret->name = slice_skip(subject, 5);
+	} else if (slice_starts(subject, S("group:"))) {
+		ret->kind = BY_GROUP;
+		ret->name = slice_skip(subject, 6);
+	} else if (slice_eq(subject, S("others"))) {
+		ret->kind = OTHERS;
+		ret->name = SLICE_NONE;
+	} else {
+		return false;
+	}
+	ret->roles = slice_eq(role, S("none")) ? 0 : admin_role_find(role);
+	return (ret->roles || slice_eq(role, S("none"))) && (ret->kind == OTHERS || ret->name.len);
+}
+
+int peer_check(const struct config_strings *roles, struct entente_err *err)
+{
+	for (size_t i = 0; i < roles->n; i++) {
+		struct entry e;
+		if (!entry_parse(slice_str(roles->items[i]), &e))
+			return err_set(err, ENTENTE_EINVAL, REASON_NONE,
+				       "admin.roles: '%.80s' is not user:NAME=ROLE, group:NAME=ROLE or others=ROLE with one of the roles %s, or none; "
+				       "for example group:support=helpdesk",
+				       roles->items[i], ADMIN_ROLE_VALUES);
+	}
+	return 0;
+}
+
+/* The groups of that name in /etc/group are among these. */
+static bool in_group(struct slice name, const uint32_t *gids, size_t n)
+{
+	char mem[16384];
+	struct group gr, *found = NULL;
+	FILE *f = fopen("/etc/group", "re");
+	bool in = false;
+	while (f && !in && fgetgrent_r(f, &gr, mem, sizeof mem, &found) == 0)
+		for (size_t i = 0; i < n && slice_eq(slice_str(found->gr_name), name); i++)
+			in = in || gids[i] == found->gr_gid;
+	if (f)
+		fclose(f);
+	return in;
+}
+
+void peer_judge(uint32_t uid, const uint32_t *gids, size_t n, const struct config_strings *roles, struct peer_identity *ret)
+{
+	bool hit = false, others = false;
+	unsigned rest = ADMIN_ROLES_ALL;
+	admin_user_name(uid, ret->who, sizeof ret->who);
+	ret->roles = ADMIN_ROLES_ALL;
+	if (uid == 0 || uid == geteuid())
+		return;
+	ret->roles = 0;
+	for (size_t i = 0; i < roles->n; i++) {
+		struct entry e;
+		if (!entry_parse(slice_str(roles->items[i]), &e))
+			continue;
+		if (e.kind == OTHERS) {
+			rest = others ? rest | e.roles : e.roles;
+			others = true;
+		} else if (e.kind == BY_USER ? slice_eq(e.name, slice_str(ret->who)) : in_group(e.name, gids, n)) {
+			ret->roles |= e.roles;
+			hit = true;
+		}
+	}
+	if (!hit)
+		ret->roles = rest;
+}
+
+void peer_identify(int fd, const struct config_strings *roles, struct peer_identity *ret)
+{
+	struct ucred cred;
+	gid_t gids[GROUPS_MAX];
+	socklen_t len = sizeof cred, groups = sizeof gids - sizeof *gids;
+	size_t n = 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
+		*ret = (struct peer_identity){.who = "unknown"};
+		return;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &groups) == 0)
+		n = groups / sizeof *gids;
+	gids[n++] = cred.gid;
+	peer_judge(cred.uid, gids, n, roles, ret);
+}
