@@ -63,13 +63,8 @@ static void dangers(struct check *c, const struct check_facts *f)
 		if (check_fails(c, CHECK_CONFIG_INTERNAL_UDP, open, S("sip.listen")))
 			check_evidence(c, "UDP port %ju on %s in %.*s", (uintmax_t)g->sip_listen[i].port, g->sip_listen[i].address, SFMT(f->file));
 	}
-	if (check_fails(c, CHECK_CONFIG_LIMITS, g->limits_max_connections_per_partner > g->limits_max_connections ||
-			g->limits_max_unproven > g->limits_max_connections, S("limits.max-connections"))) {
-		bool partner = g->limits_max_connections_per_partner > g->limits_max_connections;
-		check_evidence(c, "limits.max-connections is %ju, limits.%s %ju", (uintmax_t)g->limits_max_connections,
-			       partner ? "max-connections-per-partner" : "max-unproven",
-			       (uintmax_t)(partner ? g->limits_max_connections_per_partner : g->limits_max_unproven));
-	}
+	if (check_fails(c, CHECK_CONFIG_LIMITS, g->limits_max_unproven > g->limits_max_connections, S("limits.max-connections")))
+		check_evidence(c, "limits.max-connections is %ju, limits.max-unproven %ju", (uintmax_t)g->limits_max_connections, (uintmax_t)g->limits_max_unproven);
 	static const char *const volatile_places[] = {"/tmp/", "/var/tmp/", "/run/", "/dev/shm/"};
 	bool lost = false;
 	for (size_t i = 0; i < sizeof volatile_places / sizeof *volatile_places; i++)
@@ -257,16 +252,25 @@ static bool same_service(const struct check_probe *a, const struct check_probe *
 	return slice_ieq(a->host, b->host) && addr_port(&a->addr) == addr_port(&b->addr);
 }
 
-static void members(struct check *c, const struct check_ports *p, size_t first)
+/* The measure is who shows our own certificate, if anybody does. */
+static const struct check_probe *better(const struct check_facts *f, const struct check_probe *a, const struct check_probe *b)
 {
+	const struct tls_peer *own = own_leaf(f);
+	if (!answers(b))
+		return a;
+	return !a || (own && memcmp(own->sha256, a->leaf->sha256, 32) != 0 && memcmp(own->sha256, b->leaf->sha256, 32) == 0) ? b : a;
+}
+
+static void members(struct check *c, const struct check_facts *f, size_t first)
+{
+	const struct check_ports *p = &f->ports;
 	const struct check_probe *best = NULL;
 	size_t n = 0, up = 0;
 	for (size_t i = first; i < p->n_probes; i++)
 		if (same_service(&p->probes[first], &p->probes[i])) {
 			n++;
 			up += answers(&p->probes[i]);
-			if (!best && answers(&p->probes[i]))
-				best = &p->probes[i];
+			best = better(f, best, &p->probes[i]);
 		}
 	if (n < 2)
 		return;
@@ -277,9 +281,7 @@ static void members(struct check *c, const struct check_ports *p, size_t first)
 			continue;
 		subject(what, sizeof what, one->host, &one->addr);
 		if (check_fails(c, CHECK_POOL_DOWN, !answers(one), slice_str(what))) {
-			check_evidence(c, "%s%s%.*s; %zu of %zu answer",
-				       one->reach == CHECK_REACHED ? "TLS fails" : one->reach == CHECK_REFUSED ? "connection refused" : "no connection",
-				       one->why.len ? ": " : "", SFMT(one->why), up, n);
+			check_evidence(c, "%.*s; %zu of %zu answer", SFMT(one->why), up, n);
 			continue;
 		}
 		if (one == best)
@@ -301,7 +303,7 @@ void check_judge_pool(struct check *c, const struct check_facts *f)
 		for (size_t k = 0; k < i; k++)
 			seen |= same_service(&p->probes[i], &p->probes[k]);
 		if (!seen)
-			members(c, p, i);
+			members(c, f, i);
 	}
 	for (size_t i = 0; i < l->n_edges; i++) {
 		const struct check_edge *e = &l->edges[i];
@@ -342,7 +344,7 @@ static void certificate_of(struct check *c, const struct check_facts *f, const s
 		check_evidence(c, "the certificate that it showed last was valid until %s", when);
 		return;
 	}
-	bool soon = p->not_before ? plan_expiry(p->not_before, p->not_after, f->now) == PLAN_EXPIRY_SOON : p->not_after - f->now < DAYS;
+	bool soon = p->not_before ? plan_expiry(p->not_before, p->not_after, f->now) >= PLAN_EXPIRY_SOON : p->not_after - f->now < DAYS;
 	if (check_fails(c, CHECK_PARTNER_CERT_SOON, soon, p->domain))
 		check_evidence(c, "the certificate that it showed last is valid until %s: %jd days are left", when, (intmax_t)((p->not_after - f->now) / 86400));
 }

@@ -6,7 +6,7 @@
 #include "plan/certificates.h"
 #include "xmpp/identity.h"
 
-enum { RSA_BITS_MIN = 2048, EC_BITS_MIN = 224, OTHERS = 07, CRITICAL_PART = 8 };
+enum { RSA_BITS_MIN = 2048, EC_BITS_MIN = 224, OTHERS = 07 };
 
 void check_date(char ret[32], int64_t t)
 {
@@ -74,10 +74,10 @@ static void dates(struct look *x)
 		check_evidence(x->c, "valid until %s; the clock of this machine says %s", to, now);
 		return;
 	}
-	if (check_fails(x->c, CHECK_CERT_SOON, e == PLAN_EXPIRY_SOON, x->k->file)) {
+	if (check_fails(x->c, CHECK_CERT_SOON, e >= PLAN_EXPIRY_SOON, x->k->file)) {
 		int64_t left = l->not_after - x->f->now, whole = l->not_after - l->not_before;
 		check_evidence(x->c, "valid from %s to %s: %jd days are left of %jd", from, to, (intmax_t)(left / 86400), (intmax_t)(whole / 86400));
-		if (left < whole / CRITICAL_PART)
+		if (e >= PLAN_EXPIRY_CRITICAL)
 			check_severity(x->c, CHECK_ERROR);
 	}
 }

@@ -97,9 +97,7 @@ static bool served(const struct plan_site *site, struct slice domain)
 
 static void suspect(struct check_looking *x, struct slice *list, size_t *n, struct slice name)
 {
-	struct slice rest = name;
-	slice_split(&rest, '.');
-	if (*n == OTHERS_MAX || slice_starts(name, S("*.")) || slice_find_chr(rest, '.') < 0 || served(x->f->site, name))
+	if (*n == OTHERS_MAX || slice_starts(name, S("*.")) || slice_find_chr(name, '.') < 0 || served(x->f->site, name))
 		return;
 	for (size_t i = 0; i < *n; i++)
 		if (slice_ieq(list[i], name))
@@ -117,18 +115,13 @@ static void others(struct check_looking *x)
 		const struct tls_peer *l = x->f->certs.list[i].leaf;
 		for (size_t k = 0; l && x->f->certs.list[i].role == CHECK_CERT_SERVER && k < l->n_dns; k++) {
 			struct slice name = l->dns[k];
-			/* A domain of two labels counts here: it is in our certificate for a reason. */
-			if (slice_istarts(name, S("sip.")))
-				name = slice_skip(name, 4);
-			if (!served(x->f->site, name) && !slice_starts(name, S("*.")) && n < OTHERS_MAX)
-				list[n++] = arena_dup(x->a, name);
+			suspect(x, list, &n, slice_istarts(name, S("sip.")) ? slice_skip(name, 4) : name);
 		}
 	}
 	for (size_t i = 0; i < x->f->site->n_domains; i++) {
 		struct slice parent = x->f->site->domains[i];
 		slice_split(&parent, '.');
-		if (slice_find_chr(parent, '.') > 0)
-			suspect(x, list, &n, parent);
+		suspect(x, list, &n, parent);
 	}
 	x->f->dns.others = list;
 	x->f->dns.n_others = n;
@@ -151,6 +144,8 @@ static void tlsa_names(struct asking *s)
 static void of_endpoints(struct asking *s, const struct plan_endpoint *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		if (addr_is_literal(list[i].host))
+			continue;
 		addresses(s, list[i].host);
 		ask_below(s, slice_eq(list[i].transport, S("udp")) ? "_sip._udp." : slice_eq(list[i].transport, S("tls")) ? "_sips._tcp." : "_sip._tcp.",
 			  list[i].host, DNS_SRV);
