@@ -113,6 +113,8 @@ extern const struct pool_ops node_ops;
 /* Gives the TLS material to every worker, what is live in `cfg` too unless NULL, and lets everything be judged again by policy.
  * Control thread. */
 void nodes_reload(struct app *app, const struct config *cfg);
+/* Octets of one message with all that is made of it (loop_opts). */
+size_t app_arena_max(const struct config *cfg);
 /* Is there something in the configuration that only the roles can see to be wrong? Pure. */
 int nodes_check(const struct config *cfg, struct entente_err *err);
 /* A listener's callback; arg is the app. */

@@ -107,21 +107,13 @@ static void expiring_fired(struct timer *t, uint64_t now)
 /* ---- main */
 
 /* One message, with what is made of it, lies in one arena. */
-static size_t arena_max(const struct config *cfg)
-{
-	enum { LEAST = 1 << 20, TIMES = 4 };
-	uint64_t most =
-		cfg->limits_max_stanza > cfg->limits_max_sip_message ? cfg->limits_max_stanza : cfg->limits_max_sip_message;
-	return TIMES * most > LEAST ? (size_t)(TIMES * most) : LEAST;
-}
-
 /* Everything that can be refused because of the configuration, the disk or the machine comes before anything is sent to anybody.
  * *ret_exit: what the exit status will be when the present step fails. */
 static int start(struct app *app, int *ret_exit, struct entente_err *err)
 {
 	const struct config *cfg = app->config;
 	struct pool_opts po = {.workers = (unsigned)cfg->server_workers, .queue = APP_BUS_QUEUE, .ops = &node_ops, .arg = app,
-			       .loop = {.arena_max = arena_max(cfg)}};
+			       .loop = {.arena_max = app_arena_max(cfg)}};
 	int rc;
 	snprintf(app->service_url, sizeof app->service_url, "https://%.255s/entente", cfg->server_name);
 	app->service = (struct xmpp_service){.name = S("Entente"), .url = slice_str(app->service_url)};

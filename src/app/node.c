@@ -446,12 +446,21 @@ static void change_xmpp(struct node *n, const struct xmpp_proxy_settings *set)
 	explicit_bzero(text, sizeof text);
 }
 
+size_t app_arena_max(const struct config *cfg)
+{
+	enum { LEAST = 1 << 20, TIMES = 4 };
+	uint64_t most =
+		cfg->limits_max_stanza > cfg->limits_max_sip_message ? cfg->limits_max_stanza : cfg->limits_max_sip_message;
+	return TIMES * most > LEAST ? (size_t)(TIMES * most) : LEAST;
+}
+
 static void reload_settings(struct node *n, const struct config *cfg)
 {
 	struct sip_edge_settings sip;
 	struct xmpp_proxy_settings xmpp;
 	struct gateway_config gateway;
 	struct entente_err err;
+	arena_pool_set_max(n->worker->loop->arenas, app_arena_max(cfg));
 	sip_settings(&sip, cfg);
 	xmpp_settings(&xmpp, cfg);
 	gateway_settings(&gateway, cfg, pool_workers(n->app->pool));

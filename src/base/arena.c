@@ -71,6 +71,11 @@ struct arena_pool *arena_pool_new(size_t max, size_t keep)
 	return p;
 }
 
+void arena_pool_set_max(struct arena_pool *pool, size_t max)
+{
+	pool->max = max;
+}
+
 struct arena_pool *arena_pool_free(struct arena_pool *pool)
 {
 	if (!pool)

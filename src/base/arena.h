@@ -15,6 +15,8 @@ enum { ARENA_BLOCK = 16384 };
 
 /* `max` is the limit in octets of one arena (all its blocks); `keep` how many idle arenas the pool retains. */
 struct arena_pool *arena_pool_new(size_t max, size_t keep);
+/* Of arenas that are acquired from now on. */
+void arena_pool_set_max(struct arena_pool *pool, size_t max);
 /* Frees the pool and its idle arenas; accepts NULL; returns NULL. Arenas still in use stay valid until released. */
 struct arena_pool *arena_pool_free(struct arena_pool *pool);
 

@@ -58,6 +58,11 @@ static void arenas(void **state)
 	for (int i = 0; i < 40000; i++)
 		assert_int_equal(p[i], 0);
 	assert_null(arena_alloc(a, 90000));
+	arena_pool_set_max(pool, 200000); /* counts from the next one on */
+	assert_null(arena_alloc(a, 90000));
+	struct arena *larger = arena_acquire(pool);
+	assert_non_null(arena_alloc(larger, 90000));
+	arena_release(NULL, larger);
 	assert_int_equal((uintptr_t)arena_alloc(a, 3) % 16, 0);
 	struct slice s = arena_printf(a, "%s-%d", "x", 7);
 	EQ(s, "x-7");
