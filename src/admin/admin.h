@@ -39,7 +39,7 @@ enum {
 };
 
 enum admin_show { ADMIN_STREAMS, ADMIN_SUBSCRIPTIONS, ADMIN_CONVERSATIONS, ADMIN_HOMES, ADMIN_LINKS, ADMIN_SIP_CONNECTIONS, ADMIN_SIP_TRANSACTIONS,
-		  ADMIN_SIP_DIALOGS, ADMIN_WATCH_LIST, ADMIN_SIP_CERTIFICATES, ADMIN_REVOCATION_LISTS };
+		  ADMIN_SIP_DIALOGS, ADMIN_WATCH_LIST, ADMIN_SIP_CERTIFICATES, ADMIN_REVOCATION_LISTS, ADMIN_PROBES };
 
 /* ---- commands that take time ---- */
 struct admin_task;
@@ -106,6 +106,7 @@ struct admin_ops {
 	 *   links          peer, worker, state ("up", "leaving", "connecting", "backoff"), address, version, stanzas_in, stanzas_out, queued,
 	 *                  unanswered, age, error
 	 *   homes          name, domains [text], next_hop, state ("reachable", "unreachable", "unknown"), addresses [text], error */
+	/*   probes        partner, protocol, result ("up", "down", "running", "pending"), at (RFC 3339), took (ms), failures, step, reason, who, text */
 	/*   sip connections   id, worker, direction, state, domain, host, address, subject, tls, cipher, requests, age, idle
 	 *   sip transactions  worker, direction, method, domain, state, from, to, age
 	 *   sip dialogs       kind, direction, state, local, remote, event, call_id, requests_in, requests_out, age, idle, left

@@ -109,6 +109,7 @@ enum admin_id {
 	/* quickstart */
 	ADMIN_CMD_QUICKSTART,
 	/* observe */
+	ADMIN_CMD_SHOW_PROBES,
 	/* messages */
 	ADMIN_CMD_SHOW_MESSAGES,
 	ADMIN_CMD_COUNT
@@ -230,6 +231,7 @@ void admin_man_entente(struct buf *out); /* entente(1) */
 void admin_man_conf(struct buf *out);    /* entente.conf(5) */
 void admin_man_reasons(struct buf *out); /* entente-reasons(7) */
 void admin_markdown_reasons(struct buf *out);
+void admin_markdown_metrics(struct buf *out);
 void admin_completion_bash(struct buf *out);
 void admin_completion_zsh(struct buf *out);
 void admin_completion_fish(struct buf *out);

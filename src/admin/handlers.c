@@ -71,6 +71,7 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	/* audit */
 	/* quickstart */
 	/* observe */
+	[ADMIN_CMD_SHOW_PROBES] = {admin_show, admin_show_print},
 	/* messages */
 	[ADMIN_CMD_SHOW_MESSAGES] = {admin_messages, admin_messages_print},
 };

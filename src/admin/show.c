@@ -63,6 +63,10 @@ static const struct column revocation_lists[] = {
 	{{"STATE", 0}, "state", PLAIN}, {{"URL", ADMIN_TABLE_FLEX}, "url", PLAIN}, {{"ISSUER", ADMIN_TABLE_FLEX}, "issuer", PLAIN},
 	{{"REVOKED", ADMIN_TABLE_RIGHT}, "revoked", PLAIN}, {{"NEXT UPDATE", 0}, "next_update", PLAIN},
 	{{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
+static const struct column probes[] = {
+	{{"PARTNER", ADMIN_TABLE_FLEX}, "partner", PLAIN}, {{"BY", 0}, "protocol", PLAIN}, {{"RESULT", 0}, "result", PLAIN}, {{"WHEN", 0}, "at", PLAIN},
+	{{"MS", ADMIN_TABLE_RIGHT}, "took", PLAIN}, {{"FAILED", ADMIN_TABLE_RIGHT}, "failures", PLAIN}, {{"STEP", 0}, "step", PLAIN},
+	{{"REASON", 0}, "reason", PLAIN}, {{"WHO", 0}, "who", PLAIN}, {{"WHY", ADMIN_TABLE_FLEX}, "text", PLAIN}};
 
 static const struct view {
 	enum admin_id id;
@@ -89,6 +93,8 @@ static const struct view {
 	 sizeof sip_certificates / sizeof *sip_certificates},
 	{ADMIN_CMD_SHOW_REVOCATION_LISTS, ADMIN_REVOCATION_LISTS, "lists", "No revocation list was needed.", revocation_lists,
 	 sizeof revocation_lists / sizeof *revocation_lists},
+	{ADMIN_CMD_SHOW_PROBES, ADMIN_PROBES, "probes", "No partner is probed: probes.interval is 0, or there are none.", probes,
+	 sizeof probes / sizeof *probes},
 	{ADMIN_CMD_SHOW_HOMES, ADMIN_HOMES, "homes", "There are no homes.", homes, sizeof homes / sizeof *homes},
 	{ADMIN_CMD_SHOW_LINKS, ADMIN_LINKS, "links", "There are no links: edge and gateway are one process, or the gateway is not there.", links,
 	 sizeof links / sizeof *links},
@@ -140,7 +146,8 @@ static bool concerns(json_t *row, struct slice partner)
 {
 	static const char *const addresses[] = {"from", "to", "local", "remote"};
 	struct slice words = slice_str(admin_get_text(row, "domains"));
-	if (slice_empty(partner) || same_domain(admin_get_text(row, "remote"), partner) || slice_ieq(slice_str(admin_get_text(row, "domain")), partner))
+	if (slice_empty(partner) || same_domain(admin_get_text(row, "remote"), partner) || slice_ieq(slice_str(admin_get_text(row, "domain")), partner) ||
+	    slice_ieq(slice_str(admin_get_text(row, "partner")), partner))
 		return true;
 	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
 		if (slice_ieq(domain_of(slice_str(admin_get_text(row, addresses[i]))), partner))

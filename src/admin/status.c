@@ -22,7 +22,8 @@ int admin_status(struct admin_call *c)
 			json_array_append_new(domains, admin_json_text(snapshot_home(s, i)->domains[k]));
 	json_object_set_new(d, "local_domains", domains);
 	for (int m = 0; m < METRIC_COUNT; m++)
-		json_object_set_new(metrics, metric_info((enum metric)m)->prom, json_integer(metric_get((enum metric)m)));
+		if (!*metric_info((enum metric)m)->labels)
+			json_object_set_new(metrics, metric_info((enum metric)m)->prom, json_integer(metric_get((enum metric)m)));
 	json_object_set_new(d, "metrics", metrics);
 	c->admin->ops->status(c->admin->arg, d);
 	if (!json_object_get(d, "problems"))
@@ -71,7 +72,7 @@ static void certificate_print(struct admin_call *c, json_t *cert)
 static bool known(const char *key)
 {
 	static const char *const keys[] = {"version", "server_name", "state", "uptime", "workers", "listeners", "role", "store", "certificate",
-		"generation", "partners", "homes", "local_domains", "metrics", "problems"};
+		"generation", "partners", "homes", "local_domains", "metrics", "problems", "checks"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (slice_eq(slice_str(key), slice_str(keys[i])))
 			return true;

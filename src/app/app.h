@@ -23,6 +23,8 @@ struct api;
 struct control;
 struct seeing;
 struct metrics_http;
+struct health;
+struct probes;
 struct edge_node;
 struct gw_node;
 struct split_app;
@@ -76,6 +78,11 @@ struct app {
 	struct trace *trace;          /* shared */
 	struct seeing *seeing;
 	struct metrics_http *metrics;
+	struct health *health;        /* NULL before the workers run */
+	struct probes *probes;        /* likewise */
+	_Atomic bool store_failing;   /* shared */
+	bool reload_refused;          /* the file that was read last is not in force */
+	int64_t config_at;            /* when the one in force was read */
 	struct pace *pace;            /* shared */
 	struct xmpp_seen *seen;       /* shared */
 	struct tls_material *tls;     /* NULL without a certificate */

@@ -13,6 +13,7 @@
 #include "api/peer.h"
 #include "app/app.h"
 #include "app/facts.h"
+#include "app/probes.h"
 #include "app/seeing.h"
 #include "base/clock.h"
 #include "base/enc.h"
@@ -185,8 +186,10 @@ static int op_policy_changed(void *arg, struct entente_err *err)
 {
 	struct control *c = arg;
 	int rc = app_publish(c->app, c->app->config, err);
-	if (!rc)
+	if (!rc) {
 		nodes_reload(c->app, NULL);
+		probes_wake(c->app->probes);
+	}
 	return rc;
 }
 

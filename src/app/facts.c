@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/facts.h"
+#include "app/health.h"
+#include "app/probes.h"
 #include "app/json.h"
 
 #include <stdio.h>
@@ -300,6 +302,10 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		[ADMIN_REVOCATION_LISTS] = revocation_lists,
 	};
 	struct collect c = {.array = array};
+	if (what == ADMIN_PROBES) {
+		probes_rows(app->probes, array);
+		return 0;
+	}
 	if (!nodes_call(app, fn[what], &c))
 		return err_set(err, ENTENTE_ETIMEOUT, REASON_NONE, "a worker did not answer within 5 s");
 	for (size_t i = 0; what == ADMIN_HOMES && app->role != CONFIG_EDGE && i < app->config->n_homes; i++) {
@@ -380,6 +386,16 @@ static void link_state(struct app *app, json_t *object, json_t *problems)
 	json_decref(rows);
 }
 
+/* Of the checks of readiness: what the problems before tell with more detail. */
+static bool told_already(const char *check)
+{
+	static const char *const names[] = {"store", "links", "certificate", "homes"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (slice_eq(slice_str(check), slice_str(names[i])))
+			return true;
+	return false;
+}
+
 void facts_status(struct app *app, json_t *object)
 {
 	json_t *problems = json_array(), *rows = json_array(), *row;
@@ -412,6 +428,13 @@ void facts_status(struct app *app, json_t *object)
 								     ? json_string_value(json_object_get(row, "error"))
 								     : ""));
 	json_decref(rows);
+	probes_problems(app->probes, problems);
+	rows = json_array();
+	bool ready = health_ready(app, rows);
+	json_object_set_new(object, "ready", json_boolean(ready));
+	json_object_set_new(object, "checks", rows);
+	json_array_foreach(rows, i, row) if (!ready && !json_is_true(json_object_get(row, "ok")) && !told_already(json_string_value(json_object_get(row, "check"))))
+		json_array_append_new(problems, json_sprintf("not ready: %s", json_string_value(json_object_get(row, "text"))));
 	json_object_set_new(object, "problems", problems);
 }
 

@@ -26,6 +26,11 @@ int64_t certificates_watch(struct app *app);
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
 /* records.c: the decision logs of all workers, newest first */
 int facts_records(struct app *app, const struct admin_records *what, json_t *array, struct entente_err *err);
+struct metrics_process {
+	uint64_t cpu_ms;
+	int64_t resident_octets, virtual_octets;
+};
+void metrics_process(struct metrics_process *ret);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);
 /* Pure. */

@@ -9,6 +9,8 @@
 #include "api/api.h"
 #include "app/app.h"
 #include "app/facts.h"
+#include "app/health.h"
+#include "app/probes.h"
 #include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,7 +33,8 @@ static const char usage[] =
 
 static void store_health(void *arg, bool failing, const struct entente_err *err)
 {
-	(void)arg;
+	struct app *app = arg;
+	atomic_store(&app->store_failing, failing);
 	if (failing)
 		log_ev(LOG_ERROR, "store/failing", {"reason", S("server/store")}, {"text", slice_str(err->text)});
 	else
@@ -151,6 +154,9 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	loop_signal(control, SIGHUP, on_signal, app);
 	loop_signal(control, SIGTERM, on_signal, app);
 	loop_signal(control, SIGINT, on_signal, app);
+	app->config_at = clock_unix();
+	app->health = health_new(app);
+	app->probes = probes_new(app);
 	timer_init(&app->certificate, certificate_fired);
 	timer_arm(&control->timers, &app->certificate, 0);
 	timer_init(&app->expiring, expiring_fired);
@@ -169,12 +175,14 @@ static void stop(struct app *app)
 			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
 		app->metrics = metrics_http_close(app->metrics);
 		app->api = api_close(app->api);
+		app->probes = probes_free(app->probes);
 		app->control = control_close(app->control);
 		app->revocation = revocation_free(app->revocation);
 		app->dns = dns_free(app->dns);
 		if (app->store)
 			store_flush(app->store); /* what it completes is told to workers */
 		app->pool = pool_free(app->pool);
+		app->health = health_free(app->health); /* its questions may have waited there until now */
 	}
 	expiry_watch_free(&app->expiry);
 	mem_free(app->nodes);
@@ -247,6 +255,7 @@ int main(int argc, char **argv)
 		config_free(app.config);
 		return rc ? EXIT_CONFIG : 0;
 	}
+	log_journal(NULL);
 	log_set_level((enum log_level)app.config->log_level);
 	log_set_trace(app.config->log_trace);
 	app.started_ms = clock_ms();
@@ -266,7 +275,8 @@ int main(int argc, char **argv)
 	       {"role", slice_str(app_role_name(&app))}, {"name", slice_str(app.config->server_name)});
 	app_status(&app);
 	pool_run(app.pool);
-	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", ((unsigned long long)app.config->timers_drain + STOP_MS) * 1000);
+	unsigned long long rest = ((unsigned long long)app.config->timers_drain + STOP_MS) * 1000;
+	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nWATCHDOG=1\nWATCHDOG_USEC=%llu", rest, 2 * rest);
 	log_ev(LOG_INFO, "server/stopping", {"text", S("no new work is taken, what is under way finishes")});
 	stop(&app);
 	log_ev(LOG_INFO, "server/stopped", {"version", S(ENTENTE_VERSION)});

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /metrics over HTTP, on the control thread. Whoever can connect can read it: counters and the names of partners, nothing else. */
+/* GET /metrics, /healthz and /readyz over HTTP, on the control thread. Whoever can connect can read it: counters, the names of partners and
+ * homes, and what keeps us from serving; nothing else. */
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include "app/facts.h"
+#include "app/health.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -15,6 +17,41 @@ struct metrics_http {
 	uint64_t made;
 };
 
+static void reply(struct evhttp_request *r, int status, const char *phrase, const char *type, struct slice text)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(r);
+	struct evbuffer *body = evbuffer_new();
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	if (body && evhttp_request_get_command(r) == EVHTTP_REQ_GET)
+		evbuffer_add(body, text.p, text.len);
+	evhttp_send_reply(r, status, phrase, body);
+	if (body)
+		evbuffer_free(body);
+}
+
+/* "ok", or what is wrong; /readyz: a line for each check. */
+static void reply_health(struct metrics_http *m, struct evhttp_request *r, bool ready)
+{
+	struct buf text;
+	json_t *checks = json_array(), *one;
+	size_t i;
+	bool ok;
+	buf_init(&text, 65536);
+	if (ready) {
+		ok = health_ready(m->app, checks);
+		json_array_foreach(checks, i, one)
+			buf_printf(&text, "%s %s: %s\n", json_is_true(json_object_get(one, "ok")) ? "ok  " : "FAIL", json_string_value(json_object_get(one, "check")),
+				   json_string_value(json_object_get(one, "text")));
+	} else {
+		ok = health_alive(m->app, &text);
+		buf_puts(&text, ok ? "ok\n" : "\n");
+	}
+	reply(r, ok ? 200 : 503, ok ? "OK" : "Service Unavailable", "text/plain; charset=utf-8", buf_slice(&text));
+	json_decref(checks);
+	buf_free(&text);
+}
+
 static void answer(struct evhttp_request *r, void *arg)
 {
 	struct metrics_http *m = arg;
@@ -23,7 +60,8 @@ static void answer(struct evhttp_request *r, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	enum evhttp_cmd_type cmd = evhttp_request_get_command(r);
-	if (!path || !slice_eq(slice_str(path), S("/metrics"))) {
+	bool healthz = path && slice_eq(slice_str(path), S("/healthz")), readyz = path && slice_eq(slice_str(path), S("/readyz"));
+	if (!healthz && !readyz && (!path || !slice_eq(slice_str(path), S("/metrics")))) {
 		evhttp_send_error(r, 404, "Not Found");
 		return;
 	}
@@ -31,21 +69,16 @@ static void answer(struct evhttp_request *r, void *arg)
 		evhttp_send_error(r, 405, "Method Not Allowed");
 		return;
 	}
+	if (healthz || readyz) {
+		reply_health(m, r, readyz);
+		return;
+	}
 	if (!m->made || loop->timers.now - m->made >= CACHE_MS) {
 		buf_clear(&m->text);
 		metrics_print(m->app, &m->text);
 		m->made = loop->timers.now;
 	}
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(r);
-	struct evbuffer *body = evbuffer_new();
-	struct slice text = buf_slice(&m->text);
-	evhttp_add_header(headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-	evhttp_add_header(headers, "Cache-Control", "no-store");
-	if (body && cmd == EVHTTP_REQ_GET)
-		evbuffer_add(body, text.p, text.len);
-	evhttp_send_reply(r, 200, "OK", body);
-	if (body)
-		evbuffer_free(body);
+	reply(r, 200, "OK", "text/plain; version=0.0.4; charset=utf-8", buf_slice(&m->text));
 }
 
 int metrics_http_address(const struct config *cfg, struct addr *ret, struct entente_err *err)

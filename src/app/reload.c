@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include "api/api.h"
 #include "app/app.h"
+#include "app/probes.h"
 #include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -201,8 +202,11 @@ int app_reload(struct app *app, struct config_errors *errs)
 		api_set(app->api, cfg);
 	app_look_at_certificate(app);
 	timer_arm(&pool_control(app->pool)->loop->timers, &app->expiring, 0);
+	app->config_at = clock_unix();
+	probes_wake(app->probes);
 	log_ev(LOG_INFO, "server/reloaded", {"config", slice_str(app->config_path)});
 out:
+	app->reload_refused = rc != 0;
 	app_status(app);
 	return rc;
 }

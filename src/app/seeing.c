@@ -23,7 +23,8 @@ struct watch_flow { /* what a worker needs to tell something of a trace; lives a
 struct watch { /* one task */
 	struct list node;
 	struct seeing *seeing;
-	struct admin_task *task;
+	const struct seeing_sink *sink;
+	void *arg;             /* of the sink; of admin_sink: the task */
 	uint64_t id;
 	struct flow *flow;
 	bool trace;
@@ -109,15 +110,16 @@ static void told_run(struct worker *control, struct bus_msg *b)
 	uint64_t lost = w ? atomic_exchange(&w->flow->lost, 0) : 0;
 	(void)control;
 	if (lost)
-		admin_task_event(w->task, json_pack("{s:s s:I}", "event", "lost", "lost", (json_int_t)lost));
+		w->sink->event(w->arg, json_pack("{s:s s:I}", "event", "lost", "lost", (json_int_t)lost));
 	w = watch_of(m); /* whoever is told may go away */
 	if (w && m->event)
-		admin_task_event(w->task, json_incref(m->event));
+		w->sink->event(w->arg, json_incref(m->event));
 	w = watch_of(m);
 	if (w && m->last) {
-		struct admin_task *task = w->task;
+		const struct seeing_sink *sink = w->sink;
+		void *arg = w->arg;
 		watch_free(w);
-		admin_task_end(task, m->err.code ? &m->err : NULL);
+		sink->end(arg, m->err.code ? &m->err : NULL);
 	}
 	told_drop(b);
 }
@@ -131,11 +133,24 @@ static void tell(struct app *app, uint64_t id, json_t *event, bool last, const s
 	worker_post_always(pool_control(app->pool), &m->bus);
 }
 
-static struct watch *watch_new(struct seeing *s, struct admin_task *t, bool trace)
+static void task_event(void *arg, json_t *event)
+{
+	admin_task_event(arg, event);
+}
+
+static void task_end(void *arg, const struct entente_err *err)
+{
+	admin_task_end(arg, err);
+}
+
+static const struct seeing_sink admin_sink = {task_event, task_end};
+
+static struct watch *watch_new(struct seeing *s, const struct seeing_sink *sink, void *arg, bool trace)
 {
 	struct watch *w = MEM_NEW(struct watch);
 	w->seeing = s;
-	w->task = t;
+	w->sink = sink;
+	w->arg = arg;
 	w->id = ++s->next;
 	w->trace = trace;
 	w->flow = MEM_NEW(struct flow);
@@ -312,6 +327,13 @@ static bool prepare(struct slice domain, char *ret, size_t size)
 
 int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_task *t, struct entente_err *err)
 {
+	uint64_t id;
+	return seeing_test_for(s, what, &admin_sink, t, &id, err);
+}
+
+int seeing_test_for(struct seeing *s, const struct admin_test *what, const struct seeing_sink *sink, void *arg, uint64_t *ret_id,
+		    struct entente_err *err)
+{
 	struct app *app = s->app;
 	struct order *o = order_new(app, 0);
 	if (app->stopping || !prepare(what->domain, o->remote, sizeof o->remote) || !prepare(what->from, o->local, sizeof o->local)) {
@@ -319,7 +341,8 @@ int seeing_test(struct seeing *s, const struct admin_test *what, struct admin_ta
 		return app->stopping ? err_set(err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down")
 				     : err_set(err, ENTENTE_EINVAL, REASON_ADDRESS_MALFORMED, "not a domain");
 	}
-	struct watch *w = watch_new(s, t, false);
+	struct watch *w = watch_new(s, sink, arg, false);
+	*ret_id = w->id;
 	slice_cstr(what->server_host, o->host, sizeof o->host);
 	slice_cstr(what->domain, o->sip_remote, sizeof o->sip_remote);
 	slice_cstr(what->from, o->sip_local, sizeof o->sip_local);
@@ -409,7 +432,7 @@ static void recall(struct seeing *s, struct watch *w, struct trace_watch look, c
 
 int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_task *t, struct entente_err *err)
 {
-	struct watch *w = watch_new(s, t, true);
+	struct watch *w = watch_new(s, &admin_sink, t, true);
 	struct trace_watch look = {.id = w->id, .partner = what->partner, .user = what->user, .bodies = what->bodies, .failed = what->failed,
 				   .event = trace_event, .arg = &w->traced};
 	w->traced = (struct watch_flow){w->flow, s->app};
@@ -430,19 +453,30 @@ int seeing_trace(struct seeing *s, const struct admin_trace *what, struct admin_
 
 /* ---- life */
 
+static void cancel(struct watch *w)
+{
+	if (!w->trace) {
+		struct order *o = order_new(w->seeing->app, w->id);
+		o->cancel = true;
+		worker_post_always(w->worker, &o->bus);
+	}
+	watch_free(w);
+}
+
 void seeing_cancel(struct seeing *s, struct admin_task *t)
 {
 	LIST_EACH(n, &s->all) {
 		struct watch *w = CONTAINER_OF(n, struct watch, node);
-		if (w->task != t)
-			continue;
-		if (!w->trace) {
-			struct order *o = order_new(s->app, w->id);
-			o->cancel = true;
-			worker_post_always(w->worker, &o->bus);
-		}
-		watch_free(w);
+		if (w->sink == &admin_sink && w->arg == t)
+			cancel(w);
 	}
+}
+
+void seeing_cancel_for(struct seeing *s, uint64_t id)
+{
+	struct watch *w = watch_find(s, id);
+	if (w)
+		cancel(w);
 }
 
 struct seeing *seeing_new(struct app *app)

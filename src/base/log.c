@@ -5,13 +5,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/map.h"
 
-enum { LINE_MAX_LEN = 4096 };
+enum { LINE_MAX_LEN = 4096, VALUE_MAX = 512 };
+
+static const char priority[] = "3467"; /* by level, RFC 5424 6.2.1 */
 
 static atomic_int level_now = LOG_INFO;
 static atomic_bool trace_now;
@@ -61,20 +66,15 @@ static bool plain(struct slice s)
 	return s.len > 0;
 }
 
-static void put_value(struct buf *b, struct slice v)
+static void put_escaped(struct buf *b, struct slice v, bool quotes)
 {
-	if (plain(v)) {
-		buf_put(b, v);
-		return;
-	}
-	buf_putc(b, '"');
 	while (v.len) {
 		uint32_t cp;
 		size_t n = utf8_decode(v, &cp);
 		unsigned char c = (unsigned char)v.p[0];
 		if (!n) /* not UTF-8: shown octet by octet */
 			buf_printf(b, "\\x%02x", c);
-		else if (c == '"' || c == '\\')
+		else if (c == '\\' || (c == '"' && quotes))
 			buf_printf(b, "\\%c", c);
 		else if (cp < 0x20 || cp == 0x7f)
 			buf_printf(b, "\\x%02x", c);
@@ -84,36 +84,129 @@ static void put_value(struct buf *b, struct slice v)
 			buf_put(b, slice_first(v, n));
 		v = slice_skip(v, n ? n : 1);
 	}
+}
+
+static void put_value(struct buf *b, struct slice v)
+{
+	if (plain(v)) {
+		buf_put(b, v);
+		return;
+	}
 	buf_putc(b, '"');
+	put_escaped(b, v, true);
+	buf_putc(b, '"');
+}
+
+/* "event-id key=value ..." */
+static void put_line(struct buf *b, const char *id, const struct log_kv *kv, size_t n, uint64_t hidden)
+{
+	buf_puts(b, id);
+	for (size_t i = 0; i < n; i++) {
+		if (!kv[i].value.len)
+			continue;
+		buf_printf(b, " %s=", kv[i].key);
+		put_value(b, utf8_first(kv[i].value, VALUE_MAX));
+	}
+	if (hidden)
+		buf_printf(b, " hidden=%llu", (unsigned long long)hidden);
+}
+
+/* An absurdly long line is cut, not lost. */
+static void end_line(struct buf *b)
+{
+	if (!buf_ok(b)) {
+		b->failed = false;
+		buf_truncate(b, utf8_first(slice_first(buf_slice(b), b->limit - 8), b->limit - 8).len);
+	}
+	buf_putc(b, '\n');
+}
+
+/* ---- journald: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. No value has a newline, so each field is a line. */
+
+static int journal_fd = -1;
+static bool journal_stream; /* standard error is journald's, whether its socket can be reached or not */
+static struct sockaddr_un journal_address;
+
+static bool stderr_is_journal(void)
+{
+	const char *z = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+	return z && sscanf(z, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+bool log_journal(const char *path)
+{
+	if (journal_fd >= 0)
+		close(journal_fd);
+	journal_fd = -1;
+	journal_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	journal_stream = stderr_is_journal();
+	if (journal_stream && slice_cstr(slice_str(path ? path : "/run/systemd/journal/socket"), journal_address.sun_path, sizeof journal_address.sun_path))
+		journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return journal_fd >= 0;
+}
+
+void log_message_id(const char *id, char ret[LOG_MESSAGE_ID])
+{
+	const unsigned __int128 prime = (unsigned __int128)1 << 88 | 0x13b;
+	unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+	for (; *id; id++)
+		h = (h ^ (unsigned char)*id) * prime;
+	snprintf(ret, LOG_MESSAGE_ID, "%016llx%016llx", (unsigned long long)(h >> 64), (unsigned long long)h);
+}
+
+static void put_field(struct buf *b, const char *key, struct slice value)
+{
+	buf_puts(b, "ENTENTE_");
+	for (; *key; key++)
+		buf_putc(b, *key >= 'a' && *key <= 'z' ? (char)(*key - 'a' + 'A') : *key >= '0' && *key <= '9' ? *key : '_');
+	buf_putc(b, '=');
+	put_escaped(b, value, false);
+	buf_putc(b, '\n');
+}
+
+static bool emit_entry(enum log_level level, const char *id, const struct log_kv *kv, size_t n, uint64_t hidden)
+{
+	char mem[2 * LINE_MAX_LEN], message_id[LOG_MESSAGE_ID], number[24];
+	struct buf b = {.mem = mem, .cap = LINE_MAX_LEN, .limit = LINE_MAX_LEN};
+	buf_puts(&b, "MESSAGE=");
+	put_line(&b, id, kv, n, hidden);
+	end_line(&b);
+	b.cap = b.limit = sizeof mem;
+	log_message_id(id, message_id);
+	buf_printf(&b, "PRIORITY=%c\nSYSLOG_IDENTIFIER=entented\nMESSAGE_ID=%s\nENTENTE_EVENT=%s\n", priority[level], message_id, id);
+	for (size_t i = 0; i < n && buf_ok(&b); i++) {
+		size_t before = b.len;
+		if (kv[i].value.len)
+			put_field(&b, kv[i].key, utf8_first(kv[i].value, VALUE_MAX));
+		if (!buf_ok(&b)) /* no half field */
+			buf_truncate(&b, before);
+	}
+	snprintf(number, sizeof number, "%llu", (unsigned long long)hidden);
+	if (hidden && buf_ok(&b))
+		put_field(&b, "hidden", slice_str(number));
+	struct slice all = buf_slice(&b);
+	return sendto(journal_fd, all.p, all.len, MSG_NOSIGNAL, (struct sockaddr *)&journal_address, sizeof journal_address) == (ssize_t)all.len;
 }
 
 static void emit(enum log_level level, const char *id, const struct log_kv *kv, size_t n, uint64_t hidden)
 {
 	static const char *const name[] = {"error", "warning", "info", "debug"};
-	static const char *const prio[] = {"<3>", "<4>", "<6>", "<7>"};
 	char line_mem[LINE_MAX_LEN]; /* as large as the limit: the buffer never turns to the heap */
 	struct buf b = {.mem = line_mem, .cap = sizeof line_mem, .limit = sizeof line_mem};
-	if (getenv("JOURNAL_STREAM")) {
-		buf_puts(&b, prio[level]);
+	if (journal_fd >= 0 && !sink_fn && emit_entry(level, id, kv, n, hidden))
+		return;
+	if (journal_stream) {
+		buf_printf(&b, "<%c>", priority[level]);
 	} else {
 		char now[CLOCK_TEXT];
 		clock_text(now);
 		buf_printf(&b, "%s ", now);
 	}
-	buf_printf(&b, "%s %s", name[level], id);
-	for (size_t i = 0; i < n; i++) {
-		if (!kv[i].value.len)
-			continue;
-		buf_printf(&b, " %s=", kv[i].key);
-		put_value(&b, utf8_first(kv[i].value, 512));
-	}
-	if (hidden)
-		buf_printf(&b, " hidden=%llu", (unsigned long long)hidden);
-	if (!buf_ok(&b)) { /* an absurdly long line is cut, not lost */
-		b.failed = false;
-		buf_truncate(&b, LINE_MAX_LEN - 8);
-	}
-	buf_putc(&b, '\n');
+	buf_printf(&b, "%s ", name[level]);
+	put_line(&b, id, kv, n, hidden);
+	end_line(&b);
 	struct slice line = buf_slice(&b);
 	if (sink_fn) {
 		sink_fn(sink_arg, line);

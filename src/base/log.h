@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log: one line per event, `time level event-id key=value key="quoted" ...`, to standard error (journald reads it; with
- * JOURNAL_STREAM set, lines carry the <n> priority prefix instead of the time). Roles log; library layers never do.
- * Message bodies, keys and secrets are never logged. Any thread; a line is written with one write(2). */
+/* The log: one line per event, `time level event-id key=value key="quoted" ...`, to standard error, or to journald as an entry with
+ * fields (log_journal). Roles log; library layers never do. Message bodies, keys and secrets are never logged; control characters and
+ * what turns the writing direction never get out unescaped. Any thread; a line is one write(2), an entry one sendmsg(2). */
 #pragma once
 #include <stdbool.h>
 #include "base/slice.h"
@@ -54,6 +54,18 @@ void log_limited(enum log_level level, const char *id, struct slice key, const s
 			log_limited(level, id, key, kv_, sizeof kv_ / sizeof *kv_);                \
 		}                                                                                  \
 	} while (0)
+
+/* Does standard error lead to journald ($JOURNAL_STREAM names its device and inode)? Then entries go to its socket `path` (NULL: the
+ * usual one) in its native protocol, until it cannot take one: that becomes a line on standard error, with the priority as <n>. False:
+ * lines on standard error, as before. Once at the start, before there are threads; again: anew.
+ *
+ * Fields: MESSAGE (the line without time and level), PRIORITY, SYSLOG_IDENTIFIER, MESSAGE_ID (log_message_id), ENTENTE_EVENT (the
+ * event's ID), and each key as ENTENTE_KEY in capitals with _ for -: ENTENTE_REASON, ENTENTE_PARTNER, ENTENTE_FROM ... The values are
+ * escaped like those of the line, but not quoted. */
+bool log_journal(const char *path);
+enum { LOG_MESSAGE_ID = 33 };
+/* Always the same for an event ID: FNV-1a of 128 bits over it, in lower-case hex. */
+void log_message_id(const char *id, char ret[LOG_MESSAGE_ID]);
 
 /* For tests: lines go to this function instead (NULL restores stderr). Not thread-safe. */
 void log_set_sink(void (*sink)(void *arg, struct slice line), void *arg);

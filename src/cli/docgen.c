@@ -12,6 +12,7 @@ static const struct page {
 	{"entente-reasons.7", admin_man_reasons},
 	{"reasons.md", admin_markdown_reasons},
 	{"checks.md", check_markdown},
+	{"metrics.md", admin_markdown_metrics},
 	{"entente.bash", admin_completion_bash},
 	{"_entente", admin_completion_zsh},
 	{"entente.fish", admin_completion_fish},

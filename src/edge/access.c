@@ -90,6 +90,7 @@ static void refuse(struct access *e, struct sip_server_trans *st, const struct s
 		       {"to", m->to.uri_text}, {"reason", slice_str(reason_info(reason)->id)}, {"text", last ? slice_str(last->detail) : SLICE_NONE},
 		       {"rule", last ? slice_str(last->rule) : SLICE_NONE}, {"subject", cert ? cert->subject : SLICE_NONE},
 		       {"trace", record_id_text(sip_server_record(st), record)});
+	access_proxy_rejected(m->method, reason);
 	access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
 }
 
@@ -162,10 +163,14 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, addressed(e, a, m), e->loop->timers.now, v.rate, max,
 					   &terms.sender);
 	}
-	if (limit)
+	if (limit) {
 		metric_add(METRIC_LIMIT_HITS, 1);
-	else if (v.allow)
+		metric_add(METRIC_RATE_SIP_DISCOVERED, 1);
+	} else if (v.allow) {
 		limit = access_guard_ask(c, &terms.guest);
+	}
+	if (v.allow && !limit)
+		metric_decided(REASON_NONE);
 	if (!v.allow || limit) {
 		refuse(e, st, m, c, v.allow ? limit : v.reason, &v);
 		release(e, a);
@@ -279,6 +284,7 @@ void access_input(struct access *e, struct access_conn *c, struct slice raw)
 	c->used = e->loop->timers.now;
 	if (!c->ready || !own.p || sip_msg_parse(&m, a, own, &e->cfg.set.limits, &fault)) {
 		metric_add(METRIC_SIP_MALFORMED, 1);
+		metric_add(METRIC_PARSE_SIP_MESSAGE, 1);
 		if (m && fault.status)
 			sip_stack_refuse(e->outer, &flow, m, fault.status, slice_str(fault.text));
 		release(e, a);

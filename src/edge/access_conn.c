@@ -44,6 +44,8 @@ static void refused(struct access_conn *c, const char *why, struct slice text)
 	char z[ADDR_TEXT];
 	addr_text(conn_remote(c->conn), z);
 	metric_refused(REASON_POLICY_PEER_IDENTITY);
+	metric_add(METRIC_AUTH_SIP_IN_FAILED, 1);
+	metric_add(METRIC_OPENED_SIP_IN_FAILED, 1);
 	log_ev_limited(LOG_WARNING, "access/connection-refused", slice_str(z), {"address", slice_str(z)},
 		       {"reason", slice_str(reason_info(REASON_POLICY_PEER_IDENTITY)->id)}, {"text", slice_str(why)}, {"detail", text});
 }
@@ -57,6 +59,8 @@ static void use(struct access_conn *c)
 		return;
 	}
 	c->ready = true;
+	metric_add(METRIC_AUTH_SIP_IN_OK, 1);
+	metric_add(METRIC_OPENED_SIP_IN_OK, 1);
 	access_trust_seen(c, SLICE_NONE);
 }
 
@@ -115,6 +119,7 @@ static void on_broken(void *owner, const struct sip_frame *f)
 	struct sip_msg *m = sip_frame_answerable(f, a, &e->cfg.set.limits);
 	addr_text(conn_remote(c->conn), z);
 	metric_add(METRIC_SIP_MALFORMED, 1);
+	metric_add(METRIC_PARSE_SIP_FRAME, 1);
 	log_ev_limited(LOG_WARNING, "access/framing", slice_str(z), {"address", slice_str(z)}, {"reason", S("sip/malformed")},
 		       {"text", slice_str(f->fault.text)});
 	if (m && f->fault.status)
@@ -237,6 +242,7 @@ void access_conn_free(struct access_conn *c)
 {
 	map_remove(&c->e->conns, &c->node);
 	metric_add(METRIC_SIP_CONNECTIONS, -1);
+	metric_add(*c->host ? METRIC_CONN_SIP_PARTNER_OUT : METRIC_CONN_SIP_PARTNER_IN, -1);
 	timer_cancel(&c->e->loop->timers, &c->timer);
 	access_guard_end(c);
 	list_remove(&c->of_peer);
@@ -257,6 +263,7 @@ struct access_conn *access_conn_open(struct access_peer *p, const struct sip_pla
 	snprintf(session, sizeof session, "%s %.*s", p->key, SFMT(host));
 	t.session_key = slice_str(session);
 	slice_cstr(host, c->host, sizeof c->host);
+	metric_add(METRIC_CONN_SIP_PARTNER_OUT, 1);
 	access_conn_limits(e, &lim);
 	if (!e->tls)
 		err_set(err, ENTENTE_ETLS, REASON_SIP_PEER_UNREACHABLE, "TLS needs tls.certificate, which is not configured");

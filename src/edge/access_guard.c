@@ -22,6 +22,7 @@ static void tell(struct access_conn *c, const char *event, enum reason reason, c
 	const struct tls_peer *p = conn_peer(c->conn);
 	addr_text(conn_remote(c->conn), z);
 	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_add(METRIC_RATE_SIP_PARTNER, 1);
 	log_ev_limited(LOG_WARNING, event, slice_str(z), {"address", slice_str(z)}, {"subject", p ? p->subject : SLICE_NONE},
 		       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(why)});
 }
@@ -130,6 +131,7 @@ void access_accept(struct access *e, int fd, struct gate_pass *pass)
 	struct conn_limits lim;
 	struct access_conn *c = access_conn_make(e);
 	struct conn_opts o = {.ops = &access_conn_ops, .owner = c, .limits = &lim, .pass = pass};
+	metric_add(METRIC_CONN_SIP_PARTNER_IN, 1);
 	access_guard_limits(c, &lim);
 	if (conn_accept(&c->conn, e->loop, fd, &o, &err) || !e->tls || e->quiet || e->conns.count > ACCESS_CONNS_MAX)
 		access_conn_free(c);

@@ -78,6 +78,7 @@ static void refuse(struct seek *k, enum reason reason, struct slice why)
 	uint64_t leg = k->leg;
 	char text[256], z[RECORD_ID_TEXT];
 	slice_cstr(why, text, sizeof text);
+	metric_decided((int)reason);
 	log_ev_limited(LOG_WARNING, "access/refused-out", policy_domain_slice(&k->remote), {"from", policy_domain_slice(&k->local)},
 		       {"to", policy_domain_slice(&k->remote)}, {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(text)},
 		       {"trace", record_id_text(k->record, z)});
@@ -134,6 +135,7 @@ static void finish(struct seek *k, struct access_conn *c)
 		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests for the partner are under way"));
 		return;
 	}
+	metric_decided(REASON_NONE);
 	access_trust_proved(c, policy_domain_slice(&k->remote));
 	c->requests++;
 	c->used = e->loop->timers.now;
@@ -301,10 +303,14 @@ void access_peer_secured(struct access_peer *p, struct access_conn *c)
 			       {"address", slice_str(z)}, {"reason", slice_str(reason_info(v.reason)->id)}, {"text", last_detail(&v)},
 			       {"subject", cert->subject}, {"certificate", cert->why_not});
 		access_trust_seen(c, cert->why_not.len ? cert->why_not : last_detail(&v));
+		metric_add(METRIC_AUTH_SIP_OUT_FAILED, 1);
+		metric_add(METRIC_OPENED_SIP_OUT_FAILED, 1);
 		access_race_failed(p, c, v.reason, v.steps[v.n_steps - 1].detail);
 		return;
 	}
 	access_race_won(p, c);
+	metric_add(METRIC_AUTH_SIP_OUT_OK, 1);
+	metric_add(METRIC_OPENED_SIP_OUT_OK, 1);
 	access_conn_ready(c);
 	access_trust_seen(c, SLICE_NONE);
 	log_ev(LOG_INFO, "access/peer-up", {"peer", access_peer_name(p)}, {"host", slice_str(c->host)}, {"address", slice_str(z)},

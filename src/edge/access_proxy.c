@@ -243,6 +243,25 @@ void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bo
 	answer(p, st, outward, reason_info(reason)->sip_status, reason, why, SLICE_NONE, SLICE_NONE);
 }
 
+/* What became of a request. A refusal is ours, a failure is what came from behind us. */
+static void count(enum sip_method method, bool delivered, enum reason reason)
+{
+	static const enum metric rows[3][3] = {
+		{METRIC_MSG_SIP_SIP_MESSAGE_DELIVERED, METRIC_MSG_SIP_SIP_MESSAGE_REFUSED, METRIC_MSG_SIP_SIP_MESSAGE_FAILED},
+		{METRIC_MSG_SIP_SIP_SESSION_DELIVERED, METRIC_MSG_SIP_SIP_SESSION_REFUSED, METRIC_MSG_SIP_SIP_SESSION_FAILED},
+		{METRIC_MSG_SIP_SIP_OTHER_DELIVERED, METRIC_MSG_SIP_SIP_OTHER_REFUSED, METRIC_MSG_SIP_SIP_OTHER_FAILED},
+	};
+	struct slice id = slice_str(reason_info(reason)->id);
+	bool ours = reason && (slice_starts(id, S("policy/")) || slice_starts(id, S("limit/")) || slice_starts(id, S("address/")));
+	metric_add(rows[method == SIP_MESSAGE ? 0 : method == SIP_INVITE ? 1 : 2][delivered ? 0 : ours ? 1 : 2], 1);
+}
+
+void access_proxy_rejected(enum sip_method method, enum reason reason)
+{
+	count(method, false, reason);
+	metric_decided((int)reason);
+}
+
 static void outcome(struct leg *l, int status)
 {
 	if (!from_home(l) && l->p->ops->outcome && l->server)
@@ -267,6 +286,7 @@ static void fail(struct leg *l, enum reason reason, struct slice why)
 		sip_server_set_user(st, NULL);
 	l->wants = false;
 	record_end(l->p->cfg.records, l->record, failure(reason) ? RECORD_FAILED : RECORD_REFUSED, reason);
+	count(l->method, false, reason);
 	access_proxy_reject(l->p, st, from_home(l), reason, why);
 	outcome(l, reason_info(reason)->sip_status);
 	l->server = 0;
@@ -562,6 +582,9 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		record_hop(l->p->cfg.records, l->record, RECORD_HEARD, m->status, REASON_NONE);
 	if (m->status >= 200) {
 		record_end(l->p->cfg.records, l->record, m->status < 300 ? RECORD_DELIVERED : RECORD_FAILED, REASON_NONE);
+		count(l->method, m->status < 300, REASON_NONE);
+		if (l->method == SIP_MESSAGE && m->status < 300)
+			metric_observe(HISTOGRAM_LATENCY_SIP_SIP, sip_stack_timers(stack_in(l))->now - l->since);
 		outcome(l, m->status);
 		drop_guests(l); /* a leg that stays for what forks may answer is nobody's share */
 		if (l->method != SIP_INVITE || m->status >= 300) {
@@ -608,6 +631,7 @@ static void on_done(void *arg, enum sip_done why)
 		leg_free(l);
 	} else if (l->cancelled || why == SIP_DONE_TIMEOUT) {
 		struct sip_server_trans *st = server_of(l);
+		count(l->method, false, REASON_NONE);
 		outcome(l, 408);
 		record_hop(l->p->cfg.records, l->record, RECORD_TOLD, l->cancelled ? 487 : 408, REASON_NONE);
 		record_end(l->p->cfg.records, l->record, RECORD_FAILED, l->cancelled ? REASON_NONE : l->outward ? REASON_SIP_PEER_SILENT : REASON_SIP_TIMEOUT);

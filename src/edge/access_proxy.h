@@ -126,6 +126,8 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 void access_proxy_answer(struct access_proxy *p, struct sip_server_trans *st, bool outward, const struct access_look *look);
 /* ... and for a reason alone. */
 void access_proxy_reject(struct access_proxy *p, struct sip_server_trans *st, bool outward, enum reason reason, struct slice why);
+/* Counts a request that was refused before it came to the proxy. */
+void access_proxy_rejected(enum sip_method method, enum reason reason);
 
 /* Callbacks of either stack, for transactions whose user pointer is set: they are the proxy's. */
 void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st);

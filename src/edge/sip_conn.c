@@ -32,6 +32,7 @@ static void on_broken(void *owner, const struct sip_frame *f)
 	struct sip_msg *m = c->stranger ? NULL : sip_frame_answerable(f, a, &e->cfg.set.limits);
 	addr_text(conn_remote(c->conn), z);
 	metric_add(METRIC_SIP_MALFORMED, 1);
+	metric_add(METRIC_PARSE_SIP_FRAME, 1);
 	log_ev_limited(LOG_WARNING, "sip/framing", slice_str(z), {"address", slice_str(z)}, {"reason", S("sip/malformed")},
 		       {"text", slice_str(f->fault.text)});
 	if (m && f->fault.status)
@@ -127,7 +128,9 @@ struct sip_conn *sip_conn_new(struct sip_edge *e, enum sip_transport t, struct s
 	c->id = (uint64_t)(e->worker->id + 1) << 48 | ++e->next_conn;
 	sip_stream_init(&c->stream, &e->cfg.set.limits, e->loop->timers.now);
 	map_insert(&e->conns, &c->node, slice_of((const char *)&c->id, sizeof c->id));
+	c->outbound = home != NULL;
 	metric_add(METRIC_SIP_CONNECTIONS, 1);
+	metric_add(home ? METRIC_CONN_SIP_HOME_OUT : METRIC_CONN_SIP_HOME_IN, 1);
 	return c;
 }
 
@@ -135,6 +138,7 @@ void sip_conn_free(struct sip_conn *c)
 {
 	map_remove(&c->edge->conns, &c->node);
 	metric_add(METRIC_SIP_CONNECTIONS, -1);
+	metric_add(c->outbound ? METRIC_CONN_SIP_HOME_OUT : METRIC_CONN_SIP_HOME_IN, -1);
 	if (c->stranger)
 		c->edge->strangers--;
 	conn_free(c->conn);

@@ -25,6 +25,7 @@ struct sip_conn { /* a TCP or TLS connection */
 	enum sip_transport transport;
 	struct sip_home *home; /* outbound: whose; inbound: NULL */
 	bool stranger;         /* counted in edge->strangers */
+	bool outbound;
 };
 
 struct home_hop { /* one of its next hops */

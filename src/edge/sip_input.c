@@ -52,6 +52,7 @@ static bool too_fast(struct sip_edge *e, const struct sip_msg *m)
 	if (rate_admit(e->senders, user, e->loop->timers.now, e->cfg.set.sender_rate))
 		return false;
 	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_add(METRIC_RATE_SIP_SENDER, 1);
 	log_ev_limited(LOG_WARNING, "sip/sender-too-fast", user, {"from", user}, {"method", m->method_text},
 		       {"reason", slice_str(reason_info(REASON_LIMIT_RATE)->id)});
 	return true;
@@ -165,6 +166,7 @@ static bool malformed(struct sip_edge *e, const struct sip_flow *flow, const str
 	char z[ADDR_TEXT];
 	addr_host_text(from, z);
 	metric_add(METRIC_SIP_MALFORMED, 1);
+	metric_add(METRIC_PARSE_SIP_MESSAGE, 1);
 	log_ev_limited(LOG_WARNING, "sip/malformed", slice_str(z), {"address", slice_str(z)},
 		       {"transport", slice_str(sip_transport_name(flow->transport))}, {"reason", S("sip/malformed")},
 		       {"text", slice_str(fault->text)});

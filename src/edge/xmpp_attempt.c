@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "edge/xmpp_proxy_int.h"
 
 void xmpp_attempt_begin(struct s2s *s)
@@ -133,6 +134,7 @@ void xmpp_attempt_unreached(struct xmpp_proxy *p, const char *what, struct slice
 {
 	const struct policy_partner *partner;
 	uint64_t now = p->loop->timers.now;
+	metric_add(METRIC_OPENED_XMPP_OUT_FAILED, 1);
 	struct xmpp_attempt a = {
 		.at = clock_unix() - (int64_t)((now - since) / 1000),
 		.purpose = what,

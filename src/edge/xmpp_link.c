@@ -85,6 +85,7 @@ static void patience_fired(struct timer *t, uint64_t now)
 		if (CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.set.queue_ms > now)
 			break;
 		struct queued *q = dequeue(l);
+		metric_add(METRIC_QUEUE_EXPIRED, 1);
 		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE,
 		       slow ? S("the partner's server reads too slowly")
 			    : S("the stream to the partner did not come up in time"));

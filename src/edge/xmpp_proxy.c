@@ -355,6 +355,14 @@ void xmpp_proxy_abandon(struct xmpp_proxy *p, const char *condition, struct slic
 
 /* ---- a look at it */
 
+static void queue_facts(const struct xmpp_link *l, struct xmpp_proxy_facts *f)
+{
+	struct list *n = list_head((struct list *)(uintptr_t)&l->queue);
+	f->queued = l->n_queue;
+	f->queued_octets = l->queue_octets;
+	f->waiting_ms = n ? l->proxy->loop->timers.now - CONTAINER_OF(n, struct queued, node)->since : 0;
+}
+
 void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_proxy_facts *), void *arg)
 {
 	LIST_EACH(n, &p->all) {
@@ -383,11 +391,12 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			.age_ms = p->loop->timers.now - s->since,
 			.how = xmpp_s2s_how(s),
 			.proof = peer ? slice_str(xmpp_proof_text(xmpp_peer_proof(peer))) : SLICE_NONE,
-			.queued = s->link ? s->link->n_queue : 0,
 			.bidi = i.bidi,
 			.pending = i.pending,
 			.unacked = i.unacked,
 		};
+		if (s->link)
+			queue_facts(s->link, &f);
 		if (!s->inbound && !s->started)
 			f.state = "connecting";
 		if (s->conn) {
@@ -410,10 +419,10 @@ void xmpp_proxy_each(struct xmpp_proxy *p, void (*fn)(void *, const struct xmpp_
 			.retry_ms = l->state == LINK_BACKOFF && l->retry_at > now ? l->retry_at - now : 0,
 			.local = slice_str(l->local),
 			.remote = slice_str(l->remote),
-			.queued = l->n_queue,
 			.last_error = slice_str(l->err.text),
 			.age_ms = p->loop->timers.now - l->since,
 		};
+		queue_facts(l, &f);
 		fn(arg, &f);
 	}
 }

@@ -127,7 +127,8 @@ struct xmpp_proxy_facts {
 	const char *state;      /* xmpp_stream_state_text, or "resolving", "connecting", "backoff" */
 	struct slice local, remote, address, how, proof, tls, cipher;
 	uint64_t stanzas_in, stanzas_out, age_ms;
-	size_t queued;
+	size_t queued, queued_octets;
+	uint64_t waiting_ms;    /* of the oldest that waits */
 	uint64_t pending, unacked; /* stanzas: that came and are not done, that went and are not acknowledged */
 	struct slice last_error; /* of a link in back-off */
 	uint64_t retry_ms;       /* a link in back-off: until it may be tried again */

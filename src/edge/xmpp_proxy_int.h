@@ -39,6 +39,7 @@ struct s2s { /* a connection and its stream */
 	uint32_t took[XMPP_STEPS];
 	enum xmpp_step at;
 	bool up, recorded;
+	bool counted_up;           /* among the connections that are up */
 	char *remote_proven;            /* owned: the domain of the first pair */
 	char address[ADDR_TEXT];
 	char remote_ascii[DNS_NAME_MAX + 1];

@@ -173,6 +173,7 @@ struct s2s *xmpp_s2s_new(struct xmpp_proxy *p, bool inbound)
 	p->n_s2s++;
 	xmpp_attempt_begin(s);
 	metric_add(inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, 1);
+	metric_add(inbound ? METRIC_CONN_XMPP_IN_NEGOTIATING : METRIC_CONN_XMPP_OUT_NEGOTIATING, 1);
 	return s;
 }
 
@@ -198,6 +199,12 @@ void xmpp_s2s_free(struct s2s *s)
 	map_remove(&p->tags, &s->by_tag);
 	p->n_s2s--;
 	metric_add(s->inbound ? METRIC_XMPP_STREAMS_IN : METRIC_XMPP_STREAMS_OUT, -1);
+	if (s->counted_up) {
+		metric_add(s->inbound ? METRIC_CONN_XMPP_IN_UP : METRIC_CONN_XMPP_OUT_UP, -1);
+	} else {
+		metric_add(s->inbound ? METRIC_CONN_XMPP_IN_NEGOTIATING : METRIC_CONN_XMPP_OUT_NEGOTIATING, -1);
+		metric_add(s->inbound ? METRIC_OPENED_XMPP_IN_FAILED : METRIC_OPENED_XMPP_OUT_FAILED, 1);
+	}
 	s->link = NULL;
 	if (s->inbound)
 		xmpp_verify_forget(s);

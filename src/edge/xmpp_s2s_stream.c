@@ -118,12 +118,30 @@ static void admit(struct s2s *s, const struct xmpp_peer *peer)
 	xmpp_stream_close_error(s->stream, "resource-constraint", S("too many connections with this server"));
 }
 
+static void count_proof(struct s2s *s, const struct xmpp_peer *peer)
+{
+	static const enum metric rows[][2] = {
+		[XMPP_PROOF_EXTERNAL] = {METRIC_AUTH_XMPP_OUT_EXTERNAL, METRIC_AUTH_XMPP_IN_EXTERNAL},
+		[XMPP_PROOF_DIALBACK] = {METRIC_AUTH_XMPP_OUT_DIALBACK, METRIC_AUTH_XMPP_IN_DIALBACK},
+		[XMPP_PROOF_CERTIFICATE] = {METRIC_AUTH_XMPP_OUT_CERTIFICATE, METRIC_AUTH_XMPP_IN_CERTIFICATE},
+		[XMPP_PROOF_DANE] = {METRIC_AUTH_XMPP_OUT_DANE, METRIC_AUTH_XMPP_IN_DANE},
+	};
+	metric_add(rows[xmpp_peer_proof(peer)][s->inbound], 1);
+	if (s->counted_up)
+		return;
+	s->counted_up = true; /* a stream may prove several pairs */
+	metric_add(s->inbound ? METRIC_CONN_XMPP_IN_NEGOTIATING : METRIC_CONN_XMPP_OUT_NEGOTIATING, -1);
+	metric_add(s->inbound ? METRIC_CONN_XMPP_IN_UP : METRIC_CONN_XMPP_OUT_UP, 1);
+	metric_add(s->inbound ? METRIC_OPENED_XMPP_IN_OK : METRIC_OPENED_XMPP_OUT_OK, 1);
+}
+
 static void on_established(void *arg, const struct xmpp_peer *peer)
 {
 	struct s2s *s = arg;
 	struct xmpp_stream_info i;
 	xmpp_stream_info(s->stream, &i);
 	xmpp_s2s_log(s, LOG_INFO, "xmpp/stream-up", peer, NULL, NULL, 0);
+	count_proof(s, peer);
 	xmpp_attempt_up(s, peer);
 	xmpp_s2s_step(s, S("stream is up"), slice_str(xmpp_proof_text(xmpp_peer_proof(peer))));
 	xmpp_cert_seen(s, xmpp_peer_remote(peer), xmpp_proof_text(xmpp_peer_proof(peer)));
@@ -148,6 +166,7 @@ static void on_acked(void *arg, uint64_t n)
 static void on_pair_failed(void *arg, struct slice local, struct slice remote, const struct entente_err *err)
 {
 	struct s2s *s = arg;
+	metric_add(s->inbound ? METRIC_AUTH_XMPP_IN_FAILED : METRIC_AUTH_XMPP_OUT_FAILED, 1);
 	log_ev_limited(LOG_WARNING, "xmpp/pair-refused", slice_str(s->address), {"local", local}, {"partner", remote},
 		       {"address", slice_str(s->address)}, {"reason", slice_str(reason_info(err->reason)->id)},
 		       {"text", slice_str(err->text)});
@@ -173,6 +192,7 @@ static void pace(struct s2s *s)
 	if (!wait || timer_armed(&s->resume) || !s->conn)
 		return;
 	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_add(METRIC_RATE_XMPP_PARTNER, 1);
 	log_ev_limited(LOG_WARNING, "xmpp/partner-slowed", slice_str(s->address), {"address", slice_str(s->address)},
 		       {"reason", slice_str(reason_info(REASON_LIMIT_RATE)->id)},
 		       {"text", S("more stanzas a second than limits.partner-rate: the stream is read more slowly")});
@@ -241,6 +261,7 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 	    !rate_admit(p->senders, st->from.bare, p->loop->timers.now, p->cfg.set.sender_rate)) {
 		const struct reason_info *r = reason_info(REASON_LIMIT_RATE);
 		metric_add(METRIC_LIMIT_HITS, 1);
+		metric_add(METRIC_RATE_XMPP_SENDER, 1);
 		metric_refused(REASON_LIMIT_RATE);
 		log_ev_limited(LOG_WARNING, "xmpp/sender-too-fast", st->from.bare, {"from", st->from.bare}, {"to", st->to.bare},
 			       {"reason", slice_str(r->id)});
@@ -257,6 +278,7 @@ static void on_stanza(void *arg, struct xmpp_stanza *st)
 static void on_misaddressed(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which)
 {
 	struct s2s *s = arg;
+	metric_add(METRIC_PARSE_XMPP_ADDRESS, 1);
 	log_ev_limited(LOG_INFO, "xmpp/address-malformed", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)},
 		       {"which", slice_str(which)});
 	if (slice_eq(slice_str(which), S("to")) && !s->refused) /* only a usable sender can be answered */
@@ -269,6 +291,7 @@ static void on_oversize(void *arg, const struct xmpp_peer *peer, struct xml_node
 	struct s2s *s = arg;
 	const struct reason_info *r = reason_info(REASON_LIMIT_SIZE);
 	metric_add(METRIC_LIMIT_HITS, 1);
+	metric_add(METRIC_PARSE_XMPP_SIZE, 1);
 	metric_refused(REASON_LIMIT_SIZE);
 	log_ev_limited(LOG_WARNING, "xmpp/stanza-too-big", xmpp_peer_remote(peer), {"partner", xmpp_peer_remote(peer)},
 		       {"from", stanza_from(node)}, {"to", stanza_to(node)}, {"reason", slice_str(r->id)});
@@ -299,6 +322,8 @@ static void on_failed(void *arg, const struct xmpp_failure *f)
 	if (s->test)
 		xmpp_test_failed(s, f);
 	metric_add(METRIC_XMPP_STREAM_ERRORS, 1);
+	if (f->err.reason == REASON_XMPP_MALFORMED && !f->received)
+		metric_add(METRIC_PARSE_XMPP_XML, 1);
 	metric_refused((int)f->err.reason);
 	const struct log_kv kv[] = {
 		{"stage", slice_str(f->stage)},

@@ -76,6 +76,7 @@ void gateway_decide(struct gateway *g, struct arena *a, enum policy_kind kind, e
 {
 	char z[RECORD_ID_TEXT];
 	decide(g, a, kind, dir, from, to, peer, peer_home, true, ret);
+	metric_decided((int)ret->reason);
 	if (!ret->allow) {
 		metric_refused((int)ret->reason);
 		log_ev_limited(LOG_INFO, "policy/refused", from->bare, {"kind", slice_str(policy_kind_name(kind))}, {"from", from->bare},

@@ -61,6 +61,7 @@ struct outgoing { /* lies in its arena, together with the stanza */
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
 	uint64_t record;
+	uint64_t since;              /* when the stanza came */
 	struct xmpp_receipt receipt; /* until the message is done */
 	struct sip_client_trans *trans;
 };
@@ -153,6 +154,7 @@ static void accepted(struct gateway *g, uint64_t server_id)
 	struct sip_server_trans *st = sip_server_find(g->cfg.stack, server_id);
 	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
 	gateway_record_told(g, sip_server_record(st), 200, RECORD_DELIVERED, REASON_NONE);
+	metric_add(METRIC_MSG_SIP_XMPP_DELIVERED, 1);
 	if (st)
 		sip_server_reply(st, 200);
 }
@@ -182,6 +184,7 @@ static void refuse_im(struct gateway *g, struct sip_server_trans *st, struct are
 {
 	struct interwork_response more = {0};
 	metric_refused((int)v->reason);
+	metric_add(METRIC_MSG_SIP_XMPP_REFUSED, 1);
 	if (v->header_name.len)
 		interwork_response_add(&more, v->header_name, v->header_value);
 	gateway_refuse(g, st, a, v->reason, &more, m->from.uri_text, m->uri_text);
@@ -196,11 +199,13 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 	struct slice id;
 	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
 		metric_refused((int)err.reason);
+		metric_add(METRIC_MSG_SIP_XMPP_REFUSED, 1);
 		gateway_refuse(g, st, a, err.reason, NULL, m->from.uri_text, m->uri_text);
 		return;
 	}
 	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &pv);
 	if (!pv.allow) {
+		metric_add(METRIC_MSG_SIP_XMPP_REFUSED, 1);
 		gateway_refuse(g, st, a, pv.reason, NULL, m->from.uri_text, m->uri_text);
 		return;
 	}
@@ -250,6 +255,8 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 	char z[RECORD_ID_TEXT];
 	if (reason == REASON_NONE) {
 		record_hop(g->cfg.records, sip_server_record(st), RECORD_SENT, 0, REASON_NONE);
+		if (st)
+			metric_observe(HISTOGRAM_LATENCY_SIP_XMPP, g->cfg.timers->now - sip_server_since(st));
 		if (h && !h->handed) {
 			h->handed = true;
 			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
@@ -259,6 +266,7 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		return;
 	}
 	metric_refused((int)reason);
+	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
 	if (st) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
 		log_ev_limited(LOG_WARNING, "message/undelivered", h ? slice_str(h->remote) : SLICE_NONE,
@@ -310,10 +318,13 @@ static void out_response(void *arg, struct sip_client_trans *ct, const struct si
 	if (m->status < 300) {
 		record_end(g->cfg.records, o->record, RECORD_DELIVERED, REASON_NONE);
 		metric_add(METRIC_MESSAGES_TO_SIP, 1);
+		metric_add(METRIC_MSG_XMPP_SIP_DELIVERED, 1);
+		metric_observe(HISTOGRAM_LATENCY_XMPP_SIP, g->cfg.timers->now - o->since);
 		o->conversation->to_sip++;
 		gateway_done(g, &o->receipt);
 		return;
 	}
+	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);
 	log_ev_limited(LOG_INFO, "message/refused-by-home", o->remote, {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))}, {"trace", record_id_text(o->record, z)});
 	gateway_record_told(g, o->record, 0, RECORD_FAILED, REASON_NONE);
@@ -329,6 +340,7 @@ static void out_failed(struct outgoing *o, enum reason reason)
 	struct gateway *g = o->target->g;
 	char z[RECORD_ID_TEXT];
 	metric_refused((int)reason);
+	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);
 	log_ev_limited(LOG_WARNING, "message/undelivered", o->remote_domain, {"from", o->remote}, {"to", o->local},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)},
 	       {"trace", record_id_text(o->record, z)});
@@ -447,6 +459,7 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		gateway_record_told(g, sip_server_record(server), r.status, RECORD_FAILED, REASON_NONE);
 		sip_server_respond(server, &ans);
 	}
+	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
 	held_free(h);
 }
 
@@ -533,18 +546,19 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 	}
 	enum reason reason = outgoing_make(&o, g, st, peer, a, &why);
 	if (!o) {
-		if (reason)
+		if (reason) {
+			metric_add(METRIC_MSG_XMPP_SIP_REFUSED, 1);
 			gateway_bounce(g, st->node, reason, slice_str(why), st->to.domain, st->from.domain, r);
-		else
-			record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
-		if (reason)
 			gateway_record_told(g, g->record, 0, RECORD_REFUSED, reason);
-		else
+		} else {
+			record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
 			record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
+		}
 		gateway_done(g, r);
 		arena_release(g->cfg.arenas, a);
 		return;
 	}
+	o->since = g->cfg.timers->now;
 	o->receipt = *r;
 	o->record = g->record;
 	r->number = 0;

@@ -54,6 +54,7 @@ struct conn {
 	struct gate_pass *pass;
 	struct addr remote, local;
 	uint64_t id, born, last_io;
+	uint64_t tls_since;        /* when the handshake began */
 	uint64_t in_octets, out_octets, in_wire, out_wire;
 };
 

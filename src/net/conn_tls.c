@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include "base/clock.h"
+#include "base/metric.h"
 #include "net/conn_int.h"
 #include "net/loop_int.h"
 
@@ -85,6 +86,7 @@ int conn_tls_open(struct conn *c, const struct conn_tls *t, struct entente_err *
 	int code = tls_link_open(&c->tls, t, err);
 	if (code)
 		return code;
+	c->tls_since = c->loop->timers.now;
 	BIO *b = BIO_new(method);
 	BIO_set_data(b, c);
 	BIO_set_init(b, 1);
@@ -123,11 +125,15 @@ void conn_handshake(struct conn *c)
 		default:
 			break;
 		}
+		metric_add(SSL_is_server(c->tls.ssl) ? METRIC_TLS_IN_FAILED : METRIC_TLS_OUT_FAILED, 1);
 		conn_tls_fail(c, " handshake", text);
 		return;
 	}
 	c->state = CONN_SECURED;
 	c->last_io = c->loop->timers.now;
+	bool server = SSL_is_server(c->tls.ssl);
+	metric_add(server ? METRIC_TLS_IN_OK : METRIC_TLS_OUT_OK, 1);
+	metric_observe(server ? HISTOGRAM_TLS_IN : HISTOGRAM_TLS_OUT, c->last_io - c->tls_since);
 	c->peer = tls_link_peer(&c->tls);
 	conn_watch(c);
 	conn_arm(c);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unbound.h>
 #include "base/mem.h"
+#include "base/metric.h"
 #include "net/dns_int.h"
 
 enum { TIMEOUT_MS = 5000, IN_FLIGHT = 512, WAITING = 16384, ARENA_MAX = 128 << 10 };
@@ -36,6 +37,7 @@ struct dns_query {
 	struct list node; /* in dns.open or dns.waiting */
 	bool open;
 	struct timer timer;
+	uint64_t since; /* when it was asked */
 	int async_id;
 	struct arena *arena;
 	struct dns_answer ans;
@@ -99,12 +101,29 @@ static void send_answer(struct dns_query *q, enum dns_status status, const char 
 	worker_post_always(q->asker, &q->answer);
 }
 
+static void tally(const struct dns_query *q, enum dns_status status)
+{
+#define ROW(type) {METRIC_DNS_##type##_OK_INSECURE, METRIC_DNS_##type##_OK_SECURE, METRIC_DNS_##type##_NONE_INSECURE, METRIC_DNS_##type##_NONE_SECURE, \
+		   METRIC_DNS_##type##_FAILED, METRIC_DNS_##type##_BOGUS, METRIC_DNS_##type##_TIMEOUT}
+	static const enum metric rows[][7] = {ROW(A), ROW(AAAA), ROW(SRV), ROW(TLSA), ROW(OTHER)};
+#undef ROW
+	unsigned row = q->ans.type == DNS_A ? 0 : q->ans.type == DNS_AAAA ? 1 : q->ans.type == DNS_SRV ? 2 : q->ans.type == DNS_TLSA ? 3 : 4;
+	if (status == DNS_GONE)
+		return;
+	bool none = status == DNS_NODATA || status == DNS_NXDOMAIN;
+	unsigned column = status == DNS_OK ? q->ans.secure : none ? 2u + q->ans.secure : status == DNS_BOGUS ? 5 : status == DNS_TIMEOUT ? 6 : 4;
+	metric_add(rows[row][column], 1);
+	if (q->since)
+		metric_observe(HISTOGRAM_DNS, q->dns->home->loop->timers.now - q->since);
+}
+
 /* On the home thread. */
 static void finish(struct dns_query *q, enum dns_status status, const char *why)
 {
 	struct dns_counts *n = &q->dns->counts;
 	uint64_t *by_status[] = {&n->ok, &n->nodata, &n->nxdomain, &n->failed, &n->bogus, &n->timeout, &n->limit, &n->failed};
 	++*by_status[status];
+	tally(q, status);
 	if (list_linked(&q->node)) {
 		timer_cancel(&q->dns->home->loop->timers, &q->timer);
 		list_remove(&q->node);
@@ -258,6 +277,7 @@ static void run_ask(struct worker *w, struct bus_msg *m)
 		finish(q, DNS_LIMIT, "too many DNS queries at once");
 		return;
 	}
+	q->since = w->loop->timers.now;
 	timer_arm(&w->loop->timers, &q->timer, d->timeout_ms);
 	if (d->counts.in_flight < d->limit) {
 		open_query(q);

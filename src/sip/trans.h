@@ -135,6 +135,7 @@ int sip_server_forward(struct sip_server_trans *st, int status, struct slice res
 
 /* A stable name of the transaction for answers that come from elsewhere; never 0, never reused within 2^32 transactions. */
 uint64_t sip_server_id(const struct sip_server_trans *st);
+uint64_t sip_server_since(const struct sip_server_trans *st); /* when its request came, by the stack's timers */
 /* NULL when it is over (answered, or too late to answer: RFC 4320). */
 struct sip_server_trans *sip_server_find(struct sip_stack *s, uint64_t id);
 /* The To tag that our responses carry (what a dialog made by this request uses as local tag): the request's own, or a

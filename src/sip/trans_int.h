@@ -35,6 +35,7 @@ struct sip_server_trans {
 	struct buf last;            /* the last response, for retransmission */
 	struct timer t_send, t_end; /* 100 or G or 2xx; H, I, J, L or the time to answer */
 	uint32_t wait;              /* present interval of t_send */
+	uint64_t since;
 	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
 	struct list rest;           /* in stack->accepted_servers */
 	void *user;

@@ -194,6 +194,7 @@ static struct sip_server_trans *create(struct sip_stack *s, const struct sip_flo
 	struct sip_server_trans *st = take(s);
 	st->stack = s;
 	st->state = TRANS_TRYING;
+	st->since = s->timers->now;
 	st->method = m->method;
 	st->from = *from;
 	trans_answer_flow(from, &m->via, &st->to, &st->sent_by_port);
@@ -492,6 +493,11 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 }
 
 /* --- what the owner may ask --- */
+
+uint64_t sip_server_since(const struct sip_server_trans *st)
+{
+	return st->since;
+}
 
 uint64_t sip_server_id(const struct sip_server_trans *st)
 {

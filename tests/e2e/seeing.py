@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 
+import exposition
 from daemon import binary
 from scenario import MODERN, PARTNER, check, scenario, wait_until
 from xmppserver import Stance
@@ -179,14 +180,50 @@ def metrics(lab):
     check(sent and int(sent.group(1)) >= 1, "the message was not counted")
     check('entente_partner_up{partner="fabrikam.test",proto="xmpp"} 1' in text, "the partner is not up")
     check('entente_refused_total{reason="policy/partner-unknown"}' in text, "no refusals by reason")
-    bad = [x for x in text.splitlines() if not re.match(r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?\d+$', x)]
-    check(not bad, f"not the format of Prometheus: {bad[:3]}")
+    have = exposition.parse(text)
+    def of(name, **labels):
+        return exposition.value(have, name, **labels)
+    check(of("entente_messages_total", **{"in": "sip"}, out="xmpp", outcome="delivered") >= 1, "the message is not in entente_messages_total")
+    check(of("entente_message_latency_seconds_count", **{"in": "sip"}, out="xmpp") >= 1, "its latency is not told")
+    check(of("entente_connections", proto="xmpp", direction="out", state="up") >= 1, "the stream is not counted")
+    check(of("entente_auth_total", proto="xmpp", direction="out", result="ok") >= 1 and of("entente_tls_handshakes_total", result="ok") >= 1, "nothing was proven")
+    check(of("entente_policy_decisions_total", decision="allow") >= 1, "no decision is counted")
+    check(of("entente_dns_lookups_total", result="ok") >= 1, "no lookup is counted")
+    check(of("entente_ready") == 1 and of("entente_home_up", home="contoso") == 1, "not ready, or the home is down")
+    check(of("process_resident_memory_bytes") > 1e6 and of("process_cpu_seconds_total") > 0 and of("process_open_fds") > 5, "nothing of the process")
+    for path, words in (("/healthz", "ok\n"), ("/readyz", "ok   listeners: ")):
+        with urllib.request.urlopen("http://127.0.0.12:9464" + path, timeout=10) as answer:
+            check(words in answer.read().decode(), f"{path} does not say {words!r}")
     for path, method, status in (("/", "GET", 404), ("/metrics", "POST", (405, 501))):
         try:
             urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.12:9464{path}", method=method), timeout=10)
             check(False, f"{method} {path} was answered")
         except urllib.error.HTTPError as e:
             check(e.code == status or (isinstance(status, tuple) and e.code in status), f"{method} {path}: {e.code}")
+
+
+@scenario("partners are probed by themselves: one answers, one does not, and it is said who", layout="one", peers=MODERN,
+          settings="probes:\n  interval: 1s\nmetrics:\n  listen: 127.0.0.12:9464\n")
+def probes(lab):
+    lab.entente("partner", "xmpp", "add", "nobody.invalid", "--type", "federated")
+    def rows():
+        return {r["partner"]: r for r in lab.entente("show", "probes")["probes"] if r["protocol"] == "xmpp"}
+    def settled():
+        have = rows()
+        return have.get(PARTNER, {}).get("at") and have.get("nobody.invalid", {}).get("at") and have
+    wait_until(settled, 60, "the probes did not come")
+    wait_until(lambda: rows()[PARTNER]["result"] == "up", 60, "the partner that works is not up")
+    bad = wait_until(lambda: rows()["nobody.invalid"]["failures"] >= 2 and rows()["nobody.invalid"], 60, "the other one is not probed again")
+    check(bad["step"] == "dns" and bad["reason"] == "xmpp/dns-not-found" and bad["who"], f"{bad}")
+    have = exposition.parse(urllib.request.urlopen("http://127.0.0.12:9464/metrics", timeout=10).read().decode())
+    success = {p: exposition.value(have, "entente_probe_success", partner=p, proto="xmpp") for p in (PARTNER, "nobody.invalid")}
+    check(success == {PARTNER: 1, "nobody.invalid": 0}, f"{success}")
+    check(exposition.value(have, "entente_partner_up", partner="nobody.invalid", proto="xmpp") == 0, "it is up")
+    code, status = lab.entente("status", check=False)
+    check(code == 1 and any("nobody.invalid does not answer" in x for x in status["problems"]), f"{status['problems']}")
+    lab.entente("partner", "xmpp", "remove", "nobody.invalid")
+    wait_until(lambda: "nobody.invalid" not in rows(), 20, "what is no partner any more is still probed")
+    check(lab.entente("status")["ready"] is True, "not ready")
 
 
 DEFECTS = {"expired": "expired", "wrong": "not valid for the name", "self": "self-signed", "rogue": "unable to get local issuer"}
