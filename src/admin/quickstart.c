@@ -257,16 +257,34 @@ struct deed {
 	const char *shell;
 };
 
+static bool exists(const char *const path[])
+{
+	struct slice words[ADMIN_PATH_MAX];
+	struct buf why;
+	size_t n = 0;
+	while (path[n]) {
+		words[n] = slice_str(path[n]);
+		n++;
+	}
+	buf_init(&why, 1024);
+	bool found = admin_command_find(words, n, &why);
+	buf_free(&why);
+	return found;
+}
+
 static int policy(struct quick *q, struct setup_ledger *l, bool running)
 {
 	bool sip = q->answers.federation != SETUP_CLOSED, discover = q->answers.federation == SETUP_DISCOVERED;
 	const struct deed deeds[] = {
+		/* An installation lets no user out until its global external access policy says so. */
+		{sip || q->answers.xmpp, {"external-access", "set"}, q->answers.xmpp ? "{\"name\":\"global\",\"federation\":true,\"xmpp\":true}" : "{\"name\":\"global\",\"federation\":true}",
+		 q->answers.xmpp ? "entente external-access set global --federation --xmpp" : "entente external-access set global --federation"},
 		{sip, {"access-edge", "set"}, discover ? "{\"federated-users\":true,\"partner-discovery\":true}" : "{\"federated-users\":true}",
 		 discover ? "entente access-edge set --federated-users --partner-discovery" : "entente access-edge set --federated-users"},
 	};
 	for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
 		struct buf why;
-		if (!deeds[i].wanted)
+		if (!deeds[i].wanted || !exists(deeds[i].path))
 			continue;
 		json_array_append_new(q->commands, json_string(deeds[i].shell));
 		if (!running)
@@ -359,16 +377,14 @@ static void next(struct quick *q, bool started, const struct plan_certificate *c
 	}
 	json_array_append_new(list, json_string("enter the DNS records, open the ports, let your SIP server send what is for other domains here"));
 	if (a->source == SETUP_CSR)
-		json_array_append_new(list, json_sprintf("give %s to your certificate authority; put the answer, with its chain, into %s, then: entente reload",
-							 q->written_request.p, q->written_certificate.p));
+		json_array_append_new(list, json_sprintf("give %s to your certificate authority; when the answer is there: entente certificate import FILE --usage server",
+							 q->written_request.p));
 	if (a->source == SETUP_ACME) {
 		struct buf names;
 		buf_init(&names, TEXT_MAX);
 		for (size_t i = 0; i < c->n_names; i++)
 			buf_printf(&names, " -d %.*s", SFMT(c->names[i]));
-		json_array_append_new(list, json_sprintf("get the certificate: certbot certonly --preferred-challenges dns --manual%.*s", SFMT(buf_slice(&names))));
-		json_array_append_new(list, json_sprintf("put its chain into %s and its key into %s at each renewal, then: entente reload (docs/certificates.md)",
-							 q->written_certificate.p, q->written_key.p));
+		json_array_append_new(list, json_sprintf("get the certificate: certbot certonly --standalone%.*s --deploy-hook /usr/lib/entente/acme-hook", SFMT(buf_slice(&names))));
 		buf_free(&names);
 	}
 	if (a->xmpp)

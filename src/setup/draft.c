@@ -103,9 +103,9 @@ static void certificate(struct buf *out, const struct setup_answers *a)
 		buf_puts(out, "  # The chain and its key. Both are read again by `systemctl reload entented`.\n");
 	else
 		buf_puts(out, "  # FOR THE BEGINNING ONLY: this certificate is signed by itself, and partners that look at certificates refuse it.\n"
-			      "  # Put the real one, with its chain, into the same file; then `systemctl reload entented`.\n");
+			      "  # The real one comes into the same files by `entente certificate import FILE --usage server`.\n");
 	if (a->source == SETUP_ACME)
-		buf_puts(out, "  # An ACME client does that at each renewal: docs/certificates.md.\n");
+		buf_puts(out, "  # An ACME client does that at each renewal, by the hook /usr/lib/entente/acme-hook: docs/certificates.md.\n");
 	else if (a->source == SETUP_CSR)
 		buf_puts(out, "  # The request for it is in the .csr file beside it: give that to your certificate authority.\n");
 	buf_printf(out, "  certificate: %.*s\n  key: %.*s\n", SFMT(a->certificate), SFMT(a->key));
