@@ -114,6 +114,8 @@ class Demo:
         self.step("Allow the partner", """Entente talks to nobody until it is told to. One command makes fabrikam.test a partner
             of the type federated: an organisation that you have an understanding with.""")
         self.admin("partner", "xmpp", "add", "fabrikam.test", "--type", "federated")
+        self.words("And, once: who of our users may communicate with partners. Here: everybody.")
+        self.admin("external-access", "set", "global", "--federation", "--xmpp")
 
     def befriend(self):
         romeo, juliet = self.romeo, self.juliet

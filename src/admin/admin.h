@@ -134,6 +134,9 @@ struct admin_ops {
 	struct snapshot *(*snapshot)(void *arg);
 	/* Has the local user the remote one as contact? Bare JIDs as `address` gives them. */
 	bool (*contact)(void *arg, struct slice local_bare, struct slice remote_bare);
+	/* From now on it has, or has not; in the database as well, with its line of the history. 0, ENTENTE_EEXIST, ENTENTE_ENOTFOUND, or another negative
+	 * error, with err filled. */
+	int (*contact_set)(void *arg, struct slice local_bare, struct slice remote_bare, bool there, struct slice who, struct entente_err *err);
 	/* "sip:..." or "xmpp:..." URIs and bare addresses without a scheme (taken as JID) to the canonical bare JID, prepared,
 	 * domain in A-labels; a resource is dropped. ret_jid has `size` octets (ADMIN_ADDRESS_MAX), NUL-terminated. 0, or a negative
 	 * error with err filled (err->reason as the data path would say). */

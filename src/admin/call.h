@@ -99,6 +99,7 @@ struct admin_remedy_names {
 	struct slice local, remote;       /* domains */
 	struct slice local_user, remote_user; /* addresses */
 	struct slice subject;                 /* what the rule that refused looked at */
+	struct slice policy, switches;        /* the external access policy, for a shell; the options that would allow it */
 };
 /* The remedy with the names filled in; n may be NULL: then as placeholders in capitals. */
 void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n);

@@ -28,3 +28,4 @@ struct admin_command_set {
 extern const struct admin_command_set admin_commands_core, admin_commands_partner, admin_commands_federation, admin_commands_show, admin_commands_test,
 	admin_commands_plan, admin_commands_config, admin_commands_api, admin_commands_quickstart, admin_commands_certificate, admin_commands_check, admin_commands_messages;
 extern const struct admin_command_set admin_commands_observe;
+extern const struct admin_command_set admin_commands_external;

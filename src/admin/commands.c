@@ -10,6 +10,7 @@ static const struct admin_command_set *const sets[] = {
 	&admin_commands_core,
 	&admin_commands_partner,
 	&admin_commands_federation,
+	&admin_commands_external,
 	&admin_commands_show,
 	&admin_commands_messages,
 	&admin_commands_test,

@@ -113,7 +113,7 @@ static void of_xmpp(struct buf *b, struct search *find, struct snapshot *s, cons
 		of_xmpp_partner(b, find, v->partner, " enabled=", v->partner->enabled ? "yes" : "no");
 	else if (slice_eq(rule, S("contact")) && v->partner)
 		of_xmpp_partner(b, find, v->partner, " type=", policy_partner_type_name(v->partner->type));
-	else if (slice_eq(rule, S("external-access")))
+	else if (slice_eq(rule, S("xmpp-access")))
 		of_setting(b, find, "xmpp.access", snapshot_gateway(s)->xmpp_access);
 	else if ((slice_eq(rule, S("loop")) || slice_eq(rule, S("sender-domain"))) && snapshot_local(s, subject, &home))
 		of_home(b, find, s, home, subject);
@@ -121,6 +121,19 @@ static void of_xmpp(struct buf *b, struct search *find, struct snapshot *s, cons
 		of_xmpp_partner(b, find, snapshot_partner(s, subject), "", "");
 	else if (slice_eq(rule, S("sender-identity")) && v->home != UINT32_MAX && slice_eq(subject, snapshot_home(s, v->home)->name))
 		of_home(b, find, s, v->home, SLICE_NONE);
+}
+
+/* The policy, or the record that names one that is not there, or that marks the user. */
+static void external(struct buf *b, struct search *find, const struct policy_verdict *v, const struct policy_step *st)
+{
+	if (v->external && v->reason != REASON_POLICY_BRANCH) {
+		snprintf(find->begin, sizeof find->begin, "external-access %.*s ", SFMT(v->external->name));
+		buf_printf(b, "external-access %.*s", SFMT(v->external->name));
+	} else {
+		if (v->reason == REASON_POLICY_BRANCH)
+			snprintf(find->begin, sizeof find->begin, "user %.*s ", SFMT(st->subject));
+		buf_printf(b, "user %.*s", SFMT(st->subject));
+	}
 }
 
 void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, struct slice local, json_t *ret)
@@ -133,6 +146,8 @@ void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy
 	buf_init(&b, 4096);
 	if (st->outcome == POLICY_SKIP) {
 		/* it was not asked */
+	} else if (slice_eq(rule, S("external-access"))) {
+		external(&b, &find, v, st);
 	} else if ((slice_eq(rule, S("blocked")) || slice_eq(rule, S("domain-blocked"))) && st->outcome == POLICY_DENY) {
 		buf_printf(&b, "blocked-domain %.*s", SFMT(st->subject));
 		snprintf(find.begin, sizeof find.begin, "blocked-domain add %.*s", SFMT(st->subject));

@@ -18,6 +18,8 @@ const struct document_section document_sections[] = {
 	{"allowed-domains", "allowed-domain", FEDERATION(STORE_ALLOWED_DOMAIN, POLICY_TABLE_ALLOWED), "domain", DOCUMENT_DOMAIN},
 	{"hosting-providers", "hosting-provider", FEDERATION(STORE_HOSTING_PROVIDER, POLICY_TABLE_PROVIDER), "name", DOCUMENT_TEXT},
 	{"public-providers", "public-provider", FEDERATION(STORE_PUBLIC_PROVIDER, POLICY_TABLE_PROVIDER), "name", DOCUMENT_TEXT},
+	{"external-access", "external-access", FEDERATION(STORE_EXTERNAL_ACCESS, POLICY_TABLE_EXTERNAL), "name", DOCUMENT_TEXT},
+	{"users", "user", FEDERATION(STORE_USER, POLICY_TABLE_USER), "address", DOCUMENT_TEXT},
 };
 const size_t document_n_sections = sizeof document_sections / sizeof *document_sections;
 

@@ -48,5 +48,7 @@ union document_object {
 	struct policy_access access;
 	struct policy_allowed allowed;
 	struct policy_provider provider;
+	struct policy_external external;
+	struct policy_user user;
 };
 int document_object(struct arena *a, const struct document_section *s, json_t *object, union document_object *ret, struct entente_err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `explain`: builds the question that the data path would ask, asks policy_decide, and says what came out in words. */
 #include "admin/admin_int.h"
+#include "admin/external.h"
 #include "policy/decide.h"
 
 struct side {
@@ -250,9 +251,19 @@ static int explain(struct admin_call *c, bool *ret_allowed, enum reason *ret_rea
 	}
 
 	facts(&a, v.reason, v.allow ? NULL : reason_info(v.reason)->text);
-	if (!v.allow)
-		next_step(&a, v.reason, &(struct admin_remedy_names){local->party.domain, remote->party.domain, slice_str(local->jid),
-								      slice_str(remote->jid), v.steps[v.n_steps - 1].subject});
+	if (!v.allow) {
+		struct admin_remedy_names names = {local->party.domain, remote->party.domain, slice_str(local->jid), slice_str(remote->jid),
+						   v.steps[v.n_steps - 1].subject};
+		struct buf policy, switches;
+		buf_init(&policy, 1024);
+		buf_init(&switches, 1024);
+		admin_external_names(&v, &policy, &switches);
+		names.policy = buf_slice(&policy);
+		names.switches = buf_slice(&switches);
+		next_step(&a, v.reason, &names);
+		buf_free(&policy);
+		buf_free(&switches);
+	}
 	json_object_set_new(c->data, "direction", json_string(through ? "through" : policy_direction_name(a.q.direction)));
 	json_object_set_new(c->data, "partner", v.partner ? admin_json_text(v.partner->domain) : json_null());
 	json_object_set_new(c->data, "home", v.home == UINT32_MAX ? json_null() : admin_json_text(snapshot_home(a.s, v.home)->name));

@@ -79,17 +79,10 @@ static int end(struct edit *e, int exit)
 
 /* ---- data */
 
-static json_t *object_json(enum policy_table t, const union object *o)
+void admin_fields_json(json_t *j, enum policy_table t, const void *o)
 {
 	size_t n;
 	const struct policy_field *f = policy_fields(t, &n);
-	json_t *j = json_object();
-	if (t == POLICY_TABLE_ALLOWED)
-		admin_set_text(j, "domain", o->allowed.domain);
-	if (t == POLICY_TABLE_PROVIDER) {
-		admin_set_text(j, "name", o->provider.name);
-		json_object_set_new(j, "kind", json_string(policy_provider_kind_name(o->provider.kind)));
-	}
 	for (size_t i = 0; i < n; i++) {
 		const void *at = (const char *)o + f[i].offset;
 		struct buf b;
@@ -103,6 +96,18 @@ static json_t *object_json(enum policy_table t, const union object *o)
 			admin_set_text(j, f[i].member, buf_slice(&b));
 		buf_free(&b);
 	}
+}
+
+static json_t *object_json(enum policy_table t, const union object *o)
+{
+	json_t *j = json_object();
+	if (t == POLICY_TABLE_ALLOWED)
+		admin_set_text(j, "domain", o->allowed.domain);
+	if (t == POLICY_TABLE_PROVIDER) {
+		admin_set_text(j, "name", o->provider.name);
+		json_object_set_new(j, "kind", json_string(policy_provider_kind_name(o->provider.kind)));
+	}
+	admin_fields_json(j, t, o);
 	return j;
 }
 
@@ -137,35 +142,35 @@ static int load(struct edit *e)
 
 /* ---- changes */
 
-static struct slice arg_as_text(struct edit *e, const struct policy_field *f)
+static struct slice arg_as_text(struct admin_call *c, struct arena *a, const struct policy_field *f)
 {
 	json_t *list, *one;
 	size_t i;
 	struct slice all = S("");
 	switch (f->type) {
-	case POLICY_FIELD_BOOL: return admin_arg_bool(e->c, f->name, false) ? S("true") : S("false");
-	case POLICY_FIELD_UINT: return arena_printf(e->a, "%llu", (unsigned long long)admin_arg_uint(e->c, f->name, 0));
+	case POLICY_FIELD_BOOL: return admin_arg_bool(c, f->name, false) ? S("true") : S("false");
+	case POLICY_FIELD_UINT: return arena_printf(a, "%llu", (unsigned long long)admin_arg_uint(c, f->name, 0));
 	case POLICY_FIELD_DOMAINS:
-		list = admin_arg_list(e->c, f->name);
+		list = admin_arg_list(c, f->name);
 		json_array_foreach(list, i, one)
-			all = arena_printf(e->a, "%.*s%s%s", SFMT(all), i ? " " : "", json_string_value(one));
+			all = arena_printf(a, "%.*s%s%s", SFMT(all), i ? " " : "", json_string_value(one));
 		return all;
-	default: return admin_arg_text(e->c, f->name);
+	default: return admin_arg_text(c, f->name);
 	}
 }
 
-static int apply(struct edit *e)
+int admin_fields_apply(struct admin_call *c, struct arena *a, enum policy_table t, void *o, struct buf *what)
 {
 	size_t n;
-	const struct policy_field *f = policy_fields(e->table, &n);
+	const struct policy_field *f = policy_fields(t, &n);
 	struct entente_err err = {0};
 	for (size_t i = 0; i < n; i++) {
-		if (!admin_arg_given(e->c, f[i].name))
+		if (!admin_arg_given(c, f[i].name))
 			continue;
-		struct slice value = arg_as_text(e, &f[i]);
-		if (policy_field_set(&f[i], &e->o, value.p ? value : S(""), &err))
-			return admin_fail_err(e->c, "nothing was changed", &err, NULL);
-		buf_printf(&e->what, "%s%s=%.*s", e->what.len ? " " : "", f[i].name, SFMT(value));
+		struct slice value = arg_as_text(c, a, &f[i]);
+		if (policy_field_set(&f[i], o, value.p ? value : S(""), &err))
+			return admin_fail_err(c, "nothing was changed", &err, NULL);
+		buf_printf(what, "%s%s=%.*s", what->len ? " " : "", f[i].name, SFMT(value));
 	}
 	return ADMIN_EXIT_OK;
 }
@@ -227,21 +232,21 @@ static int check(struct edit *e, bool add)
 	return ADMIN_EXIT_OK;
 }
 
-static int finish(struct edit *e, int submitted, struct store_wait *w)
+int admin_change_finish(struct admin_call *c, int submitted, struct store_wait *w)
 {
 	struct entente_err err = {0};
 	if (submitted == 0)
 		submitted = store_wait(w, &err);
 	else
 		err_set(&err, submitted, REASON_NONE, "%s", entente_strerror(submitted));
-	return submitted ? admin_fail_err(e->c, "nothing was changed", &err, NULL) : admin_publish(e->c);
+	return submitted ? admin_fail_err(c, "nothing was changed", &err, NULL) : admin_publish(c);
 }
 
-static bool what_if(struct edit *e)
+bool admin_what_if(struct admin_call *c)
 {
-	bool yes = admin_arg_bool(e->c, "what-if", false);
+	bool yes = admin_arg_bool(c, "what-if", false);
 	if (yes)
-		json_object_set_new(e->c->data, "what_if", json_true());
+		json_object_set_new(c->data, "what_if", json_true());
 	return yes;
 }
 
@@ -250,13 +255,13 @@ static int write_object(struct edit *e, const char *verb)
 	struct store_wait w;
 	struct buf fields;
 	struct slice what = arena_printf(e->a, "%s%s%.*s", verb, e->what.len ? " " : "", SFMT(buf_slice(&e->what)));
-	if (what_if(e))
+	if (admin_what_if(e->c))
 		return ADMIN_EXIT_OK;
 	store_wait_init(&w);
 	buf_init(&fields, 65536);
 	policy_fields_write(e->table, &e->o, &fields);
 	int rc = store_federation_put(e->c->admin->store, e->kind, e->key, buf_slice(&fields), e->c->who, what, store_wait_done, &w);
-	int exit = finish(e, rc, &w);
+	int exit = admin_change_finish(e->c, rc, &w);
 	buf_free(&fields);
 	return exit;
 }
@@ -267,7 +272,7 @@ int admin_federation_add(struct admin_call *c)
 	begin(&e, c);
 	int exit = load(&e);
 	if (!exit)
-		exit = apply(&e);
+		exit = admin_fields_apply(c, e.a, e.table, &e.o, &e.what);
 	if (!exit)
 		exit = check(&e, true);
 	if (!exit) {
@@ -316,7 +321,7 @@ int admin_federation_set(struct admin_call *c)
 	if (!exit && !e.found && e.kind != STORE_ACCESS_EDGE)
 		exit = not_found(&e);
 	if (!exit)
-		exit = apply(&e);
+		exit = admin_fields_apply(c, e.a, e.table, &e.o, &e.what);
 	if (!exit) {
 		settle(&e);
 		switch_on(&e);
@@ -339,9 +344,9 @@ int admin_federation_remove(struct admin_call *c)
 		exit = not_found(&e);
 	if (!exit)
 		show(&e);
-	if (!exit && !what_if(&e)) {
+	if (!exit && !admin_what_if(c)) {
 		store_wait_init(&w);
-		exit = finish(&e, store_federation_remove(c->admin->store, e.kind, e.key, c->who, store_wait_done, &w), &w);
+		exit = admin_change_finish(c, store_federation_remove(c->admin->store, e.kind, e.key, c->who, store_wait_done, &w), &w);
 	}
 	return end(&e, exit);
 }
@@ -388,7 +393,7 @@ int admin_federation_list(struct admin_call *c)
 
 /* ---- text */
 
-static void value_print(struct buf *out, json_t *v)
+void admin_field_print(struct buf *out, json_t *v)
 {
 	if (json_is_boolean(v))
 		buf_puts(out, json_is_true(v) ? "yes" : "no");
@@ -398,24 +403,29 @@ static void value_print(struct buf *out, json_t *v)
 		admin_clean(out, slice_str(*json_string_value(v) ? json_string_value(v) : "-"));
 }
 
+void admin_fields_print(struct admin_call *c, enum policy_table t, json_t *o)
+{
+	size_t n;
+	const struct policy_field *f = policy_fields(t, &n);
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&c->text, "  %-38s ", f[i].name);
+		admin_field_print(&c->text, json_object_get(o, f[i].member));
+		buf_putc(&c->text, '\n');
+	}
+}
+
 void admin_federation_print(struct admin_call *c)
 {
 	enum store_federation kind = kind_of(c->command->id);
 	enum policy_table t = kind == STORE_ACCESS_EDGE ? POLICY_TABLE_ACCESS : kind == STORE_ALLOWED_DOMAIN ? POLICY_TABLE_ALLOWED : POLICY_TABLE_PROVIDER;
 	json_t *o = t == POLICY_TABLE_ACCESS ? json_object_get(c->data, "access")
 					     : json_array_get(json_object_get(c->data, t == POLICY_TABLE_ALLOWED ? "allowed" : "providers"), 0);
-	size_t n;
-	const struct policy_field *f = policy_fields(t, &n);
 	const char *key = t == POLICY_TABLE_ALLOWED ? admin_get_text(o, "domain") : t == POLICY_TABLE_PROVIDER ? admin_get_text(o, "name") : "access-edge";
 	admin_styled(&c->text, c->color, ADMIN_BOLD, slice_str(key));
 	if (json_is_true(json_object_get(c->data, "what_if")))
 		buf_puts(&c->text, " (nothing was changed)");
 	buf_putc(&c->text, '\n');
-	for (size_t i = 0; i < n; i++) {
-		buf_printf(&c->text, "  %-38s ", f[i].name);
-		value_print(&c->text, json_object_get(o, f[i].member));
-		buf_putc(&c->text, '\n');
-	}
+	admin_fields_print(c, t, o);
 }
 
 void admin_federation_list_print(struct admin_call *c)

@@ -2,6 +2,7 @@
 /* What carries out each command of the daemon; the commands that take time are in admin.c (live_of). */
 #include "admin/admin_int.h"
 
+#include "admin/external.h"
 #include "admin/federation.h"
 
 static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
@@ -37,6 +38,21 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_PUBLIC_DISABLE] = {admin_federation_set, admin_federation_print},
 	[ADMIN_CMD_PUBLIC_REMOVE] = {admin_federation_remove, admin_federation_print},
 	[ADMIN_CMD_PUBLIC_LIST] = {admin_federation_list, admin_federation_list_print},
+	/* external access */
+	[ADMIN_CMD_EXTERNAL_LIST] = {admin_external_list, admin_external_list_print},
+	[ADMIN_CMD_EXTERNAL_SHOW] = {admin_external_show, admin_external_print},
+	[ADMIN_CMD_EXTERNAL_ADD] = {admin_external_add, admin_external_print},
+	[ADMIN_CMD_EXTERNAL_SET] = {admin_external_set, admin_external_print},
+	[ADMIN_CMD_EXTERNAL_REMOVE] = {admin_external_remove, admin_external_remove_print},
+	[ADMIN_CMD_EXTERNAL_GRANT] = {admin_external_grant, admin_external_grant_print},
+	[ADMIN_CMD_USER_LIST] = {admin_user_list, admin_user_list_print},
+	[ADMIN_CMD_USER_SHOW] = {admin_user_show, admin_user_print},
+	[ADMIN_CMD_USER_ADD] = {admin_user_add, admin_user_print},
+	[ADMIN_CMD_USER_SET] = {admin_user_set, admin_user_print},
+	[ADMIN_CMD_USER_REMOVE] = {admin_user_remove, admin_user_print},
+	[ADMIN_CMD_CONTACT_LIST] = {admin_contact_list, admin_contact_list_print},
+	[ADMIN_CMD_CONTACT_ADD] = {admin_contact_add, admin_contact_print},
+	[ADMIN_CMD_CONTACT_REMOVE] = {admin_contact_remove, admin_contact_print},
 	/* show */
 	[ADMIN_CMD_SHOW_SIP_CONNECTIONS] = {admin_show, admin_show_print},
 	[ADMIN_CMD_SHOW_SIP_DIALOGS] = {admin_show, admin_show_print},

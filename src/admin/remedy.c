@@ -16,7 +16,10 @@ static const char *const remedies[REASON_COUNT] = {
 				       "must resolve to it",
 	[REASON_POLICY_NO_CONTACT] = "{local_user} adds {remote_user} as contact, or writes first. For a partner that you trust: entente partner xmpp set "
 				     "{remote} --type federated",
-	[REASON_POLICY_USER_DENIED] = "the setting xmpp.access is false: set it to true in the configuration and run: entente reload",
+	[REASON_POLICY_USER_DENIED] = "entente external-access set {policy} {switches}; or grant the user a policy that allows it: "
+				      "entente external-access grant POLICY --user {local_user}",
+	[REASON_POLICY_BRANCH] = "nothing while the user is on the appliance: XMPP does not reach those. Else: entente user set {local_user} --branch=false",
+	[REASON_POLICY_XMPP_OFF] = "the setting xmpp.access is false: set it to true in the configuration and run: entente reload",
 	[REASON_POLICY_LOOP] = "correct the routes of the home: it sends to Entente what is for its own domains, or sends back what Entente delivered",
 	[REASON_POLICY_FEDERATION_OFF] = "entente access-edge set --federated-users; then allow the partner: entente allowed-domain add {remote}",
 	[REASON_POLICY_UNVERIFIED] = "ask the partner to mark what its users send as verified; or believe it: entente allowed-domain set {remote} "
@@ -123,6 +126,8 @@ void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remed
 		{S("local_user"), S("the local user"), n ? n->local_user : SLICE_NONE},
 		{S("remote_user"), S("the sender"), n ? n->remote_user : SLICE_NONE},
 		{S("subject"), S("DOMAIN"), n ? n->subject : SLICE_NONE},
+		{S("policy"), S("global"), n ? n->policy : SLICE_NONE},
+		{S("switches"), S("--federation --xmpp"), n ? n->switches : SLICE_NONE},
 	};
 	struct slice rest = slice_str(admin_remedy(r));
 	while (rest.p) {

@@ -7,15 +7,22 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "app/facts.h"
+#include "interwork/address.h"
 #include "policy/decide.h"
 
 enum { CONTACTS_MAX = 4 << 20 };
 
 /* ---- the process */
 
+static void learn(void *arg, struct slice local, struct slice remote)
+{
+	access_contact_learn(arg, local, remote);
+}
+
 static int load_contact(void *arg, const struct store_contact *c)
 {
-	access_contact_learn(arg, c->local_user, c->remote_user);
+	app_contact_loaded(c->local_user, c->remote_user, false, learn, arg);
 	return 0;
 }
 
@@ -109,7 +116,17 @@ static void op_learned(void *arg, struct slice local, struct slice remote, enum 
 	store_contact_put(n->app->store, &c, NULL, NULL);
 }
 
-static const struct access_ops ops = {.home = op_home, .lync = op_lync, .learned = op_learned};
+static bool op_user(void *arg, struct arena *a, const struct sip_uri *u, struct slice *ret)
+{
+	struct xmpp_jid j;
+	(void)arg;
+	if (interwork_sip_to_jid(&j, a, u, NULL) || !j.local.len)
+		return false;
+	*ret = j.local;
+	return true;
+}
+
+static const struct access_ops ops = {.user = op_user, .home = op_home, .lync = op_lync, .learned = op_learned};
 
 /* *ret_bad: the first name that is no method that we know. */
 static uint32_t methods_of(const struct config_strings *names, const char **ret_bad)

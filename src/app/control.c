@@ -176,6 +176,12 @@ static bool op_contact(void *arg, struct slice local, struct slice remote)
 	return facts_contact(c->app, local, remote);
 }
 
+static int op_contact_set(void *arg, struct slice local, struct slice remote, bool there, struct slice who, struct entente_err *err)
+{
+	struct control *c = arg;
+	return facts_contact_set(c->app, local, remote, there, who, err);
+}
+
 static int op_address(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
 {
 	(void)arg;
@@ -283,7 +289,7 @@ static void op_identities_changed(void *arg)
 
 static const struct admin_ops admin_callbacks = {
 	.identities_changed = op_identities_changed, .certificates = op_certificates,
-	.status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
+	.contact_set = op_contact_set, .status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
 	.cancel = op_cancel, .metrics = op_metrics, .records = op_records, .place = op_place,
 };

@@ -438,26 +438,7 @@ void facts_status(struct app *app, json_t *object)
 	json_object_set_new(object, "problems", problems);
 }
 
-/* ---- addresses and contacts */
-
-struct contact_query {
-	struct slice local, remote;
-	bool known;
-};
-
-static void contact_node(struct node *n, void *arg)
-{
-	struct contact_query *q = arg;
-	q->known = q->known || (n->gateway && gateway_knows_contact(n->gateway, q->local, q->remote));
-}
-
-bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare)
-{
-	struct contact_query q = {local_bare, remote_bare, false};
-	if (app->access_shared && access_contact_known(app->access_shared, local_bare, remote_bare))
-		return true;
-	return nodes_call(app, contact_node, &q) && q.known;
-}
+/* ---- addresses */
 
 int facts_address(struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
 {

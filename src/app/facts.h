@@ -23,6 +23,7 @@ void certificates_collect(struct app *app, struct expiry_list *l);
 void certificates_list(struct app *app, json_t *own, json_t *partners);
 /* Logs what has come nearer to its end; the second of the next one. */
 int64_t certificates_watch(struct app *app);
+/* contacts.c: admin_ops.contact and contact_set. */
 bool facts_contact(struct app *app, struct slice local_bare, struct slice remote_bare);
 /* records.c: the decision logs of all workers, newest first */
 int facts_records(struct app *app, const struct admin_records *what, json_t *array, struct entente_err *err);
@@ -31,6 +32,9 @@ struct metrics_process {
 	int64_t resident_octets, virtual_octets;
 };
 void metrics_process(struct metrics_process *ret);
+int facts_contact_set(struct app *app, struct slice local_bare, struct slice remote_bare, bool there, struct slice who, struct entente_err *err);
+/* A row of the database as the XMPP side, or the SIP side, names the two. Any thread. */
+void app_contact_loaded(struct slice local, struct slice remote, bool xmpp, void (*fn)(void *arg, struct slice local, struct slice remote), void *arg);
 /* The metrics in the text format of Prometheus, 0.0.4. */
 void metrics_print(struct app *app, struct buf *out);
 /* Pure. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "app/facts.h"
 #include "base/rand.h"
 
 /* ---- what the store remembers */
@@ -22,11 +23,16 @@ static bool mine(const struct node *n, struct slice local)
 	return pool_pick(n->app->pool, local) == n->worker;
 }
 
-static int load_contact(void *arg, const struct store_contact *c)
+static void contact_loaded(void *arg, struct slice local, struct slice remote)
 {
 	struct loading *l = arg;
-	if (mine(l->node, c->local_user))
-		gateway_load_contact(l->node->gateway, c->local_user, c->remote_user);
+	if (mine(l->node, local))
+		gateway_load_contact(l->node->gateway, local, remote);
+}
+
+static int load_contact(void *arg, const struct store_contact *c)
+{
+	app_contact_loaded(c->local_user, c->remote_user, true, contact_loaded, arg);
 	return 0;
 }
 

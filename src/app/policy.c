@@ -2,7 +2,6 @@
 #include "app/app.h"
 
 #include "base/log.h"
-#include "policy/federation.h"
 #include "store/store_federation.h"
 
 struct load {
@@ -31,24 +30,7 @@ static int add_federation(void *arg, enum store_federation kind, struct slice ke
 {
 	struct load *l = arg;
 	struct entente_err err = {0};
-	struct policy_access access;
-	struct policy_allowed allowed = {.domain = key};
-	struct policy_provider provider = {.name = key, .kind = kind == STORE_HOSTING_PROVIDER ? POLICY_HOSTING : POLICY_PUBLIC};
-	int rc;
-	if (kind == STORE_ACCESS_EDGE) {
-		policy_fields_defaults(POLICY_TABLE_ACCESS, &access);
-		rc = policy_fields_read(POLICY_TABLE_ACCESS, &access, fields, &err);
-		rc = rc ? rc : snapshot_builder_access(l->b, &access, &err);
-	} else if (kind == STORE_ALLOWED_DOMAIN) {
-		policy_fields_defaults(POLICY_TABLE_ALLOWED, &allowed);
-		rc = policy_fields_read(POLICY_TABLE_ALLOWED, &allowed, fields, &err);
-		rc = rc ? rc : snapshot_builder_allow(l->b, &allowed, &err);
-	} else {
-		policy_fields_defaults(POLICY_TABLE_PROVIDER, &provider);
-		rc = policy_fields_read(POLICY_TABLE_PROVIDER, &provider, fields, &err);
-		rc = rc ? rc : snapshot_builder_provider(l->b, &provider, &err);
-	}
-	if (rc) /* closed is the safe side: it lets nobody in */
+	if (store_federation_build(l->b, kind, key, fields, &err)) /* closed is the safe side: it lets nobody in */
 		log_ev(LOG_ERROR, "policy/federation-skipped", {"kind", slice_str(store_federation_name(kind))}, {"key", key},
 		       {"text", slice_str(err.text)});
 	return 0;

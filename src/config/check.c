@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "policy/external.h"
 #include "config/schema.h"
 
 static const struct config_node *node_of(const struct config_loader *l, const char *key)
@@ -98,6 +99,9 @@ static void check_homes(struct config_loader *l)
 					 "homes[%zu].domains: '%s' is already a domain of homes[%zu] (line %zu)", i,
 					 h->domains.items[k], other->home, other->line);
 		}
+		if (*h->site && !policy_external_name_ok(slice_str(h->site)))
+			COMPLAIN(l, false, child(item, "site"), "homes", "homes[%zu].site: '%s' is no name of a site: at most %d octets, without : * ?, e.g. Redmond",
+				 i, h->site, POLICY_EXTERNAL_NAME_MAX);
 		const char *why;
 		bool explicit_transport;
 		if (config_sip_uri(slice_str(h->next_hop), NULL, &explicit_transport, &why) && !explicit_transport)

@@ -89,7 +89,7 @@ void config_build_snapshot(struct snapshot_builder *b, const struct config *c)
 		for (size_t k = 0; k < in->domains.n; k++)
 			domains[k] = slice_str(in->domains.items[k]);
 		struct policy_home h = {.name = slice_str(in->name), .next_hop = slice_str(in->next_hop), .domains = domains,
-					.n_domains = in->domains.n};
+					.n_domains = in->domains.n, .site = slice_str(in->site)};
 		const char *why;
 		config_sip_uri(h.next_hop, &h.transport, NULL, &why);
 		snapshot_builder_home(b, &h, NULL); /* config_check found all that could fail */

@@ -23,16 +23,40 @@ struct parked { /* a request that waits for its sender's SRV record */
 static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
 		  const struct access_look *look);
 
-struct slice access_user(struct arena *a, const struct sip_uri *u)
+static bool plain(struct slice s)
 {
-	if (slice_empty(u->user) || slice_empty(u->host))
-		return SLICE_NONE;
-	struct slice s = ARENA_JOIN(a, u->user, S("@"), u->host);
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.p[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_'))
+			return false;
+	}
+	return true;
+}
+
+static struct slice lower(struct arena *a, struct slice s)
+{
+	s = arena_dup(a, s);
 	for (size_t i = 0; i < s.len; i++) {
 		char *c = (char *)(uintptr_t)(s.p + i);
 		*c = (char)(*c + (*c >= 'A' && *c <= 'Z' ? 32 : 0));
 	}
 	return s;
+}
+
+struct slice access_local_part(struct access *e, struct arena *a, const struct sip_uri *u)
+{
+	struct slice ret;
+	struct slice phone;
+	if (plain(u->user) && !sip_uri_param(u, S("user"), &phone))
+		return u->user;
+	return e->ops->user && e->ops->user(e->arg, a, u, &ret) ? ret : lower(a, u->user);
+}
+
+struct slice access_user(struct access *e, struct arena *a, const struct sip_uri *u)
+{
+	if (slice_empty(u->user) || slice_empty(u->host))
+		return SLICE_NONE;
+	return ARENA_JOIN(a, access_local_part(e, a, u), S("@"), lower(a, u->host));
 }
 
 /* ---- the decision */
@@ -96,16 +120,16 @@ static void refuse(struct access *e, struct sip_server_trans *st, const struct s
 
 /* Whom a request is for. The Request-URI of one inside a dialog is wherever the user's client is, and does not tell; but when it has a user of a
  * domain of ours, the home could go by that: then it counts, or an invented dialog with one user would lead to any other. */
-static struct slice addressed(struct access *e, struct arena *a, const struct sip_msg *m)
+static const struct sip_uri *addressed(struct access *e, const struct sip_msg *m)
 {
 	struct snapshot *s = snapshot_reader_get(&e->policy);
 	bool named = !m->to.tag.len || (m->uri.user.len && s && snapshot_local(s, m->uri.host, NULL));
-	return access_user(a, named ? &m->uri : &m->to.uri);
+	return named ? &m->uri : &m->to.uri;
 }
 
 static bool contact(struct access *e, struct arena *a, const struct sip_msg *m)
 {
-	return access_contact_known(e->cfg.shared, addressed(e, a, m), access_user(a, &m->from.uri));
+	return access_contact_known(e->cfg.shared, access_user(e, a, addressed(e, m)), access_user(e, a, &m->from.uri));
 }
 
 struct acquaintance {
@@ -125,7 +149,7 @@ static void ask(struct access *e, const struct access_conn *c, const struct sip_
 {
 	const struct access_srv *srv = access_srv_known(e, look->remote);
 	struct slice asserted[8];
-	struct policy_sip sip = {.srv = srv ? srv->state : POLICY_SRV_UNASKED, .mark = access_mark_of(m), .asserted = asserted};
+	struct policy_sip sip = {.srv = srv ? srv->state : POLICY_SRV_UNASKED, .mark = access_mark_of(m), .asserted = asserted, .media = look->media};
 	access_conn_names(c, &sip);
 	sip.n_asserted = access_asserted(m, asserted, 8);
 	if (srv && srv->state == POLICY_SRV_FOUND) {
@@ -134,6 +158,9 @@ static void ask(struct access *e, const struct access_conn *c, const struct sip_
 	}
 	struct policy_question q = {.kind = look->kind, .direction = POLICY_TO_LOCAL, .from = {m->from.uri.user, look->remote},
 				    .to = {m->to.uri.user, look->local}, .sip = &sip};
+	const struct sip_uri *whom = addressed(e, m);
+	struct policy_party user = {access_local_part(e, a, whom), whom->host};
+	q.user = &user;
 	policy_decide_request(snapshot_reader_get(&e->policy), &q, acquainted, &(struct acquaintance){e, m, a}, ret);
 	access_record_verdict(e, record, &q, ret);
 }
@@ -160,7 +187,7 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		v = (struct policy_verdict){.reason = REASON_POLICY_ROUTE};
 	if (v.allow && v.rate) { /* who answers a local user addresses nobody new; a dialog alone is quickly invented */
 		uint32_t max = m->to.tag.len && contact(e, a, m) ? 0 : v.max_contacts;
-		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, addressed(e, a, m), e->loop->timers.now, v.rate, max,
+		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, access_user(e, a, addressed(e, m)), e->loop->timers.now, v.rate, max,
 					   &terms.sender);
 	}
 	if (limit) {

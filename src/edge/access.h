@@ -22,6 +22,9 @@ struct access_ops {
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact);
 	/* Does it understand ms-edge-proxy-message-trust? */
 	bool (*lync)(void *arg, uint32_t home);
+	/* The local part of a URI's user as the rest of Entente has it (the prepared bare JID's), asked when it is not plain ASCII in small
+	 * letters, digits, dots, hyphens and underscores. False: there is none. May be NULL: letters are made small. */
+	bool (*user)(void *arg, struct arena *a, const struct sip_uri *u, struct slice *ret);
 	/* A local user has written to, called or watched a remote one for the first time. Users as "user@domain". May be NULL. */
 	void (*learned)(void *arg, struct slice local, struct slice remote, enum sip_method by);
 };

@@ -188,5 +188,6 @@ void access_record_verdict(struct access *e, uint64_t record, const struct polic
 void access_input(struct access *e, struct access_conn *c, struct slice raw);
 /* Does it lead to a public IM service? */
 bool access_public(struct access *e, enum policy_class c);
-/* "user@domain" in lower case. */
-struct slice access_user(struct arena *a, const struct sip_uri *u);
+/* The local part of the user as everywhere in Entente (access_ops.user); and "local@domain" in lower case, empty without a user. */
+struct slice access_local_part(struct access *e, struct arena *a, const struct sip_uri *u);
+struct slice access_user(struct access *e, struct arena *a, const struct sip_uri *u);

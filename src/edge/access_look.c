@@ -30,7 +30,7 @@ void access_proxy_set(struct access_proxy *p, const struct access_rules *rules)
 	}
 }
 
-static enum policy_kind kind_of(enum sip_method m)
+enum policy_kind access_kind(enum sip_method m)
 {
 	switch (m) {
 	case SIP_MESSAGE: return POLICY_MESSAGE;
@@ -45,6 +45,27 @@ static enum policy_kind kind_of(enum sip_method m)
 	case SIP_PRACK: return POLICY_SESSION;
 	default: return POLICY_REQUEST;
 	}
+}
+
+/* RFC 4566 5.14. A port of 0 is a stream that is not wanted (RFC 3264 6). */
+static bool calls(struct slice line)
+{
+	if (!slice_starts(line, S("m=audio ")) && !slice_starts(line, S("m=video ")))
+		return false;
+	line = slice_skip(line, 8);
+	struct slice port = slice_split(&line, ' ');
+	return !slice_eq(port, S("0"));
+}
+
+bool access_media(const struct sip_msg *m)
+{
+	struct slice rest = m->body;
+	if (m->method != SIP_INVITE && m->method != SIP_UPDATE && m->method != SIP_ACK && m->method != SIP_PRACK)
+		return false;
+	while (!slice_empty(rest)) /* any part of a multipart body */
+		if (calls(slice_split(&rest, '\n')))
+			return true;
+	return m->method == SIP_INVITE && slice_empty(m->body);
 }
 
 bool access_own_uri(const struct access_proxy *p, const struct sip_uri *u)
@@ -283,7 +304,7 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 	struct sip_uas_verdict v;
 	size_t all, own = access_own_routes(p, m, &all);
 	bool to_us = access_own_uri(p, &m->uri) && slice_empty(m->uri.user);
-	*ret = (struct access_look){.kind = kind_of(m->method)};
+	*ret = (struct access_look){.kind = access_kind(m->method), .media = access_media(m)};
 	ret->local = outward ? m->from.uri.host : access_target(m);
 	ret->remote = outward ? access_target(m) : m->from.uri.host;
 	if (m->method == SIP_NEGOTIATE) { /* gates the first request of a Lync edge: at once, and no compression */

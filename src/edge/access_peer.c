@@ -25,6 +25,7 @@ struct seek { /* a leg that needs a way */
 	uint64_t leg, record;
 	struct policy_domain local, remote;
 	enum policy_kind kind;
+	bool media;
 	uint32_t peer_home;
 	bool transit;          /* it comes from a partner, over this connection: */
 	uint64_t asker;
@@ -33,6 +34,8 @@ struct seek { /* a leg that needs a way */
 	bool again;            /* a connection that was not its partner's has been given up for it */
 	char follow[DNS_NAME_MAX + 1]; /* in a dialog: the server that the next Route names, or empty */
 	uint16_t follow_port;
+	size_t n_user;
+	char user[];           /* of ours, who sends */
 };
 
 static void go(struct seek *k);
@@ -42,14 +45,14 @@ static void go(struct seek *k);
 static void decide(struct access *e, const struct seek *k, const struct access_conn *c, struct policy_verdict *ret)
 {
 	const struct access_srv *srv = access_srv_known(e, policy_domain_slice(&k->remote));
-	struct policy_sip sip = {.srv = srv ? srv->state : POLICY_SRV_UNASKED};
+	struct policy_sip sip = {.srv = srv ? srv->state : POLICY_SRV_UNASKED, .media = k->media};
 	if (srv && srv->state == POLICY_SRV_FOUND) {
 		sip.targets = srv->targets;
 		sip.n_targets = srv->n_targets;
 	}
 	if (c)
 		access_conn_names(c, &sip);
-	struct policy_question q = {.kind = k->kind, .direction = POLICY_TO_REMOTE, .from = {.domain = policy_domain_slice(&k->local)},
+	struct policy_question q = {.kind = k->kind, .direction = POLICY_TO_REMOTE, .from = {slice_of(k->user, k->n_user), policy_domain_slice(&k->local)},
 				    .to = {.domain = policy_domain_slice(&k->remote)}, .peer_home = k->peer_home, .transit = k->transit, .sip = &sip};
 	policy_decide_request(snapshot_reader_get(&e->policy), &q, NULL, NULL, ret);
 	access_record_verdict(e, k->record, &q, ret);
@@ -451,7 +454,7 @@ static void learn(struct access *e, const struct sip_msg *m)
 	if (m->to.tag.len || (m->method != SIP_MESSAGE && m->method != SIP_INVITE && m->method != SIP_SUBSCRIBE))
 		return;
 	struct arena *a = arena_acquire(e->loop->arenas);
-	struct slice local = access_user(a, &m->from.uri), remote = access_user(a, &m->uri);
+	struct slice local = access_user(e, a, &m->from.uri), remote = access_user(e, a, &m->uri);
 	if (local.len && remote.len && access_contact_learn(e->cfg.shared, local, remote) && e->ops->learned)
 		e->ops->learned(e->arg, local, remote, m->method);
 	arena_release(e->loop->arenas, a);
@@ -483,10 +486,17 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 		unsigned attempt, bool busy)
 {
 	struct access *e = arg;
-	struct seek *k = MEM_NEW(struct seek);
+	struct arena *mem = arena_acquire(e->loop->arenas);
+	struct slice user = access_local_part(e, mem, &m->from.uri);
+	struct seek *k = mem_calloc(1, sizeof *k + user.len + 1);
 	k->e = e;
 	k->leg = leg;
-	k->kind = m->method == SIP_MESSAGE ? POLICY_MESSAGE : m->method == SIP_SUBSCRIBE ? POLICY_PRESENCE_SUBSCRIBE : POLICY_SESSION;
+	k->kind = access_kind(m->method);
+	k->media = access_media(m);
+	k->n_user = user.len;
+	if (user.len)
+		memcpy(k->user, user.p, user.len);
+	arena_release(e->loop->arenas, mem);
 	k->transit = access_proxy_transits(e->proxy, leg);
 	k->asker = k->transit ? from->conn : 0;
 	k->record = access_proxy_record(e->proxy, leg);

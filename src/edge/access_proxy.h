@@ -113,6 +113,7 @@ enum access_place { ACCESS_PLACE_ANY, ACCESS_PLACE_HOME, ACCESS_PLACE_PARTNER };
 struct access_look {
 	struct slice local, remote; /* domains */
 	enum policy_kind kind;
+	bool media;                 /* policy_sip.media */
 	enum access_place place;    /* of a partner's request */
 	bool for_us;                /* answered by us: OPTIONS to the edge itself, NEGOTIATE */
 	int status;                 /* not 0: to be refused with this status ... */
@@ -133,6 +134,10 @@ void access_proxy_rejected(enum sip_method method, enum reason reason);
 void access_proxy_cancelled(struct access_proxy *p, struct sip_server_trans *st);
 void access_proxy_gone(struct access_proxy *p, struct sip_server_trans *st);
 
+/* What a request is to policy. */
+enum policy_kind access_kind(enum sip_method m);
+/* Does it ask for audio or video, or (an INVITE without an offer) not say for what? */
+bool access_media(const struct sip_msg *m);
 /* The domain that a request of a home is for: of the Request-URI; of To inside a dialog. */
 struct slice access_target(const struct sip_msg *m);
 /* Which worker sent the request that this response answers: true when its topmost Via is of a proxy of ours. */

@@ -73,6 +73,22 @@ static void set_add(uint64_t **set, size_t *n, size_t *cap, uint64_t h)
 	++*n;
 }
 
+static void set_drop(uint64_t *set, size_t *n, size_t cap, uint64_t h)
+{
+	size_t i = h & (cap - 1);
+	if (!set_has(set, cap, h))
+		return;
+	while (set[i] != h)
+		i = (i + 1) & (cap - 1);
+	set[i] = 0;
+	--*n;
+	for (size_t k = (i + 1) & (cap - 1); set[k]; k = (k + 1) & (cap - 1)) { /* what had gone past it must still be found */
+		uint64_t moved = set[k];
+		set[k] = 0;
+		set_put(set, cap, moved);
+	}
+}
+
 static uint64_t hash_of(struct slice text)
 {
 	uint64_t h = hash_slice_nocase(text);
@@ -147,6 +163,13 @@ bool access_contact_learn(struct access_shared *s, struct slice local, struct sl
 		set_add(&s->contacts, &s->n_contacts, &s->cap_contacts, h);
 	pthread_mutex_unlock(&s->lock);
 	return new;
+}
+
+void access_contact_forget(struct access_shared *s, struct slice local, struct slice remote)
+{
+	pthread_mutex_lock(&s->lock);
+	set_drop(s->contacts, &s->n_contacts, s->cap_contacts, pair_of(local, remote));
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool access_contact_known(struct access_shared *s, struct slice local, struct slice remote)

@@ -19,6 +19,7 @@ struct access_dialogs *access_shared_dialogs(struct access_shared *s);
 
 /* True when it was not known before (and there is room). */
 bool access_contact_learn(struct access_shared *s, struct slice local, struct slice remote);
+void access_contact_forget(struct access_shared *s, struct slice local, struct slice remote);
 bool access_contact_known(struct access_shared *s, struct slice local, struct slice remote);
 
 /* Callers by certificate (issuer and serial), so that one partner does not take the place of all others: how many connections it has, and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), durable (interwork
- * spec 3.6). */
+/* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), or set by an administrator; durable
+ * (interworking spec 3.6). */
 #include "base/mem.h"
 #include "base/metric.h"
 #include "gateway/gateway_int.h"
@@ -27,6 +27,20 @@ void gateway_load_contact(struct gateway *g, struct slice local, struct slice re
 	pair_init(p, local, remote);
 	map_insert(&g->contacts, &p->node, slice_of(p->key, local.len + 1 + remote.len));
 	tally_add(g, TALLY_CONTACTS, local);
+}
+
+void gateway_forget_contact(struct gateway *g, struct slice local, struct slice remote)
+{
+	char mem[PAIR_KEY_MAX];
+	struct slice key;
+	struct map_node *n = pair_key(&key, mem, local, remote) ? map_find(&g->contacts, key) : NULL;
+	if (!n)
+		return;
+	struct pair *p = CONTAINER_OF(n, struct pair, node);
+	map_remove(&g->contacts, n);
+	tally_drop(g, TALLY_CONTACTS, p->local);
+	mem_free(p->key);
+	mem_free(p);
 }
 
 void contact_learn(struct gateway *g, struct slice local, struct slice remote, enum gateway_how how)

@@ -98,7 +98,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg);
  * gateway finds out by itself with the next thing that happens; this is for at once. */
 void gateway_recheck(struct gateway *g);
 
-/* What the store remembers, at start-up before anything else. resume_ms: when to subscribe again. */
+/* What the store remembers, at start-up before anything else; contacts at any time. resume_ms: when to subscribe again. */
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote);
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
 /* False: expired, unreadable or not allowed any more (delete it). */
@@ -106,6 +106,8 @@ bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local,
 
 /* Has the local user the remote one as contact? Bare JIDs. */
 bool gateway_knows_contact(const struct gateway *g, struct slice local, struct slice remote);
+/* No longer; what is under way is judged anew with the next gateway_recheck. */
+void gateway_forget_contact(struct gateway *g, struct slice local, struct slice remote);
 
 /* The bare JID of the local user that a message from or to a home concerns (picks the worker). False when there is none. */
 bool gateway_local_user(struct slice *ret, struct arena *a, const struct sip_msg *m, bool from_home);

@@ -121,11 +121,11 @@ static enum policy_outcome rule_local_known(struct judge *j)
 	return pass(j, "a home serves the local domain", snapshot_home(j->s, j->v->home)->name);
 }
 
-static enum policy_outcome rule_external_access(struct judge *j)
+static enum policy_outcome rule_xmpp_access(struct judge *j)
 {
 	if (!snapshot_gateway(j->s)->xmpp_access)
-		return deny(j, REASON_POLICY_USER_DENIED, "the global external access policy forbids XMPP", SLICE_NONE);
-	return pass(j, "the global external access policy allows XMPP", SLICE_NONE);
+		return deny(j, REASON_POLICY_XMPP_OFF, "the setting xmpp.access is false", SLICE_NONE);
+	return pass(j, "XMPP is on for the organisation", SLICE_NONE);
 }
 
 /* Who needs the local user's consent, i.e. to be in the local user's contacts: users of public unverified partners, for all
@@ -157,7 +157,8 @@ static const struct policy_rule rules[] = {
 	{"partner-known", rule_partner_known, "the remote domain must be a partner's domain or one of its additional domains"},
 	{"partner-enabled", rule_partner_enabled, "the partner must be enabled"},
 	{"local-domain", rule_local_known, "a home must serve the local domain"},
-	{"external-access", rule_external_access, "the external access policy must allow XMPP"},
+	{"xmpp-access", rule_xmpp_access, "the organisation's switch for XMPP must be on"},
+	{"external-access", policy_judge_external, "the external access policy of the local user must allow federation and XMPP"},
 	{"contact", rule_contact, "users of public unverified partners reach only local users who have them as contact"},
 };
 enum { N_RULES = sizeof rules / sizeof *rules };
@@ -178,6 +179,8 @@ void policy_decide(const struct snapshot *s, const struct policy_question *q, st
 	ret->route = SLICE_NONE;
 	ret->need_srv = ret->verified = ret->transit = false;
 	ret->rate = ret->max_contacts = 0;
+	ret->external = NULL;
+	ret->lacks = 0;
 	ret->n_steps = 0;
 	ret->home = UINT32_MAX;
 	snapshot_local(s, j.local, &ret->home);

@@ -5,7 +5,7 @@
  * Any thread, no allocation, no clock. */
 #pragma once
 #include "base/reason.h"
-#include "policy/federation.h"
+#include "policy/external.h"
 #include "policy/snapshot.h"
 
 enum policy_kind {
@@ -26,7 +26,9 @@ enum policy_direction { POLICY_TO_LOCAL, POLICY_TO_REMOTE };
 enum policy_contact { POLICY_CONTACT_UNKNOWN, POLICY_CONTACT_NO, POLICY_CONTACT_YES };
 
 struct policy_party {
-	struct slice user;   /* localpart, empty for a domain address; not interpreted */
+	/* Empty for a domain address. Of the local party (policy_question.user, if that is given): the local part of the address as user records have it (policy/external.h: of the
+	 * prepared bare JID, whatever the network); of the remote one: not interpreted. */
+	struct slice user;
 	struct slice domain; /* A-labels, any case */
 };
 
@@ -52,6 +54,7 @@ struct policy_sip {
 	enum policy_mark mark;
 	const struct slice *asserted; /* hosts of P-Asserted-Identity (sip) */
 	size_t n_asserted;
+	bool media; /* a session that asks for audio or video, or does not say for what */
 };
 
 /* Lync's classes of SIP partners. */
@@ -76,6 +79,8 @@ struct policy_question {
 	/* POLICY_TO_REMOTE, SIP: it comes from another partner, not from a home: the second half of a clearing house's question, after the same
 	 * request was allowed POLICY_TO_LOCAL with transit in the verdict. */
 	bool transit;
+	/* POLICY_TO_LOCAL, SIP: the user of ours that the home would take it to, with the domain; NULL: `to`. */
+	const struct policy_party *user;
 	/* Not NULL: the remote side is a SIP partner; `peer` is then not looked at. */
 	const struct policy_sip *sip;
 };
@@ -90,6 +95,9 @@ struct policy_step {
 };
 
 enum { POLICY_STEPS_MAX = 16 };
+
+/* What the external access policy lacks for the question. */
+enum { POLICY_LACKS_FEDERATION = 1, POLICY_LACKS_XMPP = 2, POLICY_LACKS_PUBLIC = 4, POLICY_LACKS_PUBLIC_AV = 8 };
 
 enum {
 	POLICY_HIDE_NOTE = 1,  /* status notes of local users must not reach this partner */
@@ -112,6 +120,8 @@ struct policy_verdict {
 	bool need_srv;
 	bool verified;       /* the sender's user is vouched for; false: it reaches only users who have it as contact */
 	bool transit;        /* clearing house: sender and recipient are both partners; with TO_LOCAL the other half is still to be asked */
+	const struct policy_external *external; /* that holds for the local user; NULL: it was not looked at, or does not exist */
+	unsigned lacks;      /* POLICY_LACKS_...: with reason POLICY_USER_DENIED, what `external` does not allow */
 	uint32_t rate, max_contacts; /* of a discovered partner; 0: no limit */
 	size_t n_steps;
 	struct policy_step steps[POLICY_STEPS_MAX]; /* in order of evaluation; a refusal is the last one */

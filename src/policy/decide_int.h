@@ -54,5 +54,8 @@ enum policy_outcome policy_judge_domains(struct judge *j);
 enum policy_outcome policy_judge_home(struct judge *j);
 enum policy_outcome policy_judge_blocked(struct judge *j);
 
+/* external.c: the external access policy of the local user allows the network of the remote one. */
+enum policy_outcome policy_judge_external(struct judge *j);
+
 /* decide_sip.c; the verdict is blank but for its home. */
 void policy_decide_sip(struct judge *j);

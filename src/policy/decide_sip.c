@@ -361,6 +361,7 @@ static const struct policy_rule rules[] = {
 	{"identity", rule_identity, "the certificate must prove the remote domain, by the rule for its kind of partner"},
 	{"verification", rule_verification, "the partner must vouch for the sender, or the sender counts as unverified"},
 	{"local-domain", rule_local_known, "a home must serve the local domain"},
+	{"external-access", policy_judge_external, "the external access policy of the local user must allow this kind of partner"},
 	{"contact", rule_contact, "unverified senders reach only local users who have them as contact"},
 };
 enum { N_RULES = sizeof rules / sizeof *rules };

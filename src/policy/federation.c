@@ -24,9 +24,22 @@ static const struct policy_field provider_fields[] = {
 #include "policy/federation.def"
 };
 
+static const struct policy_field external_fields[] = {
+#define EXTERNAL(member, name, type, def, min, max, lync, help) \
+	{name, #member, POLICY_FIELD_##type, offsetof(struct policy_external, member), def, min, max, lync, help},
+#include "policy/federation.def"
+};
+static const struct policy_field user_fields[] = {
+#define USER(member, name, type, def, min, max, lync, help) \
+	{name, #member, POLICY_FIELD_##type, offsetof(struct policy_user, member), def, min, max, lync, help},
+#include "policy/federation.def"
+};
+
 const struct policy_field *policy_fields(enum policy_table t, size_t *ret_n)
 {
 	switch (t) {
+	case POLICY_TABLE_EXTERNAL: *ret_n = sizeof external_fields / sizeof *external_fields; return external_fields;
+	case POLICY_TABLE_USER: *ret_n = sizeof user_fields / sizeof *user_fields; return user_fields;
 	case POLICY_TABLE_ACCESS: *ret_n = sizeof access_fields / sizeof *access_fields; return access_fields;
 	case POLICY_TABLE_ALLOWED: *ret_n = sizeof allowed_fields / sizeof *allowed_fields; return allowed_fields;
 	default: *ret_n = sizeof provider_fields / sizeof *provider_fields; return provider_fields;
@@ -79,7 +92,7 @@ static bool domains_ok(struct slice value)
 	return true;
 }
 
-static bool line_ok(struct slice value, uint64_t max)
+bool federation_line_ok(struct slice value, uint64_t max)
 {
 	for (size_t i = 0; i < value.len; i++)
 		if ((unsigned char)value.p[i] < ' ' || value.p[i] == 127)
@@ -125,7 +138,7 @@ int policy_field_set(const struct policy_field *f, void *object, struct slice va
 			return err_set(err, ENTENTE_EINVAL, REASON_ADDRESS_MALFORMED, "%s must be domains, separated by spaces", f->name);
 		break;
 	case POLICY_FIELD_TEXT:
-		if (!line_ok(value, f->max))
+		if (!federation_line_ok(value, f->max))
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "%s must be one line of at most %llu octets", f->name,
 				       (unsigned long long)f->max);
 		break;
@@ -202,7 +215,7 @@ int policy_access_check(const struct policy_access *a, size_t n_providers, struc
 int policy_provider_check(const struct policy_provider *p, struct entente_err *err)
 {
 	bool public = p->kind == POLICY_PUBLIC;
-	if (slice_empty(p->name) || p->name.len > POLICY_PROVIDER_NAME_MAX || !line_ok(p->name, POLICY_PROVIDER_NAME_MAX))
+	if (slice_empty(p->name) || p->name.len > POLICY_PROVIDER_NAME_MAX || !federation_line_ok(p->name, POLICY_PROVIDER_NAME_MAX))
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "a provider needs a name of at most %d octets", POLICY_PROVIDER_NAME_MAX);
 	if (slice_empty(p->proxy_fqdn))
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "the provider %.*s needs proxy-fqdn", SFMT(p->name));
@@ -242,8 +255,7 @@ void federation_free(struct federation *f)
 	mem_free(f->providers);
 }
 
-/* All texts of the object into the snapshot. */
-static bool own(struct arena *a, enum policy_table t, void *object)
+bool federation_own(struct arena *a, enum policy_table t, void *object)
 {
 	size_t n;
 	const struct policy_field *f = policy_fields(t, &n);
@@ -283,7 +295,7 @@ int snapshot_builder_allow(struct snapshot_builder *b, const struct policy_allow
 		return too_large(err);
 	n->a = *in;
 	n->a.domain = arena_dup(snapshot_arena(s), key);
-	if (!n->a.domain.p || !own(snapshot_arena(s), POLICY_TABLE_ALLOWED, &n->a))
+	if (!n->a.domain.p || !federation_own(snapshot_arena(s), POLICY_TABLE_ALLOWED, &n->a))
 		return too_large(err);
 	map_insert(&f->allowed, &n->node, n->a.domain);
 	if (f->n_list == f->cap_list) {
@@ -316,7 +328,7 @@ int snapshot_builder_provider(struct snapshot_builder *b, const struct policy_pr
 		return too_large(err);
 	n->p = *in;
 	n->p.name = arena_dup(snapshot_arena(s), in->name);
-	if (!n->p.name.p || !own(snapshot_arena(s), POLICY_TABLE_PROVIDER, &n->p))
+	if (!n->p.name.p || !federation_own(snapshot_arena(s), POLICY_TABLE_PROVIDER, &n->p))
 		return too_large(err);
 	map_insert(&f->names, &n->by_name, n->p.name);
 	map_insert(&f->proxies, &n->by_proxy, n->p.proxy_fqdn);
@@ -336,7 +348,7 @@ int snapshot_builder_access(struct snapshot_builder *b, const struct policy_acce
 	struct policy_access copy = *a;
 	if (rc)
 		return rc;
-	if (!own(snapshot_arena(s), POLICY_TABLE_ACCESS, &copy))
+	if (!federation_own(snapshot_arena(s), POLICY_TABLE_ACCESS, &copy))
 		return too_large(err);
 	f->access = copy;
 	return 0;

@@ -37,6 +37,19 @@ struct policy_provider { /* New-CsHostingProvider, New-CsPublicProvider */
 #define PROVIDER(member, name, type, def, min, max, lync, help) POLICY_C_##type member;
 #include "policy/federation.def"
 };
+/* Whom a policy of external access concerns; the nearest to a user holds, whole: user before site before global. */
+enum policy_scope { POLICY_SCOPE_GLOBAL, POLICY_SCOPE_SITE, POLICY_SCOPE_USER };
+struct policy_external { /* New-CsExternalAccessPolicy; closed by default. See policy/external.h */
+	struct slice name;   /* "global", "site:Redmond", "tag:Sales" */
+	enum policy_scope scope;
+#define EXTERNAL(member, name, type, def, min, max, lync, help) POLICY_C_##type member;
+#include "policy/federation.def"
+};
+struct policy_user { /* what policy has to know of one local user, beyond the domain */
+	struct slice address; /* bare JID, prepared, the domain in A-labels: "romeo@contoso.example" */
+#define USER(member, name, type, def, min, max, lync, help) POLICY_C_##type member;
+#include "policy/federation.def"
+};
 
 /* ---- the table ---- */
 enum policy_field_type {
@@ -51,7 +64,7 @@ struct policy_field {
 	uint64_t min, max;
 	const char *lync, *help;
 };
-enum policy_table { POLICY_TABLE_ACCESS, POLICY_TABLE_ALLOWED, POLICY_TABLE_PROVIDER };
+enum policy_table { POLICY_TABLE_ACCESS, POLICY_TABLE_ALLOWED, POLICY_TABLE_PROVIDER, POLICY_TABLE_EXTERNAL, POLICY_TABLE_USER, POLICY_TABLE_COUNT };
 const struct policy_field *policy_fields(enum policy_table t, size_t *ret_n);
 const struct policy_field *policy_field_find(enum policy_table t, struct slice name);
 

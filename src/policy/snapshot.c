@@ -29,6 +29,7 @@ struct snapshot {
 	size_t n_partners, cap_partners;
 	struct policy_gateway gateway;
 	struct federation *federation; /* owned */
+	struct external *external;     /* owned */
 };
 
 struct snapshot_builder {
@@ -52,6 +53,8 @@ static void destroy(struct snapshot *s)
 	map_free(&s->blocked);
 	federation_free(s->federation);
 	mem_free(s->federation);
+	external_free(s->external);
+	mem_free(s->external);
 	mem_free(s->homes);
 	mem_free(s->partners);
 	arena_release(NULL, s->arena);
@@ -68,6 +71,8 @@ struct snapshot_builder *snapshot_builder_new(void)
 	policy_gateway_defaults(&s->gateway);
 	s->federation = MEM_NEW(struct federation);
 	federation_init(s->federation);
+	s->external = MEM_NEW(struct external);
+	external_init(s->external);
 	return b;
 }
 
@@ -88,6 +93,11 @@ struct snapshot *snapshot_of(struct snapshot_builder *b)
 struct federation *snapshot_federation(const struct snapshot *s)
 {
 	return s->federation;
+}
+
+struct external *snapshot_externals(const struct snapshot *s)
+{
+	return s->external;
 }
 
 struct arena *snapshot_arena(const struct snapshot *s)
@@ -167,7 +177,7 @@ int snapshot_builder_home(struct snapshot_builder *b, const struct policy_home *
 	struct policy_home home = *h;
 	struct owner *o = arena_alloc(s->arena, (h->n_domains + 1) * sizeof *o);
 	struct slice *domains = arena_alloc(s->arena, (h->n_domains + 1) * sizeof *domains);
-	if (!o || !domains || !copy(s, &home.name) || !copy(s, &home.next_hop))
+	if (!o || !domains || !copy(s, &home.name) || !copy(s, &home.next_hop) || (home.site.len && !copy(s, &home.site)))
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "the policy data is too large");
 	int rc = owners_make(s, o, h->domains, h->n_domains, err);
 	if (rc)
@@ -256,6 +266,7 @@ struct snapshot *snapshot_builder_freeze(struct snapshot_builder *b, uint64_t ge
 	s->generation = generation;
 	if (s->n_partners)
 		qsort(s->partners, s->n_partners, sizeof *s->partners, by_domain);
+	external_freeze(s->external, s);
 	atomic_init(&s->refs, 1);
 	mem_free(b);
 	return s;

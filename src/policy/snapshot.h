@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One immutable generation of all policy data: homes with their local domains, XMPP partners, blocked domains, gateway
- * settings. A builder (one thread) collects and freezes it; from then on any thread may read it while it holds a
+ * settings, SIP federation (policy/federation.h), external access policies and users (policy/external.h). A builder (one thread) collects and freezes it; from then on any thread may read it while it holds a
  * reference. The application publishes generations through a slot; each unit of work uses one snapshot from start to end,
  * so a change never falls between two questions about one message. */
 #pragma once
@@ -23,15 +23,15 @@ struct policy_home {
 	enum policy_transport transport; /* what next_hop says */
 	const struct slice *domains;    /* the local domains that it serves */
 	size_t n_domains;
+	struct slice site;              /* of its users (policy/external.h); may be empty */
 };
 
-/* What holds for all partners. External access policy has the global scope only so far; per-site and per-user scopes will
- * be further records that rule "external-access" resolves. */
+/* What holds for all partners. */
 struct policy_gateway {
 	enum policy_negotiation_mode negotiation; /* default strict */
 	uint32_t connection_limit;                /* all partners together, default 1000 */
 	uint32_t partner_connection_limit;        /* default 20; struct policy_partner may override */
-	bool xmpp_access; /* EnableXmppAccess at global scope, default true: the partner list is the gate */
+	bool xmpp_access; /* the organisation's switch for XMPP, default true: partners and external access policies are the gates */
 };
 void policy_gateway_defaults(struct policy_gateway *g);
 

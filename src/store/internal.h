@@ -14,7 +14,7 @@ enum store_op {
 	/* several statements in a savepoint: change.c */
 	STORE_OP_PARTNER_ADD = STORE_OP_SIMPLE, STORE_OP_PARTNER_SET, STORE_OP_PARTNER_REMOVE, STORE_OP_BLOCK_ADD,
 	STORE_OP_BLOCK_REMOVE,
-	STORE_OP_FEDERATION_PUT, STORE_OP_FEDERATION_REMOVE, /* federation.c */
+	STORE_OP_FEDERATION_PUT, STORE_OP_FEDERATION_REMOVE, STORE_OP_CONTACT_ADD, STORE_OP_CONTACT_REMOVE, /* federation.c */
 	STORE_OP_SET, /* set.c: others, of both kinds */
 };
 
@@ -70,7 +70,8 @@ int store_fail(sqlite3 *db, const char *what, struct entente_err *err);
 /* ---- request.c, change.c: on the store thread, inside the transaction ---- */
 int store_request_run(struct store *s, struct store_request *r, struct entente_err *err);
 int store_change_run(struct store *s, struct store_request *r, struct entente_err *err);
-/* federation.c: text is kind, key, who, what, fields. Appends its line of the history to `what`. */
+/* federation.c: text is kind, key, who, what, fields (of contacts: local user, remote user, who).
+ * Appends its line of the history to `what`. */
 struct buf;
 int store_federation_change(struct store *s, struct store_request *r, struct buf *what, struct entente_err *err);
 void store_statements_free(struct store *s);

@@ -90,6 +90,24 @@ static const char *const steps[] = {
 	"CREATE TABLE note("
 	" name TEXT PRIMARY KEY,"
 	" value BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+	/* 6: external access policies and users are further kinds. Before, every user could reach every partner: where there are partners it
+	 * stays so; a new database begins closed, as Lync does (ADR 36) */
+	"CREATE TABLE object("
+	" kind TEXT NOT NULL CHECK(kind IN ('access-edge', 'allowed-domain', 'hosting-provider', 'public-provider', 'external-access', 'user')),"
+	" key TEXT NOT NULL,"
+	" fields TEXT NOT NULL,"
+	" PRIMARY KEY(kind, key)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO object SELECT kind, key, fields FROM federation;"
+	"DROP TABLE federation;"
+	"INSERT INTO history(generation, at, who, what)"
+	" SELECT (SELECT coalesce(max(generation), 0) + 1 FROM history), unixepoch(), 'upgrade',"
+	"  'external-access global set federation=true xmpp=true public-cloud=true public-cloud-audio-video=true: all users could before'"
+	" WHERE EXISTS(SELECT 1 FROM xmpp_partner) OR EXISTS(SELECT 1 FROM object);"
+	"INSERT INTO object(kind, key, fields)"
+	" SELECT 'external-access', 'global', 'federation=true' || char(10) || 'xmpp=true' || char(10) || 'public-cloud=true' || char(10) ||"
+	"  'public-cloud-audio-video=true' || char(10)"
+	" WHERE EXISTS(SELECT 1 FROM xmpp_partner) OR EXISTS(SELECT 1 FROM object);"
+	"ALTER TABLE object RENAME TO federation;",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "admin/admin.h"
 #include "admin/command.h"
+#include "../unit/external.h"
 
 static struct {
 	char dir[64];
@@ -33,6 +34,7 @@ static int changed(void *arg, struct entente_err *err)
 	static const struct slice domains[] = {S("contoso.test")};
 	struct policy_home home = {.name = S("main"), .next_hop = S("sip:10.0.0.5"), .domains = domains, .n_domains = 1};
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	(void)arg;
 	if (snapshot_builder_home(b, &home, err) || store_load_policy(rig.store, partner, block, b, NULL, err))
 		abort();

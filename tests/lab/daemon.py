@@ -45,6 +45,10 @@ def with_settings(text, more):
     return text
 
 
+# A new installation lets no user out. Scenarios about other things begin with everybody let out.
+EVERYBODY_MAY = ("external-access", "set", "global", "--federation", "--xmpp", "--public-cloud", "--public-cloud-audio-video")
+
+
 class Entented(Process):
     """ENTENTE_WRAPPER puts words before the program (valgrind and the like); sanitizer options pass through."""
     ends_well = True
@@ -69,6 +73,15 @@ class Entented(Process):
         super().__init__(name, [*wrapper, binary("entented"), "--config", self.config], f"{run}/{name}.log",
                          lambda p: " server/ready" in p.output(),
                          env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None}, timeout=60 if wrapper else 15)
+        self.has_store = role != "edge"
+
+    def start(self):
+        new = self.has_store and not os.path.exists(f"{self.state}/entente.db")
+        super().start()
+        if new:
+            done = self.cli(*EVERYBODY_MAY)
+            if done.returncode:
+                raise LabError(f"entente {' '.join(EVERYBODY_MAY)}: {done.stdout}{done.stderr}")
 
     def cli(self, *words, timeout=20):
         try:

@@ -15,7 +15,7 @@ import threading
 
 import peers
 from baresip import Baresip
-from daemon import binary, parse_line
+from daemon import EVERYBODY_MAY, binary, parse_line
 from process import Process, answers
 from phone import Phone
 from sipmessage import SipMessage, cut
@@ -117,6 +117,13 @@ class AdatumEdge(Process):
         super().__init__(f"adatum-edge-{number}", [*wrapper, binary("entented"), "--config", self.config], f"{own}/entented.log",
                          lambda p: " server/ready" in p.output(), env={"JOURNAL_STREAM": None, "NOTIFY_SOCKET": None},
                          timeout=60 if wrapper else 15)
+        self.state = f"{own}/state"
+
+    def start(self):
+        new = not os.path.exists(f"{self.state}/entente.db")
+        super().start()
+        if new:
+            self.entente(*EVERYBODY_MAY)
 
     def entente(self, *words):
         done = subprocess.run([binary("entente"), "--socket", self.socket, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True,

@@ -14,8 +14,8 @@
 #include "admin/admin.h"
 #include "admin/command.h"
 #include "base/clock.h"
-#include "policy/federation.h"
 #include "store/store_federation.h"
+#include "../external.h"
 
 struct rig {
 	char dir[64];
@@ -23,7 +23,7 @@ struct rig {
 	struct admin *admin;
 	struct snapshot *snapshot;
 	struct policy_gateway gateway;
-	bool refuse_publish, slow_workers, bad_config, hostile;
+	bool refuse_publish, slow_workers, bad_config, hostile, closed;
 	unsigned published;
 	struct admin_task *task;     /* that runs, and what it was asked */
 	struct admin_test test;
@@ -80,17 +80,15 @@ static int rig_block(void *arg, const struct store_block *b)
 
 static int rig_federation(void *arg, enum store_federation kind, struct slice key, struct slice fields)
 {
-	struct policy_access access;
-	struct policy_allowed allowed = {.domain = key};
-	struct policy_provider provider = {.name = key, .kind = kind == STORE_HOSTING_PROVIDER ? POLICY_HOSTING : POLICY_PUBLIC};
-	policy_fields_defaults(POLICY_TABLE_ACCESS, &access);
-	policy_fields_defaults(POLICY_TABLE_ALLOWED, &allowed);
-	policy_fields_defaults(POLICY_TABLE_PROVIDER, &provider);
-	if (kind == STORE_ACCESS_EDGE)
-		return policy_fields_read(POLICY_TABLE_ACCESS, &access, fields, NULL) || snapshot_builder_access(arg, &access, NULL);
-	if (kind == STORE_ALLOWED_DOMAIN)
-		return policy_fields_read(POLICY_TABLE_ALLOWED, &allowed, fields, NULL) || snapshot_builder_allow(arg, &allowed, NULL);
-	return policy_fields_read(POLICY_TABLE_PROVIDER, &provider, fields, NULL) || snapshot_builder_provider(arg, &provider, NULL);
+	return store_federation_build(arg, kind, key, fields, NULL);
+}
+
+static int rig_there(void *arg, struct slice key, struct slice fields)
+{
+	(void)key;
+	(void)fields;
+	*(bool *)arg = true;
+	return 0;
 }
 
 static int rig_publish(void *arg, struct entente_err *err)
@@ -105,6 +103,10 @@ static int rig_publish(void *arg, struct entente_err *err)
 	assert_int_equal(snapshot_builder_home(b, &home, err), 0);
 	snapshot_builder_gateway(b, &r->gateway);
 	assert_int_equal(store_load_policy(r->store, rig_partner, rig_block, b, &generation, err), 0);
+	bool decided = r->closed; /* until a test says otherwise, everybody may */
+	assert_int_equal(store_load_objects(r->store, STORE_EXTERNAL_ACCESS, S("global"), rig_there, &decided, err), 0);
+	if (!decided)
+		everybody_may(b);
 	assert_int_equal(store_load_federation(r->store, rig_federation, b, err), 0);
 	snapshot_unref(r->snapshot);
 	r->snapshot = snapshot_builder_freeze(b, (uint64_t)generation);

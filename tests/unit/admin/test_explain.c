@@ -44,8 +44,10 @@ static void allowed_out(void **state)
 		 "  pass  local-domain     a home serves the local domain: main\n"
 		 "                         by home main, domain contoso.test,\n"
 		 "                         /etc/entente/entente.yaml:9\n"
-		 "  pass  external-access  the global external access policy allows XMPP\n"
+		 "  pass  xmpp-access      XMPP is on for the organisation\n"
 		 "                         by xmpp.access=true, /etc/entente/entente.yaml:21\n"
+		 "  pass  external-access  the global policy allows XMPP: global\n"
+		 "                         by external-access global\n"
 		 "  pass  contact          users of this partner type need no consent: federated\n"
 		 "                         by partner xmpp fabrikam.test type=federated\n"
 		 "                         (0000-00-00T00:00:00Z by alice: partner add\n"
@@ -121,8 +123,10 @@ static void contact_required(void **state)
 		 "  pass  local-domain     a home serves the local domain: main\n"
 		 "                         by home main, domain contoso.test,\n"
 		 "                         /etc/entente/entente.yaml:9\n"
-		 "  pass  external-access  the global external access policy allows XMPP\n"
+		 "  pass  xmpp-access      XMPP is on for the organisation\n"
 		 "                         by xmpp.access=true, /etc/entente/entente.yaml:21\n"
+		 "  pass  external-access  the global policy allows XMPP: global\n"
+		 "                         by external-access global\n"
 		 "  DENY  contact          the local user does not have the remote user as\n"
 		 "                         contact: romeo\n"
 		 "                         by partner xmpp chat.test type=public-unverified\n"
@@ -170,7 +174,7 @@ static void other_refusals(void **state)
 		"sender-domain", "");
 	r->gateway.xmpp_access = false;
 	rig_publish(r, NULL);
-	refused(r, "explain --from romeo@contoso.test --to juliet@fabrikam.test --kind message", "policy/user-denied", "external-access", "xmpp.access");
+	refused(r, "explain --from romeo@contoso.test --to juliet@fabrikam.test --kind message", "policy/xmpp-off", "xmpp-access", "xmpp.access");
 }
 
 static void addresses(void **state)

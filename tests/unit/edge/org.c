@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "xmpp/stanza.h"
+#include "../external.h"
 
 bool buf_has(const struct buf *b, const char *text)
 {
@@ -112,6 +113,7 @@ uint16_t org_port(const struct org *o)
 void org_publish(struct org *o)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	struct slice domain = slice_str(o->domain);
 	struct policy_home h = {.name = S("home"),
 				.next_hop = S("sip:192.0.2.1;transport=tcp"),

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include "edge/sip_names.h"
+#include "../external.h"
 
 enum { FAR = 1, SIP_FAR = 2, DEEP = 4, OTHER = 8 }; /* far.test, sip.far.test, a.sip.far.test, other.test */
 enum { NOBODY = 16 }; /* no name at all that could count: no reason to ask DNS */
@@ -81,6 +82,7 @@ static const char *file_of(char *dst, size_t size, const char *kind, size_t i)
 static struct snapshot *policy(bool discovery)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	const struct slice mine[] = {S("ours.test")};
 	struct policy_home h = {.name = S("one"), .next_hop = S("sip:a"), .domains = mine, .n_domains = 1};
 	struct policy_access a;

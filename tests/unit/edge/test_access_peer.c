@@ -16,6 +16,7 @@
 #include "journal.h"
 #include "policy/federation.h"
 #include "sip/build.h"
+#include "../external.h"
 
 enum { FAST_MS = 1000, HOLE_MS = 5000 }; /* what is promised of dead and of silent servers */
 
@@ -255,6 +256,7 @@ static void publish(struct rig *r)
 	struct entente_err err;
 	struct slice domain = S("contoso.test");
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	struct policy_home h = {.name = S("home"), .next_hop = S("sip:127.0.0.1:9"), .domains = &domain, .n_domains = 1};
 	struct policy_access access;
 	struct policy_allowed allowed;

@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "policy/federation.h"
 #include "../net/pki.h"
+#include "../external.h"
 
 /* ---- the partner's server */
 
@@ -105,6 +106,7 @@ static void publish(const char *allowed, const char *proxy, bool on)
 	static const struct slice domains[] = {S("contoso.test")};
 	struct policy_home home = {.name = S("main"), .next_hop = S("sip:10.0.0.5;transport=tcp"), .transport = POLICY_TCP, .domains = domains, .n_domains = 1};
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	struct policy_access a;
 	struct policy_allowed one = {.domain = slice_str(allowed ? allowed : "")};
 	struct entente_err err;

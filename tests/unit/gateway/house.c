@@ -7,6 +7,7 @@
 #include "../xmpp/stream_rig.h"
 #include "base/mem.h"
 #include "sip/build.h"
+#include "../external.h"
 
 static struct house *the_house;
 
@@ -350,6 +351,7 @@ void house_policy(struct house *h, int fabrikam, bool enabled, bool xmpp_access)
 		{S("off.test"), POLICY_FEDERATED, false},
 	};
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	struct policy_home home = {.name = S("contoso"),
 				   .next_hop = S("sip:192.0.2.1;transport=tcp"),
 				   .transport = POLICY_TCP,

@@ -175,7 +175,7 @@ static void refused_by_policy(void **state)
 	assert_int_equal(house_records(h->contacts), 0); /* nobody was learned from it */
 	house_policy(h, POLICY_FEDERATED, true, false);
 	home_message(h, ROMEO, JULIET, "x");
-	expect(h, "S 403 MESSAGE policy/user-denied");
+	expect(h, "S 403 MESSAGE policy/xmpp-off");
 }
 
 static void refused_addresses(void **state)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include "policy/decide.h"
+#include "../external.h"
 
 /* Our domains ours.test, also.test; server.test allowed with edge.far.test; domain.test allowed; hosted.test allowed and, like wild.test, at
  * the hosting provider host.prov.test; the public provider chat.pub.test; the disabled provider off.prov.test; the provider of our
@@ -15,6 +16,7 @@
 static struct snapshot *make(bool federated, bool discovery, enum policy_verification level, const char *more)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
+	everybody_may(b);
 	const struct slice d1[] = {S("ours.test")}, d2[] = {S("also.test")};
 	struct policy_home one = {.name = S("one"), .next_hop = S("sip:a"), .domains = d1, .n_domains = 1};
 	struct policy_home two = {.name = S("two"), .next_hop = S("sip:b"), .domains = d2, .n_domains = 1};
@@ -362,6 +364,7 @@ static void test_whose_level(void **state)
 	(void)state;
 	for (int trusted = 0; trusted < 6; trusted++) { /* the level of one class is always-verifiable, of all others always-unverifiable */
 		struct snapshot_builder *b = snapshot_builder_new();
+		everybody_may(b);
 		const struct slice d[] = {S("ours.test")};
 		struct policy_home h = {.name = S("one"), .next_hop = S("sip:a"), .domains = d, .n_domains = 1};
 		struct policy_access a;
