@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { REST_MS = 200, PER_MINUTE = 600, AT_ONCE = 100, HANDSHAKES = 20 };
+enum { REST_MS = 200, PER_MINUTE = 3000, AT_ONCE = 600, HANDSHAKES = 20 };
 
 /* ---- settings */
 
