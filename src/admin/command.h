@@ -234,6 +234,7 @@ void admin_man_entente(struct buf *out); /* entente(1) */
 void admin_man_conf(struct buf *out);    /* entente.conf(5) */
 void admin_man_reasons(struct buf *out); /* entente-reasons(7) */
 void admin_markdown_reasons(struct buf *out);
+void lync_markdown(struct buf *out);  /* cmdlets: admin/lync.h */
 void admin_markdown_metrics(struct buf *out);
 void admin_completion_bash(struct buf *out);
 void admin_completion_zsh(struct buf *out);

@@ -52,7 +52,8 @@ static const struct admin_arg import_lync_args[] = {
 	{"file", ADMIN_PATH, ADMIN_POSITIONAL | ADMIN_REQUIRED | ADMIN_MANY, .help = "an export: Export-Clixml, ConvertTo-Json or Export-Csv"},
 };
 static const struct admin_field import_lync_fields[] = {
-	{"commands[]", "commands that make the same here, for a shell"},
+	{"commands[].text", "a command that makes the same here, for a shell"}, {"commands[].command[]", "its words"}, {"commands[].args", "its arguments"},
+	{"commands[].object", "kind of object that it comes from"}, {"commands[].name", "its identity"},
 	{"settings[].key", "a setting of the configuration file"}, {"settings[].value", "its value"}, {"settings[].from", "the property it comes from"},
 	{"findings[].severity", "error: not translated; warning: no equivalent; note"}, {"findings[].object", "kind of object"},
 	{"findings[].name", "its identity"}, {"findings[].property", "the property, or empty"}, {"findings[].text", "what is the matter"},

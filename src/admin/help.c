@@ -2,6 +2,7 @@
 /* Help at every level, from the table. */
 #include "admin/args.h"
 #include "admin/call.h"
+#include "admin/lync.h"
 
 enum { COLUMN = 28, WIDTH = 80 };
 
@@ -214,6 +215,8 @@ bool admin_help(struct buf *out, const char *const words[], bool color)
 	}
 	size_t known = admin_path_match(w, n, &c);
 	if (known < n) {
+		if (lync_cmdlet_help(out, w[0]))
+			return true;
 		admin_path_unknown(w, known, out);
 		return false;
 	}

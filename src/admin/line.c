@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "admin/args.h"
 #include "admin/call.h"
+#include "admin/lync.h"
 
 struct parser {
 	struct admin_line *ret;
@@ -281,6 +282,10 @@ enum admin_parsed admin_line_parse(struct admin_line *ret, int argc, const char 
 {
 	struct parser p = {.ret = ret, .why = why};
 	*ret = (struct admin_line){.args = json_object(), .if_generation = -1};
+	if (argc > 0 && lync_is_cmdlet(slice_str(argv[0]))) {
+		enum admin_parsed r = lync_cmdlet_parse(ret, argc, argv, why);
+		return r != ADMIN_RUN || admin_args_check_line(ret->command, ret->args, why) ? r : ADMIN_BAD;
+	}
 	int i = words_take(&p, argc, argv);
 	if (i < 0)
 		return ADMIN_BAD;

@@ -11,6 +11,7 @@ static const struct page {
 	{"entente.conf.5", admin_man_conf},
 	{"entente-reasons.7", admin_man_reasons},
 	{"reasons.md", admin_markdown_reasons},
+	{"cmdlets.md", lync_markdown},
 	{"checks.md", check_markdown},
 	{"metrics.md", admin_markdown_metrics},
 	{"entente.bash", admin_completion_bash},
