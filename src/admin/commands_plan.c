@@ -84,7 +84,7 @@ static const struct admin_command commands[] = {
 
 	{.id = ADMIN_CMD_IMPORT_LYNC, .local = true, .path = {"import", "lync"}, .summary = "translate exports of Lync settings",
 	 .help = "Reads the output of Get-CsXmppAllowedPartner, Get-CsXmppGatewayConfiguration, Get-CsAllowedDomain, Get-CsBlockedDomain, "
-		 "Get-CsHostingProvider, Get-CsPublicProvider, Get-CsAccessEdgeConfiguration and Get-CsExternalAccessPolicy, and prints the commands that make the same here, as a shell script; settings for the configuration file and what has no equivalent "
+		 "Get-CsHostingProvider, Get-CsPublicProvider, Get-CsAccessEdgeConfiguration, Get-CsExternalAccessPolicy and Get-CsUser, and prints the commands that make the same here, as a shell script; settings for the configuration file and what has no equivalent "
 		 "stand in it as comments. Nothing is changed: look at it, then run it. Exits with 1 when something could not be translated.\n\n"
 		 "Export-Clixml loses nothing; Export-Csv loses lists, ConvertTo-Json the names of enumerations.",
 	 .example = "entente import lync partners.xml gateway.xml > take-over.sh", ARGS(import_lync_args), FIELDS(import_lync_fields)},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Completion for bash, and what the other shells share with it. */
 #include "admin/completion.h"
+#include "admin/lync.h"
 
 #include "admin/args.h"
 #include "base/reason.h"
@@ -62,6 +63,11 @@ void admin_completion_next(const char *const path[], admin_completion_word *word
 				summary = admin_group(g)->summary;
 		}
 		word(arg, c->path[n], summary);
+	}
+	for (size_t i = 0; !n && i < lync_cmdlet_count(); i++) {
+		char name[80];
+		lync_cmdlet_name(i, name, sizeof name);
+		word(arg, name, "cmdlet of Lync");
 	}
 }
 

@@ -387,7 +387,8 @@ static void listed(struct parser *p, const struct admin_command *c)
 	const struct lync_kind *k = lync_kind(p->cmdlet->object);
 	json_t *name = k->key ? json_object_get(p->args, k->key) : NULL;
 	if (name && !admin_arg_find(c, slice_str(k->key))) {
-		json_object_set(p->args, "filter", name);
+		if (admin_arg_find(c, S("filter")))
+			json_object_set(p->args, "filter", name);
 		json_object_del(p->args, k->key);
 	}
 }
@@ -412,12 +413,11 @@ enum admin_parsed lync_cmdlet_parse(struct admin_line *ret, int argc, const char
 		return ADMIN_BAD;
 	}
 	struct parser p = {.cmdlet = &c, .args = ret->args, .why = why};
+	ret->words[0] = argv[0]; /* where help is */
 	for (int i = 1; ok && !help && i < argc; i++)
 		ok = take(&p, ret, argc, argv, &i, &help);
-	if (help) {
-		ret->words[0] = argv[0];
+	if (help)
 		return ADMIN_HELP;
-	}
 	if (!ok)
 		return ADMIN_BAD;
 	ret->command = lync_command(c.object, c.verb, p.named, &no);
@@ -469,7 +469,7 @@ static void form_text(struct buf *out, const struct lync_parameter *p)
 static void meaning(struct buf *out, const struct lync_parameter *p)
 {
 	if (p->form == LYNC_KEY)
-		buf_printf(out, "%s", p->note);
+		buf_puts(out, p->note);
 	else if (p->form == LYNC_SETTING || p->form == LYNC_SECONDS)
 		buf_printf(out, "setting %s of the configuration file", p->option);
 	else if (p->option)
@@ -531,6 +531,12 @@ void lync_markdown(struct buf *out)
 				buf_puts(out, "`entente ");
 				admin_path_print(out, c->path);
 				buf_puts(out, "` |\n");
+			} else if (o == LYNC_EXTERNAL || o == LYNC_USER) {
+				static const char *const words[] = {"add", "set", "show", "remove", "", "", "grant"};
+				unsigned bit = 0;
+				while (verb >> bit > 1)
+					bit++;
+				buf_printf(out, "`entente %s %s` |\n", k->head, words[bit]);
 			} else {
 				buf_printf(out, "%s |\n", why);
 			}

@@ -124,13 +124,13 @@ static const struct lync_parameter common[] = {
 static const struct lync_kind kinds[LYNC_OBJECT_COUNT] = {
 	[LYNC_XMPP_PARTNER] = {"XmppAllowedPartner", NULL, "SaslNegotiation", "domain", N | S_ | G | R, "partner xmpp", P(xmpp_partner)},
 	[LYNC_ALLOWED] = {"AllowedDomain", NULL, "MarkForMonitoring", "domain", N | S_ | G | R, "allowed-domain", P(allowed)},
-	[LYNC_BLOCKED] = {"BlockedDomain", NULL, NULL, "domain", N | S_ | G | R, "blocked-domain", P(blocked)},
+	[LYNC_BLOCKED] = {"BlockedDomain", NULL, "Comment", "domain", N | S_ | G | R, "blocked-domain", P(blocked)},
 	[LYNC_HOSTING] = {"HostingProvider", NULL, "HostsOCSUsers", "name", N | S_ | G | R | E | D, "hosting-provider", P(hosting)},
 	[LYNC_PUBLIC] = {"PublicProvider", NULL, "IconUrl", "name", N | S_ | G | R | E | D, "public-provider", P(public_)},
 	[LYNC_ACCESS] = {"AccessEdgeConfiguration", "AccessEdgeSettings", "AllowFederatedUsers", NULL, S_ | G, "access-edge", P(access_edge)},
 	[LYNC_GATEWAY] = {"XmppGatewayConfiguration", "XmppGatewaySettings", "StreamEstablishmentTimeout", NULL, S_ | G, NULL, P(gateway)},
 	[LYNC_EXTERNAL] = {"ExternalAccessPolicy", NULL, "EnableXmppAccess", "name", N | S_ | G | R | A, "external-access", P(external)},
-	[LYNC_USER] = {"User", "OCSUserOrAppContact", "SipAddress", "address", G, "user", P(user)},
+	[LYNC_USER] = {"User", "OCSADUser", "SipAddress", "address", G, "user", P(user)},
 };
 
 const struct lync_kind *lync_kind(enum lync_object o)

@@ -61,7 +61,7 @@ static void test_commands_are_commands(void **state)
 		char line[1024], words[32][256];
 		const char *argv[32];
 		int argc = 0;
-		assert_true(slice_cstr(slice_str(json_string_value(o)), line, sizeof line));
+		assert_true(slice_cstr(slice_str(json_string_value(json_object_get(o, "text"))), line, sizeof line));
 		for (char *p = line; *p;) { /* as a shell splits it */
 			size_t k = 0;
 			bool in = false;
@@ -83,7 +83,7 @@ static void test_commands_are_commands(void **state)
 		struct buf why;
 		buf_init(&why, 4096);
 		if (admin_line_parse(&l, argc - 1, argv + 1, &why) != ADMIN_RUN)
-			fail_msg("%s: %.*s", json_string_value(o), SFMT(buf_slice(&why)));
+			fail_msg("%s: %.*s", json_string_value(json_object_get(o, "text")), SFMT(buf_slice(&why)));
 		admin_line_free(&l);
 		buf_free(&why);
 	}

@@ -1,6 +1,5 @@
 # note: XmppGatewayConfiguration Global, DialbackPassphrase: not needed: Entente makes a secret of its own, and partners never see it
 # warning: XmppGatewayConfiguration Global, EnableLoggingAllMessageBodies: no equivalent: bodies are never logged
-# warning: ExternalAccessPolicy Tag:Sales, Identity: no equivalent: policies of sites and users do not exist here yet
 # error: XmppAllowedPartner numbers.example, PartnerType: is a number: export with Export-Clixml, or ConvertTo-Json -EnumsAsStrings
 # note: HostingProvider LyncOnline, AutodiscoverUrl: not needed: clients use it, federation does not
 # warning: AccessEdgeConfiguration Global, AllowOutsideUsers: no equivalent: users of our own who are outside do not come through Entente
@@ -12,7 +11,6 @@
 #   timers.stream-setup: 60s    (StreamEstablishmentTimeout)
 #   timers.stream-idle: 600s    (StreamInactivityTimeout)
 #   timers.subscription-expires: 28800s    (SubscriptionRefreshInterval)
-#   xmpp.access: false    (EnableXmppAccess)
 entente allowed-domain add contoso.com --proxy-fqdn sip.contoso.com --verification-level use-source-verification --mark-for-monitoring
-entente hosting-provider add LyncOnline --proxy-fqdn sipfed.online.lync.com --enabled --verification-level use-source-verification --shared-address-space --hosts-ocs-users
-entente access-edge set --federated-users=true --partner-discovery=true --discovered-partner-contacts-limit=true --archiving-disclaimer=false --clearing-house=false --max-contacts-per-discovered-partner 1000 --discovered-partner-standard-rate 20 --outgoing-tls-count 4 --discovered-partner-verification-level use-source-verification
+entente hosting-provider add LyncOnline --proxy-fqdn sipfed.online.lync.com --enabled --verification-level use-source-verification --shared-address-space --hosts-ocs-users --is-local=false
+entente access-edge set --federated-users --partner-discovery --discovered-partner-verification-level use-source-verification --discovered-partner-contacts-limit --max-contacts-per-discovered-partner 1000 --discovered-partner-standard-rate 20 --archiving-disclaimer=false --outgoing-tls-count 4 --clearing-house=false
