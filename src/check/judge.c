@@ -89,9 +89,10 @@ void check_judge_config(struct check *c, const struct check_facts *f)
 		if (e->warning && of_certificates(e))
 			continue;
 		char where[512];
-		snprintf(where, sizeof where, "%.*s%s%.0u", SFMT(f->file), e->line ? ":" : "", 0U);
 		if (e->line)
 			snprintf(where, sizeof where, "%.*s:%u", SFMT(f->file), e->line);
+		else
+			snprintf(where, sizeof where, "%.*s", SFMT(f->file));
 		check_fails(c, e->warning ? CHECK_CONFIG_WARNING : CHECK_CONFIG_INVALID, true, slice_str(where));
 		check_evidence(c, "%s", e->text);
 		if (*e->key)
