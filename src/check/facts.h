@@ -22,6 +22,7 @@ struct check_dns {
 	bool have;
 	bool validating;             /* a trust anchor is configured */
 	struct slice resolver;       /* whom was asked, for people */
+	struct slice why;            /* why nobody could be asked at all */
 	struct check_lookup *list; size_t n;
 	const struct slice *others; size_t n_others; /* domains that are not ours and that DNS might lead here for: names of our certificate, parents */
 };
@@ -117,7 +118,7 @@ struct check_live {
 	int pid, uid;                /* of the daemon; -1: not known */
 	struct slice version, role;
 	const struct slice *problems; size_t n_problems;
-	bool have_partners;
+	bool have_partners, tests;   /* tests: partners were to be tested */
 	struct check_partner *partners; size_t n_partners;
 	struct check_edge *edges; size_t n_edges;
 };

@@ -73,11 +73,14 @@ static void dangers(struct check *c, const struct check_facts *f)
 		check_evidence(c, "%s in %.*s", g->server_state_directory, SFMT(f->file));
 }
 
-/* What plan_certificates and the files of certificates have to say is the area certs. */
+/* What is the matter with the files of certificates is told in the area certs, with more words. */
 static bool of_certificates(const struct config_error *e)
 {
-	return slice_starts(slice_str(e->key), S("tls.")) || slice_starts(slice_str(e->key), S("link.certificate")) ||
-	       slice_starts(slice_str(e->key), S("link.key"));
+	static const char *const keys[] = {"tls.certificate", "tls.key", "tls.client-certificate", "tls.client-key", "link.certificate", "link.key"};
+	bool found = false;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		found |= slice_eq(slice_str(e->key), slice_str(keys[i]));
+	return found;
 }
 
 void check_judge_config(struct check *c, const struct check_facts *f)
@@ -86,7 +89,7 @@ void check_judge_config(struct check *c, const struct check_facts *f)
 		return;
 	for (size_t i = 0; i < f->errors->n; i++) {
 		const struct config_error *e = &f->errors->list[i];
-		if (e->warning && of_certificates(e))
+		if ((e->warning || f->config) && of_certificates(e))
 			continue;
 		char where[512];
 		if (e->line)
@@ -229,9 +232,9 @@ void check_judge_ports(struct check *c, const struct check_facts *f)
 			check_evidence(c, "%s in %.*s", text, SFMT(f->file));
 			check_remedy(c, "in section metrics:\nlisten: 127.0.0.1:%u", addr_port(&l->addr));
 		}
-		if (slice_eq(slice_str(l->setting), S("api.listen")) && check_fails(c, CHECK_PORT_API, open_to_all(f, &l->addr), S("api.listen"))) {
+		if (slice_eq(slice_str(l->setting), S("admin.listen")) && check_fails(c, CHECK_PORT_API, open_to_all(f, &l->addr), S("admin.listen"))) {
 			check_evidence(c, "%s in %.*s", text, SFMT(f->file));
-			check_remedy(c, "in section api:\nlisten: 127.0.0.1:%u", addr_port(&l->addr));
+			check_remedy(c, "in section admin:\nlisten: 127.0.0.1:%u", addr_port(&l->addr));
 		}
 	}
 	no_family(c, f);
@@ -379,6 +382,7 @@ static void contact(struct check *c, const struct check_partner *p)
 void check_judge_partners(struct check *c, const struct check_facts *f)
 {
 	const struct check_live *l = &f->live;
+	size_t untested = 0;
 	if (!l->have) {
 		check_skip(c, CHECK_PARTNERS, "%.*s", SFMT(l->why));
 		return;
@@ -392,6 +396,7 @@ void check_judge_partners(struct check *c, const struct check_facts *f)
 		}
 		if (!p->enabled)
 			continue;
+		untested += !p->tested;
 		if (check_fails(c, CHECK_PARTNER_CLEAR, p->clear, p->domain)) {
 			check_evidence(c, "%.*s", SFMT(p->how_clear));
 			check_remedy(c, "entente partner xmpp set %.*s --tls required", SFMT(p->domain));
@@ -399,6 +404,12 @@ void check_judge_partners(struct check *c, const struct check_facts *f)
 		contact(c, p);
 		certificate_of(c, f, p);
 	}
+	if (!l->have_partners)
+		check_skip(c, CHECK_PARTNERS, "this process has no list of partners: ask at the gateway");
+	else if (f->config && f->config->server_role == CONFIG_GATEWAY && l->n_partners)
+		check_skip(c, CHECK_PARTNERS, "tests and past attempts: ask at the edge");
+	else if (l->tests && untested)
+		check_skip(c, CHECK_PARTNERS, "%zu of %zu partners were not tested, it would take long: entente check partners DOMAIN", untested, l->n_partners);
 }
 
 void check_judge(struct check *c, const struct check_facts *f, enum check_area a)

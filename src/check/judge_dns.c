@@ -392,8 +392,11 @@ static bool first_of_its_name(const struct plan *p, size_t at)
 void check_judge_dns(struct check *c, const struct check_facts *f)
 {
 	const struct check_dns *d = &f->dns;
-	if (!d->have)
+	if (!d->have) {
+		if (d->why.len && check_fails(c, CHECK_DNS_RESOLVER, true, S("dns.servers")))
+			check_evidence(c, "%.*s", SFMT(d->why));
 		return;
+	}
 	if (check_fails(c, CHECK_DNS_RESOLVER, dead(d), d->resolver)) {
 		check_evidence(c, "none of %zu questions was answered; %s %.*s: %s", d->n, type_text(d->list[0].type), SFMT(d->list[0].name),
 			       dns_status_text(d->list[0].status));

@@ -167,8 +167,12 @@ void check_look_dns(struct check_looking *x)
 {
 	struct check_dns *d = &x->f->dns;
 	struct asking s = {.x = x};
-	if (d->have || !x->f->config || !x->f->site || !check_resolver(x))
+	if (d->have || !x->f->config || !x->f->site)
 		return;
+	if (!check_resolver(x)) {
+		d->why = x->dns_why;
+		return;
+	}
 	d->have = true;
 	d->validating = *x->f->config->dns_trust_anchor != 0;
 	d->resolver = resolver_text(x);

@@ -73,6 +73,7 @@ void check_look_listeners(struct check_looking *x)
 	for (size_t i = 0; i < g->n_link_listen && g->server_role == CONFIG_EDGE; i++)
 		listener(x, "link.listen", slice_str(g->link_listen[i].address), g->link_listen[i].port, false, false);
 	listener_text(x, "metrics.listen", g->metrics_listen);
+	listener_text(x, "admin.listen", g->admin_listen);
 }
 
 /* ---- one connection, on a thread of its own */

@@ -214,6 +214,9 @@ Case("config/what does harm", "config", [
                  "listen": [{"address": "127.0.0.12", "port": 5060, "transport": "tcp"}, {"address": OURS, "port": 5060, "transport": "udp"}]},
          "homes": [{"name": "home", "domains": ["contoso.test"], "next-hop": "sip:127.0.0.12:5060;transport=tcp"}]})
 Case("config/lists from private places", "config", [("config-fetch-private", "tls.revocation-private-addresses", "true")], {"tls": {"revocation-private-addresses": True}})
+Case("config/a certificate that is not there is for the area certs", "config", [], {"tls": {"certificate": f"{RUN}/nothing.pem"}})
+Case("config/authorities that are not there", "config", [("config-invalid", ".yaml:3", "nothing.pem")], {"tls": {"trust": f"{RUN}/nothing.pem"}})
+Case("dns/a resolver that is none", "dns", [("dns-resolver", "dns.servers", "resolver")], more=["--resolver", "resolver"])
 Case("config/an unknown key", "config", [("config-invalid", ".yaml:1", "nmae")], {"server": {"nmae": "x"}})
 
 # --- time -------------------------------------------------------------------------------------------------------------

@@ -208,6 +208,7 @@ static void pool(struct world *w)
 	X(unproven, CONFIG_LIMITS, "limits.max-connections", 1, w->config->limits_max_unproven = 5000) \
 	X(volatile_state, CONFIG_VOLATILE, "server.state-directory", 1, w->config->server_state_directory = "/tmp/x") \
 	X(resolver, DNS_RESOLVER, "127.0.0.53", 1, for (size_t i = 0; i < w->f.dns.n; i++) w->lookups[i].status = i % 2 ? DNS_TIMEOUT : DNS_SERVFAIL) \
+	X(no_resolver, DNS_RESOLVER, "dns.servers", 1, w->f.dns = (struct check_dns){.why = S("the anchor cannot be read")}) \
 	X(failed, DNS_FAILED, "_xmpp-server", 1, XMPP->status = DNS_SERVFAIL) \
 	X(bogus, DNS_BOGUS, "_sipfederationtls", 1, SIP->status = DNS_BOGUS) \
 	X(missing, DNS_SRV_MISSING, "_xmpp-server", 1, XMPP->status = DNS_NXDOMAIN) \
@@ -272,7 +273,7 @@ static void pool(struct world *w)
 	X(ipv4, PORT_IPV4, "gw.contoso.test port 5269", 1, w->listeners[0].addr = address("[2001:db8::10]:5269")) \
 	X(metrics, PORT_METRICS, "metrics.listen", 1, w->listeners[3] = (struct check_listener){.setting = "metrics.listen", .addr = address("0.0.0.0:9464"), \
 	  .bound = CHECK_BOUND_OURS}; w->f.ports.n_listeners = 4) \
-	X(api, PORT_API, "api.listen", 1, w->listeners[3] = (struct check_listener){.setting = "api.listen", .addr = address("192.0.2.10:8443"), .bound = CHECK_BOUND_OURS}; \
+	X(api, PORT_API, "admin.listen", 1, w->listeners[3] = (struct check_listener){.setting = "admin.listen", .addr = address("192.0.2.10:8443"), .bound = CHECK_BOUND_OURS}; \
 	  w->f.ports.n_listeners = 4) \
 	X(partner_fails, PARTNER_FAILS, "fabrikam.test", 1, w->partner.verdict = S("fails"); w->partner.step = S("tcp")) \
 	X(one_way, PARTNER_ONE_WAY, "fabrikam.test", 1, w->partner.verdict = S("one-way")) \
