@@ -63,6 +63,15 @@ const struct admin_arg *admin_may_not_give(unsigned which, const struct admin_co
 
 void admin_markdown_roles(struct buf *out)
 {
+	buf_puts(out, "# Roles\n"
+		      "Who may do what, on the control socket and over the [HTTP API](api.md) alike; one place in the daemon decides. This page is made from the table of commands.\n\n"
+		      "| role | name in Lync | what it is for |\n|---|---|---|\n");
+	for (size_t i = 0; i < ROLES; i++)
+		buf_printf(out, "| `%s` | `%s` | %s |\n", roles[i].name, roles[i].lync, roles[i].help);
+	buf_puts(out, "\nAn account or a token has one role. Users of the machine itself have what `admin.roles` says:\n\n"
+		      "```yaml\nadmin:\n  roles: [\"group:support=helpdesk\", \"user:alice=policy-admin\", \"others=none\"]\n```\n\n"
+		      "root and the daemon's user may always everything. Without an entry that fits, whoever may open the socket (the group entente) may everything. Lync's names are understood wherever "
+		      "a role is named; its roles cut some things elsewhere: CsUserAdministrator assigned policies but did not edit them, CsArchivingAdministrator is only the nearest.\n\n");
 	buf_puts(out, "| command |");
 	for (size_t i = 0; i < ROLES; i++)
 		buf_printf(out, " %s |", roles[i].name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* entente-docgen PAGE: writes documentation that derives from the tables to standard output. Runs when the project is built. */
 #include "admin/command.h"
+#include "admin/role.h"
 #include "check/check.h"
 
 static const struct page {
@@ -12,6 +13,7 @@ static const struct page {
 	{"entente-reasons.7", admin_man_reasons},
 	{"reasons.md", admin_markdown_reasons},
 	{"cmdlets.md", lync_markdown},
+	{"roles.md", admin_markdown_roles},
 	{"checks.md", check_markdown},
 	{"metrics.md", admin_markdown_metrics},
 	{"entente.bash", admin_completion_bash},

@@ -177,7 +177,8 @@ int main(int argc, char *argv[])
 		json = json || slice_eq(slice_str(argv[i]), S("--json"));
 	switch (admin_line_parse(&l, argc > 0 ? argc - 1 : 0, (const char *const *)argv + (argc > 0), &out)) {
 	case ADMIN_RUN:
-		exit = password_take(&l, &out) ? run(&l) : complain("usage", buf_slice(&out), json, ADMIN_EXIT_USAGE);
+		exit = password_take(&l, &out);
+		exit = exit ? complain(exit == ADMIN_EXIT_USAGE ? "usage" : "unavailable", buf_slice(&out), json, exit) : run(&l);
 		break;
 	case ADMIN_HELP:
 		admin_help(&out, l.words, color_wanted());

@@ -73,24 +73,26 @@ static bool from_file(const char *path, char ret[ROOM], struct buf *why)
 	return ok;
 }
 
-bool password_take(struct admin_line *l, struct buf *why)
+int password_take(struct admin_line *l, struct buf *why)
 {
 	char password[ROOM] = "", hash[ADMIN_PASSWORD_HASH];
-	bool ok = true;
-	for (size_t i = 0; ok && i < l->command->n_args; i++) {
+	int exit = ADMIN_EXIT_OK;
+	for (size_t i = 0; !exit && i < l->command->n_args; i++) {
 		const struct admin_arg *a = &l->command->args[i];
 		const char *name = json_string_value(json_object_get(l->args, "name"));
 		if (a->type != ADMIN_PASSWORD)
 			continue;
-		ok = (l->password_file ? from_file(l->password_file, password, why) : from_terminal(password, why)) &&
-		     admin_password_check(slice_str(password), slice_str(name), why);
-		if (ok && !admin_password_hash(hash, slice_str(password))) {
-			buf_puts(why, "there is not enough memory to hash the password");
-			ok = false;
-		}
-		if (ok)
+		if (!(l->password_file ? from_file(l->password_file, password, why) : from_terminal(password, why)))
+			exit = ADMIN_EXIT_UNAVAILABLE;
+		else if (!admin_password_check(slice_str(password), slice_str(name), why))
+			exit = ADMIN_EXIT_USAGE;
+		else if (admin_password_hash(hash, slice_str(password)))
 			json_object_set_new(l->args, a->name, json_string(hash));
+		else {
+			buf_puts(why, "there is not enough memory to hash the password");
+			exit = ADMIN_EXIT_UNAVAILABLE;
+		}
 	}
 	explicit_bzero(password, sizeof password);
-	return ok;
+	return exit;
 }

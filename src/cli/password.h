@@ -3,5 +3,5 @@
 #pragma once
 #include "admin/command.h"
 
-/* Puts the hash into l->args where the command wants a password. False: `why` has one line. */
-bool password_take(struct admin_line *l, struct buf *why);
+/* Puts the hash into l->args where the command wants a password. Else an enum admin_exit, and `why` has one line. */
+int password_take(struct admin_line *l, struct buf *why);
