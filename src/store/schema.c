@@ -91,7 +91,7 @@ static const char *const steps[] = {
 	" name TEXT PRIMARY KEY,"
 	" value BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 	/* 6: external access policies and users are further kinds. Before, every user could reach every partner: where there are partners it
-	 * stays so; a new database begins closed, as Lync does (ADR 36) */
+	 * stays so; a new database begins closed, as Lync does (ADR 38) */
 	"CREATE TABLE object("
 	" kind TEXT NOT NULL CHECK(kind IN ('access-edge', 'allowed-domain', 'hosting-provider', 'public-provider', 'external-access', 'user')),"
 	" key TEXT NOT NULL,"
