@@ -115,7 +115,7 @@ def tries(user, to):
 def sip_federation(lab):
     switch(lab, [allow("adatum.test")], [allow("contoso.test")])
     n = next(COUNT)
-    romeo, other, mercutio = contoso_user(lab, f"romeo{n}"), contoso_user(lab, f"other{n}"), adatum_user(lab, f"mercutio{n}")
+    romeo, other, mercutio = contoso_user(lab, f"romeo{n}"), contoso_user(lab, f"romeo{next(COUNT)}"), adatum_user(lab, f"mercutio{n}")
     try:
         globally(lab, *NOTHING)
         for answer in tries(romeo, mercutio.name).values():
