@@ -103,6 +103,8 @@ struct admin_remedy_names {
 };
 /* The remedy with the names filled in; n may be NULL: then as placeholders in capitals. */
 void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n);
+/* In a language; in English where the translation is missing. */
+void admin_remedy_print_in(struct buf *out, enum reason r, enum admin_language l, const struct admin_remedy_names *n);
 bool admin_reason_find(enum reason *ret, struct slice id);
 
 /* The candidate nearest to `word`, when near enough to be meant; feed candidates one by one. */

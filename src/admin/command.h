@@ -114,7 +114,7 @@ enum admin_id {
 	/* observe */
 	ADMIN_CMD_SHOW_PROBES,
 	/* messages */
-	ADMIN_CMD_SHOW_MESSAGES,
+	ADMIN_CMD_SHOW_MESSAGES, ADMIN_CMD_WHY,
 	ADMIN_CMD_COUNT
 };
 

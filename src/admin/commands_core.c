@@ -75,9 +75,14 @@ static const struct admin_arg reason_args[] = {
 	{"id", ADMIN_REASON, ADMIN_POSITIONAL, .def = "all", .help = "a reason ID, e.g. policy/partner-unknown"},
 	{"language", ADMIN_ENUM, .values = "en|de|ru|zh", .def = "LC_ALL, LC_MESSAGES, LANG", .help = "of the meaning"},
 };
+static const struct admin_arg why_args[] = {
+	{"id", ADMIN_REASON, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "a reason ID, e.g. policy/partner-unknown"},
+	{"language", ADMIN_ENUM, .values = "en|de|ru|zh", .def = "LC_ALL, LC_MESSAGES, LANG", .help = "of meaning, causes and next step"},
+};
 static const struct admin_field reason_fields[] = {
 	{"reasons[].id", "the reason ID"},
 	{"reasons[].text", "what it means"},
+	{"reasons[].causes", "what it usually comes from"},
 	{"reasons[].who", "who can fix it: admin, partner, sender, user, both, nobody"},
 	{"reasons[].next_step", "what to do"},
 	{"reasons[].sip_status", "towards SIP"},
@@ -121,6 +126,10 @@ static const struct admin_command commands[] = {
 	 .help = "Every refusal has a reason ID: in the log, in the SIP header Entente-Reason, in the text of an XMPP error, in "
 		 "metrics. This tells what it means, what the sender was told, and who can fix it.",
 	 .example = "entente reason policy/partner-unknown", ARGS(reason_args), FIELDS(reason_fields)},
+
+	{.id = ADMIN_CMD_WHY, .local = true, .path = {"why"}, .summary = "tell what a reason ID means, its causes, and what to do",
+	 .help = "The same as `entente reason ID`; in English, German, Russian or Chinese.", .example = "entente why xmpp/dns-not-found --language de", ARGS(why_args),
+	 FIELDS(reason_fields)},
 
 	{.id = ADMIN_CMD_HISTORY, .roles = ADMIN_MAY_SEE, .path = {"history"}, .summary = "list the changes of partners and blocked domains",
 	 ARGS(history_args), FIELDS(history_fields)},

@@ -10,6 +10,18 @@ static const char *const texts[REASON_COUNT][ADMIN_LANGUAGE_COUNT] = {
 #undef REASON_TEXT
 };
 
+static const char *const causes[REASON_COUNT][ADMIN_LANGUAGE_COUNT] = {
+#define REASON_WHY(name, english, german, russian, chinese, remedy_german, remedy_russian, remedy_chinese) [REASON_##name] = {english, german, russian, chinese},
+#include "admin/reason_why.def"
+#undef REASON_WHY
+};
+static const char *const remedies[REASON_COUNT][ADMIN_LANGUAGE_COUNT] = {
+#define REASON_WHY(name, english, german, russian, chinese, remedy_german, remedy_russian, remedy_chinese) \
+	[REASON_##name] = {NULL, remedy_german, remedy_russian, remedy_chinese},
+#include "admin/reason_why.def"
+#undef REASON_WHY
+};
+
 static const struct {
 	const char *who, *texts[ADMIN_LANGUAGE_COUNT];
 } people[] = {
@@ -62,6 +74,16 @@ const char *admin_reason_text(enum reason r, enum admin_language l)
 bool admin_reason_translated(enum reason r, enum admin_language l)
 {
 	return l == ADMIN_ENGLISH || texts[r][l] != NULL;
+}
+
+const char *admin_reason_cause(enum reason r, enum admin_language l)
+{
+	return causes[r][l];
+}
+
+const char *admin_reason_remedy(enum reason r, enum admin_language l)
+{
+	return remedies[r][l];
 }
 
 const char *admin_who_text(const char *who, enum admin_language l)

@@ -16,5 +16,9 @@ enum admin_language admin_language_of_environment(void);
 /* The meaning; in English where the translation is missing. */
 const char *admin_reason_text(enum reason r, enum admin_language l);
 bool admin_reason_translated(enum reason r, enum admin_language l);
+/* Usual causes, one sentence without a final stop; NULL: the row is missing. */
+const char *admin_reason_cause(enum reason r, enum admin_language l);
+/* What to do, with placeholders as in remedy.c; of ADMIN_ENGLISH NULL: that is admin_remedy. NULL: the row is missing. */
+const char *admin_reason_remedy(enum reason r, enum admin_language l);
 /* "an administrator of ours" for "admin" */
 const char *admin_who_text(const char *who, enum admin_language l);

@@ -139,10 +139,12 @@ static int reason_run(struct admin_call *c)
 		const struct reason_info *r = reason_info((enum reason)i);
 		struct buf next;
 		buf_init(&next, 4096);
-		admin_remedy_print(&next, (enum reason)i, NULL);
+		admin_remedy_print_in(&next, (enum reason)i, l, NULL);
+		const char *cause = admin_reason_cause((enum reason)i, l);
 		json_t *o = json_pack("{s:s s:s s:s s:i s:s s:s}", "id", r->id, "text", admin_reason_text((enum reason)i, l), "who", r->who, "sip_status",
 				      r->sip_status, "xmpp_condition", r->xmpp_condition, "xmpp_type", r->xmpp_type);
 		admin_set_text(o, "next_step", buf_slice(&next));
+		admin_set_text(o, "causes", slice_str(cause ? cause : ""));
 		json_array_append_new(list, o);
 		buf_free(&next);
 	}
@@ -160,6 +162,8 @@ static void reason_print(struct admin_call *c)
 		admin_styled(&c->text, c->color, ADMIN_BOLD, slice_str(admin_get_text(r, "id")));
 		buf_printf(&c->text, "\n  meaning    ");
 		admin_wrap(&c->text, slice_str(admin_get_text(r, "text")), 13, c->width, false);
+		buf_puts(&c->text, "  causes     ");
+		admin_wrap(&c->text, slice_str(admin_get_text(r, "causes")), 13, c->width, false);
 		buf_printf(&c->text, "  fixed by   %s\n  next step  ", admin_who_text(admin_get_text(r, "who"), language(c)));
 		admin_wrap(&c->text, slice_str(admin_get_text(r, "next_step")), 13, c->width, false);
 		buf_printf(&c->text, "  SIP        %jd\n  XMPP       %s, type %s\n", (intmax_t)admin_get_int(r, "sip_status"),
@@ -213,6 +217,7 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 		[ADMIN_CMD_CONFIG_EXAMPLE] = {example_run, text_print},
 		[ADMIN_CMD_CONFIG_EFFECTIVE] = {effective_run, text_print},
 		[ADMIN_CMD_REASON] = {reason_run, reason_print},
+		[ADMIN_CMD_WHY] = {reason_run, reason_print},
 		[ADMIN_CMD_VERSION] = {version_run, version_print},
 		[ADMIN_CMD_API_OPENAPI] = {admin_openapi_run, admin_openapi_print},
 		[ADMIN_CMD_HELP] = {help_run, text_print},

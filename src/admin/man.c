@@ -210,6 +210,9 @@ void admin_man_reasons(struct buf *out)
 		buf_printf(out, ".\n.br\nSIP status %d; XMPP condition ", r->sip_status);
 		roffz(out, r->xmpp_condition);
 		buf_printf(out, ", type %s.\n.br\n", r->xmpp_type);
+		buf_puts(out, "Usual causes: ");
+		roffz(out, admin_reason_cause((enum reason)i, ADMIN_ENGLISH));
+		buf_puts(out, ".\n.br\n");
 		remedy_text(&b, (enum reason)i);
 		buf_puts(out, "Next step: ");
 		struct slice rest = buf_slice(&b);
@@ -236,11 +239,11 @@ void admin_markdown_reasons(struct buf *out)
 		const struct reason_info *r = reason_info((enum reason)i);
 		struct slice rest = slice_str(r->id), first = slice_split(&rest, '/');
 		if (!slice_eq(first, room)) {
-			buf_printf(out, "\n## %.*s\n\n| reason | meaning | fixed by | next step | SIP | XMPP |\n|---|---|---|---|---|---|\n", SFMT(first));
+			buf_printf(out, "\n## %.*s\n\n| reason | meaning | usual causes | fixed by | next step | SIP | XMPP |\n|---|---|---|---|---|---|---|\n", SFMT(first));
 			room = first;
 		}
 		remedy_text(&b, (enum reason)i);
-		buf_printf(out, "| `%s` | %s | %s | %.*s | %d | %s |\n", r->id, r->text, admin_who_text(r->who, ADMIN_ENGLISH), SFMT(buf_slice(&b)), r->sip_status,
+		buf_printf(out, "| `%s` | %s | %s | %s | %.*s | %d | %s |\n", r->id, r->text, admin_reason_cause((enum reason)i, ADMIN_ENGLISH), admin_who_text(r->who, ADMIN_ENGLISH), SFMT(buf_slice(&b)), r->sip_status,
 			   r->xmpp_condition);
 	}
 	buf_free(&b);

@@ -118,18 +118,26 @@ const char *admin_remedy(enum reason r)
 
 void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remedy_names *n)
 {
+	admin_remedy_print_in(out, r, ADMIN_ENGLISH, n);
+}
+
+void admin_remedy_print_in(struct buf *out, enum reason r, enum admin_language l, const struct admin_remedy_names *n)
+{
+	static const struct slice people[ADMIN_LANGUAGE_COUNT][2] = {{S("the local user"), S("the sender")}, {S("der lokale Benutzer"), S("der Absender")},
+								      {S("локальный пользователь"), S("отправитель")}, {S("本地用户"), S("发件人")}};
+	const char *text = admin_reason_remedy(r, l);
 	const struct {
 		struct slice name, capital, value;
 	} names[] = {
 		{S("local"), S("LOCAL-DOMAIN"), n ? n->local : SLICE_NONE},
 		{S("remote"), S("DOMAIN"), n ? n->remote : SLICE_NONE},
-		{S("local_user"), S("the local user"), n ? n->local_user : SLICE_NONE},
-		{S("remote_user"), S("the sender"), n ? n->remote_user : SLICE_NONE},
+		{S("local_user"), people[l][0], n ? n->local_user : SLICE_NONE},
+		{S("remote_user"), people[l][1], n ? n->remote_user : SLICE_NONE},
 		{S("subject"), S("DOMAIN"), n ? n->subject : SLICE_NONE},
 		{S("policy"), S("global"), n ? n->policy : SLICE_NONE},
 		{S("switches"), S("--federation --xmpp"), n ? n->switches : SLICE_NONE},
 	};
-	struct slice rest = slice_str(admin_remedy(r));
+	struct slice rest = slice_str(text ? text : admin_remedy(r));
 	while (rest.p) {
 		struct slice before = slice_split(&rest, '{');
 		buf_put(out, before);

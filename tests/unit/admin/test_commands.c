@@ -2,6 +2,7 @@
 /* The table of commands is whole: everything is named once, documented, and carried out by somebody. */
 #include "rig.h"
 
+#include "admin/args.h"
 #include "admin/call.h"
 
 static bool word_ok(const char *z)
@@ -199,6 +200,60 @@ static void reason_languages(void **state)
 		}
 }
 
+/* Every "entente ..." that a text tells to type is a command, and every {name} one that is filled in. */
+static void remedy_ok(const char *id, const char *text)
+{
+	static const char *const names[] = {"{local}", "{remote}", "{local_user}", "{remote_user}", "{subject}", "{policy}", "{switches}"};
+	for (const char *p = text; (p = strstr(p, "entente ")); p += 8) {
+		struct slice rest = slice_str(p + 8), words[4];
+		const struct admin_command *c = NULL;
+		size_t n = 0;
+		if (p > text && p[-1] != ' ' && p[-1] != '`' && (unsigned char)p[-1] < 0x80)
+			continue;
+		while (n < 4 && rest.len) {
+			struct slice w = slice_split(&rest, ' '), word = w;
+			while (word.len && !((word.p[word.len - 1] >= 'a' && word.p[word.len - 1] <= 'z') || word.p[word.len - 1] == '-'))
+				word.len--; /* "reload." "streams`;" */
+			words[n++] = word;
+		}
+		admin_path_match(words, n, &c);
+		if (!c && !slice_starts(slice_str(p), S("entente plan")))
+			fail_msg("%s: no such command: %.40s", id, p);
+	}
+	for (const char *p = text; (p = strchr(p, '{')); p++) {
+		bool known = false;
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			known |= strncmp(p, names[i], strlen(names[i])) == 0;
+		if (!known)
+			fail_msg("%s: %.20s", id, p);
+	}
+}
+
+static void reason_catalogue(void **state)
+{
+	(void)state;
+	for (int r = 0; r < REASON_COUNT; r++)
+		for (int l = ADMIN_ENGLISH; l < ADMIN_LANGUAGE_COUNT; l++) {
+			const char *id = reason_info((enum reason)r)->id, *cause = admin_reason_cause((enum reason)r, (enum admin_language)l);
+			const char *remedy = l ? admin_reason_remedy((enum reason)r, (enum admin_language)l) : admin_remedy((enum reason)r);
+			const char *texts[] = {cause, remedy};
+			if (!cause || !remedy)
+				fail_msg("%s has no causes or remedy in %s: src/admin/reason_why.def", id, admin_language_name((enum admin_language)l));
+			for (size_t i = 0; i < 2; i++) {
+				size_t n = strlen(texts[i]);
+				bool foreign = false;
+				for (size_t k = 0; k < n; k++)
+					foreign |= (unsigned char)texts[i][k] >= 0x80;
+				assert_true(n >= 6 && texts[i][n - 1] != '.' && !strchr(texts[i], '\n'));
+				if (l >= ADMIN_RUSSIAN && !foreign && !slice_starts(slice_str(texts[i]), S("entente ")))
+					fail_msg("%s: not in %s: %s", id, admin_language_name((enum admin_language)l), texts[i]);
+				if (l && !slice_starts(slice_str(texts[i]), S("entente ")))
+					assert_string_not_equal(texts[i], i ? admin_remedy((enum reason)r) : admin_reason_cause((enum reason)r, ADMIN_ENGLISH));
+			}
+			remedy_ok(id, remedy);
+		}
+}
+
 static void languages(void **state)
 {
 	enum admin_language l = ADMIN_ENGLISH;
@@ -255,7 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths),    cmocka_unit_test(groups), cmocka_unit_test(arguments),
 		cmocka_unit_test(fields),   cmocka_unit_test_setup_teardown(carried_out, rig_setup, rig_teardown),
-		cmocka_unit_test(examples), cmocka_unit_test(remedies), cmocka_unit_test(reason_languages),
+		cmocka_unit_test(examples), cmocka_unit_test(remedies), cmocka_unit_test(reason_languages), cmocka_unit_test(reason_catalogue),
 		cmocka_unit_test(languages),
 		cmocka_unit_test(remedy_commands),
 	};
