@@ -123,8 +123,8 @@ void admin_remedy_print(struct buf *out, enum reason r, const struct admin_remed
 
 void admin_remedy_print_in(struct buf *out, enum reason r, enum admin_language l, const struct admin_remedy_names *n)
 {
-	static const struct slice people[ADMIN_LANGUAGE_COUNT][2] = {{S("the local user"), S("the sender")}, {S("der lokale Benutzer"), S("der Absender")},
-								      {S("локальный пользователь"), S("отправитель")}, {S("本地用户"), S("发件人")}};
+	static const struct slice people[ADMIN_LANGUAGE_COUNT][2] = {{S("the local user"), S("the sender")}, {S("der lokale Benutzer"), S("den Absender")},
+								      {S("локальный пользователь"), S("отправителя")}, {S("本地用户"), S("发件人")}};
 	const char *text = admin_reason_remedy(r, l);
 	const struct {
 		struct slice name, capital, value;

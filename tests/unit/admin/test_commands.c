@@ -211,10 +211,11 @@ static void remedy_ok(const char *id, const char *text)
 		if (p > text && p[-1] != ' ' && p[-1] != '`' && (unsigned char)p[-1] < 0x80)
 			continue;
 		while (n < 4 && rest.len) {
-			struct slice w = slice_split(&rest, ' '), word = w;
-			while (word.len && !((word.p[word.len - 1] >= 'a' && word.p[word.len - 1] <= 'z') || word.p[word.len - 1] == '-'))
-				word.len--; /* "reload." "streams`;" */
-			words[n++] = word;
+			struct slice word = slice_split(&rest, ' ');
+			size_t len = 0; /* of "reload." and "streams`;" only the word */
+			while (len < word.len && ((word.p[len] >= 'a' && word.p[len] <= 'z') || word.p[len] == '-'))
+				len++;
+			words[n++] = slice_first(word, len);
 		}
 		admin_path_match(words, n, &c);
 		if (!c && !slice_starts(slice_str(p), S("entente plan")))

@@ -222,7 +222,7 @@ static void never_disagree(void **state)
 			if (i % 8 == 0)
 				policy(h);
 			ask(&q);
-			if (q.in && !strncmp(strchr(q.to, '@'), "@fabrikam", 9)) /* between partners: the house has streams to contoso.test alone */
+			if (q.in && strcmp(strchr(q.to, '@'), "@contoso.test") != 0) /* the house has streams to contoso.test alone */
 				continue;
 			enum reason want = explained(&d, &q);
 			const struct record *r = happens(h, &q);
