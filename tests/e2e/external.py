@@ -129,10 +129,17 @@ def sip_federation(lab):
         lab.entente("external-access", "grant", "Partners", "--user", romeo.name)
         romeo.say(mercutio.name, "now")
         mercutio.expect_message(romeo.name, "now")
-        mercutio.say(f"%72OMEO{n}@contoso.test", "however it is spelt")
-        romeo.expect_message(mercutio.name, "however it is spelt")
         check_status(mercutio.message(other.name, "not he"), 403)
         refused(other.message(mercutio.name, "not I"))
+        globally(lab, *ALL)
+        lab.entente("external-access", "add", "Shut")
+        lab.entente("external-access", "grant", "Shut", "--user", other.name)
+        user = other.name.split("@")[0]
+        for spelt in (user, user.upper(), user.replace("r", "%72"), user.replace("m", "%4d")):
+            check_status(mercutio.message(f"{spelt}@contoso.test", "however it is spelt"), 403)
+        lab.entente("external-access", "set", "Shut", "--federation")
+        mercutio.say(other.name, "at last")
+        other.expect_message(mercutio.name, "at last")
     finally:
         forget(lab)
 
