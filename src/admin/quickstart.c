@@ -257,21 +257,6 @@ struct deed {
 	const char *shell;
 };
 
-static bool exists(const char *const path[])
-{
-	struct slice words[ADMIN_PATH_MAX];
-	struct buf why;
-	size_t n = 0;
-	while (path[n]) {
-		words[n] = slice_str(path[n]);
-		n++;
-	}
-	buf_init(&why, 1024);
-	bool found = admin_command_find(words, n, &why);
-	buf_free(&why);
-	return found;
-}
-
 static int policy(struct quick *q, struct setup_ledger *l, bool running)
 {
 	bool sip = q->answers.federation != SETUP_CLOSED, discover = q->answers.federation == SETUP_DISCOVERED;
@@ -284,7 +269,7 @@ static int policy(struct quick *q, struct setup_ledger *l, bool running)
 	};
 	for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
 		struct buf why;
-		if (!deeds[i].wanted || !exists(deeds[i].path))
+		if (!deeds[i].wanted)
 			continue;
 		json_array_append_new(q->commands, json_string(deeds[i].shell));
 		if (!running)
