@@ -24,7 +24,7 @@ struct rig {
 	struct snapshot *snapshot;
 	struct policy_gateway gateway;
 	bool refuse_publish, slow_workers, bad_config, hostile, closed;
-	unsigned published;
+	unsigned published, contacts_set;
 	struct admin_task *task;     /* that runs, and what it was asked */
 	struct admin_test test;
 	struct admin_trace trace;
@@ -153,6 +153,18 @@ static bool rig_contact(void *arg, struct slice local, struct slice remote)
 	return slice_eq(local, S("romeo@contoso.test")) && slice_eq(remote, S("juliet@chat.test"));
 }
 
+static int rig_contact_set(void *arg, struct slice local, struct slice remote, bool there, struct slice who, struct entente_err *err)
+{
+	struct rig *r = arg;
+	struct store_wait w;
+	r->contacts_set++;
+	if (!there)
+		return 0;
+	store_wait_init(&w);
+	assert_int_equal(store_contact_add(r->store, local, remote, who, store_wait_done, &w), 0);
+	return store_wait(&w, err);
+}
+
 static int rig_address(void *arg, struct slice text, bool *ret_is_sip, char *ret_jid, size_t size, struct entente_err *err)
 {
 	(void)arg;
@@ -231,7 +243,7 @@ static bool rig_seen(void *arg, struct slice domain, json_t *object)
 }
 
 static const struct admin_ops rig_ops = {
-	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .address = rig_address,
+	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .contact_set = rig_contact_set, .address = rig_address,
 	.policy_changed = rig_publish, .seen = rig_seen, .reload = rig_reload, .attempts = rig_attempts, .test = rig_test, .trace = rig_trace,
 	.cancel = rig_cancel, .metrics = rig_metrics, .records = rig_records, .place = rig_place,
 };

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "scratch.h"
+#include "store/store_federation.h"
 
 static int show_partner(void *arg, const struct policy_partner *p)
 {
@@ -241,8 +242,49 @@ static void test_pins(void **state)
 	store_close(s);
 }
 
+static int count_contact(void *arg, const struct store_contact *c)
+{
+	*(int *)arg += c->how == STORE_BY_ADMIN ? 100 : 1;
+	return 0;
+}
+
+static int newest(void *arg, const struct store_change *c)
+{
+	slice_cstr(c->what, arg, 200);
+	return 1;
+}
+
+/* What an administrator does with contacts is in the history; what is learned is not. */
+static void contacts_of_administrators(void **state)
+{
+	(void)state;
+	struct store *s = scratch_open();
+	struct entente_err err = {0};
+	char what[200] = "";
+	int n = 0;
+	struct slice romeo = S("romeo@contoso.test"), juliet = S("juliet@fabrikam.test"), nurse = S("nurse@fabrikam.test");
+	struct store_contact learned = {.local_user = romeo, .remote_user = nurse, .learned_at = 7, .how = STORE_BY_MESSAGE};
+	assert_int_equal(WAIT(&err, store_contact_put(s, &learned, done, arg)), 0);
+	assert_int_equal(store_load_history(s, 1, newest, what, &err), 0);
+	assert_string_equal(what, "");
+	assert_int_equal(WAIT(&err, store_contact_add(s, romeo, juliet, S("alice"), done, arg)), 0);
+	assert_int_equal(WAIT(&err, store_contact_add(s, romeo, juliet, S("alice"), done, arg)), ENTENTE_EEXIST);
+	assert_int_equal(WAIT(&err, store_contact_add(s, romeo, nurse, S("alice"), done, arg)), ENTENTE_EEXIST);
+	assert_int_equal(store_load_contacts(s, count_contact, &n, &err), 0);
+	assert_int_equal(n, 101);
+	store_load_history(s, 1, newest, what, &err);
+	assert_string_equal(what, "contact add romeo@contoso.test juliet@fabrikam.test");
+	assert_int_equal(WAIT(&err, store_contact_remove(s, romeo, nurse, S("alice"), done, arg)), 0);
+	assert_int_equal(WAIT(&err, store_contact_remove(s, romeo, nurse, S("alice"), done, arg)), ENTENTE_ENOTFOUND);
+	assert_non_null(strstr(err.text, "does not have nurse@fabrikam.test as contact"));
+	store_load_history(s, 1, newest, what, &err);
+	assert_string_equal(what, "contact remove romeo@contoso.test nurse@fabrikam.test");
+	assert_int_equal(store_contact_add(s, S(""), juliet, S("alice"), NULL, NULL), ENTENTE_EINVAL);
+	store_close(s);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FRESH(test_partners), FRESH(test_pins), FRESH(test_blocks), FRESH(test_group), FRESH(test_history_trim)};
+	const struct CMUnitTest tests[] = {FRESH(test_partners), FRESH(test_pins), FRESH(test_blocks), FRESH(test_group), FRESH(test_history_trim), FRESH(contacts_of_administrators)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 #include "scratch.h"
+#include "store/store_federation.h"
 
 static const char *directory;
 
@@ -96,9 +97,54 @@ static void version_1(void **state)
 	store_close(s);
 }
 
+static int global(void *arg, struct slice key, struct slice fields)
+{
+	assert_true(slice_eq(key, S("global")));
+	assert_true(slice_eq(fields, S("federation=true\nxmpp=true\npublic-cloud=true\npublic-cloud-audio-video=true\n")));
+	++*(int *)arg;
+	return 0;
+}
+
+/* What every user could before an upgrade, every user can after it; but a new database, and one that had no partner, is closed. */
+static void access_after_upgrade(void **state)
+{
+	static const struct {
+		const char *sql; /* before the upgrade; NULL: a new database */
+		int open;
+	} rows[] = {
+		{"", 1},
+		{"DELETE FROM xmpp_partner_domain; DELETE FROM xmpp_partner", 0},
+		{NULL, 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct entente_err err = {0};
+		char path[512];
+		sqlite3 *db;
+		int found = 0;
+		if (rows[i].sql) {
+			make("version-1.sql");
+			snprintf(path, sizeof path, "%s/entente.db", scratch);
+			assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+			assert_int_equal(sqlite3_exec(db, rows[i].sql, NULL, NULL, NULL), SQLITE_OK);
+			sqlite3_close(db);
+		}
+		for (int again = 0; again < 2; again++) {
+			struct store *s = scratch_open();
+			found = 0;
+			assert_int_equal(store_load_objects(s, STORE_EXTERNAL_ACCESS, SLICE_NONE, global, &found, &err), 0);
+			assert_int_equal(found, rows[i].open);
+			store_close(s);
+		}
+		scratch_remove(state);
+		scratch_make(state);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(version_1, scratch_make, scratch_remove)};
+	static const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(version_1, scratch_make, scratch_remove),
+						  cmocka_unit_test_setup_teardown(access_after_upgrade, scratch_make, scratch_remove)};
 	if (argc < 2)
 		return 2;
 	directory = argv[1];
