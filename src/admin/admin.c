@@ -3,6 +3,7 @@
 #include "admin/task.h"
 
 #include "admin/args.h"
+#include "admin/audit_hook.h"
 #include "admin/role.h"
 #include "admin/staged.h"
 #include "base/mem.h"
@@ -12,6 +13,8 @@ struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *
 {
 	struct admin *a = MEM_NEW(struct admin);
 	*a = (struct admin){.store = store, .ops = ops, .arg = arg};
+	if (store)
+		admin_set_audit(a, store_directory(store));
 	return a;
 }
 
@@ -20,8 +23,25 @@ void admin_set_half(struct admin *a, enum admin_half half)
 	a->half = half;
 }
 
+void admin_set_audit(struct admin *a, const char *directory)
+{
+	audit_free(a->audit);
+	mem_free(a->audit_directory);
+	a->audit_directory = directory ? mem_strndup(directory, strlen(directory)) : NULL;
+	a->audit = directory ? audit_new(directory, 0) : NULL;
+}
+
+const char *admin_audit_trouble(const struct admin *a)
+{
+	return a->audit ? audit_trouble(a->audit) : NULL;
+}
+
 struct admin *admin_free(struct admin *a)
 {
+	if (!a)
+		return NULL;
+	audit_free(a->audit);
+	mem_free(a->audit_directory);
 	return mem_free(a);
 }
 
@@ -126,13 +146,11 @@ static json_t *forbidden(unsigned roles, const struct admin_command *c, const st
 }
 
 /* NULL: a task has begun. */
-static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, json_t *request, struct buf *why)
+static json_t *carry_out(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, const struct admin_command *c, json_t *request,
+			 struct buf *why)
 {
-	const struct admin_command *c = command_of(request, why);
-	const struct admin_handler *h = c ? handler_of(c) : NULL;
+	const struct admin_handler *h = handler_of(c);
 	json_t *args = json_object_get(request, "args"), *none = NULL, *response;
-	if (!c)
-		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
 	if (!admin_may(roles, c))
 		return forbidden(roles, c, NULL, why);
 	if (c->live && !session)
@@ -171,6 +189,79 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 		response = refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
 	json_decref(none);
 	return response;
+}
+
+static int64_t generation_of(const struct admin *a)
+{
+	return a->store ? store_generation(a->store) : -1;
+}
+
+/* The database knows the last record, too. */
+static void remember(struct admin *a, const struct audit_head *head)
+{
+	char text[100];
+	snprintf(text, sizeof text, "%jd %s", (intmax_t)head->seq, head->hash);
+	if (a->store)
+		store_note_put(a->store, S(AUDIT_NOTE), slice_str(text), NULL, NULL);
+}
+
+/* The one place that all requests pass, whoever asks by whatever way: a change is recorded before it begins, tried ones too. */
+static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, json_t *request, struct buf *why)
+{
+	const struct admin_command *c = command_of(request, why);
+	const char *via = admin_session_via(session);
+	json_t *args = json_object_get(request, "args"), *response;
+	struct entente_err err = {0};
+	struct audit_head head;
+	int64_t seq = 0;
+	if (!c)
+		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
+	if (!a->audit || !audit_wanted(c, args))
+		return carry_out(a, session, who, roles, c, request, why);
+	if (audit_begin(a->audit, who, via, c, args, generation_of(a), &seq, &head, &err))
+		return audit_refusal(&err);
+	response = carry_out(a, session, who, roles, c, request, why);
+	if (!c->live && audit_end(a->audit, who, via, seq, response, generation_of(a), &head, &err))
+		audit_warn(response, &err);
+	remember(a, &head);
+	return response;
+}
+
+int admin_audit_begin(struct admin *a, struct slice who, const char *via, enum admin_id id, int64_t *ret_seq, struct entente_err *err)
+{
+	struct audit_head head;
+	*ret_seq = 0;
+	if (!a->audit)
+		return 0;
+	int rc = audit_begin(a->audit, who, via, admin_command_by_id(id), NULL, generation_of(a), ret_seq, &head, err);
+	if (!rc)
+		remember(a, &head);
+	return rc;
+}
+
+void admin_audit_end(struct admin *a, struct slice who, const char *via, int64_t seq, int exit, const char *code)
+{
+	struct audit_head head;
+	json_t *response = code ? json_pack("{s:i s:{s:s}}", "exit", exit, "error", "code", code) : json_pack("{s:i}", "exit", exit);
+	if (a->audit && seq && audit_end(a->audit, who, via, seq, response, generation_of(a), &head, NULL) == 0)
+		remember(a, &head);
+	json_decref(response);
+}
+
+int admin_audit_note(struct admin *a, const char *via, const char *text, json_t *more, struct entente_err *err)
+{
+	json_t *o = json_pack("{s:s s:s s:s s:s}", "who", "entente", "via", via, "event", "note", "text", text);
+	struct audit_head head;
+	json_object_update(o, more);
+	json_decref(more);
+	if (!a->audit) {
+		json_decref(o);
+		return 0;
+	}
+	int rc = audit_append(a->audit, o, &head, err);
+	if (!rc)
+		remember(a, &head);
+	return rc;
 }
 
 static int dump(const char *bytes, size_t n, void *arg)

@@ -25,6 +25,7 @@
  * disk and for ops, not longer than some seconds. */
 #pragma once
 #include <jansson.h>
+#include "admin/command.h"
 #include "base/buf.h"
 #include "config/config.h"
 #include "policy/record.h"
@@ -172,6 +173,16 @@ struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *
  * to ask there. The whole, unless said. */
 enum admin_half { ADMIN_WHOLE, ADMIN_EDGE_HALF, ADMIN_GATEWAY_HALF };
 void admin_set_half(struct admin *a, enum admin_half half);
+/* Where the audit log is (admin/audit.h), copied: the store's directory, unless said. NULL: nothing is recorded. */
+void admin_set_audit(struct admin *a, const char *directory);
+/* Why the last record could not be written, and changes are refused; NULL: all is well. */
+const char *admin_audit_trouble(const struct admin *a);
+/* A change that no request asks for: a record before it (not 0: it must not be made) and one after it. *ret_seq belongs to the second; code NULL:
+ * no error. */
+int admin_audit_begin(struct admin *a, struct slice who, const char *via, enum admin_id id, int64_t *ret_seq, struct entente_err *err);
+void admin_audit_end(struct admin *a, struct slice who, const char *via, int64_t seq, int exit, const char *code);
+/* Something about the daemon itself; `more` (members) is taken over, may be NULL. */
+int admin_audit_note(struct admin *a, const char *via, const char *text, json_t *more, struct entente_err *err);
 /* Accepts NULL; returns NULL. Sessions must be gone. */
 struct admin *admin_free(struct admin *a);
 

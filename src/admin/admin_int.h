@@ -10,7 +10,12 @@ struct admin {
 	const struct admin_ops *ops;
 	void *arg;
 	enum admin_half half;
+	struct audit *audit;         /* NULL: nothing is recorded, there is no place for it */
+	char *audit_directory;       /* owned */
 };
+
+int admin_audit_list(struct admin_call *c);
+void admin_audit_list_print(struct admin_call *c);
 
 /* handlers.c. Without `run`: not a command of the daemon, or one that takes time. */
 const struct admin_handler *admin_handler(enum admin_id id);

@@ -40,6 +40,8 @@ json_t *admin_call_run(struct admin_call *c, const struct admin_handler *h);
 const struct admin_handler *admin_local_handler(enum admin_id id);
 /* plan.c: all of `entente plan ...` */
 extern const struct admin_handler admin_plan_handler;
+/* audit_verify.c */
+extern const struct admin_handler admin_audit_verify;
 struct plan;
 /* Adds certificates, records, ports and warnings; prints those that the data has. */
 void admin_plan_data(json_t *data, const struct plan *p);

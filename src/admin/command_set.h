@@ -29,3 +29,4 @@ extern const struct admin_command_set admin_commands_core, admin_commands_partne
 	admin_commands_plan, admin_commands_config, admin_commands_api, admin_commands_quickstart, admin_commands_certificate, admin_commands_check, admin_commands_messages;
 extern const struct admin_command_set admin_commands_observe;
 extern const struct admin_command_set admin_commands_external;
+extern const struct admin_command_set admin_commands_audit;

@@ -19,6 +19,7 @@ static const struct admin_command_set *const sets[] = {
 	&admin_commands_check,
 	&admin_commands_config,
 	&admin_commands_certificate,
+	&admin_commands_audit,
 	&admin_commands_api,
 	&admin_commands_observe,
 };

@@ -85,6 +85,7 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	/* certificate */
 	[ADMIN_CMD_CERTIFICATE_LIST] = {admin_certificate_list, admin_certificate_list_print},
 	/* audit */
+	[ADMIN_CMD_AUDIT_LIST] = {admin_audit_list, admin_audit_list_print},
 	/* quickstart */
 	/* observe */
 	[ADMIN_CMD_SHOW_PROBES] = {admin_show, admin_show_print},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "admin/args.h"
+#include "admin/audit_hook.h"
 #include "admin/call.h"
 #include "admin/certificate.h"
 #include "admin/findings.h"
@@ -224,6 +225,8 @@ const struct admin_handler *admin_local_handler(enum admin_id id)
 	};
 	if (id == ADMIN_CMD_QUICKSTART)
 		return &admin_quickstart_handler;
+	if (id == ADMIN_CMD_AUDIT_VERIFY)
+		return &admin_audit_verify;
 	static const struct admin_handler *const certificate[] = {&admin_certificate_request, &admin_certificate_import, &admin_certificate_assign, &admin_certificate_show};
 	if (id >= ADMIN_CMD_CERTIFICATE_REQUEST && id <= ADMIN_CMD_CERTIFICATE_SHOW)
 		return certificate[id - ADMIN_CMD_CERTIFICATE_REQUEST];
@@ -255,11 +258,33 @@ json_t *admin_ask(struct admin_call *c, const char *const path[], json_t *args, 
 	return response;
 }
 
+/* As respond of admin.c does it for the daemon. */
+static json_t *run_recorded(struct admin_call *call, const struct admin_handler *h)
+{
+	struct audit *audit;
+	struct entente_err err = {0};
+	char who[200];
+	int64_t seq = 0;
+	audit_local(&audit, call->command, call->args);
+	if (!audit)
+		return admin_call_run(call, h);
+	audit_whoami(who, sizeof who);
+	if (audit_begin(audit, slice_str(who), "program", call->command, call->args, -1, &seq, NULL, &err)) {
+		audit_free(audit);
+		return audit_refusal(&err);
+	}
+	json_t *response = admin_call_run(call, h);
+	if (audit_end(audit, slice_str(who), "program", seq, response, -1, NULL, &err))
+		audit_warn(response, &err);
+	audit_free(audit);
+	return response;
+}
+
 json_t *admin_local_run(const struct admin_command *c, json_t *args, const struct admin_program *p)
 {
 	struct admin_call call = {.command = c, .args = args, .json = p->json, .color = p->color, .width = p->width, .program = p};
 	const struct admin_handler *h = admin_local_handler(c->id);
 	if (h)
-		return admin_call_run(&call, h);
+		return run_recorded(&call, h);
 	return json_pack("{s:i s:{s:s s:s}}", "exit", ADMIN_EXIT_USAGE, "error", "code", "usage", "text", "not a local command");
 }

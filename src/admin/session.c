@@ -17,6 +17,7 @@ struct admin_session {
 	struct buf *out;          /* of admin_session_output */
 	void (*ready)(void *arg);
 	void *ready_arg;
+	bool api;                 /* somebody else has found out who it is */
 	bool over, busy;          /* busy: inside admin_session_input */
 };
 
@@ -40,7 +41,9 @@ struct admin_session *admin_session_new(struct admin *a, uint32_t uid)
 {
 	char who[WHO_MAX];
 	admin_user_name(uid, who, sizeof who);
-	return admin_session_new_as(a, slice_str(who), ADMIN_ROLES_ALL);
+	struct admin_session *s = admin_session_new_as(a, slice_str(who), ADMIN_ROLES_ALL);
+	s->api = false;
+	return s;
 }
 
 struct admin_session *admin_session_new_as(struct admin *a, struct slice who, unsigned roles)
@@ -50,6 +53,7 @@ struct admin_session *admin_session_new_as(struct admin *a, struct slice who, un
 	buf_init(&s->in, 2 * ADMIN_REQUEST_MAX + 2);
 	slice_cstr(who, s->who, sizeof s->who);
 	s->roles = roles;
+	s->api = true;
 	return s;
 }
 
@@ -73,6 +77,11 @@ void admin_session_output(struct admin_session *s, struct buf *out, void (*ready
 struct admin_task **admin_session_task(struct admin_session *s)
 {
 	return &s->task;
+}
+
+const char *admin_session_via(const struct admin_session *s)
+{
+	return s && s->api ? "api" : "socket";
 }
 
 struct buf *admin_session_out(struct admin_session *s)

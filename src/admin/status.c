@@ -28,6 +28,8 @@ int admin_status(struct admin_call *c)
 	c->admin->ops->status(c->admin->arg, d);
 	if (!json_object_get(d, "problems"))
 		json_object_set_new(d, "problems", json_array());
+	if (admin_audit_trouble(c->admin))
+		json_array_append_new(json_object_get(d, "problems"), json_sprintf("changes are refused, because they cannot be recorded: %s", admin_audit_trouble(c->admin)));
 	return json_array_size(json_object_get(d, "problems")) ? ADMIN_EXIT_FINDING : ADMIN_EXIT_OK;
 }
 

@@ -36,6 +36,8 @@ void admin_task_cancel(struct admin_task *t);
 
 /* session.c */
 struct admin_task **admin_session_task(struct admin_session *s);
+/* "socket" or "api"; of NULL: socket. */
+const char *admin_session_via(const struct admin_session *s);
 struct buf *admin_session_out(struct admin_session *s); /* NULL: it may not write by itself */
 void admin_session_ready(struct admin_session *s);
 /* The task is over: on with what waits, then ready. */

@@ -157,6 +157,10 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 struct control *control_close(struct control *c);
 /* What carries out commands; the API shares it. */
 struct admin *control_admin(struct control *c);
+/* Something about the daemon itself, for the audit log. */
+void control_note(struct control *c, const char *via, const char *text);
+/* A reload that a signal asks for, recorded as those that are asked for by a command. */
+void control_reload(struct control *c);
 
 /* metrics_http.c: metrics.listen */
 /* *ret stays NULL when the setting is empty. */

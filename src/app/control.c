@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "admin/admin.h"
+#include "admin/audit.h"
 #include "api/api.h"
 #include "api/peer.h"
 #include "app/app.h"
@@ -19,6 +20,7 @@
 #include "base/enc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "plan/install.h"
 
 enum { MAX_SESSIONS = 64, REST_MS = 200 };
 
@@ -343,10 +345,49 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	app->seeing = seeing_new(app);
 	c->admin = admin_new(app->store, &admin_callbacks, c);
 	admin_set_half(c->admin, app->role == CONFIG_EDGE ? ADMIN_EDGE_HALF : app->role == CONFIG_GATEWAY ? ADMIN_GATEWAY_HALF : ADMIN_WHOLE);
+	if (!app->store && access(app->config->server_state_directory, W_OK) == 0) /* an edge */
+		admin_set_audit(c->admin, app->config->server_state_directory);
 	c->acceptable = event_new(pool_control(app->pool)->loop->base, fd, EV_READ | EV_PERSIST, on_accept, c);
 	event_add(c->acceptable, NULL);
 	*ret = c;
 	return 0;
+}
+
+/* What the configuration file holds, as a hash; empty when it cannot be read. */
+static json_t *file_facts(const struct app *app)
+{
+	char hash[AUDIT_HASH];
+	struct buf b;
+	struct entente_err err;
+	json_t *o = json_pack("{s:s s:s}", "version", ENTENTE_VERSION, "config", app->config_path);
+	buf_init(&b, CONFIG_FILE_MAX + 65536);
+	if (plan_file_read(&b, app->config_path, CONFIG_FILE_MAX, &err) == 0) {
+		audit_hash(hash, buf_slice(&b));
+		json_object_set_new(o, "config_sha256", json_string(hash));
+	}
+	buf_free(&b);
+	return o;
+}
+
+void control_note(struct control *c, const char *via, const char *text)
+{
+	struct entente_err err = {0};
+	if (admin_audit_note(c->admin, via, text, file_facts(c->app), &err))
+		log_ev(LOG_ERROR, "admin/audit-failed", {"text", slice_str(err.text)});
+}
+
+void control_reload(struct control *c)
+{
+	struct config_errors errs;
+	struct entente_err err = {0};
+	int64_t seq;
+	static const char who[] = "SIGHUP";
+	if (admin_audit_begin(c->admin, slice_str(who), "signal", ADMIN_CMD_RELOAD, &seq, &err)) {
+		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(c->app->config_path)}, {"text", slice_str(err.text)});
+		return;
+	}
+	int rc = app_reload(c->app, &errs);
+	admin_audit_end(c->admin, slice_str(who), "signal", seq, rc ? ADMIN_EXIT_CONFIG : ADMIN_EXIT_OK, rc ? "config" : NULL);
 }
 
 struct control *control_close(struct control *c)

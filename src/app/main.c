@@ -72,10 +72,9 @@ static int open_revocation(struct app *app, const struct config *cfg)
 static void on_signal(void *arg, int signo)
 {
 	struct app *app = arg;
-	struct config_errors errs;
 	if (signo == SIGHUP) {
 		if (!app->stopping)
-			app_reload(app, &errs);
+			control_reload(app->control);
 		return;
 	}
 	if (app->stopping) {
@@ -274,9 +273,11 @@ int main(int argc, char **argv)
 	log_ev(LOG_INFO, "server/ready", {"version", S(ENTENTE_VERSION)}, {"workers", slice_str(workers)},
 	       {"role", slice_str(app_role_name(&app))}, {"name", slice_str(app.config->server_name)});
 	app_status(&app);
+	control_note(app.control, "service", "start");
 	pool_run(app.pool);
 	unsigned long long rest = ((unsigned long long)app.config->timers_drain + STOP_MS) * 1000;
 	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nWATCHDOG=1\nWATCHDOG_USEC=%llu", rest, 2 * rest);
+	control_note(app.control, "service", "stop");
 	log_ev(LOG_INFO, "server/stopping", {"text", S("no new work is taken, what is under way finishes")});
 	stop(&app);
 	log_ev(LOG_INFO, "server/stopped", {"version", S(ENTENTE_VERSION)});

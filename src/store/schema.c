@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The schema as numbered steps. A step that has been released is never edited: a change is a further step. */
+#include "base/buf.h"
 #include "store/internal.h"
+#include "store/store_set.h"
 
 enum { APPLICATION_ID = 0x456e7431 }; /* "Ent1" */
 
@@ -236,4 +238,30 @@ int store_inspect(const char *directory, char *damage, size_t size, struct enten
 	sqlite3_finalize(st);
 	sqlite3_close(db);
 	return ret;
+}
+
+int store_note_read(const char *directory, struct slice name, struct buf *ret, struct entente_err *err)
+{
+	char path[4200];
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	snprintf(path, sizeof path, "%.4000s/entente.db", directory);
+	int code = 0, rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc == SQLITE_OK) {
+		sqlite3_busy_timeout(db, 5000);
+		rc = sqlite3_exec(db, "PRAGMA trusted_schema=OFF", NULL, NULL, NULL);
+	}
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, "SELECT value FROM note WHERE name = ?1", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(st, 1, name.p, (int)name.len, SQLITE_STATIC);
+	if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		buf_put(ret, slice_of(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)));
+	else if (rc == SQLITE_DONE)
+		code = err_set(err, ENTENTE_ENOTFOUND, REASON_NONE, "%s has no note of that name", path);
+	else
+		code = store_fail(db, path, err);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return code;
 }

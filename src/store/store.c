@@ -191,6 +191,7 @@ int store_open(struct store **ret, const struct store_options *opt, struct enten
 	struct store *s = MEM_NEW(struct store);
 	int rc;
 	s->opt = *opt;
+	s->opt.directory = mem_strndup(opt->directory, strlen(opt->directory)); /* the caller's goes with its configuration */
 	if (!s->opt.queue_max)
 		s->opt.queue_max = STORE_QUEUE_DEFAULT;
 	s->lock_fd = -1;
@@ -243,6 +244,7 @@ struct store *store_close(struct store *s)
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
 	explicit_bzero(s->dialback, sizeof s->dialback);
+	mem_free((char *)(uintptr_t)s->opt.directory);
 	return mem_free(s);
 }
 

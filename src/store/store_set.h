@@ -44,6 +44,8 @@ int store_note_put(struct store *s, struct slice name, struct slice value, store
 int store_note_delete(struct store *s, struct slice name, store_done *done, void *arg);
 /* As store_document_load. */
 int store_note_load(struct store *s, struct slice name, struct buf *ret, struct entente_err *err);
+/* The same from a database that a daemon may have open, or nobody; nothing is changed. */
+int store_note_read(const char *directory, struct slice name, struct buf *ret, struct entente_err *err);
 
 /* ---- copies and the place ---- */
 /* The tables that a copy of the policy has; ends with NULL. A new table of policy belongs on this list (copy.c). */

@@ -28,6 +28,7 @@ static const struct {
 	{"show metrics", "vhaop"}, {"show messages", "vhaop"}, {"show probes", "vhaop"},
 	{"reload", "o"},
 	{"certificate list", "vhaop"},
+	{"audit list", "a"},
 	{"account add", ""}, {"account set", ""}, {"account password", ""}, {"account remove", ""}, {"account list", "a"},
 	{"token add", ""}, {"token remove", ""}, {"token list", "a"},
 };

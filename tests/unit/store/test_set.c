@@ -361,11 +361,36 @@ static void test_damage(void **state)
 	}
 }
 
+/* Notes are read beside a daemon that has the database open, and without one; and the store needs nothing of its caller's options. */
+static void test_notes_from_outside(void **state)
+{
+	(void)state;
+	char place[64];
+	struct store *s = NULL;
+	struct entente_err err = {0};
+	struct buf b;
+	buf_init(&b, 4096);
+	snprintf(place, sizeof place, "%s", scratch);
+	assert_int_equal(store_open(&s, &(struct store_options){.directory = place}, &err), 0);
+	memset(place, 'x', sizeof place - 1);
+	assert_string_equal(store_directory(s), scratch);
+	assert_int_equal(store_note_read(scratch, S("a"), &b, &err), ENTENTE_ENOTFOUND);
+	assert_int_equal(WAIT(&err, store_note_put(s, S("a"), S("one"), done, arg)), 0);
+	assert_int_equal(store_note_read(scratch, S("a"), &b, &err), 0);
+	assert_true(slice_eq(buf_slice(&b), S("one")));
+	store_close(s);
+	buf_clear(&b);
+	assert_int_equal(store_note_read(scratch, S("a"), &b, &err), 0);
+	assert_true(slice_eq(buf_slice(&b), S("one")));
+	assert_int_equal(store_note_read("/no/such", S("a"), &b, &err), ENTENTE_ESTORE);
+	buf_free(&b);
+}
+
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FRESH(test_all_or_nothing), FRESH(test_large), FRESH(test_documents), FRESH(test_every_table_is_decided),
-					   FRESH(test_copy), FRESH(test_kill), FRESH(test_damage)};
+					   FRESH(test_copy), FRESH(test_kill), FRESH(test_damage), FRESH(test_notes_from_outside)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
