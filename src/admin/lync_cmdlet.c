@@ -514,7 +514,7 @@ bool lync_cmdlet_help(struct buf *out, struct slice cmdlet)
 void lync_markdown(struct buf *out)
 {
 	buf_puts(out, "# Cmdlets of Lync's management shell\n"
-		      "`entente` takes the names that administrators of Lync and Skype for Business Server know: `entente New-CsXmppAllowedPartner -Domain fabrikam.example "
+		      "`entente` takes the names that administrators of Lync and Skype for Business Server know: `entente New-CsXmppAllowedPartner -Domain litware.example "
 		      "-PartnerType Federated`.\nNames are taken in any case, parameters by any beginning that only one has; the first word without a dash is Identity; "
 		      "`-WhatIf` shows what would change. In a shell write `true` or\n`'$true'` (the shell takes `$true` for a variable of its own) and lists without spaces, "
 		      "`a.example,b.example`, or between apostrophes, `'@{Add=\"a.example\"}'`.\nThis page is made from the table in `src/admin/lync_table.c`.\n");
@@ -528,15 +528,9 @@ void lync_markdown(struct buf *out)
 				continue;
 			buf_printf(out, "| %s-Cs%s | ", lync_verb_name(verb), k->noun);
 			if (c) {
-				buf_puts(out, "`entente ");
+				buf_puts(out, "`");
 				admin_path_print(out, c->path);
 				buf_puts(out, "` |\n");
-			} else if (o == LYNC_EXTERNAL || o == LYNC_USER) {
-				static const char *const words[] = {"add", "set", "show", "remove", "", "", "grant"};
-				unsigned bit = 0;
-				while (verb >> bit > 1)
-					bit++;
-				buf_printf(out, "`entente %s %s` |\n", k->head, words[bit]);
 			} else {
 				buf_printf(out, "%s |\n", why);
 			}

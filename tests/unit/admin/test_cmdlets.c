@@ -542,8 +542,8 @@ static void help(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_parameter_is_documented), cmocka_unit_test(every_option_exists), cmocka_unit_test(each_parameter), cmocka_unit_test(forms),
-		cmocka_unit_test_setup_teardown(whole, rig_setup, rig_teardown), cmocka_unit_test(lines), cmocka_unit_test(help),
+		{"L01 the table has every documented parameter, and no other", every_parameter_is_documented, NULL, NULL, NULL}, cmocka_unit_test(every_option_exists), {"L01 L09 each parameter by an export, New and Set is what it was", each_parameter, NULL, NULL, NULL}, {"L09 CLIXML, JSON and CSV say the same", forms, NULL, NULL, NULL},
+		{"L09 all exports at once become commands that can be carried out", whole, rig_setup, rig_teardown, NULL}, {"L10 the command line as PowerShell reads it", lines, NULL, NULL, NULL}, cmocka_unit_test(help),
 	};
 	if (argc < 2)
 		return 2;

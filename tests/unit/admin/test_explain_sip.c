@@ -243,6 +243,6 @@ static void documented(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(objects), TEST(agrees), TEST(documented)};
+	const struct CMUnitTest tests[] = {TEST(objects), {"L11 explain and the decision about SIP partners never disagree", agrees, setup, rig_teardown, NULL}, TEST(documented)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

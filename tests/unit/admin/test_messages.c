@@ -198,6 +198,6 @@ static void sip_partner(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(list), TEST(gone_by), TEST(message), TEST(sip_partner)};
+	const struct CMUnitTest tests[] = {TEST(list), TEST(gone_by), {"L12 what became of a message, and what has changed since", message, setup, rig_teardown, NULL}, TEST(sip_partner)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,7 +251,7 @@ static void never_disagree(void **state)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(never_disagree)};
+	const struct CMUnitTest tests[] = {{"L11 explain and the gateway never disagree", never_disagree, NULL, NULL, NULL}};
 	seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

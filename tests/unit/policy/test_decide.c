@@ -275,7 +275,7 @@ static void test_names(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_xmpp_access),
+	const struct CMUnitTest tests[] = {{"L07 partner types: who needs consent, who sees notes", test_rules, NULL, NULL, NULL}, cmocka_unit_test(test_xmpp_access),
 					   cmocka_unit_test(test_space), cmocka_unit_test(test_names)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

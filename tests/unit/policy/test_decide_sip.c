@@ -428,7 +428,7 @@ static void test_whose_is_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_combination), cmocka_unit_test(test_outbound),    cmocka_unit_test(test_default_route),
+		{"L05 blocked, allowed, provider, discovered, refused: in this order", test_every_combination, NULL, NULL, NULL}, cmocka_unit_test(test_outbound),    cmocka_unit_test(test_default_route),
 		cmocka_unit_test(test_clearing_house), cmocka_unit_test(test_through),    cmocka_unit_test(test_whose_is_it),
 		cmocka_unit_test(test_whose_level),
 	};

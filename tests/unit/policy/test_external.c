@@ -331,7 +331,7 @@ static void test_flat(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_combination), cmocka_unit_test(test_nobody_is_concerned),
+	const struct CMUnitTest tests[] = {{"L06 user, site, global: the nearest policy as a whole", test_every_combination, NULL, NULL, NULL}, cmocka_unit_test(test_nobody_is_concerned),
 					   cmocka_unit_test(test_whom_it_is_taken_to), cmocka_unit_test(test_names), cmocka_unit_test(test_flat)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

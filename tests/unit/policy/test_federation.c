@@ -252,9 +252,9 @@ static void test_closed_by_default(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_parameter),     cmocka_unit_test(test_read_is_lenient_to_versions),
-		cmocka_unit_test(test_allowed_unique_and_by_suffix), cmocka_unit_test(test_providers_unique),
-		cmocka_unit_test(test_routing_modes),      cmocka_unit_test(test_closed_by_default),
+		{"L01 each parameter: default, range, text", test_each_parameter, NULL, NULL, NULL},     cmocka_unit_test(test_read_is_lenient_to_versions),
+		{"L03 L04 a domain is on one list, and covers those below", test_allowed_unique_and_by_suffix, NULL, NULL, NULL}, {"L03 names and proxies of providers are unique", test_providers_unique, NULL, NULL, NULL},
+		{"L08 default route and providers exclude each other", test_routing_modes, NULL, NULL, NULL},      {"L08 closed by default", test_closed_by_default, NULL, NULL, NULL},
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,7 +234,7 @@ static void test_pins(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_matrix), cmocka_unit_test(test_defaults),
+	const struct CMUnitTest tests[] = {{"L02 the 18 combinations of TLS, SASL and dialback", test_matrix, NULL, NULL, NULL}, cmocka_unit_test(test_defaults),
 					   cmocka_unit_test(test_fields), cmocka_unit_test(test_names), cmocka_unit_test(test_pins)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,8 +248,8 @@ static void test_slot(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup),  cmocka_unit_test(test_patterns), cmocka_unit_test(test_conflicts),
-					   cmocka_unit_test(test_blocked), cmocka_unit_test(test_many),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lookup),  cmocka_unit_test(test_patterns), {"L03 a domain belongs to one home or partner", test_conflicts, NULL, NULL, NULL},
+					   {"L04 the longest blocked suffix", test_blocked, NULL, NULL, NULL}, cmocka_unit_test(test_many),
 					   cmocka_unit_test(test_limits),  cmocka_unit_test(test_slot)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
