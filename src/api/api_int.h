@@ -23,6 +23,7 @@ struct api {
 	struct backoff *backoff;
 	struct hasher *hasher;
 	struct feed *feed;
+	char *openapi;     /* the description, made when somebody asks first: anybody may, as often as he likes */
 	/* unix socket */
 	int fd;
 	struct event *acceptable;

@@ -47,10 +47,14 @@ static json_t *status_of(const struct feed *f)
 	return ask(f, "{\"command\":[\"status\"],\"json\":true}");
 }
 
-/* Takes the reference. */
+/* Takes the reference; NULL: nothing has happened. */
 static void happen(struct feed *f, const char *name, json_t *data)
 {
-	char *text = json_dumps(data, JSON_COMPACT);
+	char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+	if (!text) {
+		json_decref(data);
+		return;
+	}
 	struct happened *h = &f->ring[++f->newest % EVENTS];
 	mem_free(h->data);
 	*h = (struct happened){name, mem_strndup(text, strlen(text))};
@@ -200,7 +204,7 @@ void feed_join(struct client *c, struct slice last)
 		c->next_event = f->newest + 1;
 	}
 	id_put(f, c->next_event - 1, id);
-	client_event(c, "status", id, slice_str(text));
+	client_event(c, "status", id, text ? slice_str(text) : S("{}"));
 	free(text);
 	json_decref(status);
 	feed_flush(c);

@@ -438,7 +438,12 @@ static void openapi(struct client *c, const struct http_request *r, struct slice
 {
 	(void)r;
 	(void)body;
-	client_answer_json(c, 200, admin_openapi(), SLICE_NONE);
+	if (!c->api->openapi) {
+		json_t *document = admin_openapi();
+		c->api->openapi = json_dumps(document, JSON_COMPACT);
+		json_decref(document);
+	}
+	client_answer(c, 200, "application/json", slice_str(c->api->openapi), SLICE_NONE);
 }
 
 static void events(struct client *c, const struct http_request *r, struct slice body)

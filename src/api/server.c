@@ -222,6 +222,7 @@ struct api *api_close(struct api *a)
 		unlink(a->path);
 	}
 	mem_free(a->path);
+	free(a->openapi);
 	listener_free(a->listener);
 	gate_unref(a->gate);
 	tls_ctx_unref(a->tls);
