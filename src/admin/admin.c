@@ -84,7 +84,18 @@ static const struct admin_handler *handler_of(const struct admin_command *c)
 
 static const struct admin_live *live_of(const struct admin_command *c)
 {
-	return c->id == ADMIN_CMD_PARTNER_TEST ? &admin_partner_test : c->id == ADMIN_CMD_TRACE ? &admin_trace_live : NULL;
+	switch (c->id) {
+	case ADMIN_CMD_PARTNER_TEST:
+		return &admin_partner_test;
+	case ADMIN_CMD_TRACE:
+		return &admin_trace_live;
+	case ADMIN_CMD_TEST_IM:
+		return &admin_test_im_live;
+	case ADMIN_CMD_TOP:
+		return &admin_top_live;
+	default:
+		return NULL;
+	}
 }
 
 enum { WORDS_MAX = 8, WIDTH_MIN = 40, WIDTH_MAX = 1000 };

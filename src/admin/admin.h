@@ -64,6 +64,14 @@ struct admin_trace {
 	uint32_t ms;                /* for so long; 0: not live, only what was kept */
 	uint32_t since_ms, most;    /* not 0: first what was kept from that long ago, the last `most` of it */
 };
+/* `test im`. Slices are valid during the call. */
+struct admin_test_im {
+	struct slice from, to;  /* bare JIDs in A-labels; one of them is ours */
+	struct slice text;      /* what is written; marked as a test already */
+	bool to_local;          /* from a partner's user to ours; else the other way */
+	uint32_t home;          /* not to_local: index of the home that has `from` */
+	uint32_t timeout_ms;
+};
 /* What is wanted of the decision log (policy/record.h). Empty and 0: everything. */
 struct admin_records {
 	struct slice id;         /* trace ID, Call-ID or id of a stanza, exactly */
@@ -121,6 +129,11 @@ struct admin_ops {
 	 * error with err filled (ENTENTE_ELIMIT: too many run). */
 	int (*test)(void *arg, const struct admin_test *what, struct admin_task *t, struct entente_err *err);
 	int (*trace)(void *arg, const struct admin_trace *what, struct admin_task *t, struct entente_err *err);
+	/* Sends it. Events: step ("taken", "policy", "given", "sent", "answer", "again", "waits", "told", "dropped"; "verdict" at the end), outcome ("ok",
+	 * "failed", "note"), at and took (ms), text; of the verdict also result ("delivered", "refused", "failed", "ignored", "timeout"), reason, trace. */
+	int (*test_im)(void *arg, const struct admin_test_im *what, struct admin_task *t, struct entente_err *err);
+	/* A picture of the present every interval_ms, `count` times (0: until cancelled): see the table of commands, `top`. */
+	int (*top)(void *arg, uint32_t interval_ms, uint32_t count, struct admin_task *t, struct entente_err *err);
 	/* Nobody wants to hear of it any more; t is gone afterwards. */
 	void (*cancel)(void *arg, struct admin_task *t);
 	/* Appends the metrics in the text format of Prometheus. */

@@ -25,7 +25,7 @@ struct admin_task {
 	uint64_t events, lost, untold; /* untold: lost, and not told yet */
 };
 
-extern const struct admin_live admin_partner_test, admin_trace_live;
+extern const struct admin_live admin_partner_test, admin_trace_live, admin_test_im_live, admin_top_live;
 
 /* admin.c: carries out one request; a task may begin if `session` is not NULL. */
 void admin_serve(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, struct slice request, struct buf *response);

@@ -25,6 +25,8 @@ struct seeing;
 struct metrics_http;
 struct health;
 struct probes;
+struct test_ims;
+struct tops;
 struct edge_node;
 struct gw_node;
 struct split_app;
@@ -80,6 +82,8 @@ struct app {
 	struct metrics_http *metrics;
 	struct health *health;        /* NULL before the workers run */
 	struct probes *probes;        /* likewise */
+	struct test_ims *test_ims;    /* shared: test_ims_take */
+	struct tops *tops;
 	_Atomic bool store_failing;   /* shared */
 	bool reload_refused;          /* the file that was read last is not in force */
 	int64_t config_at;            /* when the one in force was read */

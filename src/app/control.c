@@ -16,6 +16,8 @@
 #include "app/facts.h"
 #include "app/probes.h"
 #include "app/seeing.h"
+#include "app/test_im.h"
+#include "app/top.h"
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/log.h"
@@ -240,9 +242,23 @@ static int op_records(void *arg, const struct admin_records *what, json_t *array
 	return facts_records(c->app, what, array, err);
 }
 
+static int op_test_im(void *arg, const struct admin_test_im *what, struct admin_task *t, struct entente_err *err)
+{
+	struct control *c = arg;
+	return test_im_begin(c->app->test_ims, what, t, err);
+}
+
+static int op_top(void *arg, uint32_t interval_ms, uint32_t count, struct admin_task *t, struct entente_err *err)
+{
+	struct control *c = arg;
+	return top_begin(c->app->tops, interval_ms, count, t, err);
+}
+
 static void op_cancel(void *arg, struct admin_task *t)
 {
 	struct control *c = arg;
+	test_im_cancel(c->app->test_ims, t);
+	top_cancel(c->app->tops, t);
 	seeing_cancel(c->app->seeing, t);
 }
 
@@ -293,7 +309,7 @@ static const struct admin_ops admin_callbacks = {
 	.identities_changed = op_identities_changed, .certificates = op_certificates,
 	.contact_set = op_contact_set, .status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
-	.cancel = op_cancel, .metrics = op_metrics, .records = op_records, .place = op_place,
+	.cancel = op_cancel, .test_im = op_test_im, .top = op_top, .metrics = op_metrics, .records = op_records, .place = op_place,
 };
 
 struct admin *control_admin(struct control *c)
@@ -343,6 +359,8 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	timer_init(&c->rest, rest_fired);
 	snapshot_reader_init(&c->policy, &app->policy);
 	app->seeing = seeing_new(app);
+	app->test_ims = test_ims_new(app);
+	app->tops = tops_new(app);
 	c->admin = admin_new(app->store, &admin_callbacks, c);
 	admin_set_half(c->admin, app->role == CONFIG_EDGE ? ADMIN_EDGE_HALF : app->role == CONFIG_GATEWAY ? ADMIN_GATEWAY_HALF : ADMIN_WHOLE);
 	if (!app->store && access(app->config->server_state_directory, W_OK) == 0) /* an edge */
@@ -402,6 +420,8 @@ struct control *control_close(struct control *c)
 	unlink(c->path);
 	admin_free(c->admin);
 	c->app->seeing = seeing_free(c->app->seeing);
+	c->app->test_ims = test_ims_free(c->app->test_ims);
+	c->app->tops = tops_free(c->app->tops);
 	snapshot_reader_destroy(&c->policy);
 	mem_free(c->path);
 	return mem_free(c);

@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "admin/command.h"
 #include "base/clock.h"
+#include "cli/screen.h"
 
 enum { CHUNK = 65536 };
 
@@ -61,10 +62,17 @@ static bool receive_line(int fd, struct buf *in, uint64_t wait_ms)
 {
 	uint64_t end = clock_ms() + wait_ms;
 	while (slice_find_chr(buf_slice(in), '\n') < 0) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+		struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+		nfds_t n_fds = screen_is_open() ? 2 : 1;
 		uint64_t now = clock_ms();
-		int ready = !wait_ms ? poll(&p, 1, -1) : now < end ? poll(&p, 1, (int)(end - now)) : 0;
+		int ready = !wait_ms ? poll(p, n_fds, -1) : now < end ? poll(p, n_fds, (int)(end - now)) : 0;
 		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready > 0 && n_fds == 2 && p[1].revents && ((p[1].revents & (POLLHUP | POLLERR)) || screen_key())) {
+			errno = ECANCELED;
+			return false;
+		}
+		if (ready > 0 && !p[0].revents)
 			continue;
 		if (ready <= 0) {
 			errno = ready ? errno : ETIMEDOUT;
@@ -120,7 +128,9 @@ json_t *client_ask(const char *path, json_t *request, uint64_t wait_ms, void (*o
 		goto out;
 	if (line && send_all(fd, slice_str(line)) && send_all(fd, S("\n")))
 		response = receive(fd, &in, wait_ms, on_line, arg);
-	if (!response) {
+	if (!response && errno == ECANCELED) {
+		*ret_exit = ADMIN_EXIT_OK;
+	} else if (!response) {
 		if (errno)
 			buf_printf(why, "the daemon at %s did not answer: %s\nThe log may tell why: journalctl -u entented", path, strerror(errno));
 		else

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "admin/command.h"
 #include "cli/client.h"
+#include "cli/screen.h"
 #include "cli/password.h"
 
 static const char default_socket[] = "/run/entente/control.sock";
@@ -81,7 +82,9 @@ static void on_line(void *arg, json_t *line)
 {
 	const struct admin_line *l = arg;
 	json_t *text = json_object_get(line, "line"), *event = json_object_get(line, "event");
-	if (json_is_string(text)) {
+	if (json_is_string(text) && screen_is_open()) {
+		screen_draw(slice_of(json_string_value(text), json_string_length(text)));
+	} else if (json_is_string(text)) {
 		put(stdout, slice_of(json_string_value(text), json_string_length(text)));
 	} else if (event && l->command->lines) {
 		json_dumpf(event, stdout, JSON_COMPACT);
@@ -144,11 +147,14 @@ static int run(const struct admin_line *l)
 			json_object_set_new(request, "if_generation", json_integer((json_int_t)l->if_generation));
 		if (l->staged)
 			json_object_set_new(request, "staged", json_true());
+		if (l->command->id == ADMIN_CMD_TOP && !l->json && !json_is_true(json_object_get(l->args, "once")))
+			screen_open();
 		response = client_ask(path, request, patience_ms(l), on_line, (void *)(uintptr_t)l, &why, &exit);
+		screen_close();
 	}
 	if (response)
 		exit = print(response, l->json, l->command->lines);
-	else
+	else if (exit) /* else somebody pressed q */
 		exit = complain(exit == 77 ? "permission" : exit == 2 ? "usage" : exit == 3 ? "unreachable" : "unavailable", buf_slice(&why),
 				l->json, exit);
 	json_decref(request);

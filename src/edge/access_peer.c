@@ -510,7 +510,7 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 	}
 	if (attempt)
 		k->avoid = access_proxy_last(e->proxy, leg);
-	else if (!k->transit)
+	else if (!k->transit && from->conn != SIP_FLOW_TEST) /* a test changes nothing that lasts */
 		learn(e, m);
 	note_route(k, m);
 	go(k);

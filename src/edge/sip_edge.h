@@ -84,6 +84,10 @@ void sip_edge_accept(struct sip_edge *e, int fd, bool tls, struct gate_pass *pas
  * no such home. */
 bool sip_edge_home_flow(struct sip_edge *e, uint32_t home, struct sip_flow *ret, bool *ret_ipv6);
 
+/* A request of a test (copied), as if this home had sent it, to whatever worker it belongs to; the answer goes nowhere (SIP_FLOW_TEST). False: no
+ * such home, or it is malformed. */
+bool sip_edge_inject(struct sip_edge *e, uint32_t home, struct slice raw);
+
 /* Shutting down: new requests are answered 503. */
 void sip_edge_quiesce(struct sip_edge *e);
 

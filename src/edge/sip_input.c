@@ -175,6 +175,39 @@ static bool malformed(struct sip_edge *e, const struct sip_flow *flow, const str
 	return known;
 }
 
+/* To the worker that it belongs to. Takes the arena. */
+static void pass_on(struct sip_edge *e, struct sip_flow *flow, struct sip_msg *m, struct arena *a)
+{
+	unsigned shard = sip_edge_workers(e) > 1 ? e->ops->shard(e->arg, m, a) : e->worker->id;
+	if (shard == e->worker->id) {
+		sip_stack_input(e->stack, flow, m, a);
+	} else if (sip_edge_hand_over(e, shard, flow, m, a)) {
+		metric_add(METRIC_LIMIT_HITS, 1);
+		metric_refused(REASON_LIMIT_QUEUE_FULL);
+		sip_edge_refuse(e, flow, m, 503, SLICE_NONE, REASON_LIMIT_QUEUE_FULL);
+		arena_release(e->loop->arenas, a);
+	}
+}
+
+bool sip_edge_inject(struct sip_edge *e, uint32_t home, struct slice raw)
+{
+	struct sip_msg *m = NULL;
+	struct sip_fault fault;
+	struct sip_flow flow = {.transport = SIP_TCP, .conn = SIP_FLOW_TEST, .target = home};
+	struct arena *a = arena_acquire(e->loop->arenas);
+	struct slice own = arena_dup(a, raw);
+	const struct sip_home *h = sip_edge_home(e, home);
+	if (!h || !own.p || sip_msg_parse(&m, a, own, &e->cfg.set.limits, &fault)) {
+		arena_release(e->loop->arenas, a);
+		return false;
+	}
+	trace_keep(e->cfg.trace, false, false, slice_str(h->name), m->raw);
+	if (trace_on(e->cfg.trace))
+		trace_sip(e->cfg.trace, false, slice_str(h->name), m);
+	pass_on(e, &flow, m, a);
+	return true;
+}
+
 /* Its octets are copied once, into an arena, which the message keeps on its whole way. */
 bool sip_edge_input(struct sip_edge *e, struct sip_flow *flow, const struct addr *from, struct slice raw)
 {
@@ -202,14 +235,6 @@ bool sip_edge_input(struct sip_edge *e, struct sip_flow *flow, const struct addr
 	trace_keep(e->cfg.trace, false, false, slice_str(e->homes[home]->name), m->raw);
 	if (trace_on(e->cfg.trace))
 		trace_sip(e->cfg.trace, false, slice_str(e->homes[home]->name), m);
-	unsigned shard = sip_edge_workers(e) > 1 ? e->ops->shard(e->arg, m, a) : e->worker->id;
-	if (shard == e->worker->id) {
-		sip_stack_input(e->stack, flow, m, a);
-	} else if (sip_edge_hand_over(e, shard, flow, m, a)) {
-		metric_add(METRIC_LIMIT_HITS, 1);
-		metric_refused(REASON_LIMIT_QUEUE_FULL);
-		sip_edge_refuse(e, flow, m, 503, SLICE_NONE, REASON_LIMIT_QUEUE_FULL);
-		arena_release(e->loop->arenas, a);
-	}
+	pass_on(e, flow, m, a);
 	return true;
 }

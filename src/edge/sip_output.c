@@ -89,6 +89,8 @@ static int datagram_out(struct sip_edge *e, const struct sip_flow *flow, struct 
 int sip_edge_output(struct sip_edge *e, const struct sip_flow *flow, struct slice bytes)
 {
 	struct sip_home *h = sip_edge_home(e, flow->target);
+	if (flow->conn == SIP_FLOW_TEST)
+		return 0;
 	if (flow->transport == SIP_UDP && flow->remote.ss_family != AF_UNSPEC)
 		return datagram_out(e, flow, bytes);
 	if (flow->transport != SIP_UDP && flow->conn) {

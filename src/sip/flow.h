@@ -15,6 +15,9 @@ struct sip_flow {
 	uint32_t target;               /* index of the configured home (or partner) that it belongs to; UINT32_MAX unknown */
 };
 
+/* In `conn`: a request that a test has made, as if the home had sent it. What is answered goes nowhere. */
+#define SIP_FLOW_TEST UINT64_MAX
+
 static inline bool sip_reliable(enum sip_transport t)
 {
 	return t != SIP_UDP;

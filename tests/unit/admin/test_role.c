@@ -25,7 +25,7 @@ static const struct {
 	{"show sip connections", "vhaop"}, {"show sip transactions", "vhaop"}, {"show sip dialogs", "vhaop"}, {"show sip watch-list", "vhaop"},
 	{"show sip certificates", "vhaop"}, {"show revocation-lists", "vhaop"}, {"show streams", "vhaop"}, {"show subscriptions", "vhaop"},
 	{"show conversations", "vhaop"}, {"show homes", "vhaop"}, {"show links", "vhaop"}, {"show stream", "vhaop"}, {"show attempts", "vhaop"},
-	{"show metrics", "vhaop"}, {"show messages", "vhaop"}, {"show probes", "vhaop"},
+	{"show metrics", "vhaop"}, {"show messages", "vhaop"}, {"show probes", "vhaop"}, {"top", "vhaop"}, {"test im", "ho"},
 	{"reload", "o"},
 	{"certificate list", "vhaop"},
 	{"audit list", "a"},
