@@ -226,6 +226,70 @@ def probes(lab):
     check(lab.entente("status")["ready"] is True, "not ready")
 
 
+def hops(answer):
+    return [h["step"] for h in answer["hops"] if h["outcome"] != "note"]
+
+
+@scenario("a test message from our user arrives, each hop told, and nobody has a new contact of it")
+def test_message_out(lab):
+    romeo, juliet = lab.couple()
+    answer = lab.entente("test", "im", "sip:" + romeo.name, juliet.name, "--text", "hop, hop")
+    check(answer["verdict"] == "delivered" and answer["way"] == "sip-to-xmpp" and len(answer["unseen"]) == 3, f"{answer}")
+    check(hops(answer) == ["taken", "policy", "given", "sent", "told"], f"{hops(answer)}")
+    check(all(h["at"] >= 0 and h["took"] >= 0 and h["text"] for h in answer["hops"]), f"{answer['hops']}")
+    got = juliet.expect_message(romeo.name, timeout=20)
+    check("This is a test message" in got.body and "hop, hop" in got.body, f"it came as {got.body!r}")
+    said = lab.entente("explain", "--message", answer["trace"])
+    check(said, "its record is not there")
+    page = lab.entented.cli("test", "im", "sip:" + romeo.name, juliet.name, "--html").stdout
+    check(page.startswith("<!DOCTYPE html>") and "<h1>Test message: delivered</h1>" in page and page.rstrip().endswith("</html>"), f"{page[:200]}")
+    text = lab.entented.cli("test", "im", "sip:" + romeo.name, juliet.name).stdout
+    check("verdict     delivered after" in text and "policy" in text and "not seen" in text, text)
+
+
+@scenario("a test message from a partner's user arrives, and what the home says is told")
+def test_message_in(lab):
+    romeo, juliet = lab.couple()
+    answer = lab.entente("test", "im", juliet.name, "sip:" + romeo.name)
+    check(answer["verdict"] == "delivered" and answer["way"] == "xmpp-to-sip", f"{answer}")
+    check(hops(answer) == ["taken", "policy", "sent", "answer"], f"{hops(answer)}")
+    got = romeo.expect_message(juliet.name, timeout=20)
+    check("This is a test message" in got.body, f"it came as {got.body!r}")
+    code, answer = lab.entente("test", "im", juliet.name, f"sip:nobody@{romeo.name.split('@')[1]}", check=False)
+    check(code == 1 and answer["verdict"] == "failed" and "answered 4" in answer["hops"][-2]["text"] + answer["hops"][-1]["text"], f"{answer}")
+    check(answer["next_step"].startswith("entente explain --message "), f"{answer}")
+
+
+@scenario("a test message to where nobody is let in, and other ways that are none", layout="one")
+def test_message_refused(lab):
+    romeo, juliet = lab.couple()
+    code, answer = lab.entente("test", "im", "sip:" + romeo.name, "someone@stranger.example", check=False)
+    check(code == 1 and answer["verdict"] == "refused" and answer["reason"] == "policy/partner-unknown", f"{answer}")
+    check("policy" in hops(answer) and answer["hops"][-1]["step"] == "told", f"{answer['hops']}")
+    for words, code in ((("sip:" + romeo.name, "sip:" + romeo.name), 2), (("a@b.example", "c@d.example"), 2), (("sip:" + romeo.name, PARTNER), 2)):
+        status, said = lab.entente("test", "im", *words, check=False)
+        check(status == code, f"{words}: {status} {said}")
+
+
+@scenario("the live view: one picture, and what it counts")
+def live_view(lab):
+    romeo, juliet = lab.couple()
+    view = subprocess.Popen([binary("entente"), "--socket", sockets(lab)[0], "top", "--json", "--count", "30", "--interval", "1s"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    picture = None
+    for number, line in enumerate(view.stdout):
+        picture = json.loads(line)
+        if picture.get("rates", {}).get("sip_to_xmpp") and any(p["partner"] == PARTNER for p in picture["partners"]):
+            break
+        romeo.say(juliet.name, f"look {number}")
+        juliet.expect_message(romeo.name, f"look {number}", timeout=20)
+    view.kill()
+    view.wait()
+    check(picture and picture["latency"]["sip_to_xmpp"]["messages"] >= 1 and picture["memory"] > 1e6, f"the message is in no picture; the last: {picture}")
+    text = lab.entented.cli("top", "--once").stdout
+    check("SIP to XMPP" in text and "cpu" in text and PARTNER in text, text)
+
+
 DEFECTS = {"expired": "expired", "wrong": "not valid for the name", "self": "self-signed", "rogue": "unable to get local issuer"}
 
 
