@@ -124,6 +124,32 @@ static void bounded(void **state)
 	assert_true(access_contact_learn(s, S("d@ours.test"), S("b@far.test")));
 	assert_false(access_contact_learn(s, S("e@ours.test"), S("b@far.test"))); /* full */
 	assert_false(access_contact_known(s, S("e@ours.test"), S("b@far.test")));
+	access_contact_forget(s, S("A@ours.test"), S("b@FAR.test"));
+	access_contact_forget(s, S("nobody@ours.test"), S("b@far.test"));
+	assert_false(access_contact_known(s, S("a@ours.test"), S("b@far.test")));
+	assert_true(access_contact_learn(s, S("e@ours.test"), S("b@far.test"))); /* there is room again */
+	access_shared_free(s);
+}
+
+/* What stands in the place that another one left is still found. */
+static void contacts_come_and_go(void **state)
+{
+	enum { N = 400 };
+	struct access_shared *s = access_shared_new(N);
+	char user[32];
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		snprintf(user, sizeof user, "u%d@ours.test", i);
+		assert_true(access_contact_learn(s, slice_str(user), S("b@far.test")));
+	}
+	for (int gone = 0; gone < N; gone += 3) {
+		snprintf(user, sizeof user, "u%d@ours.test", gone);
+		access_contact_forget(s, slice_str(user), S("b@far.test"));
+		for (int i = 0; i < N; i++) {
+			snprintf(user, sizeof user, "u%d@ours.test", i);
+			assert_int_equal(access_contact_known(s, slice_str(user), S("b@far.test")), i > gone || i % 3 != 0);
+		}
+	}
 	access_shared_free(s);
 }
 
@@ -160,6 +186,6 @@ static void t28_guests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(rate), cmocka_unit_test(suspicion), cmocka_unit_test(contacts_limit), cmocka_unit_test(watch_list),
-					   cmocka_unit_test(bounded),   cmocka_unit_test(t28_guests)};
+					   cmocka_unit_test(bounded),   cmocka_unit_test(contacts_come_and_go), cmocka_unit_test(t28_guests)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
