@@ -278,6 +278,10 @@ static void ports(struct maker *m)
 		port(m, &(struct plan_port){.inbound = true, .internal = true, .protocol = S("HTTP"), .transport = S("tcp"), .port = s->metrics.port,
 					    .source = S("the monitoring host"), .destination = s->metrics.host.len ? s->metrics.host : S("this server"),
 					    .purpose = S("counters for Prometheus, for whoever asks")});
+	if (s->admin.port)
+		port(m, &(struct plan_port){.inbound = true, .internal = true, .protocol = S("HTTPS"), .transport = S("tcp"), .port = s->admin.port,
+					    .source = S("the administrators"), .destination = s->admin.host.len ? s->admin.host : S("this server"),
+					    .purpose = S("the API for administrators")});
 }
 
 /* ---- warnings */
@@ -333,7 +337,7 @@ int plan_make(struct plan *ret, struct arena *a, const struct plan_site *site)
 	if (site->n_domains > PLAN_DOMAINS_MAX || site->n_addresses > PLAN_ADDRESSES_MAX)
 		return ENTENTE_ELIMIT;
 	m.max_records = site->n_domains * (3 + hosts) + hosts + site->n_internal;
-	m.max_ports = 11 + site->n_homes + site->n_internal + site->n_edges;
+	m.max_ports = 12 + site->n_homes + site->n_internal + site->n_edges;
 	m.out.records = arena_alloc(a, m.max_records * sizeof *m.out.records);
 	m.out.ports = arena_alloc(a, m.max_ports * sizeof *m.out.ports);
 	m.out.warnings = arena_alloc(a, m.max_warnings * sizeof *m.out.warnings);

@@ -30,7 +30,7 @@ struct plan_site {
 	struct slice load_balancer;                 /* public address that SIP partners connect to, in the place of the edges'; empty: none */
 	bool client_slot;                           /* a certificate of its own for connections that we make */
 	bool revocation;                            /* lists of revoked certificates are fetched */
-	struct plan_endpoint metrics;               /* port 0: nobody from elsewhere may ask */
+	struct plan_endpoint metrics, admin;        /* port 0: nobody from elsewhere may ask */
 	struct slice wildcard;                      /* in the certificate that is there now; empty: none */
 };
 

@@ -135,7 +135,8 @@ static bool is_address(struct slice s, bool *ret_ipv6)
 /* The variable for the source of an internal row. */
 static const char *network(const struct plan_port *o)
 {
-	return slice_eq(o->source, S("the gateway host")) ? "GATEWAYS" : slice_eq(o->source, S("the monitoring host")) ? "MONITORS" : "HOMES";
+	return slice_eq(o->source, S("the gateway host")) ? "GATEWAYS" : slice_eq(o->source, S("the monitoring host")) ? "MONITORS" :
+	       slice_eq(o->source, S("the administrators")) ? "ADMINS" : "HOMES";
 }
 
 static void chain(struct buf *out, const struct plan *p, bool inbound)
@@ -160,7 +161,8 @@ void plan_nftables_print(struct buf *out, const struct plan *p)
 {
 	static const char *const networks[][2] = {{"HOMES", "the network of your SIP servers"},
 						  {"GATEWAYS", "the hosts with the gateway role"},
-						  {"MONITORS", "the hosts that collect metrics"}};
+						  {"MONITORS", "the hosts that collect metrics"},
+						  {"ADMINS", "the administrators' machines"}};
 	buf_puts(out, "# Jump to these chains from your own input and output chains, after `ct state established,related accept`.\n");
 	for (size_t k = 0; k < sizeof networks / sizeof *networks; k++) {
 		bool used = false;

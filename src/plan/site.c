@@ -62,8 +62,8 @@ static bool wildcard(const char *address)
 	return slice_eq(a, S("0.0.0.0")) || slice_eq(a, S("::"));
 }
 
-/* "address:port" or "[address]:port" of metrics.listen, when others than this machine may reach it. */
-static void metrics(struct plan_endpoint *ret, const char *listen)
+/* "address:port" or "[address]:port" of metrics.listen or admin.listen, when others than this machine may reach it. */
+static void side_door(struct plan_endpoint *ret, const char *listen)
 {
 	struct slice text = slice_str(listen), host = text, port = SLICE_NONE;
 	uint64_t number;
@@ -139,7 +139,8 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 		s.outside = slice_str(cfg->xmpp_listen[0].address);
 	s.client_slot = *cfg->tls_client_certificate;
 	s.revocation = cfg->tls_revocation != CONFIG_REVOCATION_OFF;
-	metrics(&s.metrics, cfg->metrics_listen);
+	side_door(&s.metrics, cfg->metrics_listen);
+	side_door(&s.admin, cfg->admin_listen);
 	look_for_wildcard(&s, a, cfg);
 	s.domains = domains;
 	s.edges = edges;

@@ -170,6 +170,41 @@ static void test_topologies(void **state)
 	}
 }
 
+/* The API on TCP is a row, with its own variable for the firewall; on loopback it is none. */
+static void test_admin_port(void **state)
+{
+	static const struct {
+		const char *listen;
+		size_t rows;
+	} cases[] = {{"10.0.0.10:8470", 1}, {"\"[2001:db8::1]:8470\"", 1}, {"0.0.0.0:8470", 1}, {"127.0.0.1:8470", 0}, {"\"[::1]:8470\"", 0}};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct config *cfg = NULL;
+		struct config_errors errs;
+		struct plan_site site;
+		struct plan p;
+		struct buf out;
+		size_t n = 0;
+		struct slice text = arena_printf(a, "server:\n  name: gw.contoso.com\nhomes:\n  - {name: a, domains: [contoso.com], next-hop: \"sip:10.0.0.5;transport=tcp\"}\n"
+						    "tls:\n  certificate: /c\n  key: /k\nadmin:\n  listen: %s\n  tls: true\n", cases[i].listen);
+		if (config_parse(&cfg, text, false, &errs))
+			fail_msg("%s", errs.list[0].text);
+		assert_int_equal(plan_site_config(&site, a, cfg), 0);
+		assert_int_equal(plan_make(&p, a, &site), 0);
+		for (size_t k = 0; k < p.n_ports; k++)
+			n += p.ports[k].port == 8470 && p.ports[k].inbound && p.ports[k].internal;
+		assert_int_equal(n, cases[i].rows);
+		buf_init(&out, 65536);
+		plan_nftables_print(&out, &p);
+		assert_int_equal(slice_find(buf_slice(&out), S("ip saddr $ADMINS tcp dport 8470")) >= 0, n);
+		assert_int_equal(slice_find(buf_slice(&out), S("define ADMINS")) >= 0, n);
+		buf_free(&out);
+		config_free(cfg);
+		arena_release(NULL, a);
+	}
+}
+
 /* Warnings that no reference topology has. */
 static void test_warnings(void **state)
 {
@@ -205,7 +240,7 @@ static void test_warnings(void **state)
 
 int main(int argc, char **argv)
 {
-	static const struct CMUnitTest tests[] = {cmocka_unit_test(test_topologies), cmocka_unit_test(test_warnings)};
+	static const struct CMUnitTest tests[] = {cmocka_unit_test(test_topologies), cmocka_unit_test(test_warnings), cmocka_unit_test(test_admin_port)};
 	if (argc < 2)
 		return 2;
 	folder = argv[1];
