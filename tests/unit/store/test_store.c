@@ -263,6 +263,32 @@ static void test_damaged(void **state)
 	refused(ENTENTE_ESTORE, "damaged");
 }
 
+/* Beside a daemon that runs, after it, and when it is spoiled; nothing is written. */
+static void test_inspect(void **state)
+{
+	(void)state;
+	char damage[200], junk[4096];
+	struct entente_err err = {0};
+	assert_int_equal(store_inspect(scratch, damage, sizeof damage, &err), ENTENTE_ESTORE); /* there is none, and none is made */
+	assert_true(err.text[0]);
+	struct store *s = scratch_open();
+	struct store_contact k = {S("romeo@contoso.example"), S("juliet@fabrikam.example"), 1, STORE_BY_ADMIN};
+	assert_int_equal(WAIT(NULL, store_contact_put(s, &k, done, arg)), 0);
+	assert_int_equal(store_inspect(scratch, damage, sizeof damage, &err), 0);
+	assert_string_equal(damage, "");
+	store_close(s);
+	assert_int_equal(store_inspect(scratch, damage, sizeof damage, &err), 0);
+	assert_string_equal(damage, "");
+	memset(junk, 'j', sizeof junk);
+	write_file(junk, sizeof junk, 4096 * 2);
+	assert_int_equal(store_inspect(scratch, damage, sizeof damage, &err), 0);
+	assert_true(damage[0]);
+	for (int i = 0; i < 2; i++)
+		write_file(junk, sizeof junk, 0);
+	assert_int_equal(store_inspect(scratch, damage, sizeof damage, &err), 0);
+	assert_non_null(strstr(damage, "not a database"));
+}
+
 static void test_directory(void **state)
 {
 	(void)state;
@@ -281,6 +307,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {FRESH(test_round_trip), FRESH(test_order), FRESH(test_bounds), FRESH(test_secret),
 					   FRESH(test_mode), FRESH(test_two_daemons), FRESH(test_newer), FRESH(test_foreign),
-					   FRESH(test_garbage), FRESH(test_damaged), FRESH(test_directory)};
+					   FRESH(test_garbage), FRESH(test_damaged), FRESH(test_inspect), FRESH(test_directory)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
