@@ -112,7 +112,7 @@ static struct check_finding *last(struct check *c)
 	return c->n && !c->lost ? &c->list[c->n - 1] : NULL;
 }
 
-static void put(struct check *c, struct slice *to, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void put(struct check *c, struct slice *to, const char *fmt, va_list ap)
 {
 	struct slice s = arena_vprintf(c->arena, fmt, ap);
 	c->full |= !s.p;
