@@ -55,6 +55,7 @@ void admin_messages_print(struct admin_call *c);
 json_t *admin_record_get(struct admin_call *c, struct slice id, int *ret_exit);
 /* explain_message.c: `explain --message`. The record becomes the question in c->args; false: *ret_exit. */
 bool admin_message_ask(struct admin_call *c, int *ret_exit);
+#define ADMIN_UNTRUSTED "#untrusted" /* in c->args then, by no command line: the certificate that was shown was not trusted */
 /* ... and when the question is answered: what has changed since. The exit code. */
 int admin_message_compare(struct admin_call *c, bool allowed, enum reason reason);
 void admin_message_print(struct admin_call *c);

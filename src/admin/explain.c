@@ -144,7 +144,7 @@ static void assume_sip(struct asking *a, json_t *list)
 	struct slice remote = in ? q->from.domain : q->to.domain, mark = admin_arg_text(a->c, "mark");
 	const struct policy_allowed *allowed = snapshot_allowed(a->s, remote);
 	struct buf b;
-	a->sip = (struct policy_sip){.connected = in, .chain_ok = true, .dns = &a->name, .n_dns = in,
+	a->sip = (struct policy_sip){.connected = in, .chain_ok = !admin_arg_bool(a->c, ADMIN_UNTRUSTED, false), .dns = &a->name, .n_dns = in,
 				     .mark = slice_eq(mark, S("none")) ? POLICY_MARK_NONE : slice_eq(mark, S("unverified")) ? POLICY_MARK_UNVERIFIED : POLICY_MARK_VERIFIED};
 	assume_srv(a, remote, list);
 	a->name = admin_arg_given(a->c, "peer") ? admin_arg_text(a->c, "peer") : allowed && allowed->proxy_fqdn.len ? allowed->proxy_fqdn : remote;
@@ -153,7 +153,8 @@ static void assume_sip(struct asking *a, json_t *list)
 	if (!in)
 		return;
 	buf_init(&b, 65536);
-	buf_printf(&b, "the partner's server shows a trusted certificate that names %.*s, and %s", SFMT(a->name), marks[a->sip.mark]);
+	buf_printf(&b, "the partner's server shows %s certificate that names %.*s, and %s", a->sip.chain_ok ? "a trusted" : "an untrusted", SFMT(a->name),
+		   marks[a->sip.mark]);
 	json_array_append_new(list, admin_json_text(buf_slice(&b)));
 	buf_free(&b);
 }

@@ -26,6 +26,8 @@ static void suppose_sip(struct admin_call *c, json_t *m)
 		return;
 	argue(c, "mark", text(m, "mark"));
 	argue(c, "peer", text(m, "peer"));
+	if (slice_eq(text(m, "rule"), S("certificate")) && slice_eq(text(m, "verdict"), S("refused")))
+		json_object_set_new(c->args, ADMIN_UNTRUSTED, json_true());
 	if (slice_eq(identity, slice_str(policy_identity_name(POLICY_ID_EDGE))))
 		argue(c, "srv", text(m, "peer"));
 	else if (slice_eq(reason, slice_str(reason_info(REASON_SIP_SRV_NONE)->id)))

@@ -26,7 +26,7 @@ static struct slice proved(const struct policy_question *q, const struct policy_
 			for (size_t k = 0; k < sip->n_dns; k++)
 				if (slice_ieq(sip->targets[i], sip->dns[k]))
 					return sip->dns[k];
-	if (v->route.len)
+	if (v->identity != POLICY_ID_NONE && v->route.len)
 		return v->route;
 	if (v->identity != POLICY_ID_NONE && v->provider)
 		return v->provider->proxy_fqdn;

@@ -307,13 +307,25 @@ def foretold(lab, policy):
     def explained(from_, to, *more):
         return lab.entente("explain", "--from", f"sip:{from_.name}", "--to", f"sip:{to.name}", "--kind", "message", *more, check=False)[1]
 
+    def remembered(who):
+        """What the decision log says of the last message, and that explain says the same of it afterwards."""
+        message = lab.entente("show", "messages", "--from", who.name, "--limit", "1")["messages"][0]
+        told = lab.entente("explain", "--message", message["key"], check=False)[1]
+        check(told["message"]["id"] == message["id"] and not told["policy_changed"], f"found by its Call-ID: {told}")
+        check(told["same"] is not False, f"it was {message}, explained afterwards: {told}")
+        return message
+
     # first: a message out makes the other one a contact. It comes by SIP: with federation off nothing else tells that it would
     inward = explained(mercutio, romeo, "--via", "sip", *suppose)
     answer = mercutio.message(romeo.name, "may I?")
     refused = [e[3]["reason"] for e in lab.entented.events("access/refused-in") if mercutio.name in e[3]["from"]]
     check(inward["allowed"] == (answer.status < 300), f"explain: {inward}; it was answered {answer.status}")
+    message = remembered(mercutio)
+    check((message["outcome"] == "delivered") == (answer.status < 300) and message["reason"] == inward["reason"], f"remembered: {message}, it was answered {answer.status}")
     expected = [] if inward["allowed"] else [inward["reason"]]
     check(refused in (expected, []), f"explain: {inward['reason']}, the log: {refused}")        # which does not repeat itself without end
     outward = explained(romeo, mercutio, *(["--srv", "gw.adatum.test"] if policy == "another server" else suppose))
     answer = romeo.message(mercutio.name, "may I?")
     check((outward["reason"] or "") == reason_of(answer), f"explain: {outward['reason']}, it was answered {answer.status} {reason_of(answer)}")
+    message = remembered(romeo)
+    check((message["reason"] or "") == reason_of(answer) and message["hops"][-1]["status"] == answer.status, f"remembered: {message}, it was answered {answer.status}")

@@ -193,6 +193,16 @@ static void sip_partner(void **state)
 	record_verdict(r->log, id, &v, &q, snapshot_generation(r->snapshot));
 	record_peer(r->log, id, names[0]);
 	json_decref(explained(r, "c3", 1, true, false));
+	/* ... and one whose certificate was not trusted */
+	sip.mark = POLICY_MARK_VERIFIED;
+	sip.chain_ok = false;
+	s.key = S("c4");
+	id = record_begin(r->log, &s);
+	policy_decide_request(r->snapshot, &q, NULL, NULL, &v);
+	assert_string_equal(v.steps[v.n_steps - 1].rule, "certificate");
+	record_verdict(r->log, id, &v, &q, snapshot_generation(r->snapshot));
+	record_peer(r->log, id, names[0]);
+	json_decref(explained(r, "c4", 1, true, false));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
