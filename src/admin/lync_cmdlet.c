@@ -371,7 +371,7 @@ static bool take(struct parser *p, struct admin_line *ret, int argc, const char 
 		    slice_eq(slice_str(par->name), S("Confirm")) || slice_eq(slice_str(par->name), S("PassThru")) || slice_eq(slice_str(par->name), S("OnLyncServer"));
 	if (!v.p && !bare && *i + 1 < argc && (argv[*i + 1][0] != '-' || !argv[*i + 1][1])) {
 		v = slice_str(argv[++*i]);
-		while (*i + 1 < argc && v.len && v.p[v.len - 1] == ',' ) /* "a", "b" */
+		if (*i + 1 < argc && v.len && v.p[v.len - 1] == ',') /* "a", "b" */
 			return complain(p, par, v, "a list without spaces, or between apostrophes");
 	}
 	if (!v.p && !bare && par->form != LYNC_UNSUPPORTED)
@@ -402,7 +402,7 @@ enum admin_parsed lync_cmdlet_parse(struct admin_line *ret, int argc, const char
 	if (!cmdlet_find(slice_str(argv[0]), &c)) {
 		struct admin_nearest near;
 		admin_nearest_init(&near, slice_str(argv[0]));
-		static char names[64][80];
+		char names[64][80];
 		for (size_t i = 0; i < lync_cmdlet_count() && i < 64; i++) {
 			lync_cmdlet_name(i, names[i], sizeof names[i]);
 			admin_nearest_try(&near, names[i]);
