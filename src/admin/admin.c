@@ -4,6 +4,7 @@
 
 #include "admin/args.h"
 #include "admin/audit_hook.h"
+#include "admin/changeset.h"
 #include "admin/role.h"
 #include "admin/staged.h"
 #include "base/mem.h"
@@ -13,6 +14,7 @@ struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *
 {
 	struct admin *a = MEM_NEW(struct admin);
 	*a = (struct admin){.store = store, .ops = ops, .arg = arg};
+	list_init(&a->drafts);
 	if (store)
 		admin_set_audit(a, store_directory(store));
 	return a;
@@ -40,6 +42,7 @@ struct admin *admin_free(struct admin *a)
 {
 	if (!a)
 		return NULL;
+	draft_close_all(a);
 	audit_free(a->audit);
 	mem_free(a->audit_directory);
 	return mem_free(a);
@@ -47,7 +50,16 @@ struct admin *admin_free(struct admin *a)
 
 struct snapshot *admin_snapshot(struct admin_call *c)
 {
-	struct snapshot *s = c->admin->ops->snapshot(c->admin->arg);
+	struct admin *a = c->admin;
+	struct entente_err err = {0};
+	struct snapshot *s = a->fixed;
+	if (!s && a->draft) {
+		if (!(s = draft_snapshot(a->draft, &err)))
+			admin_fail_err(c, "the draft cannot be looked at", &err, NULL);
+		return s;
+	}
+	if (!s)
+		s = a->ops->snapshot(a->arg);
 	if (!s)
 		admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "unavailable", "try again; the log says what it waits for",
 			   "the daemon has no policy in force yet");
@@ -62,8 +74,15 @@ uint64_t admin_generation(const struct admin *a)
 int admin_publish(struct admin_call *c)
 {
 	struct entente_err err = {0};
-	if (c->admin->ops->policy_changed(c->admin->arg, &err) == 0)
+	if (c->admin->draft) {
+		draft_changed(c->admin->draft);
 		return ADMIN_EXIT_OK;
+	}
+	changeset_keep(c->admin);
+	if (c->admin->ops->policy_changed(c->admin->arg, &err) == 0) {
+		changeset_tests_warn(c);
+		return ADMIN_EXIT_OK;
+	}
 	return admin_fail(c, ADMIN_EXIT_UNAVAILABLE, "not-in-force", "take the change back, or restart the daemon",
 			  "the change is saved but not in force, the policy before it still is: %s",
 			  *err.text ? err.text : entente_strerror(err.code));

@@ -165,6 +165,15 @@ struct admin_ops {
 	/* Partners or blocked domains in the store have changed (committed): build a snapshot from configuration and store, and
 	 * publish it. 0, or a negative error with err filled: then the old generation stays in force. */
 	int (*policy_changed)(void *arg, struct entente_err *err);
+	/* Builds a snapshot of that store with that configuration (NULL: the one in force), and publishes nothing. Objects that do not fit are left
+	 * out, as they would be in force; of each one {"kind","key","text"} is appended to `findings`, unless that is NULL; kind as in the history:
+	 * "xmpp-partner", "blocked-domain", or a name of store_federation_name. *ret is the caller's. NULL where there are no drafts (an edge, tests). */
+	int (*build)(void *arg, struct store *store, const struct config *config, struct snapshot **ret, json_t *findings, struct entente_err *err);
+	/* The configuration in force, and the file that it comes from; valid until the next reload. With `build`, never NULL. */
+	const struct config *(*config)(void *arg);
+	const char *(*config_path)(void *arg);
+	/* What a reload would check beyond the file itself. With `build`, never NULL. */
+	int (*config_check)(void *arg, const struct config *config, struct entente_err *err);
 	/* Loads the configuration anew and puts it in force, as SIGHUP does. 0, or a negative error: nothing was changed. *errs is
 	 * filled anew (warnings on success too); a failure that is not of the file is one entry with line 0. */
 	int (*reload)(void *arg, struct config_errors *errs);
@@ -196,6 +205,13 @@ int admin_audit_begin(struct admin *a, struct slice who, const char *via, enum a
 void admin_audit_end(struct admin *a, struct slice who, const char *via, int64_t seq, int exit, const char *code);
 /* Something about the daemon itself; `more` (members) is taken over, may be NULL. */
 int admin_audit_note(struct admin *a, const char *via, const char *text, json_t *more, struct entente_err *err);
+/* To be called once before anything else, when the store is open: a commit that was cut short between the database and the configuration file is
+ * brought to its end, and the document of the present generation is kept. True: the file was written, load it again. On failure false, and
+ * err->text says what somebody has to look at. */
+bool admin_recover(struct admin *a, struct entente_err *err);
+/* The policy tests of a configuration against a snapshot: what a reload has to ask before it publishes. `text`: of the file, for the lines of the
+ * tests. 0; ENTENTE_EREFUSED: some fail, one error for each in *errs (filled anew). */
+int admin_policy_tests(struct admin *a, const struct config *config, struct slice text, struct snapshot *s, struct config_errors *errs);
 /* Accepts NULL; returns NULL. Sessions must be gone. */
 struct admin *admin_free(struct admin *a);
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "admin/admin.h"
 #include "admin/call.h"
+#include "base/list.h"
 #include "policy/federation.h"
 
 struct admin {
@@ -12,6 +13,9 @@ struct admin {
 	enum admin_half half;
 	struct audit *audit;         /* NULL: nothing is recorded, there is no place for it */
 	char *audit_directory;       /* owned */
+	struct list drafts;       /* that are open: admin/draft.h */
+	struct draft *draft;      /* whose this is; NULL: what is committed */
+	struct snapshot *fixed;   /* not NULL: this one is asked, not the one in force */
 };
 
 int admin_audit_list(struct admin_call *c);
@@ -80,6 +84,28 @@ int admin_metrics(struct admin_call *c);
 int admin_history(struct admin_call *c);
 void admin_history_print(struct admin_call *c);
 int admin_reload(struct admin_call *c);
+
+int admin_policy_export(struct admin_call *c);
+int admin_policy_import(struct admin_call *c);
+int admin_policy_test(struct admin_call *c);
+int admin_backup(struct admin_call *c);
+int admin_config_begin(struct admin_call *c);
+int admin_config_set(struct admin_call *c);
+int admin_config_diff(struct admin_call *c);
+int admin_config_commit(struct admin_call *c);
+int admin_config_abort(struct admin_call *c);
+int admin_config_rollback(struct admin_call *c);
+int admin_config_history(struct admin_call *c);
+int admin_config_apply(struct admin_call *c);
+/* The member "text" of the data. */
+void admin_text_print(struct admin_call *c);
+void admin_policy_test_print(struct admin_call *c);
+void admin_backup_print(struct admin_call *c);
+void admin_config_begin_print(struct admin_call *c);
+void admin_config_set_print(struct admin_call *c);
+void admin_config_diff_print(struct admin_call *c);
+void admin_config_abort_print(struct admin_call *c);
+void admin_config_history_print(struct admin_call *c);
 
 /* identity.c */
 int admin_account_add(struct admin_call *c);

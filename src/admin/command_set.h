@@ -30,3 +30,4 @@ extern const struct admin_command_set admin_commands_core, admin_commands_partne
 extern const struct admin_command_set admin_commands_observe;
 extern const struct admin_command_set admin_commands_external;
 extern const struct admin_command_set admin_commands_audit;
+extern const struct admin_command_set admin_commands_change;

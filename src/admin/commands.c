@@ -20,6 +20,7 @@ static const struct admin_command_set *const sets[] = {
 	&admin_commands_config,
 	&admin_commands_certificate,
 	&admin_commands_audit,
+	&admin_commands_change,
 	&admin_commands_api,
 	&admin_commands_observe,
 };

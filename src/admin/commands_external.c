@@ -167,10 +167,10 @@ static const struct admin_command commands[] = {
 	 .help = "Users of public unverified XMPP partners, and unverified users of SIP partners, reach only who has them as contact. Contacts are learned "
 		 "when a local user writes to somebody, calls or watches somebody; or they are set here.",
 	 .example = "entente contact list --user romeo@contoso.example", ARGS(contact_list_args), FIELDS(contact_list_fields)},
-	{.id = ADMIN_CMD_CONTACT_ADD, .roles = ADMIN_MAY_SET, .changes = true, .path = {"contact", "add"}, .summary = "give a local user a contact",
+	{.id = ADMIN_CMD_CONTACT_ADD, .roles = ADMIN_MAY_SET, .changes = true, .direct = true, .path = {"contact", "add"}, .summary = "give a local user a contact",
 	 .help = "The contact reaches the user from now on, as if the user had written first.", .example = "entente contact add romeo@contoso.example juliet@fabrikam.example",
 	 ARGS(contact_args), FIELDS(contact_fields)},
-	{.id = ADMIN_CMD_CONTACT_REMOVE, .roles = ADMIN_MAY_SET, .changes = true, .path = {"contact", "remove"}, .summary = "take a contact from a local user",
+	{.id = ADMIN_CMD_CONTACT_REMOVE, .roles = ADMIN_MAY_SET, .changes = true, .direct = true, .path = {"contact", "remove"}, .summary = "take a contact from a local user",
 	 .help = "It is learned anew as soon as the user writes to it.", ARGS(contact_args), FIELDS(contact_fields)},
 };
 

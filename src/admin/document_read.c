@@ -316,10 +316,12 @@ static void sections_read(struct reader *r, const struct config_node *root, bool
 		else if (!i)
 			format = c;
 	}
-	if (!format || format->kind != CONFIG_NODE_SCALAR || !slice_eq(format->text, S(ADMIN_DOCUMENT_FORMAT)))
-		config_error(r->errs, false, format ? format->line : 0, format ? format->column : 0, "format", "format: %s%s%s is wanted: %s",
-			     format && format->kind == CONFIG_NODE_SCALAR ? "this is '" : "", format && format->kind == CONFIG_NODE_SCALAR ? config_quote(q, format->text) : "",
-			     format && format->kind == CONFIG_NODE_SCALAR ? "'," : "", ADMIN_DOCUMENT_FORMAT);
+	if (!format || format->kind != CONFIG_NODE_SCALAR)
+		config_error(r->errs, false, format ? format->line : 0, format ? format->column : 0, "format", "format: " ADMIN_DOCUMENT_FORMAT " is wanted%s",
+			     format ? "" : ", and is missing");
+	else if (!slice_eq(format->text, S(ADMIN_DOCUMENT_FORMAT)))
+		config_error(r->errs, false, format->line, format->column, "format", "format: this is '%s', " ADMIN_DOCUMENT_FORMAT " is wanted",
+			     config_quote(q, format->text));
 	for (size_t i = 0; i < document_n_sections; i++) {
 		const struct config_node *c = root->first;
 		r->s = &document_sections[i];

@@ -2,6 +2,7 @@
 /* What carries out each command of the daemon; the commands that take time are in admin.c (live_of). */
 #include "admin/admin_int.h"
 
+#include "admin/changeset.h"
 #include "admin/external.h"
 #include "admin/federation.h"
 
@@ -72,6 +73,18 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_RELOAD] = {admin_reload, NULL},
 	/* external access */
 	/* changes */
+	[ADMIN_CMD_POLICY_EXPORT] = {admin_policy_export, admin_text_print},
+	[ADMIN_CMD_POLICY_IMPORT] = {admin_policy_import, changeset_print_done},
+	[ADMIN_CMD_POLICY_TEST] = {admin_policy_test, admin_policy_test_print},
+	[ADMIN_CMD_BACKUP] = {admin_backup, admin_backup_print},
+	[ADMIN_CMD_CONFIG_BEGIN] = {admin_config_begin, admin_config_begin_print},
+	[ADMIN_CMD_CONFIG_SET] = {admin_config_set, admin_config_set_print},
+	[ADMIN_CMD_CONFIG_DIFF] = {admin_config_diff, admin_config_diff_print},
+	[ADMIN_CMD_CONFIG_COMMIT] = {admin_config_commit, changeset_print_done},
+	[ADMIN_CMD_CONFIG_ABORT] = {admin_config_abort, admin_config_abort_print},
+	[ADMIN_CMD_CONFIG_ROLLBACK] = {admin_config_rollback, changeset_print_done},
+	[ADMIN_CMD_CONFIG_HISTORY] = {admin_config_history, admin_config_history_print},
+	[ADMIN_CMD_CONFIG_APPLY] = {admin_config_apply, changeset_print_done},
 	/* api */
 	[ADMIN_CMD_ACCOUNT_ADD] = {admin_account_add, admin_account_print},
 	[ADMIN_CMD_ACCOUNT_SET] = {admin_account_set, admin_account_print},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/staged.h"
 
+#include "admin/draft.h"
 #include "base/clock.h"
 #include "store/store_set.h"
 
@@ -42,15 +43,38 @@ static json_t *generation_check(const struct admin *a, const struct admin_comman
 	return r;
 }
 
+static bool stages(const struct admin_command *c)
+{
+	return c->changes && !c->direct && c->roles & ADMIN_ROLE_POLICY;
+}
+
 json_t *admin_staged_choose(struct admin **admin, const struct admin_command *c, struct slice who, json_t *request)
 {
-	(void)who;
+	struct admin *a = *admin;
+	struct entente_err err = {0};
+	bool asked = json_is_true(json_object_get(request, "staged")) && !c->direct;
+	if (asked && c->changes)
+		return refuse(ADMIN_EXIT_USAGE, "usage", "--staged is for questions: a change goes into your draft by itself", NULL);
+	if (a->store && (asked || (stages(c) && draft_exists(a, who)))) {
+		struct draft *d = draft_find(a, who, &err);
+		if (!d && err.code == ENTENTE_ENOTFOUND)
+			return refuse(ADMIN_EXIT_FINDING, "no-draft", "you have no draft", "`entente config begin` makes one");
+		if (!d)
+			return refuse(ADMIN_EXIT_CANNOT_CREATE, "damaged", err.text, NULL);
+		*admin = &d->admin;
+	}
 	return generation_check(*admin, c, json_object_get(request, "if_generation"));
 }
 
 void admin_staged_tell(const struct admin *admin, const struct admin_command *c, json_t *response)
 {
-	(void)c;
-	if (response && admin->store)
-		json_object_set_new(response, "generation", json_integer(store_generation(admin->store)));
+	if (!response || !admin->store)
+		return;
+	json_object_set_new(response, "generation", json_integer(store_generation(admin->store)));
+	if (!admin->draft)
+		return;
+	json_object_set_new(response, "staged", json_true());
+	json_t *text = json_object_get(response, "text");
+	if (text && stages(c))
+		json_object_set_new(response, "text", json_sprintf("Staged in your draft, not in force yet:\n%s", json_string_value(text)));
 }

@@ -155,6 +155,9 @@ struct slice app_secrets(struct app *app, char ret[APP_SECRETS]);
 /* policy.c */
 /* Builds the snapshot from configuration and store and publishes it. */
 int app_publish(struct app *app, const struct config *cfg, struct entente_err *err);
+/* The same without publishing, of any store; what does not fit is appended to `findings` (admin_ops.build), if that is not NULL. */
+struct json_t;
+int app_build(struct app *app, struct store *store, const struct config *cfg, struct snapshot **ret, struct json_t *findings, struct entente_err *err);
 
 /* control.c */
 int control_open(struct control **ret, struct app *app, struct entente_err *err);
@@ -165,6 +168,9 @@ struct admin *control_admin(struct control *c);
 void control_note(struct control *c, const char *via, const char *text);
 /* A reload that a signal asks for, recorded as those that are asked for by a command. */
 void control_reload(struct control *c);
+/* admin_recover and admin_policy_tests of its admin. */
+bool control_recover(struct control *c, struct entente_err *err);
+int control_policy_tests(struct control *c, const struct config *cfg, struct snapshot *s, struct config_errors *errs);
 
 /* metrics_http.c: metrics.listen */
 /* *ret stays NULL when the setting is empty. */
@@ -192,6 +198,8 @@ int app_load_tls(struct tls_material **ret, const struct config *cfg, struct ent
 void app_revocation_settings(struct revocation_settings *ret, const struct config *cfg);
 /* Warns when it is bad or will soon be. */
 void app_look_at_certificate(const struct app *app);
+/* What a reload would check beyond the file itself. */
+int app_reload_check(struct app *app, const struct config *cfg, struct entente_err *err);
 int app_reload(struct app *app, struct config_errors *errs);
 const char *app_role_name(const struct app *app);
 /* Tells systemd that we are ready, and what for. */

@@ -39,6 +39,7 @@ struct peer { /* one connection */
 struct control {
 	struct app *app;
 	struct admin *admin;
+	struct admin_ops ops;
 	char *path;
 	int fd;
 	struct event *acceptable;
@@ -305,16 +306,64 @@ static void op_identities_changed(void *arg)
 		api_identities_changed(c->app->api);
 }
 
+static int op_build(void *arg, struct store *store, const struct config *config, struct snapshot **ret, json_t *findings, struct entente_err *err)
+{
+	struct control *c = arg;
+	return app_build(c->app, store, config ? config : c->app->config, ret, findings, err);
+}
+
+static const struct config *op_config(void *arg)
+{
+	struct control *c = arg;
+	return c->app->config;
+}
+
+static const char *op_config_path(void *arg)
+{
+	struct control *c = arg;
+	return c->app->config_path;
+}
+
+static int op_config_check(void *arg, const struct config *config, struct entente_err *err)
+{
+	struct control *c = arg;
+	return app_reload_check(c->app, config, err);
+}
+
 static const struct admin_ops admin_callbacks = {
 	.identities_changed = op_identities_changed, .certificates = op_certificates,
 	.contact_set = op_contact_set, .status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
-	.cancel = op_cancel, .test_im = op_test_im, .top = op_top, .metrics = op_metrics, .records = op_records, .place = op_place,
+	.cancel = op_cancel, .test_im = op_test_im, .top = op_top, .metrics = op_metrics, .config = op_config, .config_path = op_config_path,
+	.config_check = op_config_check, .records = op_records, .place = op_place,
 };
 
 struct admin *control_admin(struct control *c)
 {
 	return c->admin;
+}
+
+/* ---- for the rest of the daemon */
+
+bool control_recover(struct control *c, struct entente_err *err)
+{
+	return admin_recover(c->admin, err);
+}
+
+int control_policy_tests(struct control *c, const struct config *cfg, struct snapshot *s, struct config_errors *errs)
+{
+	struct buf text;
+	char b[16384];
+	size_t n;
+	FILE *f = fopen(c->app->config_path, "re");
+	buf_init(&text, CONFIG_FILE_MAX + sizeof b);
+	while (f && text.len <= CONFIG_FILE_MAX && (n = fread(b, 1, sizeof b, f)) > 0)
+		buf_put(&text, slice_of(b, n));
+	if (f)
+		fclose(f);
+	int rc = admin_policy_tests(c->admin, cfg, buf_slice(&text), s, errs);
+	buf_free(&text);
+	return rc;
 }
 
 /* ---- life */
@@ -361,7 +410,10 @@ int control_open(struct control **ret, struct app *app, struct entente_err *err)
 	app->seeing = seeing_new(app);
 	app->test_ims = test_ims_new(app);
 	app->tops = tops_new(app);
-	c->admin = admin_new(app->store, &admin_callbacks, c);
+	c->ops = admin_callbacks;
+	if (app->store)
+		c->ops.build = op_build;
+	c->admin = admin_new(app->store, &c->ops, c);
 	admin_set_half(c->admin, app->role == CONFIG_EDGE ? ADMIN_EDGE_HALF : app->role == CONFIG_GATEWAY ? ADMIN_GATEWAY_HALF : ADMIN_WHOLE);
 	if (!app->store && access(app->config->server_state_directory, W_OK) == 0) /* an edge */
 		admin_set_audit(c->admin, app->config->server_state_directory);

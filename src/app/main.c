@@ -108,7 +108,26 @@ static void expiring_fired(struct timer *t, uint64_t now)
 
 /* ---- main */
 
-/* One message, with what is made of it, lies in one arena. */
+/* A commit that was cut short is brought to its end; and the policy tests have their say, though at the start they keep nothing out. */
+static void recover(struct app *app)
+{
+	struct config_errors errs = {0};
+	struct entente_err err = {0};
+	if (app->role == CONFIG_EDGE)
+		return;
+	if (control_recover(app->control, &err)) {
+		log_ev(LOG_WARNING, "server/commit-completed", {"config", slice_str(app->config_path)});
+		app_reload(app, &errs);
+	}
+	if (*err.text)
+		log_ev(LOG_ERROR, "server/commit-incomplete", {"config", slice_str(app->config_path)}, {"text", slice_str(err.text)});
+	struct snapshot *s = snapshot_slot_acquire(&app->policy);
+	if (s && app->config->n_policy_tests && control_policy_tests(app->control, app->config, s, &errs))
+		for (size_t i = 0; i < errs.n; i++)
+			log_ev(LOG_WARNING, "policy/test-failed", {"text", slice_str(errs.list[i].text)});
+	snapshot_unref(s);
+}
+
 /* Everything that can be refused because of the configuration, the disk or the machine comes before anything is sent to anybody.
  * *ret_exit: what the exit status will be when the present step fails. */
 static int start(struct app *app, int *ret_exit, struct entente_err *err)
@@ -149,6 +168,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = api_open(&app->api, &api, err)) || (rc = app_listen(app, cfg, err)) ||
 	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
+	recover(app);
 	struct loop *control = pool_control(app->pool)->loop;
 	loop_signal(control, SIGHUP, on_signal, app);
 	loop_signal(control, SIGTERM, on_signal, app);

@@ -155,6 +155,34 @@ void app_status(const struct app *app)
 		   partners == 1 ? "partner" : "partners");
 }
 
+int app_reload_check(struct app *app, const struct config *cfg, struct entente_err *err)
+{
+	struct tls_material *tls = NULL, *link_tls = NULL;
+	int rc = 0;
+	if (cfg->server_role != app->role)
+		rc = err_set(err, ENTENTE_EINVAL, REASON_NONE, "server.role has changed: that needs a restart, and nothing else of the file is applied before");
+	if (!rc && !(rc = app_check(cfg, err)) && !(rc = app_load_tls(&tls, cfg, err)) && app->split)
+		rc = split_load_tls(&link_tls, cfg, err);
+	tls_material_unref(tls);
+	tls_material_unref(link_tls);
+	return rc;
+}
+
+/* What the new configuration would make of the policy must pass its own tests. */
+static int policy_tests(struct app *app, const struct config *cfg, struct config_errors *errs, struct entente_err *err)
+{
+	struct snapshot *s = NULL;
+	if (app->role == CONFIG_EDGE || !cfg->n_policy_tests || !app->control)
+		return 0;
+	int rc = app_build(app, app->store, cfg, &s, NULL, err);
+	if (!rc && (rc = control_policy_tests(app->control, cfg, s, errs))) {
+		tell_findings(app, errs, 0);
+		err_set(err, rc, REASON_NONE, "%zu of the policy tests fail: nothing was changed", errs->n_errors);
+	}
+	snapshot_unref(s);
+	return rc;
+}
+
 int app_reload(struct app *app, struct config_errors *errs)
 {
 	struct config *cfg = NULL;
@@ -168,7 +196,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 	if (cfg->server_role != app->role)
 		rc = err_set(&err, ENTENTE_EINVAL, REASON_NONE, "server.role has changed: that needs a restart, and nothing else of the file is applied before");
 	if (!rc && !(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err)) &&
-	    !(rc = app->split ? split_load_tls(&link_tls, cfg, &err) : 0)) {
+	    !(rc = app->split ? split_load_tls(&link_tls, cfg, &err) : 0) && !(rc = policy_tests(app, cfg, errs, &err))) {
 		keep_places(cfg, app->config);
 		app_use_secrets(app, cfg, &err); /* checked just now; should the file be gone since, the old ones stay */
 		rc = app->role == CONFIG_EDGE ? 0 : app_publish(app, cfg, &err);
@@ -176,9 +204,11 @@ int app_reload(struct app *app, struct config_errors *errs)
 	if (rc) {
 		log_ev(LOG_ERROR, "server/reload-refused", {"config", slice_str(app->config_path)},
 		       {"text", slice_str(err.text)});
-		errs->n_errors = errs->n = 1;
-		errs->list[0] = (struct config_error){0};
-		slice_cstr(slice_str(err.text), errs->list[0].text, sizeof errs->list[0].text);
+		if (rc != ENTENTE_EREFUSED) { /* else they are the tests */
+			errs->n_errors = errs->n = 1;
+			errs->list[0] = (struct config_error){0};
+			slice_cstr(slice_str(err.text), errs->list[0].text, sizeof errs->list[0].text);
+		}
 		tls_material_unref(tls);
 		tls_material_unref(link_tls);
 		config_free(cfg);

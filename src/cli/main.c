@@ -133,14 +133,20 @@ static int run(const struct admin_line *l)
 	int exit = 0;
 	json_t *response, *request = NULL, *words;
 	buf_init(&why, 65536);
-	if (l->command->local) {
+	bool staged_check = l->staged && l->command->id == ADMIN_CMD_CONFIG_CHECK; /* of the draft: what a commit would say */
+	if (l->command->local && !staged_check) {
 		struct admin_program program = {l->json, color, width, ask_daemon, (void *)(uintptr_t)path, l->socket ? l->socket : env && *env ? env : NULL,
 						ask_at, l->json ? NULL : progress};
 		response = admin_local_run(l->command, l->args, &program);
 	} else {
+		const struct admin_command *command = staged_check ? admin_command_by_id(ADMIN_CMD_CONFIG_COMMIT) : l->command;
 		words = json_array();
-		for (size_t i = 0; l->command->path[i]; i++)
-			json_array_append_new(words, json_string(l->command->path[i]));
+		for (size_t i = 0; command->path[i]; i++)
+			json_array_append_new(words, json_string(command->path[i]));
+		if (staged_check) {
+			json_object_clear(l->args);
+			json_object_set_new(l->args, "what-if", json_true());
+		}
 		request = json_pack("{s:o s:O s:b s:b s:i}", "command", words, "args", l->args, "json", l->json, "color", color, "width",
 				    (int)width);
 		if (l->if_generation >= 0)

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "policy/external.h"
+#include "base/reason.h"
 #include "config/schema.h"
 
 static const struct config_node *node_of(const struct config_loader *l, const char *key)
@@ -310,6 +311,23 @@ static void check_link(struct config_loader *l)
 		COMPLAIN(l, true, node_of(l, "link.edges"), "link.edges", "link.edges: not used here: the gateway connects to the edge");
 }
 
+static void check_policy_tests(struct config_loader *l)
+{
+	const struct config *c = l->config;
+	const struct config_node *list = node_of(l, "policy-tests");
+	for (size_t i = 0; i < c->n_policy_tests; i++) {
+		const char *reason = c->policy_tests[i].reason;
+		const struct config_node *at = child(nth(list, i), "reason");
+		int r = 1;
+		while (*reason && r < REASON_COUNT && strcmp(reason_info((enum reason)r)->id, reason))
+			r++;
+		if (r == REASON_COUNT)
+			COMPLAIN(l, false, at, "policy-tests", "policy-tests[%zu].reason: there is no reason '%s'; `entente reason` lists all", i, reason);
+		if (*reason && c->policy_tests[i].expect == CONFIG_EXPECT_ALLOW)
+			COMPLAIN(l, false, at, "policy-tests", "policy-tests[%zu].reason: only what is refused has a reason", i);
+	}
+}
+
 static void check_order(struct config_loader *l, const char *small, uint64_t a, const char *large, uint64_t b)
 {
 	const struct config_node *n = node_of(l, small) ? node_of(l, small) : node_of(l, large);
@@ -325,6 +343,7 @@ void config_check(struct config_loader *l)
 	check_listeners(l);
 	check_tls(l);
 	check_link(l);
+	check_policy_tests(l);
 	check_order(l, "limits.max-stanza-before-auth", c->limits_max_stanza_before_auth, "limits.max-stanza",
 		    c->limits_max_stanza);
 	check_order(l, "limits.max-stanza", c->limits_max_stanza, "limits.queue-size", c->limits_queue_size);

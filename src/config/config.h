@@ -18,6 +18,8 @@ enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
 enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };
 enum config_revocation { CONFIG_REVOCATION_OFF, CONFIG_REVOCATION_SOFT, CONFIG_REVOCATION_HARD };
+/* Of policy-tests, in the order of their choices. */
+enum config_expect { CONFIG_EXPECT_ALLOW, CONFIG_EXPECT_REFUSE };
 enum config_bare_jid_errors { CONFIG_BARE_JID_4XX, CONFIG_BARE_JID_6XX };
 
 struct config_strings {
@@ -111,5 +113,7 @@ void config_example(struct buf *out);
 void config_man(struct buf *out);
 /* All settings with their effective values, as YAML that loads to the same configuration. */
 void config_dump(struct buf *out, const struct config *c);
+/* The value of one setting as YAML; false: there is no such setting. */
+bool config_value(struct buf *out, const struct config *c, struct slice key);
 /* Calls `each` for every key whose value differs; live: a reload applies it, else only a restart does. */
 void config_diff(const struct config *a, const struct config *b, void (*each)(void *arg, const char *key, bool live), void *arg);

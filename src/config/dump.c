@@ -61,6 +61,14 @@ void config_dump(struct buf *out, const struct config *c)
 	}
 }
 
+bool config_value(struct buf *out, const struct config *c, struct slice key)
+{
+	const struct config_row *row = config_row_find(key);
+	if (row)
+		row_print(out, row, c);
+	return row;
+}
+
 void config_diff(const struct config *a, const struct config *b, void (*each)(void *arg, const char *key, bool live), void *arg)
 {
 	struct buf x, y;

@@ -72,6 +72,7 @@ static struct config_node *add(struct reader *r, enum config_node_kind kind, con
 	}
 	n->kind = kind;
 	at(&e->start_mark, &n->line, &n->column);
+	at(kind == CONFIG_NODE_SCALAR ? &e->end_mark : &e->start_mark, &n->end_line, &n->end_column);
 	if (!r->depth) {
 		r->root = n;
 		return n;
@@ -143,6 +144,8 @@ static bool take(struct reader *r, const yaml_event_t *e)
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		r->depth--;
+		if (e->end_mark.index > e->start_mark.index) /* a bracket; the end of lines has no length */
+			at(&e->end_mark, &r->stack[r->depth]->end_line, &r->stack[r->depth]->end_column);
 		return true;
 	default:
 		return true;

@@ -13,6 +13,7 @@ struct config_node {
 	bool plain;            /* a scalar without quotes */
 	struct slice text;     /* of a scalar */
 	unsigned line, column;
+	unsigned end_line, end_column; /* behind the last character; of a map or list in lines: its beginning */
 	struct slice key;      /* under a map */
 	unsigned key_line, key_column;
 	struct config_node *first, *last, *next;

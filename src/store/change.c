@@ -225,6 +225,7 @@ int store_change_one(struct store *s, struct store_request *r, struct buf *what,
 	case STORE_OP_FEDERATION_REMOVE:
 	case STORE_OP_CONTACT_ADD:
 	case STORE_OP_CONTACT_REMOVE: return store_federation_change(s, r, what, err);
+	case STORE_OP_REMARK: buf_put(what, r->text[0]); return 0;
 	default:
 		buf_printf(what, "blocked-domain remove %.*s", SFMT(r->text[0]));
 		rc = by_domain(s, BLOCK_DELETE, r->text[0], &rows, err);

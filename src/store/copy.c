@@ -9,6 +9,7 @@
 
 /* What the policy is made of. A new table of policy belongs here; tests/unit/store/test_set.c wants every table of the schema either here
  * or on its own list of those that are not policy. */
+_Static_assert(STORE_BY_ADMIN == 3, "as in tables_copy");
 const char *const store_policy_tables[] = {"xmpp_partner", "xmpp_partner_domain", "blocked_domain", "federation", NULL};
 
 const char *store_directory(const struct store *s)
@@ -68,6 +69,9 @@ static int tables_copy(sqlite3 *db, const char *from, struct entente_err *err)
 		snprintf(sql, sizeof sql, "INSERT INTO main.%s SELECT * FROM live.%s", store_policy_tables[i], store_policy_tables[i]);
 		rc = statement(db, sql, NULL, err);
 	}
+	/* of the contacts those that an administrator has set */
+	if (!rc)
+		rc = statement(db, "INSERT INTO main.contact SELECT * FROM live.contact WHERE how = 3", NULL, err);
 	/* so that the copy goes on counting from there */
 	if (!rc)
 		rc = statement(db, "INSERT INTO main.history SELECT * FROM live.history ORDER BY generation DESC LIMIT 1", NULL, err);

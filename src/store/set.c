@@ -40,6 +40,13 @@ size_t store_set_count(const struct store_set *set)
 	return set->collector.queued;
 }
 
+int store_remark(struct store *s, struct slice text, struct slice who, store_done *done, void *arg)
+{
+	struct slice t[] = {text, SLICE_NONE, who};
+	struct store_request *r = store_request_new(STORE_OP_REMARK, t, 3, SLICE_NONE, NULL, done, arg);
+	return r ? store_submit(s, r) : ENTENTE_EINVAL;
+}
+
 struct store_request *store_request_free(struct store_request *r)
 {
 	if (r)

@@ -27,6 +27,8 @@ size_t store_set_count(const struct store_set *set);
  * generation. */
 int store_set_submit(struct store *s, struct store_set *set, int64_t expect, struct slice who, struct slice what, store_done *done, void *arg);
 
+/* A line of the history that changes nothing in the database: what was changed elsewhere with it. Takes a generation. */
+int store_remark(struct store *s, struct slice text, struct slice who, store_done *done, void *arg);
 /* The newest generation of the history: of the policy as it is committed. Any thread, no wait. */
 int64_t store_generation(const struct store *s);
 

@@ -15,6 +15,7 @@
 #include "admin/command.h"
 #include "base/clock.h"
 #include "store/store_federation.h"
+#include "store/store_set.h"
 #include "../external.h"
 
 struct rig {
@@ -32,6 +33,8 @@ struct rig {
 	unsigned cancelled;
 	bool busy;                   /* no more tests */
 	const char *attempt;         /* JSON of the only one */
+	char config_path[100];
+	struct config *config;       /* of that file */
 	struct record_log *log;      /* decision log */
 	uint64_t now;                /* its clock */
 };
@@ -78,9 +81,14 @@ static int rig_block(void *arg, const struct store_block *b)
 	return snapshot_builder_block(arg, b->domain, NULL);
 }
 
+static int rig_federation_of(struct snapshot_builder *b, enum store_federation kind, struct slice key, struct slice fields, struct entente_err *err)
+{
+	return store_federation_build(b, kind, key, fields, err);
+}
+
 static int rig_federation(void *arg, enum store_federation kind, struct slice key, struct slice fields)
 {
-	return store_federation_build(arg, kind, key, fields, NULL);
+	return rig_federation_of(arg, kind, key, fields, NULL);
 }
 
 static int rig_there(void *arg, struct slice key, struct slice fields)
@@ -89,6 +97,38 @@ static int rig_there(void *arg, struct slice key, struct slice fields)
 	(void)fields;
 	*(bool *)arg = true;
 	return 0;
+}
+
+struct rig_load {
+	struct snapshot_builder *b;
+	json_t *findings;
+};
+
+static int rig_misfit(struct rig_load *l, int rc, const char *kind, struct slice key, const struct entente_err *err)
+{
+	if (rc && l->findings)
+		json_array_append_new(l->findings, json_pack("{s:s s:o s:s}", "kind", kind, "key", admin_json_text(key), "text", err->text));
+	return 0;
+}
+
+static int rig_load_partner(void *arg, const struct policy_partner *p)
+{
+	struct rig_load *l = arg;
+	struct entente_err err = {0};
+	return rig_misfit(l, snapshot_builder_partner(l->b, p, &err), "xmpp-partner", p->domain, &err);
+}
+
+static int rig_load_block(void *arg, const struct store_block *b)
+{
+	return rig_block(((struct rig_load *)arg)->b, b);
+}
+
+static int rig_load_federation(void *arg, enum store_federation kind, struct slice key, struct slice fields)
+{
+	struct rig_load *l = arg;
+	struct entente_err err = {0};
+	int rc = rig_federation_of(l->b, kind, key, fields, &err);
+	return rig_misfit(l, rc, store_federation_name(kind), key, &err);
 }
 
 static int rig_publish(void *arg, struct entente_err *err)
@@ -242,11 +282,66 @@ static bool rig_seen(void *arg, struct slice domain, json_t *object)
 	return true;
 }
 
+/* For drafts: a configuration in a file, which a reload really reads. */
+static int rig_build(void *arg, struct store *store, const struct config *config, struct snapshot **ret, json_t *findings, struct entente_err *err)
+{
+	static const struct slice domains[] = {S("contoso.test"), S("emea.contoso.test")};
+	struct policy_home home = {.name = S("main"), .next_hop = S("sip:10.0.0.5;transport=tcp"), .transport = POLICY_TCP, .domains = domains, .n_domains = 2};
+	struct rig *r = arg;
+	struct rig_load l = {snapshot_builder_new(), findings};
+	(void)config;
+	assert_int_equal(snapshot_builder_home(l.b, &home, err), 0);
+	snapshot_builder_gateway(l.b, &r->gateway);
+	assert_int_equal(store_load_policy(store, rig_load_partner, rig_load_block, &l, NULL, err), 0);
+	bool decided = r->closed;
+	assert_int_equal(store_load_objects(store, STORE_EXTERNAL_ACCESS, S("global"), rig_there, &decided, err), 0);
+	if (!decided)
+		everybody_may(l.b);
+	assert_int_equal(store_load_federation(store, rig_load_federation, &l, err), 0);
+	*ret = snapshot_builder_freeze(l.b, (uint64_t)store_generation(store));
+	return 0;
+}
+
+static const struct config *rig_config(void *arg)
+{
+	return ((struct rig *)arg)->config;
+}
+
+static const char *rig_config_path(void *arg)
+{
+	return ((struct rig *)arg)->config_path;
+}
+
+static int rig_config_check(void *arg, const struct config *config, struct entente_err *err)
+{
+	(void)arg;
+	return config->server_workers == 63 ? err_set(err, ENTENTE_EINVAL, REASON_NONE, "no machine has 63 workers") : 0;
+}
+
 static const struct admin_ops rig_ops = {
+	.build = rig_build, .config = rig_config, .config_path = rig_config_path, .config_check = rig_config_check,
 	.status = rig_status, .show = rig_show, .snapshot = rig_snapshot, .contact = rig_contact, .contact_set = rig_contact_set, .address = rig_address,
 	.policy_changed = rig_publish, .seen = rig_seen, .reload = rig_reload, .attempts = rig_attempts, .test = rig_test, .trace = rig_trace,
 	.cancel = rig_cancel, .metrics = rig_metrics, .records = rig_records, .place = rig_place,
 };
+
+static const char rig_configuration[] =
+	"server:\n  name: gw.contoso.test # our name\n  state-directory: /tmp\n  control-socket: /tmp/entente-test.sock\n"
+	"sip:\n  listen: [{address: 127.0.0.1, port: 5060, transport: tcp}]\n"
+	"xmpp:\n  listen: [{address: 127.0.0.1, port: 5269}]\n"
+	"homes: [{name: main, domains: [contoso.test, emea.contoso.test], next-hop: \"sip:10.0.0.5:5060;transport=tcp\"}]\n";
+
+static inline void rig_configure(struct rig *r, const char *text)
+{
+	struct config_errors errs;
+	FILE *f = fopen(r->config_path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	r->config = config_free(r->config);
+	if (config_load(&r->config, r->config_path, &errs))
+		fail_msg("line %u: %s", errs.list[0].line, errs.list[0].text);
+}
 
 static inline int rig_setup(void **state)
 {
@@ -255,6 +350,8 @@ static inline int rig_setup(void **state)
 	snprintf(r->dir, sizeof r->dir, "/tmp/entente-admin-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
 	policy_gateway_defaults(&r->gateway);
+	snprintf(r->config_path, sizeof r->config_path, "%s/entente.yaml", r->dir);
+	rig_configure(r, rig_configuration);
 	assert_int_equal(store_open(&r->store, &(struct store_options){.directory = r->dir}, &err), 0);
 	assert_int_equal(rig_publish(r, &err), 0);
 	r->published = 0;
@@ -277,6 +374,7 @@ static inline int rig_teardown(void **state)
 	struct rig *r = *state;
 	admin_free(r->admin);
 	store_close(r->store);
+	config_free(r->config);
 	record_log_free(r->log);
 	snapshot_unref(r->snapshot);
 	nftw(r->dir, rig_unlink, 8, FTW_DEPTH | FTW_PHYS);

@@ -29,6 +29,9 @@ static const struct {
 	{"reload", "o"},
 	{"certificate list", "vhaop"},
 	{"audit list", "a"},
+	{"policy export", "vhaop"}, {"policy import", "p"}, {"policy test", "vhaop"}, {"backup", "o"},
+	{"config begin", "op"}, {"config set", "o"}, {"config diff", "vhaop"}, {"config commit", "op"}, {"config abort", "op"}, {"config rollback", "p"},
+	{"config history", "vhaop"}, {"config apply", "p"},
 	{"account add", ""}, {"account set", ""}, {"account password", ""}, {"account remove", ""}, {"account list", "a"},
 	{"token add", ""}, {"token remove", ""}, {"token list", "a"},
 };
