@@ -13,7 +13,7 @@
 #include "check/looking.h"
 #include "setup/machine.h"
 
-enum { PROBES_MAX = 64, CONNECT_MS = 5000, TALK_MS = 6000 };
+enum { PROBES_MAX = 64, CONNECT_MS = 5000, TALK_MS = 10000 };
 
 /* ---- listeners */
 
