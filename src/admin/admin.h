@@ -228,6 +228,8 @@ struct admin_session *admin_session_new(struct admin *a, uint32_t uid);
 /* For somebody who is known in another way, with these roles (ADMIN_ROLE_..., admin/role.h): commands that they are not enough for are
  * refused (exit 4, code "forbidden"). admin_session_new: all roles. */
 struct admin_session *admin_session_new_as(struct admin *a, struct slice who, unsigned roles);
+/* It comes by HTTP: so the audit log says. */
+void admin_session_by_api(struct admin_session *s);
 /* The name of a user by /etc/passwd alone; "uid N" when it has none. */
 void admin_user_name(uint32_t uid, char *ret, size_t size);
 /* Accepts NULL; returns NULL. */

@@ -17,7 +17,7 @@ struct admin_session {
 	struct buf *out;          /* of admin_session_output */
 	void (*ready)(void *arg);
 	void *ready_arg;
-	bool api;                 /* somebody else has found out who it is */
+	bool api;                 /* it comes by HTTP */
 	bool over, busy;          /* busy: inside admin_session_input */
 };
 
@@ -41,9 +41,7 @@ struct admin_session *admin_session_new(struct admin *a, uint32_t uid)
 {
 	char who[WHO_MAX];
 	admin_user_name(uid, who, sizeof who);
-	struct admin_session *s = admin_session_new_as(a, slice_str(who), ADMIN_ROLES_ALL);
-	s->api = false;
-	return s;
+	return admin_session_new_as(a, slice_str(who), ADMIN_ROLES_ALL);
 }
 
 struct admin_session *admin_session_new_as(struct admin *a, struct slice who, unsigned roles)
@@ -53,8 +51,12 @@ struct admin_session *admin_session_new_as(struct admin *a, struct slice who, un
 	buf_init(&s->in, 2 * ADMIN_REQUEST_MAX + 2);
 	slice_cstr(who, s->who, sizeof s->who);
 	s->roles = roles;
-	s->api = true;
 	return s;
+}
+
+void admin_session_by_api(struct admin_session *s)
+{
+	s->api = true;
 }
 
 struct admin_session *admin_session_free(struct admin_session *s)

@@ -194,6 +194,7 @@ static void execute(struct client *c, json_t *args)
 	json_decref(request);
 	buf_clear(&c->out);
 	c->session = admin_session_new_as(c->api->admin, slice_str(c->who.who), c->who.roles);
+	admin_session_by_api(c->session);
 	admin_session_output(c->session, &c->out, on_ready, c);
 	admin_session_input(c->session, slice_str(text), &c->out);
 	admin_session_input(c->session, S("\n"), &c->out);
@@ -373,6 +374,7 @@ static void logged_in(void *arg, uint64_t id, bool ok, const char *hash)
 		buf_init(&roles, 256);
 		admin_roles_print(&roles, c->who.roles);
 		backoff_clear(a->backoff, slice_str(c->account), source_of(c, &room));
+		admin_audit_note(a->admin, "api", "log-in", json_pack("{s:s s:s}", "who", c->who.who, "address", from), NULL);
 		log_ev(LOG_INFO, "api/login", {"account", slice_str(c->account)}, {"address", slice_str(from)});
 		client_answer_json(c, 200, json_pack("{s:s s:i s:s%}", "token", secret, "expires_in", (int)IDENTITY_SESSION_S, "role", buf_slice(&roles).p, roles.len), SLICE_NONE);
 		buf_free(&roles);

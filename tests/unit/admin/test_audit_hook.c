@@ -56,6 +56,7 @@ static json_t *ask_as(struct rig *r, const char *who, unsigned roles, const char
 {
 	struct admin_session *s = admin_session_new_as(r->admin, slice_str(who), roles);
 	struct buf out;
+	admin_session_by_api(s);
 	buf_init(&out, ADMIN_RESPONSE_MAX + 1024);
 	admin_session_output(s, &out, nothing, NULL);
 	admin_session_input(s, slice_str(request), &out);
