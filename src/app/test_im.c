@@ -198,7 +198,8 @@ static void progress(struct test_im *t, json_t *rec)
 	if (!t->judged && *verdict) {
 		t->judged = true;
 		tell(t, "policy", is(verdict, "allowed") ? "ok" : "failed", 0,
-		     json_sprintf("%s: %s (%s)", verdict, *text_of(rec, "detail") ? text_of(rec, "detail") : "every rule passed", text_of(rec, "rule")));
+		     is(verdict, "allowed") ? json_string("allowed: every rule passed")
+					    : json_sprintf("refused by the rule %s: %s", text_of(rec, "rule"), text_of(rec, "detail")));
 	}
 	for (; t->hops < json_array_size(hops); t->hops++)
 		tell_hop(t, rec, json_array_get(hops, t->hops));

@@ -329,3 +329,21 @@ def foretold(lab, policy):
     check((outward["reason"] or "") == reason_of(answer), f"explain: {outward['reason']}, it was answered {answer.status} {reason_of(answer)}")
     message = remembered(romeo)
     check((message["reason"] or "") == reason_of(answer) and message["hops"][-1]["status"] == answer.status, f"remembered: {message}, it was answered {answer.status}")
+
+
+@scenario("a test message to a SIP partner's user, each hop told; in the other direction it is said that nothing can be made", **LAB)
+def test_message(lab):
+    switch(lab, [allow("adatum.test")], [allow("contoso.test")])
+    romeo, bob = users(lab)
+    answer = lab.entente("test", "im", f"sip:{romeo.name}", f"sip:{bob.name}")
+    got = bob.expect_message(romeo.name, timeout=20)
+    check("This is a test message" in got.body, f"it came as {got.body!r}")
+    check(answer["verdict"] == "delivered" and answer["way"] == "sip-to-sip", f"{answer}")
+    told = [h["step"] for h in answer["hops"] if h["outcome"] == "ok"]
+    check(told == ["taken", "policy", "sent", "answer", "told"], f"{answer['hops']}")
+    check(not [x for x in lab.entente("contact", "list")["contacts"] if x["local"] == romeo.name], "the sender has a new contact")
+    code, answer = lab.entente("test", "im", f"sip:{bob.name}", f"sip:{romeo.name}", check=False)
+    check(code == 1 and answer["error"]["code"] == "cannot-be-seen", f"{code} {answer}")
+    switch(lab, [allow("adatum.test")], ["blocked-domain add contoso.test"])
+    code, answer = lab.entente("test", "im", f"sip:{romeo.name}", f"sip:{bob.name}", check=False)
+    check(code == 1 and answer["verdict"] == "failed" and any(h["step"] == "answer" and "403" in h["text"] for h in answer["hops"]), f"{answer}")

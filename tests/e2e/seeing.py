@@ -239,6 +239,7 @@ def test_message_out(lab):
     check(all(h["at"] >= 0 and h["took"] >= 0 and h["text"] for h in answer["hops"]), f"{answer['hops']}")
     got = juliet.expect_message(romeo.name, timeout=20)
     check("This is a test message" in got.body and "hop, hop" in got.body, f"it came as {got.body!r}")
+    check(not [x for x in lab.entente("contact", "list")["contacts"] if x["local"] == romeo.name], "the sender has a new contact")
     said = lab.entente("explain", "--message", answer["trace"])
     check(said, "its record is not there")
     page = lab.entented.cli("test", "im", "sip:" + romeo.name, juliet.name, "--html").stdout
