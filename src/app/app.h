@@ -200,6 +200,7 @@ void app_revocation_settings(struct revocation_settings *ret, const struct confi
 void app_look_at_certificate(const struct app *app);
 /* What a reload would check beyond the file itself. */
 int app_reload_check(struct app *app, const struct config *cfg, struct entente_err *err);
+
 int app_reload(struct app *app, struct config_errors *errs);
 const char *app_role_name(const struct app *app);
 /* Tells systemd that we are ready, and what for. */
