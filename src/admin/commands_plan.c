@@ -50,6 +50,8 @@ static const struct admin_field plan_all_fields[] = {PLAN_CERTIFICATES, PLAN_REC
 /* ---- import ---- */
 static const struct admin_arg import_lync_args[] = {
 	{"file", ADMIN_PATH, ADMIN_POSITIONAL | ADMIN_REQUIRED | ADMIN_MANY, .help = "an export: Export-Clixml, ConvertTo-Json or Export-Csv"},
+	{"apply", ADMIN_BOOL, .help = "have the daemon carry the commands out, as one change: all of them or none"},
+	{"what-if", ADMIN_BOOL, .help = "with --apply: " WHAT_IF_HELP},
 };
 static const struct admin_field import_lync_fields[] = {
 	{"commands[].text", "a command that makes the same here, for a shell"}, {"commands[].command[]", "its words"}, {"commands[].args", "its arguments"},
@@ -57,6 +59,7 @@ static const struct admin_field import_lync_fields[] = {
 	{"settings[].key", "a setting of the configuration file"}, {"settings[].value", "its value"}, {"settings[].from", "the property it comes from"},
 	{"findings[].severity", "error: not translated; warning: no equivalent; note"}, {"findings[].object", "kind of object"},
 	{"findings[].name", "its identity"}, {"findings[].property", "the property, or empty"}, {"findings[].text", "what is the matter"},
+	{"applied.*", "with --apply: what `config apply` says"},
 };
 
 static const struct admin_group groups[] = {
@@ -87,7 +90,7 @@ static const struct admin_command commands[] = {
 		 "Get-CsHostingProvider, Get-CsPublicProvider, Get-CsAccessEdgeConfiguration, Get-CsExternalAccessPolicy and Get-CsUser, and prints the commands that make the same here, as a shell script; settings for the configuration file and what has no equivalent "
 		 "stand in it as comments. Nothing is changed: look at it, then run it. Exits with 1 when something could not be translated.\n\n"
 		 "Export-Clixml loses nothing; Export-Csv loses lists, ConvertTo-Json the names of enumerations.",
-	 .example = "entente import lync partners.xml gateway.xml > take-over.sh", ARGS(import_lync_args), FIELDS(import_lync_fields)},
+	 .example = "entente import lync partners.xml gateway.xml > take-over.sh\nentente import lync partners.xml --apply --what-if", ARGS(import_lync_args), FIELDS(import_lync_fields)},
 };
 
 const struct admin_command_set admin_commands_plan = {GROUPS(groups), COMMANDS(commands)};

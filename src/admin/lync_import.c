@@ -51,6 +51,33 @@ static int read_all(struct admin_call *c, json_t *objects)
 	return exit;
 }
 
+/* All of them as one change, by the daemon (apply.h). What could not be translated is not left out silently: then nothing is applied. */
+static int apply(struct admin_call *c, json_t *commands, int exit)
+{
+	static const char *const words[] = {"config", "apply", NULL};
+	struct buf why;
+	if (exit)
+		return admin_fail(c, exit, "not-translated", "without --apply it says what; take it out of the export, or set it by hand afterwards",
+				  "nothing was changed: not everything could be translated");
+	buf_init(&why, 65536);
+	char *list = json_dumps(commands, JSON_COMPACT);
+	json_t *args = json_pack("{s:s s:s s:b}", "changes", list, "what", "import lync", "what-if", admin_arg_bool(c, "what-if", false));
+	json_t *answer = admin_ask(c, words, args, &why), *data = json_object_get(answer, "data"), *error = json_object_get(answer, "error");
+	free(list);
+	if (!answer) {
+		exit = admin_fail(c, ADMIN_EXIT_UNREACHABLE, "unreachable", NULL, "%.*s", SFMT(buf_slice(&why)));
+	} else if (error) {
+		exit = (int)admin_get_int(answer, "exit");
+		json_decref(c->error);
+		c->error = json_incref(error);
+	} else if (data) {
+		json_object_set(c->data, "applied", data);
+	}
+	json_decref(answer);
+	buf_free(&why);
+	return exit;
+}
+
 static int run(struct admin_call *c)
 {
 	json_t *objects = json_array(), *commands = json_array(), *settings = json_array(), *findings = json_array(), *o;
@@ -77,7 +104,7 @@ static int run(struct admin_call *c)
 	json_object_set_new(c->data, "commands", commands);
 	json_object_set_new(c->data, "settings", settings);
 	json_object_set_new(c->data, "findings", findings);
-	return exit;
+	return admin_arg_bool(c, "apply", false) ? apply(c, commands, exit) : exit;
 }
 
 /* A shell script: everything that is no command is a comment. */
@@ -100,6 +127,10 @@ static void print(struct admin_call *c)
 		admin_clean(&c->text, slice_str(admin_get_text(o, "text")));
 		buf_putc(&c->text, '\n');
 	}
+	o = json_object_get(c->data, "applied");
+	if (o)
+		buf_printf(&c->text, "# %s: %zu objects, generation %lld\n", json_is_true(json_object_get(o, "what_if")) ? "would be changed" : "in force",
+			   json_array_size(json_object_get(o, "changes")), (long long)admin_get_int(o, "generation"));
 }
 
 const struct admin_handler admin_import_handler = {run, print};
