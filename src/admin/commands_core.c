@@ -127,7 +127,7 @@ static const struct admin_command commands[] = {
 		 "metrics. This tells what it means, what the sender was told, and who can fix it.",
 	 .example = "entente reason policy/partner-unknown", ARGS(reason_args), FIELDS(reason_fields)},
 
-	{.id = ADMIN_CMD_WHY, .local = true, .path = {"why"}, .summary = "tell what a reason ID means, its causes, and what to do",
+	{.id = ADMIN_CMD_WHY, .local = true, .path = {"why"}, .summary = "tell causes and remedies of a reason ID",
 	 .help = "The same as `entente reason ID`; in English, German, Russian or Chinese.", .example = "entente why xmpp/dns-not-found --language de", ARGS(why_args),
 	 FIELDS(reason_fields)},
 
