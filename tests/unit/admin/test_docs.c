@@ -130,8 +130,8 @@ static void reasons(void **state)
 	assert_string_equal(json_string_value(json_object_get(j, "text")),
 			    "policy/partner-unknown\n"
 			    "  meaning    the domain is not a configured partner\n"
-			    "  causes     the domain was never added, it is misspelt, or it is a further domain\n"
-			    "             of a partner that is not listed among its additional domains\n"
+			    "  causes     the domain was never added, it is misspelt, or it is a further\n"
+			    "             domain of a partner that is not listed among its additional domains\n"
 			    "  fixed by   you, the administrator\n"
 			    "  next step  if you want to communicate with DOMAIN: entente partner xmpp add\n"
 			    "             DOMAIN --type public-unverified (or federated, when you trust the\n"
