@@ -272,7 +272,7 @@ def test_message_refused(lab):
         check(status == code, f"{words}: {status} {said}")
 
 
-@scenario("the live view: one picture, and what it counts")
+@scenario("the live view: one picture, and what it counts", layout="one")
 def live_view(lab):
     romeo, juliet = lab.couple()
     view = subprocess.Popen([binary("entente"), "--socket", sockets(lab)[0], "top", "--json", "--count", "30", "--interval", "1s"],
