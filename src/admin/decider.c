@@ -15,15 +15,21 @@ struct search {
 	json_t *step;
 };
 
+/* A change of many objects has a line for each. */
 static int look(void *arg, const struct store_change *ch)
 {
 	struct search *s = arg;
 	char at[CLOCK_TEXT];
-	if ((!slice_starts(ch->what, slice_str(s->begin)) && !(*s->other && slice_starts(ch->what, slice_str(s->other)))) || slice_find(ch->what, slice_str(s->word)) < 0)
-		return 0;
-	clock_text_at(ch->at, at);
-	json_object_set_new(s->step, "changed", json_sprintf("%s by %.*s: %.*s", at, SFMT(ch->who), SFMT(slice_first(ch->what, 200))));
-	return 1;
+	for (struct slice rest = ch->what; rest.p;) {
+		struct slice line = slice_split(&rest, '\n');
+		bool begins = slice_starts(line, slice_str(s->begin)) || (*s->other && slice_starts(line, slice_str(s->other)));
+		if (!begins || slice_find(line, slice_str(s->word)) < 0)
+			continue;
+		clock_text_at(ch->at, at);
+		json_object_set_new(s->step, "changed", json_sprintf("%s by %.*s: %.*s", at, SFMT(ch->who), SFMT(slice_first(line, 200))));
+		return 1;
+	}
+	return 0;
 }
 
 /* One setting of the Access Edge, with its value. */
