@@ -142,7 +142,7 @@ static void ask(struct admin_call *c, json_t *slots)
 	buf_init(&why, 4096);
 	json_t *answer = admin_ask(c, words, NULL, &why), *data = json_object_get(answer, "data"), *slot, *own;
 	size_t i, k;
-	json_object_set(c->data, "partners", json_object_get(data, "partners") ? json_object_get(data, "partners") : json_array());
+	json_object_set_new(c->data, "partners", json_object_get(data, "partners") ? json_incref(json_object_get(data, "partners")) : json_array());
 	json_array_foreach(slots, i, slot)
 		json_array_foreach(json_object_get(data, "own"), k, own)
 			if (*admin_get_text(slot, "sha256") && !strcmp(admin_get_text(slot, "usage"), admin_get_text(own, "usage")))
