@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP API of the daemon: HTTP/1.1 on a unix socket, and on TCP where admin.listen says so. Which request is which command is
  * admin/api.h; who may do what is decided by admin (admin_session_new_as), as on the control socket; here is who somebody is, and the way
- * of the octets. ADR 37 says why this is no library's HTTP server.
+ * of the octets. ADR 40 says why this is no library's HTTP server.
  *
  * Everything is on the control thread: the functions of admin belong to it, and what they wait for (the store, the workers) is bounded by
  * some seconds. Nothing of the traffic runs there. Passwords are hashed on a thread of their own (hasher.h).
