@@ -118,12 +118,8 @@ static void op_learned(void *arg, struct slice local, struct slice remote, enum 
 
 static bool op_user(void *arg, struct arena *a, const struct sip_uri *u, struct slice *ret)
 {
-	struct xmpp_jid j;
 	(void)arg;
-	if (interwork_sip_to_jid(&j, a, u, NULL) || !j.local.len)
-		return false;
-	*ret = j.local;
-	return true;
+	return interwork_sip_local(ret, a, u);
 }
 
 static const struct access_ops ops = {.user = op_user, .home = op_home, .lync = op_lync, .learned = op_learned};

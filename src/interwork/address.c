@@ -322,6 +322,23 @@ int interwork_sip_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip
 	return sip_to_jid(ret, a, u, NULL, err);
 }
 
+bool interwork_sip_local(struct slice *ret, struct arena *a, const struct sip_uri *u)
+{
+	struct sip_uri same = *u;
+	struct xmpp_jid j;
+	if (same.scheme == SIP_SCHEME_SIPS)
+		same.scheme = SIP_SCHEME_SIP;
+	int r = sip_to_jid(&j, a, &same, &SLICE_NONE, NULL);
+	if (r && same.params.len) {
+		same.params = SLICE_NONE;
+		r = sip_to_jid(&j, a, &same, &SLICE_NONE, NULL);
+	}
+	if (r || !j.local.len)
+		return false;
+	*ret = j.local;
+	return true;
+}
+
 int interwork_uri_to_jid(struct xmpp_jid *ret, struct arena *a, struct slice uri, struct entente_err *err)
 {
 	struct sip_uri u;

@@ -25,6 +25,10 @@ int interwork_sip_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip
 /* The same from text: what sip_uri_parse refuses is ADDRESS_MALFORMED. */
 int interwork_uri_to_jid(struct xmpp_jid *ret, struct arena *a, struct slice uri, struct entente_err *err);
 
+/* Who is meant, whether it could be translated or not: the prepared local part alone. "sips" names the same user (RFC 3261 19.1.4 tells them apart
+ * as addresses, homes do not), and what user=phone calls a number and is none is a name. False: nobody whom a JID could name. */
+bool interwork_sip_local(struct slice *ret, struct arena *a, const struct sip_uri *u);
+
 /* tel: in a Request-URI, for deployments that configured a domain for telephone numbers. Errors as above. */
 int interwork_tel_to_jid(struct xmpp_jid *ret, struct arena *a, const struct sip_uri *u, struct slice tel_domain,
 			 struct entente_err *err);

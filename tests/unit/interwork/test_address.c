@@ -263,6 +263,35 @@ static void test_limits(void **state)
 	assert_int_equal(j.resource.len, 1023);
 }
 
+/* However it is spelt, it is the user whom policy has in its table. */
+static void test_local(void **state)
+{
+	static const struct {
+		const char *sip, *local; /* NULL: nobody */
+	} rows[] = {
+		{"sip:romeo@a.example", "romeo"},
+		{"sip:Rome%6F@a.example;gr=x", "romeo"},
+		{"sips:Rome%6F@a.example", "romeo"},
+		{"sips:%EF%BD%92omeo@a.example;gr=%00", "romeo"},
+		{"sip:Rome%6F@a.example;user=phone", "romeo"},
+		{"sips:Rome%6F:secret@a.example;user=phone", "romeo"},
+		{"sip:o'malley@a.example;user=phone", "o\\27malley"},
+		{"sips:+1-212@a.example;user=phone", "+1212"},
+		{"sip:romeo%00@a.example", NULL},
+		{"sip:a.example", NULL},
+		{"tel:+1212", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct sip_uri u;
+		struct slice local;
+		assert_int_equal(sip_uri_parse(slice_str(rows[i].sip), &u), 0);
+		bool is = interwork_sip_local(&local, arena, &u);
+		if (is != !!rows[i].local || (is && !slice_eq(local, slice_str(rows[i].local))))
+			fail_msg("%s: %.*s", rows[i].sip, SFMT(is ? local : S("nobody")));
+	}
+}
+
 static void test_tel(void **state)
 {
 	(void)state;
@@ -462,7 +491,7 @@ static void test_injective(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sip_to_jid), cmocka_unit_test(test_jid_to_sip), cmocka_unit_test(test_gr_switch),
+		cmocka_unit_test(test_local), cmocka_unit_test(test_sip_to_jid), cmocka_unit_test(test_jid_to_sip), cmocka_unit_test(test_gr_switch),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_tel),	      cmocka_unit_test(test_sender),
 		cmocka_unit_test(test_property),   cmocka_unit_test(test_injective),
 	};
