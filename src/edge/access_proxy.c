@@ -582,10 +582,12 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		record_hop(l->p->cfg.records, l->record, RECORD_HEARD, m->status, REASON_NONE);
 	if (m->status >= 200) {
 		record_end(l->p->cfg.records, l->record, m->status < 300 ? RECORD_DELIVERED : RECORD_FAILED, REASON_NONE);
-		count(l->method, m->status < 300, REASON_NONE);
+		if (!l->settled) { /* a 2xx that comes again, or of another fork, is no second request */
+			count(l->method, m->status < 300, REASON_NONE);
+			outcome(l, m->status);
+		}
 		if (l->method == SIP_MESSAGE && m->status < 300)
 			metric_observe(HISTOGRAM_LATENCY_SIP_SIP, sip_stack_timers(stack_in(l))->now - l->since);
-		outcome(l, m->status);
 		drop_guests(l); /* a leg that stays for what forks may answer is nobody's share */
 		if (l->method != SIP_INVITE || m->status >= 300) {
 			sip_server_set_user(st, NULL); /* from here on it is the stack's alone */

@@ -46,7 +46,7 @@ struct access_proxy_ops {
 	void (*forget)(void *arg, uint64_t leg);
 	/* A flow to a home, and the URI that names us there (for Record-Route). False: there is no such home. */
 	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret, struct slice *ret_contact);
-	/* An inward request of `sender` was answered with this status (0: not at all). May be NULL. */
+	/* An inward request of `sender` was answered with this status. May be NULL. */
 	void (*outcome)(void *arg, uint64_t sender, int status);
 	/* A request is answered finally, over, or goes another way: the guest that it was given with, once. May be NULL when no guests are. */
 	void (*over)(void *arg, struct access_guest *guest);

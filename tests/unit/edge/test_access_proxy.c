@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include "base/metric.h"
 #include "base/mem.h"
 #include "proxy_rig.h"
 
@@ -823,6 +824,7 @@ static void shares(void **state)
 	start_through(&r, false);
 	r.guests = true;
 	r.terms.guest = (struct access_guest *)(void *)&r.over_caller;
+	int64_t before = metric_get(METRIC_MSG_SIP_SIP_SESSION_DELIVERED);
 	feed_octets(&r, OUTER, NEAR, S(THROUGH("INVITE", "i", "", "") "l: 0\r\n\r\n"));
 	const char *invite = next(&r, OUTER);
 	answer(&r, OUTER, invite, 503, ""); /* another way: the first one's share is given back, the caller's is not */
@@ -837,6 +839,7 @@ static void shares(void **state)
 	assert_true(r.over_guest == 2 && r.over_caller == 1);
 	answer(&r, OUTER, second, 200, ""); /* of another fork, or again */
 	expect_status(&r, OUTER, 200);
+	assert_int_equal(metric_get(METRIC_MSG_SIP_SIP_SESSION_DELIVERED) - before, 1);
 	rig_end(&r);
 	assert_true(r.over_guest == 2 && r.over_caller == 1);
 }
