@@ -11,7 +11,7 @@
 #include "interwork/address.h"
 #include "xmpp/xml.h"
 
-enum { LOOK_MS = 100, KEY = 40 };
+enum { LOOK_MS = 100, KEY = 40, KEYS = 4 * TEST_IMS_MAX, LATE_MS = 600000 };
 
 struct test_im {
 	struct list node;
@@ -24,6 +24,7 @@ struct test_im {
 	char key[KEY];      /* Call-ID or id of the stanza */
 	char *from, *to, *text; /* owned */
 	bool to_local, taken, judged;
+	bool ended;         /* the message has: nothing more comes of it */
 	uint32_t home;
 	size_t hops;        /* told so far */
 	int64_t last_ms;    /* of the last hop */
@@ -32,9 +33,12 @@ struct test_im {
 struct test_ims {
 	struct app *app;
 	struct list list;
-	_Atomic unsigned n;
+	_Atomic unsigned n, n_keys;
 	pthread_mutex_t lock;
-	char keys[TEST_IMS_MAX][KEY]; /* under the lock; empty: free */
+	struct {
+		char text[KEY];     /* empty: free */
+		uint64_t until;     /* the test has gone before its message: an error may still come; 0: it runs */
+	} keys[KEYS];               /* under the lock */
 };
 
 /* ---- to the worker */
@@ -205,14 +209,37 @@ static void progress(struct test_im *t, json_t *rec)
 		tell_hop(t, rec, json_array_get(hops, t->hops));
 }
 
+/* Under the lock. */
+static void key_drop(struct test_ims *s, size_t i)
+{
+	*s->keys[i].text = 0;
+	s->keys[i].until = 0;
+	atomic_fetch_sub(&s->n_keys, 1);
+}
+
+/* Under the lock: a free place, or that of the test which is over the longest; they are more than tests can run. */
+static void key_keep(struct test_ims *s, const char *key)
+{
+	size_t best = KEYS;
+	for (size_t i = 0; i < KEYS; i++)
+		if (!*s->keys[i].text || (s->keys[i].until && (best == KEYS || (*s->keys[best].text && s->keys[i].until < s->keys[best].until))))
+			best = i;
+	if (*s->keys[best].text)
+		key_drop(s, best);
+	memcpy(s->keys[best].text, key, KEY);
+	atomic_fetch_add(&s->n_keys, 1);
+}
+
 static void test_free(struct test_im *t)
 {
 	struct test_ims *s = t->all;
 	timer_cancel(&pool_control(s->app->pool)->loop->timers, &t->timer);
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < TEST_IMS_MAX; i++)
-		if (is(s->keys[i], t->key))
-			*s->keys[i] = 0;
+	for (size_t i = 0; i < KEYS; i++)
+		if (is(s->keys[i].text, t->key) && t->to_local && !t->ended)
+			s->keys[i].until = clock_ms() + LATE_MS;
+		else if (is(s->keys[i].text, t->key))
+			key_drop(s, i);
 	pthread_mutex_unlock(&s->lock);
 	atomic_fetch_sub(&s->n, 1);
 	list_remove(&t->node);
@@ -255,6 +282,7 @@ static void look(struct timer *timer, uint64_t now)
 	if (!t->task || (rc && rc != ENTENTE_ETIMEOUT)) {
 		end(t, &err);
 	} else if (rec && !is(text_of(rec, "outcome"), "open")) {
+		t->ended = true;
 		finish(t, text_of(rec, "outcome"), rec);
 	} else if (clock_ms() - t->began >= t->timeout_ms) {
 		finish(t, "timeout", rec);
@@ -270,7 +298,6 @@ static void look(struct timer *timer, uint64_t now)
 int test_im_begin(struct test_ims *s, const struct admin_test_im *what, struct admin_task *task, struct entente_err *err)
 {
 	char token[25];
-	size_t place = 0;
 	if (s->app->stopping)
 		return err_set(err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down");
 	if (atomic_load(&s->n) >= TEST_IMS_MAX)
@@ -282,9 +309,7 @@ int test_im_begin(struct test_ims *s, const struct admin_test_im *what, struct a
 	rand_token(token, 24);
 	snprintf(t->key, sizeof t->key, "entente-test-%.24s", token);
 	pthread_mutex_lock(&s->lock);
-	while (*s->keys[place])
-		place++;
-	memcpy(s->keys[place], t->key, KEY);
+	key_keep(s, t->key);
 	pthread_mutex_unlock(&s->lock);
 	atomic_fetch_add(&s->n, 1);
 	list_append(&s->list, &t->node);
@@ -309,11 +334,14 @@ void test_im_cancel(struct test_ims *s, struct admin_task *task)
 bool test_ims_take(struct test_ims *s, struct slice stanza)
 {
 	bool ours = false;
-	if (!s || !atomic_load_explicit(&s->n, memory_order_relaxed) || slice_find(stanza, S("type='error'")) < 0)
+	if (!s || !atomic_load_explicit(&s->n_keys, memory_order_relaxed) || slice_find(stanza, S("type='error'")) < 0)
 		return false;
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < TEST_IMS_MAX; i++)
-		ours = ours || (*s->keys[i] && slice_find(stanza, slice_str(s->keys[i])) >= 0);
+	for (size_t i = 0; i < KEYS; i++) {
+		if (s->keys[i].until && s->keys[i].until < clock_ms())
+			key_drop(s, i);
+		ours = ours || (*s->keys[i].text && slice_find(stanza, slice_str(s->keys[i].text)) >= 0);
+	}
 	pthread_mutex_unlock(&s->lock);
 	return ours;
 }

@@ -2,7 +2,8 @@
 /* `test im`: one message that is real from here on. From a user of ours it enters as a MESSAGE of its home (sip_edge_inject) and takes the way of all
  * others: limits, policy, translation or the Access Edge, the partner's server. From an XMPP partner's user it enters as a stanza that a
  * proven stream of the domain has brought. Its hops are read off the decision log (policy/record.h), which is looked into now and then, for as
- * long as the test runs. What would be answered to the sender goes nowhere, and nothing is learned from the message. Control thread. */
+ * long as the test runs. What would be answered to the sender goes nowhere, also when it comes after the test has given up, and nothing is
+ * learned from the message. Control thread. */
 #pragma once
 #include "admin/admin.h"
 
