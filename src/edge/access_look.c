@@ -57,14 +57,36 @@ static bool calls(struct slice line)
 	return !slice_eq(port, S("0"));
 }
 
+/* The part of a multipart body that follows cannot be read here (RFC 2045 6). */
+static bool coded(struct slice line)
+{
+	static const struct slice plain[] = {S("7bit"), S("8bit"), S("binary")};
+	if (!slice_istarts(line, S("Content-Transfer-Encoding:")))
+		return false;
+	line = slice_trim(slice_skip(line, sizeof "Content-Transfer-Encoding:" - 1));
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (slice_ieq(line, plain[i]))
+			return false;
+	return true;
+}
+
 bool access_media(const struct sip_msg *m)
 {
-	struct slice rest = m->body;
+	struct slice rest = m->body, coding;
+	struct sip_values it = {0};
 	if (m->method != SIP_INVITE && m->method != SIP_UPDATE && m->method != SIP_ACK && m->method != SIP_PRACK)
 		return false;
-	while (!slice_empty(rest)) /* any part of a multipart body */
-		if (calls(slice_split(&rest, '\n')))
+	while (rest.len && sip_msg_next_value(m, SIP_H_CONTENT_ENCODING, &it, &coding))
+		if (!slice_ieq(coding, S("identity")))
 			return true;
+	while (!slice_empty(rest)) { /* any part of a multipart body */
+		struct slice lines = slice_split(&rest, '\n');
+		while (!slice_empty(lines)) { /* some read a CR alone as the end of a line, too */
+			struct slice line = slice_split(&lines, '\r');
+			if (calls(line) || coded(line))
+				return true;
+		}
+	}
 	return m->method == SIP_INVITE && slice_empty(m->body);
 }
 

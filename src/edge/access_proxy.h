@@ -136,7 +136,7 @@ void access_proxy_gone(struct access_proxy *p, struct sip_server_trans *st);
 
 /* What a request is to policy. */
 enum policy_kind access_kind(enum sip_method m);
-/* Does it ask for audio or video, or (an INVITE without an offer) not say for what? */
+/* Does it ask for audio or video, or not say for what: an INVITE without an offer, a body that is encoded? */
 bool access_media(const struct sip_msg *m);
 /* The domain that a request of a home is for: of the Request-URI; of To inside a dialog. */
 struct slice access_target(const struct sip_msg *m);

@@ -914,6 +914,44 @@ static void through_fails(void **state)
 	rig_end(&r);
 }
 
+/* What is a call: also where the offer cannot be read. */
+static void media(void **state)
+{
+	static const struct {
+		const char *method, *headers, *body;
+		bool is;
+	} rows[] = {
+		{"INVITE", "", "v=0\r\nm=message 5060 sip null\r\n", false},
+		{"INVITE", "", "v=0\r\nm=audio 5060 RTP/AVP 0\r\n", true},
+		{"INVITE", "", "v=0\nm=message 5060 sip null\nm=video 5060 RTP/AVP 31\n", true},
+		{"INVITE", "", "v=0\rm=audio 5060 RTP/AVP 0\r", true},
+		{"UPDATE", "", "m=audio 0 RTP/AVP 0\r\n", false},
+		{"UPDATE", "", "m=audio 0 RTP/AVP 0\r\nm=audio 9 RTP/AVP 0\r\n", true},
+		{"INVITE", "", "", true},
+		{"UPDATE", "", "", false},
+		{"MESSAGE", "", "m=audio 5060 RTP/AVP 0\r\n", false},
+		{"INVITE", "Content-Encoding: gzip\r\n", "what", true},
+		{"INVITE", "e: Identity\r\n", "v=0\r\n", false},
+		{"UPDATE", "Content-Encoding: gzip\r\n", "", false},
+		{"INVITE", "", "--b\r\ncontent-transfer-encoding: base64\r\n\r\nbT1hdWRpbyA1MDYwIA==\r\n--b--\r\n", true},
+		{"INVITE", "", "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nv=0\r\n--b--\r\n", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct arena *a = arena_new(1 << 18);
+		struct sip_msg *m;
+		struct sip_fault fault;
+		struct slice raw = arena_printf(a, "%s sip:a@b.test SIP/2.0\r\nVia: SIP/2.0/TLS c.test;branch=z9hG4bKq\r\nFrom: <sip:c@c.test>;tag=1\r\n"
+						   "To: <sip:a@b.test>\r\nCall-ID: m\r\nCSeq: 1 %s\r\n%sContent-Type: application/sdp\r\n"
+						   "Content-Length: %zu\r\n\r\n%s",
+						rows[i].method, rows[i].method, rows[i].headers, strlen(rows[i].body), rows[i].body);
+		assert_int_equal(sip_msg_parse(&m, a, raw, &sip_limits_default, &fault), 0);
+		if (access_media(m) != rows[i].is)
+			fail_msg("row %zu", i);
+		arena_release(NULL, a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -924,7 +962,7 @@ int main(void)
 		cmocka_unit_test(border),         cmocka_unit_test(asserted_identity),           cmocka_unit_test(rules),
 		cmocka_unit_test(secure),         cmocka_unit_test(answers_without_via),         cmocka_unit_test(diagnosed),
 		cmocka_unit_test(through_octets),  cmocka_unit_test(through_call),                  cmocka_unit_test(through_strange),
-		cmocka_unit_test(shares),          cmocka_unit_test(through_fails),
+		cmocka_unit_test(shares),          cmocka_unit_test(through_fails),               cmocka_unit_test(media),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
