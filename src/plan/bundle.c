@@ -352,17 +352,19 @@ static int facts_of(X509 *x, struct tls_peer **ret)
 static void follow(struct plan_pair *p, const struct plan_bundle *b, X509 *leaf)
 {
 	enum { CHAIN_MAX = 16 };
-	X509 *x = leaf, *up;
+	X509 *x = leaf, *up, *have[CHAIN_MAX];
 	p->end = X509_self_signed(leaf, 0) == 1 ? PLAN_CHAIN_SELF : PLAN_CHAIN_TRUSTED;
 	for (; p->n_chain < CHAIN_MAX; x = up) {
 		put_cert(&p->chain, x);
-		p->n_chain++;
+		have[p->n_chain++] = x;
 		if (p->end == PLAN_CHAIN_SELF)
 			break;
 		up = issuer_of(b, x);
+		for (size_t i = 0; i < p->n_chain; i++) /* two that have signed each other */
+			up = up == have[i] ? NULL : up;
 		if (up && X509_self_signed(up, 0) == 1)
 			p->end = PLAN_CHAIN_ROOT;
-		if (!up || p->end == PLAN_CHAIN_ROOT || up == leaf)
+		if (!up || p->end == PLAN_CHAIN_ROOT)
 			break;
 	}
 	if (p->end != PLAN_CHAIN_SELF) {

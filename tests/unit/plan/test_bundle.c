@@ -247,6 +247,37 @@ static void test_missing_intermediate(void **state)
 	buf_free(&f);
 }
 
+/* Two authorities that have signed each other: each is in the chain once. */
+static void test_cross_signed(void **state)
+{
+	(void)state;
+	struct pki a = pki_make(&(struct pki_spec){.cn = "A", .ca = 1}, NULL), c = pki_make(&(struct pki_spec){.cn = "C", .ca = 1}, NULL);
+	struct pki end = pki_make(&(struct pki_spec){.cn = "end", .san = "DNS:im.test"}, &a);
+	struct buf f = fresh();
+	struct plan_bundle *b = plan_bundle_new();
+	struct plan_pair p;
+	struct entente_err err = {0};
+	X509_set_issuer_name(a.cert, X509_get_subject_name(c.cert));
+	assert_true(X509_sign(a.cert, c.key, EVP_sha256()) > 0);
+	X509_set_issuer_name(c.cert, X509_get_subject_name(a.cert));
+	assert_true(X509_sign(c.cert, a.key, EVP_sha256()) > 0);
+	put_cert(&f, &a);
+	put_cert(&f, &end);
+	put_cert(&f, &c);
+	put_key(&f, &end, NULL);
+	assert_int_equal(add(b, &f, NULL, &err), 0);
+	assert_int_equal(plan_bundle_pair(&p, b, &err), 0);
+	assert_int_equal(p.n_chain, 3);
+	assert_int_equal(p.left_over, 0);
+	assert_int_equal(p.end, PLAN_CHAIN_TRUSTED);
+	plan_pair_clear(&p);
+	plan_bundle_free(b);
+	buf_free(&f);
+	pki_free(&a);
+	pki_free(&c);
+	pki_free(&end);
+}
+
 static void test_self_signed(void **state)
 {
 	(void)state;
@@ -431,7 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_orders), cmocka_unit_test(test_forms), cmocka_unit_test(test_der), cmocka_unit_test(test_missing_intermediate),
-		cmocka_unit_test(test_self_signed), cmocka_unit_test(test_keys_that_do_not_fit), cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_cross_signed), cmocka_unit_test(test_self_signed), cmocka_unit_test(test_keys_that_do_not_fit), cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_request_rows), cmocka_unit_test(test_request_limits),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
