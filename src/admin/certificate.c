@@ -107,7 +107,7 @@ int certificate_shelf_open(struct admin_call *c, const struct certificate_place 
 	char up[CERTIFICATE_PATH_MAX + 4];
 	if (mkdir(p->shelf, 0750) == 0) {
 		snprintf(up, sizeof up, "%s/..", p->shelf);
-		if (stat(up, &above) == 0 && chown(p->shelf, (uid_t)-1, above.st_gid) != 0)
+		if (stat(up, &above) == 0 && lchown(p->shelf, (uid_t)-1, above.st_gid) != 0)
 			admin_warn(c, "%s could not be given to the group of the folder above it", p->shelf);
 	} else if (errno != EEXIST) {
 		bool permission = errno == EACCES || errno == EPERM;

@@ -211,7 +211,8 @@ static void lists(struct look *x)
 		char when[32];
 		if (check_fails(x->c, CHECK_CERT_LIST_UNREACHABLE, !l->fetched || !l->usable, x->k->file)) {
 			check_evidence(x->c, "%.*s, which %.*s names: %.*s", SFMT(l->url), SFMT(l->of), SFMT(l->why));
-			check_remedy(x->c, "try from here and from outside, then tell the authority, or let TCP port 80 out:\ncurl -o /dev/null %.*s", SFMT(l->url));
+			if (slice_find_chr(l->url, '\'') < 0) /* the certificate chose it, and it is pasted into a shell */
+				check_remedy(x->c, "try from here and from outside, then tell the authority, or let TCP port 80 out:\ncurl -o /dev/null '%.*s'", SFMT(l->url));
 			continue;
 		}
 		if (check_fails(x->c, CHECK_CERT_REVOKED, l->revoked, x->k->file))
