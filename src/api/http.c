@@ -171,15 +171,15 @@ enum http_result http_request_parse(struct http_request *ret, struct slice in, s
 	size_t from = *scanned > 3 ? *scanned - 3 : 0;
 	ptrdiff_t end = slice_find(slice_skip(look, from), S("\r\n\r\n"));
 	*ret = (struct http_request){0};
-	if (end < 0) {
-		/* what can never become a request is not waited for */
-		bool long_head = in.len >= HTTP_HEAD_MAX, control = in.len && (unsigned char)in.p[0] < 'A';
-		*scanned = look.len;
-		if (!long_head && !control)
-			return HTTP_MORE;
-		*ret_status = control ? 400 : 431;
-		*ret_why = control ? "this is not HTTP" : "the head of the request is too large";
+	bool strange = in.len && (unsigned char)in.p[0] < 'A'; /* what can never become a request is not waited for */
+	if (strange || (end < 0 && in.len >= HTTP_HEAD_MAX)) {
+		*ret_status = strange ? 400 : 431;
+		*ret_why = strange ? "this is not HTTP" : "the head of the request is too large";
 		return HTTP_BAD;
+	}
+	if (end < 0) {
+		*scanned = look.len;
+		return HTTP_MORE;
 	}
 	*ret_head = from + (size_t)end + 4;
 	if (head_parse(&p, slice_first(in, *ret_head)))
