@@ -185,6 +185,7 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		access_trust_proved(c, look->remote);
 	if (v.allow && look->place != ACCESS_PLACE_ANY && v.transit != (look->place == ACCESS_PLACE_PARTNER)) /* a dialog of one kind is no way to the other */
 		v = (struct policy_verdict){.reason = REASON_POLICY_ROUTE};
+	metric_decided(v.allow ? REASON_NONE : (int)v.reason); /* limits are counted by themselves */
 	if (v.allow && v.rate) { /* who answers a local user addresses nobody new; a dialog alone is quickly invented */
 		uint32_t max = m->to.tag.len && contact(e, a, m) ? 0 : v.max_contacts;
 		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, access_user(e, a, addressed(e, m)), e->loop->timers.now, v.rate, max,
@@ -196,8 +197,6 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 	} else if (v.allow) {
 		limit = access_guard_ask(c, &terms.guest);
 	}
-	if (v.allow && !limit)
-		metric_decided(REASON_NONE);
 	if (!v.allow || limit) {
 		refuse(e, st, m, c, v.allow ? limit : v.reason, &v);
 		release(e, a);

@@ -81,12 +81,18 @@ static void refuse(struct seek *k, enum reason reason, struct slice why)
 	uint64_t leg = k->leg;
 	char text[256], z[RECORD_ID_TEXT];
 	slice_cstr(why, text, sizeof text);
-	metric_decided((int)reason);
 	log_ev_limited(LOG_WARNING, "access/refused-out", policy_domain_slice(&k->remote), {"from", policy_domain_slice(&k->local)},
 		       {"to", policy_domain_slice(&k->remote)}, {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(text)},
 		       {"trace", record_id_text(k->record, z)});
 	seek_free(k);
 	access_proxy_refuse(e->proxy, leg, reason, slice_str(text));
+}
+
+/* By policy; what cannot be reached is no decision. */
+static void forbid(struct seek *k, enum reason reason, struct slice why)
+{
+	metric_decided((int)reason);
+	refuse(k, reason, why);
 }
 
 /* Does the same server stand at the other end of both, by its certificate? */
@@ -115,12 +121,12 @@ static void finish(struct seek *k, struct access_conn *c)
 			k->follow[0] = 0;
 			go(k);
 		} else {
-			refuse(k, v.reason, last_detail(&v));
+			forbid(k, v.reason, last_detail(&v));
 		}
 		return;
 	}
 	if (k->transit && same_party(access_conn_find(e, k->asker), c)) {
-		refuse(k, REASON_POLICY_LOOP, S("it would go back to the server that it came from"));
+		forbid(k, REASON_POLICY_LOOP, S("it would go back to the server that it came from"));
 		return;
 	}
 	const struct policy_access *a = snapshot_access(snapshot_reader_get(&e->policy));
@@ -411,7 +417,7 @@ static void go(struct seek *k)
 	}
 	bool fallback = v.reason == REASON_SIP_SRV_NONE && e->cfg.set.sips_fallback; /* its certificate will have to name the domain */
 	if (!v.allow && !fallback) {
-		refuse(k, v.reason, last_detail(&v));
+		forbid(k, v.reason, last_detail(&v));
 		return;
 	}
 	struct access_peer *p = v.route.len ? peer_of(e, '=', v.route, 0) : peer_of(e, '~', policy_domain_slice(&k->remote), 0);

@@ -259,7 +259,6 @@ static void count(enum sip_method method, bool delivered, enum reason reason)
 void access_proxy_rejected(enum sip_method method, enum reason reason)
 {
 	count(method, false, reason);
-	metric_decided((int)reason);
 }
 
 static void outcome(struct leg *l, int status)
