@@ -274,6 +274,12 @@ static void look(struct timer *timer, uint64_t now)
 	struct entente_err err = {0};
 	json_t *list = json_array(), *rec;
 	(void)now;
+	if (t->all->app->stopping) { /* workers that have stopped do not answer any more: waiting for them would hold up the end */
+		json_decref(list);
+		err_set(&err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down");
+		end(t, &err);
+		return;
+	}
 	int rc = facts_records(t->all->app, &what, list, &err);
 	rec = json_array_get(list, 0);
 	t->busy = true;

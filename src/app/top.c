@@ -223,6 +223,14 @@ static void fired(struct timer *timer, uint64_t now)
 	struct app *app = t->all->app;
 	struct sample s;
 	(void)now;
+	if (app->stopping) { /* workers that have stopped do not answer any more: waiting for them would hold up the end */
+		struct entente_err err;
+		struct admin_task *listener = t->task;
+		err_set(&err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down");
+		top_free(t);
+		admin_task_end(listener, &err);
+		return;
+	}
 	sample_take(app, &s);
 	t->busy = true; /* who is told may go away */
 	admin_task_event(t->task, picture(app, &t->before, &s));
