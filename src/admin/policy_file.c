@@ -123,11 +123,14 @@ static int apply_one(struct admin_call *c, struct draft *trial, json_t *one, siz
 	size_t n = json_array_size(words) < 8 ? json_array_size(words) : 8;
 	struct buf why;
 	int exit = ADMIN_EXIT_USAGE;
+	if (!json_is_object(one))
+		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "nothing was changed: command %zu is no object", index + 1);
 	buf_init(&why, 65536);
 	for (size_t i = 0; i < n; i++)
 		w[i] = slice_str(json_is_string(json_array_get(words, i)) ? json_string_value(json_array_get(words, i)) : "");
 	const struct admin_command *command = admin_command_find(w, n, &why);
-	if (command && (!command->changes || command->direct || !(command->roles & ADMIN_ROLE_POLICY))) {
+	bool within = command && (command->id == ADMIN_CMD_CONFIG_APPLY || command->id == ADMIN_CMD_POLICY_IMPORT); /* there is one trial at a time */
+	if (command && (!command->changes || command->direct || within || !(command->roles & ADMIN_ROLE_POLICY))) {
 		buf_puts(&why, "not a command that changes policy");
 		command = NULL;
 	}
