@@ -207,6 +207,7 @@ static json_t *carry_out(struct admin *a, struct admin_session *session, struct 
 		struct admin_call call = {
 			.admin = a,
 			.who = who,
+			.roles = roles,
 			.command = c,
 			.args = args,
 			.json = json_is_true(json_object_get(request, "json")),

@@ -13,6 +13,7 @@ struct config;
 struct admin_call {
 	struct admin *admin; /* NULL in local commands */
 	struct slice who;
+	unsigned roles;      /* of who; 0 in local commands and in those that are parts of another */
 	const struct admin_command *command;
 	json_t *args;        /* checked */
 	bool json, color;

@@ -106,7 +106,8 @@ static const struct admin_command commands[] = {
 	 .example = "entente config begin", FIELDS(begin_fields)},
 	{.id = ADMIN_CMD_CONFIG_SET, .changes = true, .direct = true, .roles = ADMIN_MAY_OPERATE, .path = {"config", "set"},
 	 .summary = "change a setting with your draft",
-	 .help = "At the commit the file is edited, with its comments and its order, checked as a whole, and loaded; when that fails, file and policy are as before.",
+	 .help = "At the commit the file is edited, with its comments and its order, checked as a whole, and loaded; when that fails, file and policy are as before. Settings of "
+		 "the section admin need the role admin.",
 	 .example = "entente config set limits.max-connections 2000\nentente config set log.level --default", ARGS(set_args), FIELDS(set_fields)},
 	{.id = ADMIN_CMD_CONFIG_DIFF, .direct = true, .roles = ADMIN_MAY_SEE, .path = {"config", "diff"}, .summary = "show what your draft changes", FIELDS(diff_fields)},
 	{.id = ADMIN_CMD_CONFIG_COMMIT, .changes = true, .direct = true, .roles = ADMIN_MAY_SET | ADMIN_MAY_OPERATE, .path = {"config", "commit"},
@@ -125,7 +126,7 @@ static const struct admin_command commands[] = {
 	{.id = ADMIN_CMD_CONFIG_APPLY, .changes = true, .roles = ADMIN_MAY_SET, .path = {"config", "apply"}, .summary = "carry out many commands as one change",
 	 .help = "They run one after the other on a copy; what they did is checked as a whole and becomes one generation. When one is refused, nothing is changed.",
 	 .example = "entente config apply changes.json --what-if", ARGS(apply_args), FIELDS(apply_fields)},
-	{.id = ADMIN_CMD_BACKUP, .roles = ADMIN_MAY_OPERATE, .path = {"backup"}, .summary = "copy the database into a file",
+	{.id = ADMIN_CMD_BACKUP, .changes = true, .roles = ADMIN_MAY_OPERATE, .path = {"backup"}, .summary = "copy the database into a file",
 	 .help = "Everything is in it: policy, history, contacts, subscriptions, secrets. It is made in the state directory, readable for the daemon alone.",
 	 FIELDS(backup_fields)},
 };

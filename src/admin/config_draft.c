@@ -14,6 +14,23 @@ static int no_draft(struct admin_call *c, const struct entente_err *err)
 	return admin_fail(c, ADMIN_EXIT_CANNOT_CREATE, "damaged", "`entente config abort` drops it", "%s", err->text);
 }
 
+/* The settings below admin. say who is an administrator, with which role. */
+static bool about_roles(struct slice key)
+{
+	return slice_starts(key, S("admin."));
+}
+
+/* What a row of the table cannot say: it depends on what the draft holds, and roles may be others now than when that came in. ADMIN_EXIT_OK: they
+ * are enough. */
+static int roles_enough(struct admin_call *c, bool policy, bool settings, bool admin)
+{
+	if (c->roles & ADMIN_ROLE_ADMIN || (!admin && (!policy || c->roles & ADMIN_ROLE_POLICY) && (!settings || c->roles & ADMIN_ROLE_OPERATOR)))
+		return ADMIN_EXIT_OK;
+	return admin_fail(c, ADMIN_EXIT_REFUSED, "forbidden", admin ? "ask somebody with the role admin" : "ask an administrator for the role, or `entente config abort`",
+			  "nothing was changed: your role is not enough for %s", admin ? "the settings of the section admin" : settings && !(c->roles & ADMIN_ROLE_OPERATOR) ?
+			  "settings" : "the policy");
+}
+
 /* ---- begin, abort, set */
 
 int admin_config_begin(struct admin_call *c)
@@ -71,6 +88,8 @@ int admin_config_set(struct admin_call *c)
 	char name[128];
 	if (!d)
 		return no_draft(c, &err);
+	if (roles_enough(c, false, true, about_roles(key)))
+		return ADMIN_EXIT_REFUSED;
 	if (def == admin_arg_given(c, "value"))
 		return admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "a value is wanted, or --default, and not both");
 	buf_init(&text, CONFIG_FILE_MAX + 65536);
@@ -296,6 +315,13 @@ int admin_config_commit(struct admin_call *c)
 	if (!d)
 		return no_draft(c, &err);
 	int exit = standing_find(c, d, &s);
+	bool admin = false;
+	const char *key;
+	json_t *to;
+	json_object_foreach(s.settings, key, to)
+		admin = admin || about_roles(slice_str(key));
+	if (!exit)
+		exit = roles_enough(c, json_array_size(s.mine) > 0, json_object_size(s.settings) > 0, admin);
 	if (!exit)
 		draft_facts(c, d, &s);
 	if (!exit && json_array_size(s.conflicts))

@@ -636,6 +636,47 @@ static void rollback(void **state)
 	ok(r, "alice", "backup");
 }
 
+/* ---- roles and what a draft holds */
+
+static void as_role(struct rig *r, unsigned roles, const char *words, const char *args, const char *code)
+{
+	struct admin_session *s = admin_session_new_as(r->admin, S("olga"), roles);
+	struct buf out, line;
+	buf_init(&out, 1 << 26);
+	buf_init(&line, 65536);
+	buf_printf(&line, "{\"command\":[%s],\"args\":%s,\"json\":true}\n", words, args);
+	assert_int_equal(admin_session_input(s, buf_slice(&line), &out), 0);
+	json_t *j = json_loadb(buf_slice(&out).p, out.len, 0, NULL);
+	assert_non_null(j);
+	assert_string_equal(text_of(error(j), "code"), code);
+	json_decref(j);
+	buf_free(&line);
+	buf_free(&out);
+	admin_session_free(s);
+}
+
+static void roles_of_drafts(void **state)
+{
+	struct rig *r = *state;
+	const unsigned o = ADMIN_ROLE_OPERATOR, p = ADMIN_ROLE_POLICY;
+	int64_t before = generation(r);
+	/* who runs the service makes nobody an administrator, himself least of all */
+	as_role(r, o, "\"config\",\"begin\"", "{}", "");
+	as_role(r, o, "\"config\",\"set\"", "{\"key\":\"admin.roles\",\"value\":\"others=admin\"}", "forbidden");
+	as_role(r, o, "\"config\",\"set\"", "{\"key\":\"log.level\",\"value\":\"warning\"}", "");
+	/* with another role meanwhile, what waits is too much */
+	as_role(r, p, "\"config\",\"commit\"", "{\"what-if\":true}", "forbidden");
+	as_role(r, o, "\"config\",\"commit\"", "{\"what-if\":true}", "");
+	as_role(r, p, "\"blocked-domain\",\"add\"", "{\"domain\":\"x.test\"}", "");
+	as_role(r, o, "\"config\",\"commit\"", "{\"what-if\":true}", "forbidden");
+	as_role(r, o | p, "\"config\",\"commit\"", "{\"what-if\":true}", "");
+	as_role(r, ADMIN_ROLE_ADMIN, "\"config\",\"set\"", "{\"key\":\"admin.roles\",\"value\":\"others=none\"}", "");
+	as_role(r, o | p, "\"config\",\"commit\"", "{\"what-if\":true}", "forbidden");
+	as_role(r, ADMIN_ROLE_ADMIN, "\"config\",\"commit\"", "{\"what-if\":true}", "");
+	as_role(r, p, "\"config\",\"abort\"", "{}", "");
+	assert_int_equal(generation(r), before);
+}
+
 /* ---- many commands */
 
 static json_t *apply(struct rig *r, const char *changes, bool what_if, int exit)
@@ -671,6 +712,9 @@ static void many(void **state)
 	json_decref(j);
 	json_decref(apply(r, "[{\"command\":[\"config\",\"abort\"]}]", false, ADMIN_EXIT_USAGE));
 	json_decref(apply(r, "[{\"command\":7}]", false, ADMIN_EXIT_USAGE));
+	json_decref(apply(r, "[5]", false, ADMIN_EXIT_USAGE));
+	json_decref(apply(r, "[null, [], \"x\"]", false, ADMIN_EXIT_USAGE));
+	json_decref(apply(r, "[{\"command\":[\"config\",\"apply\"],\"args\":{\"changes\":\"[]\"}}]", false, ADMIN_EXIT_USAGE)); /* not within itself */
 	json_decref(apply(r, "{}", false, ADMIN_EXIT_USAGE));
 	json_decref(apply(r, "[", false, ADMIN_EXIT_FINDING));
 	assert_int_equal(generation(r), before + 1);
@@ -694,6 +738,6 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FRESH(round_trip), FRESH(property), FRESH(bad_documents), FRESH(merge_and_what_if), FRESH(draft), FRESH(conflicts),
-					   FRESH(damaged_draft), FRESH(settings), FRESH(cut_short), FRESH(policy_tests), FRESH(rollback), FRESH(many)};
+					   FRESH(damaged_draft), FRESH(settings), FRESH(cut_short), FRESH(policy_tests), FRESH(rollback), FRESH(roles_of_drafts), FRESH(many)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
