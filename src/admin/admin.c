@@ -7,8 +7,11 @@
 #include "admin/changeset.h"
 #include "admin/role.h"
 #include "admin/staged.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/store_set.h"
+
+enum { REFUSALS = 256, REFUSAL_MS = 1000 }; /* recorded at once; then one each */
 
 struct admin *admin_new(struct store *store, const struct admin_ops *ops, void *arg)
 {
@@ -236,6 +239,30 @@ static void remember(struct admin *a, const struct audit_head *head)
 		store_note_put(a->store, S(AUDIT_NOTE), slice_str(text), NULL, NULL);
 }
 
+/* May one more refusal for want of a role be recorded? */
+static bool refusal_room(struct admin *a)
+{
+	uint64_t now = clock_ms(), more = (now - a->refusals.at) / REFUSAL_MS;
+	if (!a->refusals.at || a->refusals.left + more >= REFUSALS) {
+		a->refusals.left = REFUSALS;
+		a->refusals.at = now;
+	} else {
+		a->refusals.left += more;
+		a->refusals.at += more * REFUSAL_MS;
+	}
+	if (!a->refusals.left) {
+		a->refusals.untold++;
+		return false;
+	}
+	a->refusals.left--;
+	if (a->refusals.untold) {
+		json_t *more_of_them = json_pack("{s:I}", "refused", (json_int_t)a->refusals.untold);
+		if (admin_audit_note(a, "audit", "so many more were refused for want of a role, and not recorded one by one", more_of_them, NULL) == 0)
+			a->refusals.untold = 0;
+	}
+	return true;
+}
+
 /* The one place that all requests pass, whoever asks by whatever way: a change is recorded before it begins, tried ones too. */
 static json_t *respond(struct admin *a, struct admin_session *session, struct slice who, unsigned roles, json_t *request, struct buf *why)
 {
@@ -249,6 +276,11 @@ static json_t *respond(struct admin *a, struct admin_session *session, struct sl
 		return refusal(ADMIN_EXIT_USAGE, "usage", buf_slice(why));
 	if (!a->audit || !audit_wanted(c, args))
 		return carry_out(a, session, who, roles, c, request, why);
+	if (!admin_may(roles, c)) {
+		if (!refusal_room(a))
+			return forbidden(roles, c, NULL, why);
+		args = NULL; /* nobody checks what they hold */
+	}
 	if (audit_begin(a->audit, who, via, c, args, generation_of(a), &seq, &head, &err))
 		return audit_refusal(&err);
 	response = carry_out(a, session, who, roles, c, request, why);

@@ -13,6 +13,10 @@ struct admin {
 	enum admin_half half;
 	struct audit *audit;         /* NULL: nothing is recorded, there is no place for it */
 	char *audit_directory;       /* owned */
+	struct {                     /* refusals that may still be recorded: who may nothing could fill the disk by asking */
+		uint64_t at, left;   /* ms; at 0: as many as there is room for */
+		uint64_t untold;     /* were not recorded since the last one that was */
+	} refusals;
 	struct list drafts;       /* that are open: admin/draft.h */
 	struct draft *draft;      /* whose this is; NULL: what is committed */
 	struct snapshot *fixed;   /* not NULL: this one is asked, not the one in force */

@@ -8,8 +8,8 @@
  *    "args":{"domain":"a.example"},"generation":4,"prev":"..."}
  *   {"seq":8,"at":"...","who":"root","via":"socket","event":"end","of":7,"exit":0,"generation":5,"prev":"..."}
  *
- * event: continue (the first record of a file that is not the first one), begin (a change is about to be made), end (what came of it), refused (it was not even begun: "code", "text"), note (of the daemon
- * itself: start, stop, reload by signal). A begin without its end: the daemon ended between them; what is in the database tells.
+ * event: continue (the first record of a file that is not the first one), begin (a change is about to be made, or was only tried), end (what came of
+ * it; "code" and "text" when it was refused), note (of the daemon itself: start, stop; log-ins; traces with bodies). A begin without its end: the daemon ended between them; what is in the database tells.
  *
  * Several processes may append (the daemon, and `entente` for local commands): they lock the file. A file that has grown to
  * AUDIT_FILE_MAX becomes audit-SEQ.jsonl (of its first record), and the chain goes on in a new one; nothing is ever deleted.

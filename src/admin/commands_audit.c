@@ -9,7 +9,7 @@ static const struct admin_arg list_args[] = {
 };
 static const struct admin_field list_fields[] = {
 	{"records[].seq", "its number in the log"}, {"records[].at", "RFC 3339"}, {"records[].who", "who did it"},
-	{"records[].via", "socket (the daemon was asked), program (entente by itself), signal, service"},
+	{"records[].via", "socket (the daemon was asked), api (by HTTP), program (entente by itself), signal, service"},
 	{"records[].command", "what was to be done, or start and stop of the daemon"}, {"records[].args", "arguments, without secrets"},
 	{"records[].exit", "exit code of the command; absent: it was not finished"}, {"records[].code", "of the error"}, {"records[].text", "of the error"},
 	{"records[].staged", "true: only in a draft"}, {"records[].before", "generation of the policy before"}, {"records[].after", "generation of the policy after"},

@@ -131,6 +131,26 @@ static void every_command(void **state)
 	assert_int_equal(verify(r).fault, AUDIT_WHOLE);
 }
 
+/* Who may nothing cannot fill the disk by asking. */
+static void flood(void **state)
+{
+	struct rig *r = *state;
+	for (int i = 0; i < 1000; i++)
+		json_decref(ask_as(r, "eve", ADMIN_ROLE_VIEWER, "{\"command\":[\"blocked-domain\",\"add\"],\"args\":{\"domain\":\"geheim.test\"}}"));
+	json_t *list = records(r);
+	size_t n = json_array_size(list);
+	char *text = json_dumps(list, 0);
+	assert_in_range(n, 2 * 256, 2 * 256 + 3 * 120); /* one a second more */
+	assert_null(strstr(text, "geheim"));
+	free(text);
+	json_decref(list);
+	rig_ok(r, "blocked-domain add x.test"); /* who may is recorded as ever */
+	list = records(r);
+	assert_true(json_array_size(list) >= n + 2);
+	json_decref(list);
+	assert_int_equal(verify(r).fault, AUDIT_WHOLE);
+}
+
 /* No value of an argument that the table calls secret, and no file as a whole. */
 static void secrets(void **state)
 {
@@ -299,6 +319,6 @@ static void command_verify(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-	const struct CMUnitTest tests[] = {T(a_change), T(every_command), T(secrets), T(unwritable), T(listing), T(command_verify)};
+	const struct CMUnitTest tests[] = {T(a_change), T(every_command), T(flood), T(secrets), T(unwritable), T(listing), T(command_verify)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
