@@ -90,6 +90,8 @@ void client_event(struct client *c, const char *name, const char *id, struct sli
 bool client_slow(const struct client *c);
 /* After an answer that was not given at once: on with what has come meanwhile. */
 void client_next(struct client *c, enum client_state was);
+/* Ends what was begun in the name of somebody who is that no longer; at the latest a minute after it is so. */
+void client_recheck(struct client *c);
 struct client *client_find(struct api *a, uint64_t id);
 void client_address(const struct client *c, char ret[ADDR_TEXT]);
 

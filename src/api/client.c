@@ -286,6 +286,15 @@ void client_next(struct client *c, enum client_state was)
 		conn_resume(c->conn);
 }
 
+void client_recheck(struct client *c)
+{
+	bool goes_on = c->state == CLIENT_TASK || c->state == CLIENT_EVENTS;
+	if (c->over || !goes_on || identities_still(c->api->who, &c->who, clock_unix()))
+		return;
+	operation_forget(c); /* at once, whoever reads or not */
+	finish(c);
+}
+
 static void on_drained(struct conn *conn)
 {
 	struct client *c = conn_owner(conn);
@@ -325,11 +334,16 @@ static void fired(struct timer *t, uint64_t now)
 {
 	struct client *c = CONTAINER_OF(t, struct client, timer);
 	(void)now;
+	client_recheck(c); /* a session or a token may have come to its end by its time */
+	if (c->over)
+		return;
 	if (c->streaming) {
 		if (!client_slow(c) && conn_write(c->conn, S(": \n\n")))
 			finish(c);
 		else
 			timer_arm(timers_of(c), t, BEAT_MS);
+	} else if (c->state == CLIENT_TASK) {
+		timer_arm(timers_of(c), t, BEAT_MS);
 	} else if (c->partial) {
 		refuse(c, 408, "the request did not come to its end in time");
 	} else if (c->state == CLIENT_READS) {

@@ -145,11 +145,10 @@ static void tell(struct identity *ret, const char *kind, const char *name, unsig
 	ret->how = how;
 }
 
-bool identities_find(struct identities *t, struct slice secret, int64_t now, struct identity *ret)
+static bool find(struct identities *t, const char *hash, int64_t now, struct identity *ret)
 {
-	char hash[ADMIN_SECRET_HASH];
 	struct map_node *n;
-	admin_secret_hash(hash, secret);
+	slice_cstr(slice_str(hash), ret->secret, sizeof ret->secret);
 	if ((n = map_find(&t->tokens, slice_str(hash)))) {
 		struct token *k = CONTAINER_OF(n, struct token, node);
 		if (k->expires_at && k->expires_at <= now)
@@ -167,6 +166,19 @@ bool identities_find(struct identities *t, struct slice secret, int64_t now, str
 	}
 	tell(ret, "account", a->name, a->roles, "session"); /* the role of now */
 	return true;
+}
+
+bool identities_find(struct identities *t, struct slice secret, int64_t now, struct identity *ret)
+{
+	char hash[ADMIN_SECRET_HASH];
+	admin_secret_hash(hash, secret);
+	return find(t, hash, now, ret);
+}
+
+bool identities_still(struct identities *t, const struct identity *who, int64_t now)
+{
+	struct identity is;
+	return !*who->secret || (find(t, who->secret, now, &is) && is.roles == who->roles);
 }
 
 const char *identities_hash(struct identities *t, struct slice account)

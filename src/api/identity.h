@@ -18,6 +18,7 @@ struct identity {
 	char who[IDENTITY_WHO]; /* "root" (by the socket), "token/panel", "account/alice" */
 	unsigned roles;         /* ADMIN_ROLE_...; 0: none */
 	const char *how;        /* "socket" "token" "session" */
+	char secret[ADMIN_SECRET_HASH]; /* the hash of what proved it; empty: the kernel did */
 };
 
 struct identities;
@@ -30,6 +31,8 @@ int identities_reload(struct identities *t, struct entente_err *err);
 
 /* Whose secret is this? False: nobody's, or no longer. now: seconds since 1970. */
 bool identities_find(struct identities *t, struct slice secret, int64_t now, struct identity *ret);
+/* Is somebody still who identities_find said, with the same roles? Of the unix socket: yes. */
+bool identities_still(struct identities *t, const struct identity *who, int64_t now);
 /* The hash of an account's password; of nobody's, or a disabled one's, a hash that no password fits but that takes as long. */
 const char *identities_hash(struct identities *t, struct slice account);
 /* A session of the account, whose password was right: `ret` gets its secret. False: the account is gone meanwhile, or disabled, or `hash` (that was

@@ -419,6 +419,8 @@ static void logout(struct client *c, const struct http_request *r, struct slice 
 	if (!identify(c, r))
 		return;
 	identities_end(c->api->who, bearer_of(r->authorization));
+	LIST_EACH(n, &c->api->clients)
+		client_recheck(CONTAINER_OF(n, struct client, node));
 	client_answer(c, 204, NULL, SLICE_NONE, SLICE_NONE);
 }
 

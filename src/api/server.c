@@ -165,6 +165,8 @@ void api_identities_changed(struct api *a)
 	struct entente_err err = {0};
 	if (identities_reload(a->who, &err))
 		log_ev(LOG_ERROR, "api/accounts-unreadable", {"text", slice_str(err.text)});
+	LIST_EACH(n, &a->clients)
+		client_recheck(CONTAINER_OF(n, struct client, node));
 }
 
 void api_set(struct api *a, const struct config *cfg)

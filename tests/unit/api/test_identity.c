@@ -35,13 +35,20 @@ static void tokens(void **state)
 	assert_true(identities_find(t, S("entente_x"), 50, &who));
 	assert_string_equal(who.who, "token/ci");
 	assert_int_equal(who.roles, ADMIN_ROLE_OPERATOR);
+	struct identity old, socket = {.how = "socket"}, ci = who;
 	assert_true(identities_find(t, S("entente_y"), 99, &who));
+	old = who;
+	assert_true(identities_still(t, &old, 99));
+	assert_false(identities_still(t, &old, 100)); /* what runs ends with it */
+	assert_true(identities_still(t, &socket, 100));
+	assert_true(identities_still(t, &ci, 100));
 	assert_false(identities_find(t, S("entente_y"), 100, &who));
 	assert_false(identities_find(t, S("entente_z"), 50, &who));
 	assert_false(identities_find(t, S(""), 50, &who));
 	assert_int_equal(WAIT(NULL, store_token_delete(s, S("ci"), done, arg)), 0);
 	assert_int_equal(identities_reload(t, NULL), 0);
 	assert_false(identities_find(t, S("entente_x"), 50, &who));
+	assert_false(identities_still(t, &ci, 50));
 	identities_free(t);
 	store_close(s);
 }
@@ -73,8 +80,11 @@ static void sessions(void **state)
 	assert_false(identities_find(t, slice_str(b), 20, &who));
 	/* another role holds at once, another password ends them */
 	assert_true(identities_begin(t, S("bob"), "hash-1", 10, a, &who));
+	assert_true(identities_find(t, slice_str(a), 20, &who));
+	struct identity before = who;
 	put_account(s, S("bob"), S("policy-admin"), S("hash-1"), true);
 	assert_int_equal(identities_reload(t, NULL), 0);
+	assert_false(identities_still(t, &before, 20)); /* what he began as a viewer is over */
 	assert_true(identities_find(t, slice_str(a), 20, &who));
 	assert_int_equal(who.roles, ADMIN_ROLE_POLICY);
 	put_account(s, S("bob"), S("policy-admin"), S("hash-3"), true);
