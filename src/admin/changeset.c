@@ -9,8 +9,10 @@
 #include "admin/document.h"
 #include "admin/file.h"
 #include "admin/policy_test.h"
+#include "base/enc.h"
 #include "base/mem.h"
 #include "config/edit.h"
+#include "policy/external.h"
 
 struct work {
 	struct admin_call *c;
@@ -141,6 +143,41 @@ static void partners_check(struct work *w, struct snapshot *s)
 	}
 }
 
+/* Users and external access policies are found by their names as the commands write them: another spelling would be a record of nobody. */
+static void names_check(struct work *w)
+{
+	json_t *change;
+	size_t i;
+	json_array_foreach(w->cs->changes, i, change) {
+		const char *section = admin_get_text(change, "section"), *key = admin_get_text(change, "key");
+		bool user = !strcmp(section, "users");
+		char jid[ADMIN_ADDRESS_MAX], object[400], text[600];
+		struct entente_err err = {0};
+		struct slice right = SLICE_NONE, name;
+		enum policy_scope scope;
+		struct buf b;
+		bool sip;
+		int line, column;
+		if ((!user && strcmp(section, "external-access")) || !strcmp(admin_get_text(change, "change"), "remove"))
+			continue;
+		buf_init(&b, 4096);
+		if (user && !w->a->ops->address(w->a->arg, slice_str(key), &sip, jid, sizeof jid, &err)) {
+			right = slice_str(jid);
+		} else if (!user && !policy_external_parse(&scope, &name, slice_str(key), &err)) {
+			policy_external_print(&b, scope, name);
+			right = buf_slice(&b);
+		}
+		/* what differs in more than the case of letters is for the builder to judge; "Sales" alone is tag:Sales */
+		if (right.p && !slice_eq(right, slice_str(key)) && (!user || slice_ieq(right, slice_str(key)))) {
+			places_find(w, user ? "user" : "external-access", key, &line, &column);
+			snprintf(object, sizeof object, "%s %s", user ? "user" : "external-access", key);
+			snprintf(text, sizeof text, "it is written '%.*s'", SFMT(slice_first(right, 400)));
+			finding(w, true, line, column, object, text);
+		}
+		buf_free(&b);
+	}
+}
+
 static int build(struct work *w)
 {
 	struct entente_err err = {0};
@@ -155,6 +192,7 @@ static int build(struct work *w)
 	}
 	misfits_take(w, after, before);
 	partners_check(w, s);
+	names_check(w);
 	if (w->errors)
 		goto out;
 	policy_tests_run(w->a, config, buf_slice(w->config ? &w->after : &w->before), s, tests);
@@ -189,7 +227,8 @@ static int set_fill(struct work *w, struct store_set *set, json_t *changes, json
 	int rc = admin_document_requests(collector, changes, after, w->c->who, err);
 	json_object_foreach(w->cs->settings, key, value) {
 		char line[600];
-		snprintf(line, sizeof line, "setting %s %s%.400s", key, json_is_string(value) ? "" : "default", json_is_string(value) ? json_string_value(value) : "");
+		struct slice text = utf8_first(slice_str(json_is_string(value) ? json_string_value(value) : "default"), 400); /* the store takes no half character */
+		snprintf(line, sizeof line, "setting %s %.*s", key, SFMT(text));
 		rc = rc ? rc : store_remark(collector, slice_str(line), w->c->who, NULL, NULL);
 	}
 	return rc;
@@ -279,9 +318,10 @@ static int take_back(struct work *w, const char *why)
 	if (!rc)
 		rc = admin_document_load(&now, w->a->store, &err);
 	json_t *before = json_object_get(w->c->data, "before"), *changes = rc ? NULL : admin_document_diff(now, before, false);
-	if (!rc && json_array_size(changes)) {
+	if (!rc) { /* with it the note: whoever is killed here finds a commit to complete, or none */
 		struct store_set *set = store_set_new();
 		rc = admin_document_requests(store_set_collector(set), changes, before, w->c->who, &err);
+		rc = rc ? rc : store_note_delete(store_set_collector(set), S("file"), NULL, NULL);
 		if (!rc)
 			rc = submit(w->a->store, set, -1, w->c->who, S("taken back: the configuration could not be put in force"), &err);
 		else
@@ -290,7 +330,6 @@ static int take_back(struct work *w, const char *why)
 	json_decref(changes);
 	json_decref(now);
 	if (!rc) {
-		intent_drop(w->a);
 		changeset_keep(w->a);
 		rc = w->a->ops->policy_changed(w->a->arg, &err);
 	}

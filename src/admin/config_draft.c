@@ -144,6 +144,21 @@ struct search {
 	json_t *conflict;
 };
 
+/* As a word: fabrikam.example is not in evil.fabrikam.example. */
+static bool has_word(struct slice line, struct slice word)
+{
+	for (size_t from = 0; from < line.len;) {
+		ptrdiff_t at = slice_find(slice_skip(line, from), word);
+		if (at < 0)
+			return false;
+		size_t begin = from + (size_t)at, end = begin + word.len;
+		if ((!begin || line.p[begin - 1] == ' ') && (end == line.len || line.p[end] == ' '))
+			return true;
+		from = begin + 1;
+	}
+	return false;
+}
+
 /* The newest change since the draft began that names the object. */
 static int search_each(void *arg, const struct store_change *ch)
 {
@@ -153,7 +168,7 @@ static int search_each(void *arg, const struct store_change *ch)
 		return 1;
 	for (struct slice rest = ch->what; rest.p;) {
 		struct slice line = slice_split(&rest, '\n');
-		if (slice_find(line, slice_str(*s->key ? s->key : "access-edge")) < 0)
+		if (!has_word(line, slice_str(*s->key ? s->key : "access-edge")))
 			continue;
 		clock_text_at(ch->at, at);
 		json_object_set_new(s->conflict, "generation", json_integer((json_int_t)ch->generation));

@@ -6,6 +6,7 @@
 #include "admin/args.h"
 #include "admin/call.h"
 #include "base/arena.h"
+#include "base/enc.h"
 #include "store/store_set.h"
 
 enum { MEMORY = 64 << 20, VALUE_MAX = 1 << 20 };
@@ -491,7 +492,7 @@ static struct slice what_of(struct arena *a, json_t *change)
 	size_t i;
 	json_array_foreach(json_object_get(change, "fields"), i, f)
 		all = arena_printf(a, "%.*s %s=%.*s", SFMT(all), admin_get_text(f, "field"), SFMT(as_text(a, json_object_get(f, "to"))));
-	return slice_first(all, 1000);
+	return utf8_first(all, 1000); /* the store takes no half character */
 }
 
 static int put_in(struct store *c, const struct document_section *s, struct slice key, json_t *change, json_t *object, struct slice who, struct arena *a,

@@ -215,7 +215,11 @@ static int rig_address(void *arg, struct slice text, bool *ret_is_sip, char *ret
 		slice_split(&text, ':');
 	if (slice_find_chr(text, '.') < 0)
 		return err_set(err, ENTENTE_ESYNTAX, REASON_NONE, "'%.*s' has no domain", SFMT(text));
-	return slice_cstr(text, ret_jid, size) ? 0 : err_set(err, ENTENTE_ELIMIT, REASON_ADDRESS_TOO_LONG, "too long");
+	if (!slice_cstr(text, ret_jid, size))
+		return err_set(err, ENTENTE_ELIMIT, REASON_ADDRESS_TOO_LONG, "too long");
+	for (; *ret_jid; ret_jid++) /* as much of PRECIS as is wanted here */
+		*ret_jid = (char)(*ret_jid + (*ret_jid >= 'A' && *ret_jid <= 'Z' ? 32 : 0));
+	return 0;
 }
 
 static int rig_reload(void *arg, struct config_errors *errs)

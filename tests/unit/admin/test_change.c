@@ -353,6 +353,7 @@ static void conflicts(void **state)
 	ok(r, "bob", "partner xmpp set fabrikam.test --description mine");
 	ok(r, "alice", "config commit");
 	int64_t before = generation(r);
+	ok(r, "carol", "blocked-domain add evil.chat.test"); /* another object, though the name stands in it */
 	json_t *j = as(r, "bob", "config commit", ADMIN_EXIT_REFUSED), *c = json_array_get(json_object_get(error(j), "conflicts"), 0);
 	assert_string_equal(text_of(error(j), "code"), "conflict");
 	assert_int_equal(json_array_size(json_object_get(error(j), "conflicts")), 1);
@@ -362,7 +363,7 @@ static void conflicts(void **state)
 	assert_non_null(strstr(text_of(c, "what"), "partner set chat.test"));
 	assert_non_null(strstr(text_of(error(j), "text"), "xmpp-partners chat.test was changed since your draft began, at "));
 	json_decref(j);
-	assert_int_equal(generation(r), before);
+	assert_int_equal(generation(r), before + 1);
 	j = as(r, "bob", "partner xmpp show fabrikam.test", 0);
 	assert_string_not_equal(text_of(data(j), "description"), "mine"); /* not even the half that would fit */
 	json_decref(j);
@@ -480,6 +481,9 @@ static void settings(void **state)
 	j = as(r, "alice", "config commit", ADMIN_EXIT_CONFIG);
 	assert_non_null(strstr(text_of(error(j), "text"), "nothing was changed: the port is taken"));
 	json_decref(j);
+	assert_string_equal(file(r), was);
+	struct entente_err err = {0};
+	assert_false(admin_recover(r->admin, &err)); /* no start brings it back */
 	assert_string_equal(file(r), was);
 	j = as(r, "bob", "blocked-domain list", 0);
 	assert_int_equal(json_array_size(json_object_get(data(j), "blocked")), 1);
@@ -733,11 +737,35 @@ static void many(void **state)
 	assert_int_equal(generation(r), before + 2);
 }
 
+/* Names are refused in a spelling that no command would find; texts are cut between characters. */
+static void spelling(void **state)
+{
+	struct rig *r = *state;
+	some_policy(r);
+	json_t *j = import(r, HEAD "users:\n  - {address: Romeo@contoso.test}\n", "merge", ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(text_of(error(j), "text"), "it is written 'romeo@contoso.test'"));
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(error(j), "findings"), 0), "line")), 3);
+	json_decref(j);
+	j = import(r, HEAD "external-access: [{name: SITE:Verona}]\n", "merge", ADMIN_EXIT_REFUSED);
+	assert_non_null(strstr(text_of(error(j), "text"), "it is written 'site:Verona'"));
+	json_decref(j);
+	json_decref(import(r, HEAD "users: [{address: romeo@contoso.test}]\nexternal-access: [{name: 'site:Verona'}]\n", "merge", 0));
+	for (size_t i = 0; i < 2; i++) {
+		char text[1300];
+		size_t n = (size_t)snprintf(text, sizeof text, HEAD "allowed-domains: [{domain: long.test, comment: \"%s", i ? "x" : "");
+		for (size_t k = 0; k < 505; k++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "\xc3\xbc");
+		snprintf(text + n, sizeof text - n, "\"}]\n");
+		json_decref(import(r, text, "merge", 0));
+	}
+}
+
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FRESH(round_trip), FRESH(property), FRESH(bad_documents), FRESH(merge_and_what_if), FRESH(draft), FRESH(conflicts),
-					   FRESH(damaged_draft), FRESH(settings), FRESH(cut_short), FRESH(policy_tests), FRESH(rollback), FRESH(roles_of_drafts), FRESH(many)};
+					   FRESH(damaged_draft), FRESH(settings), FRESH(cut_short), FRESH(policy_tests), FRESH(rollback), FRESH(roles_of_drafts), FRESH(many),
+					   FRESH(spelling)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
