@@ -23,6 +23,7 @@ struct entry {
 
 struct setup_ledger {
 	int log;
+	char *log_folder; /* when it was made for the log */
 	size_t n;
 	struct entry entries[ENTRIES_MAX];
 };
@@ -73,7 +74,8 @@ struct setup_ledger *setup_ledger_new(const char *log, struct entente_err *err)
 	char *slash = strrchr(folder, '/');
 	if (slash && slash != folder) {
 		*slash = 0;
-		mkdir(folder, 0755); /* there already, or open says why not */
+		if (mkdir(folder, 0755) == 0) /* else there already, or open says why not */
+			l->log_folder = mem_strndup(folder, strlen(folder));
 	}
 	l->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (l->log < 0) {
@@ -98,6 +100,7 @@ struct setup_ledger *setup_ledger_free(struct setup_ledger *l)
 		forget(&l->entries[i]);
 	if (l->log >= 0)
 		close(l->log);
+	mem_free(l->log_folder);
 	return mem_free(l);
 }
 
@@ -114,11 +117,13 @@ static struct entry *add(struct setup_ledger *l, enum kind kind, const char *pat
 int setup_ledger_folder(struct setup_ledger *l, const char *path, mode_t mode, gid_t gid, struct entente_err *err)
 {
 	struct stat st;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	bool of_log = l->log_folder && !strcmp(path, l->log_folder); /* made a moment ago, for everybody; stays with the log */
+	if (!of_log && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
-	if (mkdir(path, mode) < 0)
+	if (!of_log && mkdir(path, mode) < 0)
 		return io(l, err, ENTENTE_EIO, "make the folder", path);
-	add(l, A_FOLDER, path);
+	if (!of_log)
+		add(l, A_FOLDER, path);
 	if (chmod(path, mode) < 0 || (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0))
 		return io(l, err, ENTENTE_EIO, "set who may use", path);
 	setup_ledger_note(l, "made the folder %s", path);

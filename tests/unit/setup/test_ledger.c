@@ -43,6 +43,32 @@ static void read_file(const char *name, char *ret, size_t size)
 	fclose(f);
 }
 
+/* The log may lie in the folder of the configuration, and makes it first. */
+static void test_folder_of_log(void **state)
+{
+	struct entente_err err;
+	struct stat st;
+	char log[160];
+	(void)state;
+	snprintf(log, sizeof log, "%s/l.log", path[1]);
+	struct setup_ledger *l = setup_ledger_new(log, &err);
+	assert_non_null(l);
+	assert_int_equal(setup_ledger_folder(l, path[1], 0750, (gid_t)-1, &err), 0);
+	assert_int_equal(stat(path[1], &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0750);
+	assert_int_equal(setup_ledger_undo(l), 0);
+	assert_int_equal(access(log, F_OK), 0);
+	setup_ledger_free(l);
+	/* one that somebody else has made stays as it is */
+	assert_int_equal(chmod(path[1], 0711), 0);
+	l = setup_ledger_new(log, &err);
+	assert_non_null(l);
+	assert_int_equal(setup_ledger_folder(l, path[1], 0750, (gid_t)-1, &err), 0);
+	assert_int_equal(stat(path[1], &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
+	setup_ledger_free(l);
+}
+
 static void test_files(void **state)
 {
 	struct entente_err err;
@@ -141,7 +167,8 @@ static void test_no_log(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_files, begin, end), cmocka_unit_test_setup_teardown(test_dangling_link, begin, end),
+		cmocka_unit_test_setup_teardown(test_files, begin, end),
+		cmocka_unit_test_setup_teardown(test_folder_of_log, begin, end), cmocka_unit_test_setup_teardown(test_dangling_link, begin, end),
 		cmocka_unit_test_setup_teardown(test_commands, begin, end), cmocka_unit_test(test_no_log)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
