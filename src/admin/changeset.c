@@ -314,7 +314,13 @@ static int take_back(struct work *w, const char *why)
 	struct entente_err err = {0};
 	json_t *now = NULL;
 	char text[256];
-	int rc = file_write(w->a->ops->config_path(w->a->arg), buf_slice(&w->before), &err);
+	struct buf file;
+	const char *path = w->a->ops->config_path(w->a->arg);
+	buf_init(&file, CONFIG_FILE_MAX + 65536);
+	/* where nothing can be written it still is as before */
+	bool same = !file_read(path, &file, CONFIG_FILE_MAX, &err) && slice_eq(buf_slice(&file), buf_slice(&w->before));
+	int rc = same ? 0 : file_write(path, buf_slice(&w->before), &err);
+	buf_free(&file);
 	if (!rc)
 		rc = admin_document_load(&now, w->a->store, &err);
 	json_t *before = json_object_get(w->c->data, "before"), *changes = rc ? NULL : admin_document_diff(now, before, false);

@@ -489,6 +489,20 @@ static void settings(void **state)
 	assert_int_equal(json_array_size(json_object_get(data(j), "blocked")), 1);
 	json_decref(j);
 	reload_fails = false;
+	/* nor can the file be written */
+	char new[sizeof r->config_path + 8];
+	snprintf(new, sizeof new, "%s.new", r->config_path);
+	assert_int_equal(mkdir(new, 0700), 0);
+	j = as(r, "alice", "config commit", ADMIN_EXIT_CONFIG);
+	assert_non_null(strstr(text_of(error(j), "text"), "nothing was changed: cannot make "));
+	json_decref(j);
+	assert_int_equal(rmdir(new), 0);
+	assert_string_equal(file(r), was);
+	assert_false(admin_recover(r->admin, &err));
+	assert_string_equal(file(r), was);
+	j = as(r, "bob", "blocked-domain list", 0);
+	assert_int_equal(json_array_size(json_object_get(data(j), "blocked")), 1);
+	json_decref(j);
 	ok(r, "alice", "config commit");
 	assert_non_null(strstr(file(r), "  name: gw.contoso.test # our name\n"));
 	assert_non_null(strstr(file(r), "  workers: 3\n"));
