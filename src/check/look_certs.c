@@ -332,16 +332,16 @@ static void fetch(struct check_looking *x, size_t *pending, struct slice url, st
 
 void check_look_lists(struct check_looking *x)
 {
-	size_t pending = 0;
+	size_t *pending = arena_alloc(x->a, sizeof *pending); /* a list that comes after the time is over still counts it down */
 	const struct config *g = x->f->config;
-	if (!g || !check_resolver(x))
+	if (!pending || !g || !check_resolver(x))
 		return;
 	for (size_t i = 0; i < x->f->certs.n; i++)
 		for (size_t k = 0; k < x->f->certs.list[i].n_lists; k++)
-			fetch(x, &pending, x->f->certs.list[i].lists[k].url, &x->f->certs.list[i], &x->f->certs.list[i].lists[k]);
+			fetch(x, pending, x->f->certs.list[i].lists[k].url, &x->f->certs.list[i], &x->f->certs.list[i].lists[k]);
 	for (size_t i = 0; i < x->o.n_clocks; i++)
-		fetch(x, &pending, x->o.clocks[i], NULL, NULL);
-	if (pending)
-		check_progress(x, "revocation lists: fetching %zu", pending);
-	check_turn(x, &pending, g->tls_revocation_timeout + 5000);
+		fetch(x, pending, x->o.clocks[i], NULL, NULL);
+	if (*pending)
+		check_progress(x, "revocation lists: fetching %zu", *pending);
+	check_turn(x, pending, g->tls_revocation_timeout + 5000);
 }

@@ -166,9 +166,10 @@ static struct slice resolver_text(struct check_looking *x)
 void check_look_dns(struct check_looking *x)
 {
 	struct check_dns *d = &x->f->dns;
-	struct asking s = {.x = x};
-	if (d->have || !x->f->config || !x->f->site)
+	struct asking *s = arena_alloc(x->a, sizeof *s); /* an answer that comes after the time is over is still told */
+	if (!s || d->have || !x->f->config || !x->f->site)
 		return;
+	*s = (struct asking){.x = x};
 	if (!check_resolver(x)) {
 		d->why = x->dns_why;
 		return;
@@ -179,19 +180,19 @@ void check_look_dns(struct check_looking *x)
 	for (size_t i = 0; x->f->plan && i < x->f->plan->n_records; i++) {
 		const struct plan_record *r = &x->f->plan->records[i];
 		if (r->type == PLAN_SRV)
-			ask(&s, r->name, DNS_SRV);
+			ask(s, r->name, DNS_SRV);
 		else if (r->type == PLAN_A || r->type == PLAN_AAAA)
-			addresses(&s, r->name);
+			addresses(s, r->name);
 	}
-	tlsa_names(&s);
+	tlsa_names(s);
 	if (x->f->plan)
 		others(x);
 	for (size_t i = 0; i < d->n_others; i++) {
-		ask_below(&s, "_xmpp-server._tcp.", d->others[i], DNS_SRV);
-		ask_below(&s, "_xmpps-server._tcp.", d->others[i], DNS_SRV);
-		ask_below(&s, "_sipfederationtls._tcp.", d->others[i], DNS_SRV);
+		ask_below(s, "_xmpp-server._tcp.", d->others[i], DNS_SRV);
+		ask_below(s, "_xmpps-server._tcp.", d->others[i], DNS_SRV);
+		ask_below(s, "_sipfederationtls._tcp.", d->others[i], DNS_SRV);
 	}
-	of_endpoints(&s, x->f->site->homes, x->f->site->n_homes);
-	of_endpoints(&s, x->f->site->edges, x->f->site->n_edges);
-	check_turn(x, &s.pending, ROUND_MS);
+	of_endpoints(s, x->f->site->homes, x->f->site->n_homes);
+	of_endpoints(s, x->f->site->edges, x->f->site->n_edges);
+	check_turn(x, &s->pending, ROUND_MS);
 }
