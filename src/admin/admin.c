@@ -34,6 +34,15 @@ void admin_set_audit(struct admin *a, const char *directory)
 	mem_free(a->audit_directory);
 	a->audit_directory = directory ? mem_strndup(directory, strlen(directory)) : NULL;
 	a->audit = directory ? audit_new(directory, 0) : NULL;
+	if (a->audit && a->store) {
+		struct audit_head head;
+		struct entente_err err;
+		struct buf note;
+		buf_init(&note, 4096);
+		if (store_note_load(a->store, S(AUDIT_NOTE), &note, &err) == 0 && audit_head_parse(&head, buf_slice(&note)))
+			audit_know(a->audit, &head);
+		buf_free(&note);
+	}
 }
 
 const char *admin_audit_trouble(const struct admin *a)

@@ -22,6 +22,7 @@ struct audit {
 	ino_t ino;
 	off_t size;         /* of the file when `head` was its last record */
 	struct audit_head head;
+	struct audit_head known; /* the youngest that must be there; seq 0: nothing is known */
 	int64_t first;      /* number of the first record of this file; 0: it is empty */
 	char trouble[256];
 };
@@ -298,12 +299,33 @@ static int write_line(struct audit *a, json_t *record, struct entente_err *err)
 	return rc;
 }
 
+/* Somebody else has written: is the record that we know still there? */
+static bool known_missing(const struct audit *a)
+{
+	struct audit_report r;
+	struct entente_err err;
+	if (!a->known.seq || a->head.seq <= a->known.seq)
+		return a->head.seq < a->known.seq || (a->known.seq && strcmp(a->head.hash, a->known.hash) != 0);
+	json_t *files = json_pack("[s]", a->path);
+	int rc = audit_verify(&r, files, &a->known, &err);
+	json_decref(files);
+	return !rc && (r.fault == AUDIT_OTHER_HEAD || (r.fault == AUDIT_CUT && r.records && r.first <= a->known.seq)); /* else it is in an older file */
+}
+
+void audit_know(struct audit *a, const struct audit_head *head)
+{
+	a->known = *head;
+}
+
 static int append_locked(struct audit *a, struct stat *st, json_t *record, struct entente_err *err)
 {
 	off_t torn = 0;
 	int rc = 0;
-	if (st->st_size != a->size)
+	bool missing = false;
+	if (st->st_size != a->size) {
 		rc = find_head(a, st->st_size, &torn, err);
+		missing = !rc && known_missing(a);
+	}
 	if (!rc && torn) {
 		if (ftruncate(a->fd, a->size))
 			return fail(a, "repaired: its last line is half", err);
@@ -316,6 +338,13 @@ static int append_locked(struct audit *a, struct stat *st, json_t *record, struc
 		rc = turn_over(a, st, err);
 	if (!rc && !a->first && a->head.seq) { /* a file that does not begin so has lost its begin */
 		json_t *note = json_pack("{s:s s:s s:s s:s}", "who", "entente", "via", "audit", "event", "continue", "text", "the file before this was put aside");
+		rc = write_line(a, note, err);
+		json_decref(note);
+	}
+	if (!rc && missing) { /* the database will know a new head: what the old one proved would be forgotten */
+		json_t *note = json_pack("{s:s s:s s:s s:s s:I s:s}", "who", "entente", "via", "audit", "event", "note", "text",
+					 "the last record that was known is missing here, or another one has its number: the log was cut off or written anew",
+					 "missing", (json_int_t)a->known.seq, "missing_sha256", a->known.hash);
 		rc = write_line(a, note, err);
 		json_decref(note);
 	}
@@ -336,6 +365,7 @@ int audit_append(struct audit *a, json_t *record, struct audit_head *ret_head, s
 		return rc;
 	}
 	*a->trouble = 0;
+	a->known = a->head;
 	if (ret_head)
 		*ret_head = a->head;
 	return 0;

@@ -37,6 +37,8 @@ struct audit *audit_new(const char *directory, uint64_t file_max);
 /* Accepts NULL; returns NULL. */
 struct audit *audit_free(struct audit *a);
 
+/* The youngest record that there was: when it is not there at the next append, a note says so first. */
+void audit_know(struct audit *a, const struct audit_head *head);
 /* Adds seq, at and prev to the object (which is taken over), appends it, and waits for the disk. 0 and *ret_head (may be NULL) the new head;
  * ENTENTE_EIO with err filled: nothing was appended. A line that a power cut has left half is cut off first, and a note tells. */
 int audit_append(struct audit *a, json_t *record, struct audit_head *ret_head, struct entente_err *err);

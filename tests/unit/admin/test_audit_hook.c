@@ -151,6 +151,46 @@ static void flood(void **state)
 	assert_int_equal(verify(r).fault, AUDIT_WHOLE);
 }
 
+/* Who cuts off the end, and makes the daemon write on, has not made it whole. */
+static void cut_and_on(void **state)
+{
+	struct rig *r = *state;
+	char path[128];
+	struct stat st;
+	snprintf(path, sizeof path, "%s/audit.jsonl", r->dir);
+	rig_ok(r, "blocked-domain add a.test");
+	assert_int_equal(stat(path, &st), 0);
+	rig_ok(r, "blocked-domain add b.test");
+	rig_ok(r, "blocked-domain add c.test");
+	json_t *list = records(r);
+	assert_int_equal(json_array_size(list), 6);
+	json_decref(list);
+	assert_int_equal(truncate(path, st.st_size), 0);
+	rig_ok(r, "blocked-domain add d.test");
+	list = records(r);
+	assert_int_equal(json_array_size(list), 5);
+	assert_int_equal(admin_get_int(json_array_get(list, 2), "missing"), 6);
+	json_decref(list);
+	/* and with a daemon that was not there when it was done */
+	assert_int_equal(truncate(path, st.st_size), 0);
+	assert_int_equal(store_flush(r->store), 0);
+	admin_set_audit(r->admin, r->dir);
+	rig_ok(r, "blocked-domain add e.test");
+	list = records(r);
+	assert_int_equal(json_array_size(list), 5);
+	assert_int_equal(admin_get_int(json_array_get(list, 2), "missing"), 5);
+	json_decref(list);
+	/* what another process has added is no matter */
+	struct audit *other = audit_new(r->dir, 0);
+	assert_int_equal(audit_append(other, json_pack("{s:s s:s s:s}", "who", "root", "via", "program", "event", "note"), NULL, NULL), 0);
+	audit_free(other);
+	rig_ok(r, "blocked-domain add f.test");
+	list = records(r);
+	assert_int_equal(json_array_size(list), 8);
+	json_decref(list);
+	assert_int_equal(verify(r).fault, AUDIT_WHOLE);
+}
+
 /* No value of an argument that the table calls secret, and no file as a whole. */
 static void secrets(void **state)
 {
@@ -319,6 +359,6 @@ static void command_verify(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-	const struct CMUnitTest tests[] = {T(a_change), T(every_command), T(flood), T(secrets), T(unwritable), T(listing), T(command_verify)};
+	const struct CMUnitTest tests[] = {T(a_change), T(every_command), T(flood), T(cut_and_on), T(secrets), T(unwritable), T(listing), T(command_verify)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
