@@ -356,9 +356,22 @@ static void command_verify(void **state)
 	json_decref(d);
 }
 
+/* What changes nothing, but shows what people write or writes in their name. */
+static void also_recorded(void **state)
+{
+	json_t *none = json_object(), *bodies = json_pack("{s:b}", "bodies", 1);
+	(void)state;
+	assert_true(audit_wanted(admin_command_by_id(ADMIN_CMD_TEST_IM), none));
+	assert_true(audit_wanted(admin_command_by_id(ADMIN_CMD_TRACE), bodies));
+	assert_false(audit_wanted(admin_command_by_id(ADMIN_CMD_TRACE), none));
+	assert_false(audit_wanted(admin_command_by_id(ADMIN_CMD_STATUS), none));
+	json_decref(none);
+	json_decref(bodies);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-	const struct CMUnitTest tests[] = {T(a_change), T(every_command), T(flood), T(cut_and_on), T(secrets), T(unwritable), T(listing), T(command_verify)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(also_recorded), T(a_change), T(every_command), T(flood), T(cut_and_on), T(secrets), T(unwritable), T(listing), T(command_verify)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
