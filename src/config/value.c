@@ -311,9 +311,9 @@ void config_value_default(const struct config_row *row, struct arena *a, void *p
 	else if (row->def && *row->def) {
 		if (!config_value_parse(row, a, slice_str(row->def), p, why, sizeof why))
 			abort(); /* the table is wrong; its test finds this first */
-	} else {
+	} else if (row->type <= CONFIG_TYPE_SIP_URI) {
 		*(const char **)p = "";
-	}
+	} /* a number or a choice that is required is left 0 */
 }
 
 static void quoted(struct buf *out, const char *z)
