@@ -10,6 +10,8 @@
 
 #define CONFIG_FILE "/etc/entente/entente.yaml"
 #define WHAT_IF_HELP "check and show what would change, but change nothing"
+#define WHAT_IF_ARG {"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP, .aliases = admin_what_if_aliases}
+extern const struct admin_alias admin_what_if_aliases[2]; /* --dry-run, as other programs say */
 /* Of a command that prints nothing but a text. */
 extern const struct admin_field admin_text_fields[1];
 

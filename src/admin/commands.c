@@ -3,6 +3,7 @@
  * does is in the handler of its id (local.c; in the daemon handlers.c). */
 #include "admin/command_set.h"
 
+const struct admin_alias admin_what_if_aliases[] = {{"dry-run", "true", "the same as --what-if"}, {NULL}};
 const struct admin_field admin_text_fields[] = {{"text", "the text"}};
 
 /* In the order of the documentation. */

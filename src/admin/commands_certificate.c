@@ -6,7 +6,6 @@
 #define USAGES "server|client|internal"
 #define FILE_ARG {"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file; imported certificates are kept in the folder certificates beside it"}
 #define FORCE_ARG(what) {"force", ADMIN_BOOL, .help = what}
-#define WHAT_IF_ARG {"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
 #define NO_RELOAD_ARG {"no-reload", ADMIN_BOOL, .help = "do not tell the daemon; it takes the files up at its next reload"}
 #define PASSWORD_ARG {"password-file", ADMIN_PATH, .def = "asked for on the terminal", .help = "the first line is the password of what is encrypted"}
 

@@ -3,7 +3,6 @@
 #include "admin/admin.h"
 #include "admin/command_set.h"
 
-#define WHAT_IF {"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
 #define CHANGES                                                                                                                                  \
 	{"changes[].section", "of the document, such as xmpp-partners"}, {"changes[].key", "the object; empty: access-edge"},                         \
 	{"changes[].change", "add, set or remove"}, {"changes[].fields[].field", "what of it"}, {"changes[].fields[].from", "before"},             \
@@ -25,7 +24,7 @@ static const struct admin_field export_fields[] = {{"format", "yaml or json"}, {
 static const struct admin_arg import_args[] = {
 	{"document", ADMIN_FILE, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = ADMIN_DOCUMENT_MAX, .help = "what `entente policy export` has written"},
 	{"merge", ADMIN_BOOL, .help = "what the document does not name stays; without, it goes"},
-	WHAT_IF,
+	WHAT_IF_ARG,
 };
 static const struct admin_field import_fields[] = {COMMITTED};
 static const struct admin_field test_fields[] = {
@@ -55,13 +54,13 @@ static const struct admin_field diff_fields[] = {
 };
 static const struct admin_arg commit_args[] = {
 	{"comment", ADMIN_TEXT, .max = 100, .help = "why, for the history"},
-	WHAT_IF,
+	WHAT_IF_ARG,
 };
 static const struct admin_field commit_fields[] = {DRAFT, COMMITTED, CONFLICTS};
 static const struct admin_field abort_fields[] = {{"dropped", "whether there was one"}};
 static const struct admin_arg rollback_args[] = {
 	{"generation", ADMIN_UINT, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = INT64_MAX, .help = "the generation to go back to; `entente config history` marks them"},
-	WHAT_IF,
+	WHAT_IF_ARG,
 };
 static const struct admin_field rollback_fields[] = {COMMITTED};
 static const struct admin_arg history_args[] = {
@@ -76,7 +75,7 @@ static const struct admin_field history_fields[] = {
 static const struct admin_arg apply_args[] = {
 	{"changes", ADMIN_FILE, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = ADMIN_DOCUMENT_MAX, .help = "JSON: a list of {\"command\": [words], \"args\": {...}}"},
 	{"what", ADMIN_TEXT, .max = 100, .def = "apply", .help = "a word for the history"},
-	WHAT_IF,
+	WHAT_IF_ARG,
 };
 static const struct admin_field apply_fields[] = {COMMITTED, {"failed.*", "the command that was refused: index, command, args, code, text"}};
 static const struct admin_field backup_fields[] = {{"file", "the backup, in the state directory"}};

@@ -4,7 +4,6 @@
 
 #define ARG_BOOL(max) ADMIN_BOOL, 0
 #define ARG_TEXT(m) ADMIN_TEXT, 0, .max = m
-#define WHAT_IF_ARG {"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
 #define NAME_ARG(help_) {"name", ADMIN_TEXT, ADMIN_POSITIONAL | ADMIN_REQUIRED, .max = 133, .help = help_}
 #define LIMIT_ARG {"limit", ADMIN_UINT, .max = 1000000, .def = "1000", .help = "at most so many; 0: all"}
 

@@ -6,11 +6,11 @@
 static const struct admin_arg block_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the domain; its subdomains are blocked too"},
 	{"comment", ADMIN_TEXT, .max = 1024, .help = "why"},
-	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
+	WHAT_IF_ARG,
 };
 static const struct admin_arg block_remove_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the domain"},
-	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
+	WHAT_IF_ARG,
 };
 static const struct admin_field block_change_fields[] = {
 	{"domain", "what was blocked or is no longer"},
@@ -32,7 +32,6 @@ static const struct admin_field block_list_fields[] = {
 #define ARG_TEXT(m) ADMIN_TEXT, 0, .max = m
 #define FIELD_ARG(member_, name_, type_, def_, min_, max_, lync_, help_) {name_, ARG_##type_(max_), .help = help_},
 
-#define WHAT_IF_ARG {"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
 #define ACCESS FIELD_ARG
 static const struct admin_arg access_set_args[] = {
 #include "policy/federation.def"

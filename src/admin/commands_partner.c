@@ -37,7 +37,7 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	 .help = "accept a certificate for the name of its server, where DNSSEC vouches for the SRV record"},                      \
 	{"description", ADMIN_TEXT, .max = 1024, .help = "a note for administrators"},                                               \
 	{"enabled", ADMIN_BOOL, .def = on_def, .aliases = enabled_aliases, .help = "let the partner in"},                           \
-	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP}
+	WHAT_IF_ARG
 
 static const struct admin_arg partner_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
@@ -61,7 +61,7 @@ static const struct admin_arg partner_list_args[] = {
 };
 static const struct admin_arg partner_remove_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
-	{"what-if", ADMIN_BOOL, .help = WHAT_IF_HELP},
+	WHAT_IF_ARG,
 };
 #define PARTNER_FIELDS(p)                                                                                                  \
 	{p "domain", "in lower-case A-labels"}, {p "type", TYPES}, {p "enabled", "whether the partner is let in"},          \

@@ -51,7 +51,7 @@ static const struct admin_field plan_all_fields[] = {PLAN_CERTIFICATES, PLAN_REC
 static const struct admin_arg import_lync_args[] = {
 	{"file", ADMIN_PATH, ADMIN_POSITIONAL | ADMIN_REQUIRED | ADMIN_MANY, .help = "an export: Export-Clixml, ConvertTo-Json or Export-Csv"},
 	{"apply", ADMIN_BOOL, .help = "have the daemon carry the commands out, as one change: all of them or none"},
-	{"what-if", ADMIN_BOOL, .help = "with --apply: " WHAT_IF_HELP},
+	{"what-if", ADMIN_BOOL, .help = "with --apply: " WHAT_IF_HELP, .aliases = admin_what_if_aliases},
 };
 static const struct admin_field import_lync_fields[] = {
 	{"commands[].text", "a command that makes the same here, for a shell"}, {"commands[].command[]", "its words"}, {"commands[].args", "its arguments"},

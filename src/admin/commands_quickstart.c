@@ -24,7 +24,7 @@ static const struct admin_arg args[] = {
 	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file to write; keys and certificates go into its folder"},
 	{"log", ADMIN_PATH, .def = "/var/log/entente/quickstart-TIME.log, beside --file if that is elsewhere", .help = "the file that tells what was done"},
 	{"start", ADMIN_BOOL, .def = "true", .help = "enable and start the service, and set the policy", .aliases = start_aliases},
-	{"what-if", ADMIN_BOOL, .help = "show what would be written, write nothing"},
+	{"what-if", ADMIN_BOOL, .help = "show what would be written, write nothing", .aliases = admin_what_if_aliases},
 	{"yes", ADMIN_BOOL, .help = "ask nothing: what is not given is as it would be proposed"},
 };
 static const struct admin_field fields[] = {
