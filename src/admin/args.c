@@ -166,29 +166,39 @@ static bool domain_check(json_t **v, struct slice text, bool pattern, struct buf
 	return false;
 }
 
-static bool enum_check(const struct admin_arg *a, json_t **v, struct slice text, struct buf *why)
+bool admin_values_find(const char *values, struct slice text, struct slice *ret)
 {
-	struct slice rest = slice_str(a->values);
+	char word[WORD_MAX + 1];
 	struct admin_nearest near;
-	char word[WORD_MAX + 1], best[WORD_MAX + 1] = "";
 	admin_nearest_init(&near, text);
-	while (rest.p) {
+	*ret = SLICE_NONE;
+	for (struct slice rest = slice_str(values); rest.p;) {
 		struct slice one = admin_values_next(&rest);
 		if (slice_ieq(one, text)) {
-			*v = json_stringn(one.p, one.len);
+			*ret = one;
 			return true;
 		}
 		const char *before = near.best;
 		slice_cstr(one, word, sizeof word);
 		admin_nearest_try(&near, word);
 		if (near.best != before)
-			slice_cstr(one, best, sizeof best);
-		near.best = *best ? best : NULL;
+			*ret = one;
+		near.best = ret->p; /* `word` is another one soon */
+	}
+	return false;
+}
+
+static bool enum_check(const struct admin_arg *a, json_t **v, struct slice text, struct buf *why)
+{
+	struct slice rest, value;
+	if (admin_values_find(a->values, text, &value)) {
+		*v = json_stringn(value.p, value.len);
+		return true;
 	}
 	for (rest = slice_str(a->also); rest.p;) {
-		struct slice value = admin_values_next(&rest), other = slice_split(&value, '=');
+		struct slice meant = admin_values_next(&rest), other = slice_split(&meant, '=');
 		if (slice_ieq(other, text)) {
-			*v = json_stringn(value.p, value.len);
+			*v = json_stringn(meant.p, meant.len);
 			return true;
 		}
 	}
@@ -198,7 +208,8 @@ static bool enum_check(const struct admin_arg *a, json_t **v, struct slice text,
 		buf_put(why, admin_values_next(&rest));
 		buf_puts(why, rest.p ? ", " : "");
 	}
-	admin_nearest_print(&near, "", why);
+	if (value.len)
+		buf_printf(why, "; did you mean '%.*s'?", SFMT(value));
 	return false;
 }
 

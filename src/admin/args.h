@@ -29,6 +29,8 @@ void admin_quote(struct buf *out, struct slice s);
 void admin_nearest_print(const struct admin_nearest *n, const char *prefix, struct buf *why);
 /* Cuts one value off a list separated by |; after the last rest->p is NULL. */
 struct slice admin_values_next(struct slice *rest);
+/* The value of such a list that is spelt like `text`, but for case, in *ret. False: there is none; *ret is the nearest, or empty. */
+bool admin_values_find(const char *values, struct slice text, struct slice *ret);
 
 struct admin_server {
 	struct policy_domain host; /* a domain in A-labels or an IP address without brackets */

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <unicode/uchar.h>
+#include "base/arena.h"
 #include "base/enc.h"
 
 /* ---- errors ---- */
@@ -132,6 +133,17 @@ uint64_t admin_arg_uint(const struct admin_call *c, const char *name, uint64_t d
 json_t *admin_arg_list(const struct admin_call *c, const char *name)
 {
 	return json_object_get(c->args, name);
+}
+
+struct slice *admin_arg_texts(const struct admin_call *c, const char *name, struct arena *a, size_t *ret_n)
+{
+	json_t *given = admin_arg_list(c, name);
+	size_t n = json_array_size(given);
+	struct slice *list = arena_alloc(a, (n + 1) * sizeof *list);
+	for (size_t i = 0; list && i < n; i++)
+		list[i] = slice_str(json_string_value(json_array_get(given, i)));
+	*ret_n = list ? n : 0;
+	return list;
 }
 
 /* ---- data ---- */

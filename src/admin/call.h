@@ -47,6 +47,10 @@ struct plan;
 /* Adds certificates, records, ports and warnings; prints those that the data has. */
 void admin_plan_data(json_t *data, const struct plan *p);
 void admin_plan_print(struct admin_call *c);
+/* Into a site what the call adds to it: its public addresses (--address) and domains that the configuration does not name (--domain). ENTENTE_ELIMIT: the arena is full. */
+struct plan_site;
+struct arena;
+int admin_site_add(const struct admin_call *c, struct plan_site *site, struct arena *a);
 /* quickstart.c */
 extern const struct admin_handler admin_quickstart_handler;
 /* check.c: all of `entente check ...` */
@@ -73,6 +77,8 @@ struct slice admin_arg_text(const struct admin_call *c, const char *name);
 bool admin_arg_bool(const struct admin_call *c, const char *name, bool def);
 uint64_t admin_arg_uint(const struct admin_call *c, const char *name, uint64_t def);
 json_t *admin_arg_list(const struct admin_call *c, const char *name); /* borrowed */
+/* The texts of a list, borrowed, in an array of the arena. NULL with *ret_n 0: the arena is full. */
+struct slice *admin_arg_texts(const struct admin_call *c, const char *name, struct arena *a, size_t *ret_n);
 
 /* ---- data ---- */
 /* Text of any origin as JSON: what is not UTF-8 becomes U+FFFD. */

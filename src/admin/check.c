@@ -29,16 +29,6 @@ static const char *file_of(const struct admin_call *c)
 	return z ? z : admin_arg_find(c->command, S("file"))->def;
 }
 
-static struct slice *texts(struct arena *a, json_t *given, size_t *ret_n)
-{
-	size_t n = json_array_size(given);
-	struct slice *list = arena_alloc(a, (n + 1) * sizeof *list);
-	for (size_t i = 0; list && i < n; i++)
-		list[i] = slice_str(json_string_value(json_array_get(given, i)));
-	*ret_n = list ? n : 0;
-	return list;
-}
-
 /* Whether the files that it names are there is another area's question: it must not keep the rest from being looked at. */
 static int load(struct checking *x)
 {
@@ -76,37 +66,17 @@ static int addresses(struct checking *x)
 	return ADMIN_EXIT_OK;
 }
 
-static void add_domains(struct checking *x, json_t *given)
-{
-	size_t n = x->site.n_domains;
-	struct slice *all = arena_alloc(x->arena, (n + json_array_size(given) + 1) * sizeof *all);
-	if (!all)
-		return;
-	if (n)
-		memcpy(all, x->site.domains, n * sizeof *all);
-	for (size_t i = 0; i < json_array_size(given); i++) {
-		struct slice d = slice_str(json_string_value(json_array_get(given, i)));
-		bool known = false;
-		for (size_t k = 0; k < n; k++)
-			known |= slice_ieq(all[k], d);
-		if (!known)
-			all[n++] = d;
-	}
-	x->site.domains = all;
-	x->site.n_domains = n;
-}
-
 static void make_plan(struct checking *x)
 {
 	struct check_facts *f = &x->facts;
 	if (!x->config || plan_site_config(&x->site, x->arena, x->config))
 		return;
-	f->given = texts(x->arena, admin_arg_list(x->c, "address"), &f->n_given);
-	x->site.addresses = f->given;
-	x->site.n_addresses = f->n_given;
-	add_domains(x, admin_arg_list(x->c, "domain"));
+	int rc = admin_site_add(x->c, &x->site, x->arena);
+	f->given = x->site.addresses;
+	f->n_given = x->site.n_addresses;
 	f->site = &x->site;
-	int rc = plan_make(&x->plan, x->arena, &x->site);
+	if (!rc)
+		rc = plan_make(&x->plan, x->arena, &x->site);
 	if (!rc)
 		f->plan = &x->plan;
 	else
@@ -129,7 +99,7 @@ static void collect(struct checking *x)
 	struct check_options o = {.socket = socket, .resolver = admin_arg_text(x->c, "resolver"), .progress = progress, .arg = x->c};
 	bool net = want[CHECK_DNS] || want[CHECK_PORTS] || want[CHECK_POOL];
 	bool live = want[CHECK_PORTS] || want[CHECK_POOL] || want[CHECK_PARTNERS] || want[CHECK_SYSTEM];
-	o.clocks = texts(x->arena, admin_arg_list(x->c, "clock"), &o.n_clocks);
+	o.clocks = admin_arg_texts(x->c, "clock", x->arena, &o.n_clocks);
 	struct check_looking *look = check_look_begin(f, x->arena, &o);
 	if (live || want[CHECK_DISK])
 		check_look_system(look);

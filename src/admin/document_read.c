@@ -45,24 +45,14 @@ static bool shape(struct reader *r, const struct config_node *n, enum config_nod
 
 static bool word(struct reader *r, const struct config_node *n, const struct document_field *f, json_t **ret)
 {
-	struct slice rest = slice_str(f->values);
-	struct admin_nearest near;
-	char q[CONFIG_QUOTE], one[64], best[64] = "";
-	admin_nearest_init(&near, n->text);
-	while (rest.p) {
-		struct slice v = admin_values_next(&rest);
-		if (slice_eq(v, n->text)) {
-			*ret = admin_json_text(v);
-			return true;
-		}
-		const char *before = near.best;
-		slice_cstr(v, one, sizeof one);
-		admin_nearest_try(&near, one);
-		if (near.best != before)
-			memcpy(best, one, sizeof best);
-		near.best = *best ? best : NULL;
+	struct slice value;
+	char q[CONFIG_QUOTE];
+	admin_values_find(f->values, n->text, &value);
+	if (slice_eq(value, n->text)) { /* a document is spelt exactly */
+		*ret = admin_json_text(value);
+		return true;
 	}
-	return wrong(r, n, f->name, "'%s' is not one of %s%s%s%s", config_quote(q, n->text), f->values, *best ? "; did you mean '" : "", best, *best ? "'?" : "");
+	return wrong(r, n, f->name, "'%s' is not one of %s%s%.*s%s", config_quote(q, n->text), f->values, value.len ? "; did you mean '" : "", SFMT(value), value.len ? "'?" : "");
 }
 
 static bool domain(struct reader *r, const struct config_node *n, const char *field, bool pattern, bool may_be_empty, json_t **ret)

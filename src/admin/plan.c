@@ -108,34 +108,15 @@ static bool format_text(struct buf *out, const struct planning *p, enum admin_id
 
 /* ---- run */
 
-/* The domains of the configuration and those of --domain: an edge of its own learns its domains from the gateway, no file has them. */
-static void add_domains(struct planning *p, json_t *given)
+int admin_site_add(const struct admin_call *c, struct plan_site *site, struct arena *a)
 {
-	size_t n = p->site.n_domains;
-	struct slice *all = arena_alloc(p->arena, (n + json_array_size(given) + 1) * sizeof *all);
-	for (size_t i = 0; all && i < n; i++)
-		all[i] = p->site.domains[i];
-	for (size_t i = 0; all && i < json_array_size(given); i++) {
-		struct slice d = slice_str(json_string_value(json_array_get(given, i)));
-		bool known = false;
-		for (size_t k = 0; k < n; k++)
-			known |= slice_ieq(all[k], d);
-		if (!known)
-			all[n++] = d;
-	}
-	if (all) {
-		p->site.domains = all;
-		p->site.n_domains = n;
-	}
-}
-
-static struct slice *addresses(struct arena *a, json_t *given, size_t *ret_n)
-{
-	*ret_n = json_array_size(given);
-	struct slice *out = arena_alloc(a, (*ret_n + 1) * sizeof *out);
-	for (size_t i = 0; out && i < *ret_n; i++)
-		out[i] = slice_str(json_string_value(json_array_get(given, i)));
-	return out;
+	size_t n;
+	struct slice *domains = admin_arg_texts(c, "domain", a, &n);
+	int rc = domains ? 0 : ENTENTE_ELIMIT;
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = plan_site_add_domain(site, a, domains[i]);
+	site->addresses = admin_arg_texts(c, "address", a, &site->n_addresses);
+	return site->addresses ? rc : ENTENTE_ELIMIT;
 }
 
 static int unknown_software(struct admin_call *c)
@@ -161,13 +142,13 @@ static int run(struct admin_call *c)
 		return exit;
 	p.arena = arena_new(ARENA_MAX);
 	int rc = plan_site_config(&p.site, p.arena, p.config);
-	p.site.addresses = addresses(p.arena, admin_arg_list(c, "address"), &p.site.n_addresses);
+	if (!rc)
+		rc = admin_site_add(c, &p.site, p.arena);
 	p.site.sip_federation |= admin_arg_bool(c, "sip-federation", false);
-	add_domains(&p, admin_arg_list(c, "domain"));
 	p.site.load_balancer = admin_arg_text(c, "load-balancer");
 	p.site.sip_client_eku = admin_arg_bool(c, "client-eku", false);
 	if (!rc)
-		rc = p.site.addresses ? plan_make(&p.plan, p.arena, &p.site) : ENTENTE_ELIMIT;
+		rc = plan_make(&p.plan, p.arena, &p.site);
 	if (rc == ENTENTE_EINVAL) {
 		exit = admin_fail(c, ADMIN_EXIT_FINDING, "no-domains", "name them: --domain contoso.example --domain ...",
 				  "the configuration names no domain of ours: an edge learns them from its gateway");

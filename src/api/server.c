@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "api/api_int.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/unix.h"
 
 enum { REST_MS = 200, PER_MINUTE = 3000, AT_ONCE = 600, HANDSHAKES = 20 };
 
@@ -75,24 +75,9 @@ static void rest_fired(struct timer *t, uint64_t now)
 
 static int unix_open(struct api *a, const char *path, struct entente_err *err)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	slice_cstr(slice_str(path), at.sun_path, sizeof at.sun_path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = unix_listen(path, "admin.socket", err);
 	if (fd < 0)
-		return err_set(err, ENTENTE_EIO, REASON_NONE, "no unix socket: %s", strerror(errno));
-	if (!connect(fd, (struct sockaddr *)&at, sizeof at)) {
-		close(fd);
-		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "somebody else answers on %s (admin.socket)", path);
-	}
-	unlink(path); /* left behind by a process that was killed */
-	mode_t old = umask(0117);
-	int rc = bind(fd, (struct sockaddr *)&at, sizeof at);
-	umask(old);
-	if (rc || listen(fd, 16)) {
-		rc = err_set(err, ENTENTE_EIO, REASON_NONE, "cannot listen on %s (admin.socket): %s; does its directory exist, may this user write there?", path, strerror(errno));
-		close(fd);
-		return rc;
-	}
+		return fd;
 	a->fd = fd;
 	a->path = mem_strndup(path, strlen(path));
 	a->acceptable = event_new(a->control->loop->base, fd, EV_READ | EV_PERSIST, on_accept, a);

@@ -5,8 +5,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "admin/admin.h"
 #include "admin/audit.h"
@@ -22,6 +20,7 @@
 #include "base/enc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/unix.h"
 #include "plan/install.h"
 
 enum { MAX_SESSIONS = 64, REST_MS = 200 };
@@ -368,36 +367,9 @@ int control_policy_tests(struct control *c, const struct config *cfg, struct sna
 
 /* ---- life */
 
-static int bind_socket(const char *path, struct entente_err *err)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	if (!slice_cstr(slice_str(path), a.sun_path, sizeof a.sun_path))
-		return err_set(err, ENTENTE_EIO, REASON_NONE, "server.control-socket is longer than %zu octets",
-			       sizeof a.sun_path - 1);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, ENTENTE_EIO, REASON_NONE, "no unix socket: %s", strerror(errno));
-	if (!connect(fd, (struct sockaddr *)&a, sizeof a)) {
-		close(fd);
-		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "another entented answers on %s", path);
-	}
-	unlink(path); /* left behind by a process that was killed */
-	mode_t old = umask(0117);
-	int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
-	umask(old);
-	if (rc || listen(fd, 16)) {
-		rc = err_set(err, ENTENTE_EIO, REASON_NONE,
-			     "cannot listen on %s: %s; does its directory exist, may this user write there?", path,
-			     strerror(errno));
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
 int control_open(struct control **ret, struct app *app, struct entente_err *err)
 {
-	int fd = bind_socket(app->config->server_control_socket, err);
+	int fd = unix_listen(app->config->server_control_socket, "server.control-socket", err);
 	if (fd < 0)
 		return fd;
 	struct control *c = MEM_NEW(struct control);

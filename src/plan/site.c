@@ -149,3 +149,18 @@ int plan_site_config(struct plan_site *ret, struct arena *a, const struct config
 	*ret = s;
 	return 0;
 }
+
+int plan_site_add_domain(struct plan_site *site, struct arena *a, struct slice domain)
+{
+	for (size_t i = 0; i < site->n_domains; i++)
+		if (slice_ieq(site->domains[i], domain))
+			return 0;
+	struct slice *all = arena_alloc(a, (site->n_domains + 1) * sizeof *all);
+	if (!all)
+		return ENTENTE_ELIMIT;
+	for (size_t i = 0; i < site->n_domains; i++)
+		all[i] = site->domains[i];
+	all[site->n_domains++] = domain;
+	site->domains = all;
+	return 0;
+}
