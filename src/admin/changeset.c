@@ -10,6 +10,7 @@
 #include "admin/file.h"
 #include "admin/policy_test.h"
 #include "base/enc.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "config/edit.h"
 #include "policy/external.h"
@@ -476,7 +477,11 @@ void changeset_keep(struct admin *a)
 	if (buf_ok(&b)) {
 		store_document_put(a->store, store_generation(a->store), buf_slice(&b), NULL, NULL);
 		snprintf(path, sizeof path, "%s/policy.yaml", store_directory(a->store));
-		file_write(path, buf_slice(&b), &err); /* a second way back; the first are the database and its backups */
+		/* a second way back; the first are the database and its backups */
+		if (file_write(path, buf_slice(&b), &err))
+			log_ev(LOG_WARNING, "policy/file-not-written", {"file", slice_str(path)}, {"text", slice_str(err.text)});
+	} else {
+		log_ev(LOG_WARNING, "policy/file-not-written", {"text", S("the policy is larger than policy.yaml may be; backups of the database have it")});
 	}
 	buf_free(&b);
 	json_decref(d);

@@ -15,6 +15,17 @@ struct search {
 	json_t *step;
 };
 
+/* Does the line set this? Its changes are written "name=value". */
+static bool sets(struct slice line, struct slice word)
+{
+	while (word.len && line.p) {
+		struct slice change = slice_split(&line, ' '), name = slice_split(&change, '=');
+		if (slice_eq(name, word))
+			return true;
+	}
+	return !word.len;
+}
+
 /* A change of many objects has a line for each. */
 static int look(void *arg, const struct store_change *ch)
 {
@@ -23,7 +34,7 @@ static int look(void *arg, const struct store_change *ch)
 	for (struct slice rest = ch->what; rest.p;) {
 		struct slice line = slice_split(&rest, '\n');
 		bool begins = slice_starts(line, slice_str(s->begin)) || (*s->other && slice_starts(line, slice_str(s->other)));
-		if (!begins || slice_find(line, slice_str(s->word)) < 0)
+		if (!begins || !sets(line, slice_str(s->word)))
 			continue;
 		clock_text_at(ch->at, at);
 		json_object_set_new(s->step, "changed", json_sprintf("%s by %.*s: %.*s", at, SFMT(ch->who), SFMT(slice_first(line, 200))));

@@ -253,7 +253,8 @@ static void put(struct grant *g, const struct policy_user *old, struct slice add
 	buf_init(&fields, 65536);
 	policy_fields_write(POLICY_TABLE_USER, &u, &fields);
 	struct slice what = arena_printf(g->a, "%s policy=%.*s", created ? "add" : "set", SFMT(g->policy));
-	store_federation_put(store_set_collector(g->set), STORE_USER, key, buf_slice(&fields), g->c->who, what, NULL, NULL);
+	if (store_federation_put(store_set_collector(g->set), STORE_USER, key, buf_slice(&fields), g->c->who, what, NULL, NULL) && !g->exit)
+		g->exit = admin_fail(g->c, ADMIN_EXIT_USAGE, "limit", "name fewer users at once", "nothing was changed: so many users do not fit into one change");
 	g->n++;
 	buf_free(&fields);
 }
@@ -289,7 +290,7 @@ static int record(void *arg, struct slice key, struct slice fields)
 	policy_fields_read(POLICY_TABLE_USER, &u, fields, NULL);
 	if (wanted(g, &u))
 		put(g, &u, key, false);
-	return 0;
+	return g->exit;
 }
 
 static int by_address(struct grant *g)
@@ -311,6 +312,8 @@ static int by_address(struct grant *g)
 			put(g, u, u->address, false);
 		else if (g->policy.len)
 			put(g, &fresh, address, true);
+		if (g->exit)
+			return g->exit;
 	}
 	return ADMIN_EXIT_OK;
 }
@@ -347,7 +350,7 @@ static int records(struct grant *g)
 	struct entente_err err = {0};
 	if (store_load_objects(g->c->admin->store, STORE_USER, SLICE_NONE, record, g, &err) < 0)
 		return admin_fail_err(g->c, "the database cannot be read", &err, NULL);
-	return ADMIN_EXIT_OK;
+	return g->exit;
 }
 
 /* Which policy, as it was added. */

@@ -251,7 +251,8 @@ static int write_files(struct quick *q, struct setup_ledger *l, struct slice tex
 struct deed {
 	bool wanted;
 	const char *path[ADMIN_PATH_MAX + 1];
-	const char *args; /* JSON */
+	const char *undo[8]; /* argv */
+	const char *args;    /* JSON */
 	const char *shell;
 };
 
@@ -260,9 +261,12 @@ static int policy(struct quick *q, struct setup_ledger *l, bool running)
 	bool sip = q->answers.federation != SETUP_CLOSED, discover = q->answers.federation == SETUP_DISCOVERED;
 	const struct deed deeds[] = {
 		/* An installation lets no user out until its global external access policy says so. */
-		{sip || q->answers.xmpp, {"external-access", "set"}, q->answers.xmpp ? "{\"name\":\"global\",\"federation\":true,\"xmpp\":true}" : "{\"name\":\"global\",\"federation\":true}",
+		{sip || q->answers.xmpp, {"external-access", "set"},
+		 {"entente", "external-access", "set", "global", "--no-federation", "--no-xmpp", NULL},
+		 q->answers.xmpp ? "{\"name\":\"global\",\"federation\":true,\"xmpp\":true}" : "{\"name\":\"global\",\"federation\":true}",
 		 q->answers.xmpp ? "entente external-access set global --federation --xmpp" : "entente external-access set global --federation"},
-		{sip, {"access-edge", "set"}, discover ? "{\"federated-users\":true,\"partner-discovery\":true}" : "{\"federated-users\":true}",
+		{sip, {"access-edge", "set"}, {"entente", "access-edge", "set", "--no-federated-users", "--no-partner-discovery", NULL},
+		 discover ? "{\"federated-users\":true,\"partner-discovery\":true}" : "{\"federated-users\":true}",
 		 discover ? "entente access-edge set --federated-users --partner-discovery" : "entente access-edge set --federated-users"},
 	};
 	for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
@@ -283,6 +287,7 @@ static int policy(struct quick *q, struct setup_ledger *l, bool running)
 		buf_free(&why);
 		if (exit)
 			return exit;
+		setup_ledger_undo_with(l, deeds[i].undo);
 	}
 	return ADMIN_EXIT_OK;
 }

@@ -306,6 +306,8 @@ int test_im_begin(struct test_ims *s, const struct admin_test_im *what, struct a
 	char token[25];
 	if (s->app->stopping)
 		return err_set(err, ENTENTE_ECLOSED, REASON_SERVER_SHUTDOWN, "the server is shutting down");
+	if (!s->app->config->limits_decision_log)
+		return err_set(err, ENTENTE_EUNSUPPORTED, REASON_NONE, "what becomes of a message could not be seen: limits.decision-log is 0");
 	if (atomic_load(&s->n) >= TEST_IMS_MAX)
 		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "%d test messages are under way already", TEST_IMS_MAX);
 	struct test_im *t = MEM_NEW(struct test_im);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/map.h"
+#include "base/metric.h"
 
 enum { LINE_MAX_LEN = 4096, VALUE_MAX = 512 };
 
@@ -187,7 +189,13 @@ static bool emit_entry(enum log_level level, const char *id, const struct log_kv
 	if (hidden && buf_ok(&b))
 		put_field(&b, "hidden", slice_str(number));
 	struct slice all = buf_slice(&b);
-	return sendto(journal_fd, all.p, all.len, MSG_NOSIGNAL, (struct sockaddr *)&journal_address, sizeof journal_address) == (ssize_t)all.len;
+	/* A journal that stalls must not hold up the workers: what it does not take at once is lost, and counted. */
+	if (sendto(journal_fd, all.p, all.len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&journal_address, sizeof journal_address) == (ssize_t)all.len)
+		return true;
+	if (errno != EAGAIN)
+		return false;
+	metric_add(METRIC_LOG_LOST, 1);
+	return true;
 }
 
 static void emit(enum log_level level, const char *id, const struct log_kv *kv, size_t n, uint64_t hidden)
