@@ -254,25 +254,32 @@ void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reaso
 
 /* ---- SIP in */
 
-void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
-		    const struct interwork_response *more, struct slice from, struct slice to)
+void gateway_refusal(struct gateway *g, struct sip_answer *ret, struct sip_extra *extra, struct arena *a, enum reason reason,
+		     const struct interwork_response *more)
 {
 	struct interwork_response r;
-	struct sip_extra extra[INTERWORK_RESPONSE_HEADERS * 2];
-	char z[RECORD_ID_TEXT];
 	size_t n = 0;
-	if (!st)
-		return;
 	interwork_response_from_reason(&r, a, reason, &g->cfg.errors);
 	for (size_t i = 0; i < r.n_headers; i++)
 		extra[n++] = (struct sip_extra){r.headers[i].name, r.headers[i].value};
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		extra[n++] = (struct sip_extra){more->headers[i].name, more->headers[i].value};
+	*ret = (struct sip_answer){.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = n};
+}
+
+void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
+		    const struct interwork_response *more, struct slice from, struct slice to)
+{
+	struct sip_extra extra[REFUSAL_HEADERS];
+	struct sip_answer ans;
+	char z[RECORD_ID_TEXT];
+	if (!st)
+		return;
+	gateway_refusal(g, &ans, extra, a, reason, more);
 	log_ev_limited(LOG_INFO, "sip/refused", from, {"method", sip_method_name(sip_server_method(st))}, {"from", from}, {"to", to},
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)},
 	       {"trace", record_id_text(sip_server_record(st), z)});
-	gateway_record_told(g, sip_server_record(st), r.status, RECORD_REFUSED, reason);
-	struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = n};
+	gateway_record_told(g, sip_server_record(st), ans.status, RECORD_REFUSED, reason);
 	sip_server_respond(st, &ans);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), recording.c (the decision log), message.c (IM), watch_sip.c (XMPP users watching SIP
- * users), watch_xmpp.c (SIP users watching XMPP users), partner.c (links that were lost). */
+/* Private to the gateway: gateway.c (routing), contacts.c (who has whom), recording.c (the decision log), message.c (texts come in and end; conversation.h has
+ * the rest of IM), watch_sip.c (XMPP users watching SIP users), watch_xmpp.c (SIP users watching XMPP users), partner.c (links that were
+ * lost). */
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
@@ -41,10 +42,10 @@ struct gateway {
 	struct map names;         /* of local users */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
-	struct map targets;       /* SIP targets with a MESSAGE pending */
-	size_t waiting;           /* messages in all their queues */
+	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
+	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */
-	struct map held, held_ids; /* S2X messages whose answer waits: by SIP transaction, by stanza id */
+	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
 	struct map watches;       /* XMPP users watching SIP users: struct watch */
 	struct map outs;          /* SIP users watching XMPP users: struct out_pair */
 	struct map out_ids;       /* the same, by number */
@@ -88,6 +89,10 @@ void gateway_answer(struct gateway *g, const struct xml_node *n, struct slice lo
 /* Answers `stanza` with the error of a refusal of ours, where it may be answered; then it is done. */
 void gateway_bounce(struct gateway *g, const struct xml_node *stanza, enum reason reason, struct slice detail,
 		    struct slice local_domain, struct slice remote_domain, struct xmpp_receipt *r);
+/* The answer that a refusal of ours is. `extra` has room for REFUSAL_HEADERS and holds what the answer points to. */
+enum { REFUSAL_HEADERS = INTERWORK_RESPONSE_HEADERS * 2 };
+void gateway_refusal(struct gateway *g, struct sip_answer *ret, struct sip_extra *extra, struct arena *a, enum reason reason,
+		     const struct interwork_response *more);
 /* Answers a SIP request with a refusal of ours and logs it. */
 void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
 		    const struct interwork_response *more, struct slice from, struct slice to);

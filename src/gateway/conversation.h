@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one SIP user and one XMPP user say to each other: one record per pair of bare addresses, and how texts and what goes with them
+ * (typing, receipts) get from one side to the other. Private to the gateway.
+ *
+ * XMPP to SIP: message.c makes a `struct outgoing` of a stanza and gives it to conversation_send, which hands it to the conversation's
+ * carrier. The carrier (page.c: a MESSAGE of its own; session.c: within a session) ends it exactly once by outgoing_delivered,
+ * outgoing_answered, outgoing_status or outgoing_failed; that tells the sender, closes the record of the decision log and frees it.
+ *
+ * SIP to XMPP: whatever brought it, it becomes a `struct incoming` and goes to message_incoming, which answers it exactly once by
+ * in->way: now, or when the partner's stream has taken it.
+ *
+ * What is no text is the affair of signals.c, both ways. */
+#pragma once
+#include "gateway/gateway_int.h"
+#include "gateway/signals.h"
+
+struct session; /* session.h */
+
+enum { CALL_IDS = 4 };
+
+/* What the SIP user's client has sent, so that it will understand it: bits of conversation.heard. */
+enum conversation_heard {
+	HEARD_TEXT = 1,
+	HEARD_HTML = 2,
+	HEARD_CPIM = 4,      /* wrapped; it may be a text or a report */
+	HEARD_COMPOSING = 8, /* application/im-iscomposing+xml */
+	HEARD_IMDN = 16,
+	HEARD_KEYBOARD = 32, /* INFO with KeyboardActivity */
+};
+
+struct conversation {
+	struct pair pair; /* first */
+	struct list lru;
+	struct gateway *g;
+	const struct carrier *carrier; /* of what is sent to the SIP user now; never NULL */
+	struct session *session;       /* of session.c; NULL in page mode */
+	struct signals signals;        /* of signals.c */
+	char *resource;   /* owned; where the XMPP user is spoken to (RFC 6121 5.1); NULL: its bare address */
+	char *thread;     /* owned; the XMPP user's <thread/>; NULL: none yet */
+	uint32_t home;    /* where the SIP user was last heard of or sent to; UINT32_MAX: never */
+	unsigned heard;   /* enum conversation_heard */
+	bool confirmed;   /* the contact exists: something came from it, or a message was not refused */
+	char call_id[40], tag[16]; /* of our MESSAGEs to the SIP user, in page mode */
+	uint32_t cseq;
+	uint64_t seen[CALL_IDS]; /* hashes of the SIP user's recent Call-IDs */
+	unsigned next_seen;
+	uint64_t to_xmpp, to_sip, failed, last;
+	size_t queued; /* texts that point here: then it stays */
+};
+
+/* A text on its way to the SIP user. It lies in its arena, together with the stanza, until it is ended. */
+struct outgoing {
+	struct list node;   /* of whoever has it */
+	struct arena *arena;
+	struct conversation *conversation;
+	size_t octets, memory; /* as counted when it began to wait */
+	const struct xml_node *stanza;
+	struct interwork_im_page page;
+	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
+	uint32_t home;
+	unsigned tries;        /* of the session: it is sent anew at most once, when its dialog is found to be dead */
+	uint64_t record;
+	uint64_t since;              /* when the stanza came */
+	struct xmpp_receipt receipt; /* until the message is done */
+};
+
+/* What is no text on its way to the SIP user: typing, a report. Everything is copied. */
+struct carried {
+	struct slice content_type, body;
+	const struct sip_extra *headers; /* of a MESSAGE: Content-Disposition ...; may be NULL */
+	size_t n_headers;
+	bool info;        /* as INFO where the carrier has a dialog (KeyboardActivity), else it is not carried */
+	bool replaces;    /* one that still waits, of this conversation and the same content type, is not true any more */
+	uint32_t true_ms; /* after this nobody wants to know any more; 0: it waits as texts do */
+};
+
+/* How things get to the SIP user. Rows of functions, one table per carrier. */
+struct carrier {
+	const char *name; /* as shown: "page", "session" */
+	/* Is there room for this one? REASON_NONE, or why not. */
+	enum reason (*room)(const struct conversation *c, const struct outgoing *o);
+	/* Takes the text. It is ended once, maybe from inside. */
+	void (*send)(struct conversation *c, struct outgoing *o);
+	/* False: not carried (no dialog, not accepted by the peer, too many wait). True: signals_carried follows once, maybe from inside,
+	 * unless it was replaced or is not true any more. */
+	bool (*signal)(struct conversation *c, const struct carried *s);
+	/* Does the peer understand it, as far as is known? Type without parameters. */
+	bool (*accepts)(const struct conversation *c, struct slice content_type);
+};
+extern const struct carrier page_carrier;
+
+/* ---- conversation.c */
+
+/* NULL: there is none. */
+struct conversation *conversation_find(struct gateway *g, struct slice local, struct slice remote);
+/* Made when there is none; the one that was silent for the longest time may be forgotten for it. */
+struct conversation *conversation_get(struct gateway *g, struct slice local, struct slice remote);
+/* Something was said just now. */
+void conversation_touch(struct conversation *c);
+/* Speaks to this resource from now on; empty: to the bare address. */
+void conversation_lock(struct conversation *c, struct slice resource);
+/* interwork_im_in.call_id_seen; ctx: the conversation. */
+bool conversation_call_id_seen(void *ctx, struct slice call_id, struct slice *thread);
+/* By the conversation's carrier. */
+enum reason conversation_room(const struct conversation *c, const struct outgoing *o);
+void conversation_send(struct conversation *c, struct outgoing *o);
+bool conversation_send_signal(struct conversation *c, const struct carried *s);
+bool conversation_accepts(const struct conversation *c, struct slice content_type);
+/* All of them go; their texts have gone before. */
+void conversations_free(struct gateway *g);
+
+/* ---- message.c: how a text ends that a carrier had. Each frees it. */
+
+/* The home, or the peer in the session, has taken it. */
+void outgoing_delivered(struct outgoing *o, int status);
+/* Refused by this final response. */
+void outgoing_answered(struct outgoing *o, const struct sip_msg *response);
+/* Refused with a status that came otherwise (MSRP), or that stands for an event (408 for no answer in time). */
+void outgoing_status(struct outgoing *o, int status, struct slice phrase);
+void outgoing_failed(struct outgoing *o, enum reason reason);
+/* Without a word: the gateway ends. */
+void outgoing_drop(struct gateway *g, struct outgoing *o);
+
+/* ---- SIP to XMPP */
+
+/* How what came in is answered. `id` as in the `struct incoming`; a row of functions each for SIP requests, MSRP ... */
+struct incoming_way {
+	unsigned ticket; /* enum ticket_kind */
+	/* Sends the answer, with a status and phrase of SIP; the last thing about this id. Nothing happens when nobody waits any more. */
+	void (*answer)(struct gateway *g, uint64_t id, const struct sip_answer *answer);
+	/* False: nobody waits any more. *ret_record: its record in the decision log; *ret_since: when it came. */
+	bool (*known)(struct gateway *g, uint64_t id, uint64_t *ret_record, uint64_t *ret_since);
+};
+/* `id` of a server transaction: a MESSAGE, in a dialog or not. */
+extern const struct incoming_way incoming_by_request;
+
+struct incoming {
+	const struct incoming_way *way;
+	uint64_t id;
+	const struct sip_msg *msg;   /* the SIP request that brought it; for MSRP: the INVITE of its session (never NULL) */
+	struct slice content_type, body; /* of what came; with params. Of a MESSAGE: the request's */
+	struct slice message_id;     /* MSRP: Message-ID; else empty */
+	uint32_t home;               /* that it came from: index, UINT32_MAX unknown */
+	bool in_session;
+	bool test;                   /* by `entente test`: nothing lasting changes */
+	struct xmpp_jid from, to;    /* the SIP user, the XMPP user; `to` as addressed */
+	struct slice from_text, to_text; /* URIs as in the request, for the log */
+	const char *method;          /* "MESSAGE" "SEND", for the log */
+	struct conversation *conversation; /* NULL: message_incoming finds it */
+};
+/* A text, or something that goes with texts, came from a SIP user. Asks policy, answers by in->way, now or later. `a`: scratch; nothing
+ * of `in` is needed afterwards. g->record: its record. */
+void message_incoming(struct gateway *g, struct incoming *in, struct arena *a);
+
+/* ---- page.c */
+/* The headers of a MESSAGE with this text, all but those of the dialog and of the body. */
+void page_write_headers(struct buf *b, const struct interwork_im_page *p);
+/* Texts that wait are dropped without a word. */
+void pages_free(struct gateway *g);

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carrier: page mode (RFC 3428). Each text is a MESSAGE of its own. One to the same SIP user at a time, the others wait in order (RFC
+ * 3428 8); what is no text goes between texts, and only while it is true. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "gateway/conversation.h"
+
+enum { MAX_SIGNALS = 32 }; /* per SIP user */
+
+/* A SIP user with MESSAGEs waiting, one of them sent. */
+struct target {
+	struct map_node node; /* key: bare JID */
+	struct gateway *g;
+	struct list texts;    /* of struct outgoing */
+	struct list signals;  /* of struct page_signal */
+	size_t count, octets; /* of texts */
+	unsigned n_signals;
+	struct outgoing *text;      /* the one that was sent, until it is answered: still the first of the list */
+	struct page_signal *signal; /* or this one, in no list */
+	struct sip_client_trans *trans;
+	bool busy;
+	char key[];
+};
+
+struct page_signal {
+	struct list node;
+	struct conversation *conversation;
+	struct slice content_type, body;
+	uint64_t until; /* by the timers; 0: always */
+	bool replaces;
+	size_t n_headers;
+	struct sip_extra *headers;
+	char mem[];
+};
+
+static void target_send(struct target *t);
+
+static struct target *target_find(struct gateway *g, struct slice local)
+{
+	struct map_node *n = map_find(&g->targets, local);
+	return n ? CONTAINER_OF(n, struct target, node) : NULL;
+}
+
+static struct target *target_of(struct gateway *g, struct slice local)
+{
+	struct target *t = target_find(g, local);
+	if (t)
+		return t;
+	t = mem_calloc(1, sizeof *t + local.len);
+	t->g = g;
+	memcpy(t->key, local.p, local.len);
+	list_init(&t->texts);
+	list_init(&t->signals);
+	map_insert(&g->targets, &t->node, slice_of(t->key, local.len));
+	return t;
+}
+
+static void target_free(struct target *t)
+{
+	map_remove(&t->g->targets, &t->node);
+	mem_free(t);
+}
+
+/* The text leaves the queue; whoever asked for it ends it. */
+static void text_out_of(struct target *t, struct outgoing *o)
+{
+	list_remove(&o->node);
+	t->count--;
+	t->octets -= o->octets;
+	if (t->text == o)
+		t->text = NULL;
+}
+
+static void signal_free(struct target *t, struct page_signal *s)
+{
+	list_remove(&s->node);
+	t->n_signals--;
+	if (t->signal == s)
+		t->signal = NULL;
+	s->conversation->queued--;
+	mem_free(s->headers);
+	mem_free(s);
+}
+
+static void signal_over(struct target *t, int status)
+{
+	struct page_signal *s = t->signal;
+	if (s) {
+		signals_carried(t->g, s->conversation, s->content_type, status);
+		signal_free(t, s);
+	}
+}
+
+/* ---- the answer */
+
+static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
+{
+	struct target *t = arg;
+	struct outgoing *o = t->text;
+	(void)ct;
+	(void)from;
+	if (m->status < 200)
+		return;
+	signal_over(t, m->status);
+	if (!o)
+		return;
+	text_out_of(t, o);
+	if (m->status < 300)
+		outgoing_delivered(o, m->status);
+	else
+		outgoing_answered(o, m);
+}
+
+static void on_done(void *arg, enum sip_done why)
+{
+	struct target *t = arg;
+	struct outgoing *o = t->text;
+	t->trans = NULL;
+	signal_over(t, why == SIP_DONE_TRANSPORT ? 503 : 408);
+	if (o) {
+		text_out_of(t, o);
+		outgoing_failed(o, why == SIP_DONE_TRANSPORT ? REASON_SIP_HOME_UNREACHABLE : REASON_SIP_TIMEOUT);
+	}
+	target_send(t);
+}
+
+static const struct sip_client_handler handler = {.response = on_response, .done = on_done};
+
+/* ---- the request */
+
+static void write_head(struct conversation *c, struct buf *b, struct slice from_uri, struct slice uri, int max_forwards)
+{
+	conversation_touch(c);
+	sip_build_request(b, S("MESSAGE"), uri);
+	sip_build_header_uint(b, SIP_H_MAX_FORWARDS, (uint64_t)max_forwards);
+	sip_build_header_fmt(b, SIP_H_FROM, "<%.*s>;tag=%s", SFMT(from_uri), c->tag);
+	sip_build_header_fmt(b, SIP_H_TO, "<%.*s>", SFMT(uri));
+	sip_build_header(b, SIP_H_CALL_ID, slice_str(c->call_id));
+	sip_build_header_fmt(b, SIP_H_CSEQ, "%u MESSAGE", ++c->cseq);
+}
+
+static enum reason send_out(struct target *t, uint32_t home)
+{
+	struct gateway *g = t->g;
+	struct sip_flow flow;
+	struct slice contact;
+	if (!g->ops->home(g->arg, home, &flow, &contact))
+		return REASON_SIP_HOME_UNREACHABLE;
+	if (!buf_ok(&g->out))
+		return REASON_CONTENT_TOO_LARGE;
+	int rc = sip_client_start(&t->trans, g->cfg.stack, &flow, buf_slice(&g->out), &handler, t, NULL);
+	return rc == 0 ? REASON_NONE : rc == ENTENTE_ELIMIT ? REASON_LIMIT_QUEUE_FULL : REASON_SERVER_INTERNAL;
+}
+
+void page_write_headers(struct buf *b, const struct interwork_im_page *p)
+{
+	if (p->subject.len)
+		sip_build_header(b, SIP_H_SUBJECT, p->subject);
+	if (p->language.len)
+		sip_build_header(b, SIP_H_CONTENT_LANGUAGE, p->language);
+	if (p->priority.len)
+		sip_build_header(b, SIP_H_PRIORITY, p->priority);
+	if (p->date.len)
+		sip_build_header(b, SIP_H_DATE, p->date);
+	if (p->expires >= 0)
+		sip_build_header_uint(b, SIP_H_EXPIRES, (uint64_t)p->expires);
+}
+
+static enum reason text_start(struct target *t, struct outgoing *o)
+{
+	struct buf *b = &t->g->out;
+	buf_clear(b);
+	write_head(o->conversation, b, o->from_uri, o->uri, o->page.max_forwards);
+	page_write_headers(b, &o->page);
+	sip_build_body(b, o->page.content_type, o->page.body);
+	return send_out(t, o->home);
+}
+
+static enum reason signal_start(struct target *t, const struct page_signal *s)
+{
+	struct gateway *g = t->g;
+	struct conversation *c = s->conversation;
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xmpp_jid from, to;
+	struct slice from_uri, uri;
+	enum reason reason = REASON_SERVER_INTERNAL;
+	if (!xmpp_jid_parse(&from, a, c->pair.remote) && !xmpp_jid_parse(&to, a, c->pair.local) &&
+	    !interwork_jid_to_sip(&from_uri, a, &from, false, NULL) && !interwork_jid_to_sip(&uri, a, &to, false, NULL)) {
+		buf_clear(&g->out);
+		write_head(c, &g->out, from_uri, uri, 70);
+		for (size_t i = 0; i < s->n_headers; i++)
+			sip_build_header_named(&g->out, s->headers[i].name, s->headers[i].value);
+		sip_build_body(&g->out, s->content_type, s->body);
+		reason = send_out(t, c->home);
+	}
+	arena_release(g->cfg.arenas, a);
+	return reason;
+}
+
+/* True: one was sent. */
+static bool signals_send(struct target *t)
+{
+	for (struct list *n; (n = list_head(&t->signals));) {
+		struct page_signal *s = CONTAINER_OF(n, struct page_signal, node);
+		if (s->until && s->until < t->g->cfg.timers->now) {
+			signal_free(t, s);
+			continue;
+		}
+		t->signal = s;
+		if (!signal_start(t, s)) {
+			list_remove(&s->node);
+			metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+			return true;
+		}
+		signal_over(t, 503);
+	}
+	return false;
+}
+
+/* Sends what is next; what cannot be sent goes back, and the next one is tried. Frees a target with nothing left. */
+static void target_send(struct target *t)
+{
+	t->busy = true; /* what comes in meanwhile only queues */
+	if (signals_send(t))
+		return;
+	for (struct list *n; (n = list_head(&t->texts));) {
+		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
+		enum reason reason = text_start(t, o);
+		if (!reason) {
+			t->text = o;
+			record_hop(t->g->cfg.records, o->record, RECORD_SENT, 0, REASON_NONE);
+			gateway_record_home(t->g, o->record, o->home);
+			metric_add(METRIC_SIP_REQUESTS_OUT, 1);
+			return;
+		}
+		text_out_of(t, o);
+		outgoing_failed(o, reason);
+	}
+	target_free(t);
+}
+
+/* ---- the carrier */
+
+static enum reason page_room(const struct conversation *c, const struct outgoing *o)
+{
+	const struct gateway_config *cfg = &c->g->cfg;
+	const struct target *t = target_find(c->g, c->pair.local);
+	return t && (t->count >= cfg->max_queue || (cfg->max_queue_octets && t->octets + o->octets > cfg->max_queue_octets))
+		       ? REASON_LIMIT_QUEUE_FULL
+		       : REASON_NONE;
+}
+
+static void page_send(struct conversation *c, struct outgoing *o)
+{
+	struct target *t = target_of(c->g, c->pair.local);
+	list_append(&t->texts, &o->node);
+	t->count++;
+	t->octets += o->octets;
+	if (t->busy)
+		record_hop(c->g->cfg.records, o->record, RECORD_WAITS, 0, REASON_NONE);
+	else
+		target_send(t);
+}
+
+/* What waits and is not true any more gives way. */
+static void replace(struct target *t, const struct conversation *c, struct slice content_type)
+{
+	struct list *next;
+	for (struct list *n = t->signals.next; n != &t->signals; n = next) {
+		struct page_signal *s = CONTAINER_OF(n, struct page_signal, node);
+		next = n->next;
+		if (s->conversation == c && s->replaces && slice_eq(s->content_type, content_type))
+			signal_free(t, s);
+	}
+}
+
+static struct slice kept(char **mem, struct slice s)
+{
+	if (s.len)
+		memcpy(*mem, s.p, s.len);
+	*mem += s.len;
+	return slice_of(*mem - s.len, s.len);
+}
+
+static bool page_signal(struct conversation *c, const struct carried *in)
+{
+	if (in->info || c->home == UINT32_MAX)
+		return false;
+	struct target *t = target_of(c->g, c->pair.local);
+	if (in->replaces)
+		replace(t, c, in->content_type);
+	if (t->n_signals >= MAX_SIGNALS)
+		return false; /* it is busy, so it is not left behind */
+	size_t n = in->content_type.len + in->body.len;
+	for (size_t i = 0; i < in->n_headers; i++)
+		n += in->headers[i].name.len + in->headers[i].value.len;
+	struct page_signal *s = mem_calloc(1, sizeof *s + n);
+	char *mem = s->mem;
+	s->conversation = c;
+	s->replaces = in->replaces;
+	s->until = in->true_ms ? c->g->cfg.timers->now + in->true_ms : 0;
+	s->content_type = kept(&mem, in->content_type);
+	s->body = kept(&mem, in->body);
+	s->headers = mem_calloc(in->n_headers + 1, sizeof *s->headers);
+	for (s->n_headers = 0; s->n_headers < in->n_headers; s->n_headers++)
+		s->headers[s->n_headers] = (struct sip_extra){kept(&mem, in->headers[s->n_headers].name), kept(&mem, in->headers[s->n_headers].value)};
+	list_append(&t->signals, &s->node);
+	t->n_signals++;
+	c->queued++;
+	if (!t->busy)
+		target_send(t);
+	return true;
+}
+
+static bool page_accepts(const struct conversation *c, struct slice content_type)
+{
+	static const struct {
+		struct slice type;
+		unsigned heard;
+	} rows[] = {
+		{S("text/plain"), ~0u},
+		{S("text/html"), HEARD_HTML},
+		{S("message/cpim"), HEARD_CPIM},
+		{S("application/im-iscomposing+xml"), HEARD_COMPOSING},
+		{S("message/imdn+xml"), HEARD_IMDN},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (slice_ieq(rows[i].type, content_type))
+			return rows[i].heard == ~0u || (c->heard & rows[i].heard);
+	return false;
+}
+
+const struct carrier page_carrier = {.name = "page", .room = page_room, .send = page_send, .signal = page_signal, .accepts = page_accepts};
+
+void pages_free(struct gateway *g)
+{
+	size_t i;
+	MAP_EACH(n, &g->targets, i) {
+		struct target *t = CONTAINER_OF(n, struct target, node);
+		sip_client_drop(t->trans);
+		LIST_EACH(q, &t->texts)
+			outgoing_drop(g, CONTAINER_OF(q, struct outgoing, node));
+		while (t->signal)
+			signal_free(t, t->signal);
+		LIST_EACH(q, &t->signals)
+			signal_free(t, CONTAINER_OF(q, struct page_signal, node));
+		target_free(t);
+	}
+	map_free(&g->targets);
+}
