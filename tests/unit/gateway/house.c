@@ -151,6 +151,8 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 		fail_msg("we sent something malformed (%s): %.*s", fault.text, SFMT(bytes));
 	show_sip(h, m);
 	arena_release(NULL, a);
+	if (h->out)
+		h->out(h->out_arg, false, bytes);
 	return 0;
 }
 
@@ -178,6 +180,8 @@ static void on_xmpp_send(void *arg, struct slice local, struct slice remote, str
 	mem_free(h->stanza);
 	h->stanza = mem_strndup(stanza.p, stanza.len);
 	arena_release(NULL, a);
+	if (h->out)
+		h->out(h->out_arg, true, stanza);
 	switch (h->link) {
 	case LINK_FINE:
 		if (t->id && t->tell_sent)
@@ -286,6 +290,12 @@ static void on_contact_put(void *arg, struct slice local, struct slice remote, e
 	record_put(h->contacts, pair_text(local, remote), slice_str(names[how]));
 	begin(h);
 	buf_printf(&h->log, "store +contact %.*s %s", SFMT(pair_text(local, remote)), names[how]);
+}
+
+void house_contact(struct house *h, struct slice local, struct slice remote)
+{
+	record_put(h->contacts, pair_text(local, remote), S("message"));
+	gateway_load_contact(h->gateway, local, remote);
 }
 
 static bool on_watch_put(void *arg, struct slice watcher, struct slice presentity)
@@ -506,7 +516,7 @@ void house_pass(struct house *h, uint64_t ms)
 
 /* ---- the home */
 
-static void sip_in(struct house *h, struct slice bytes)
+static void sip_in(struct house *h, struct slice bytes, bool may_be_bad)
 {
 	struct arena *a = arena_acquire(h->arenas);
 	struct sip_flow from = {.transport = SIP_TCP, .conn = 7, .target = 0};
@@ -516,10 +526,31 @@ static void sip_in(struct house *h, struct slice bytes)
 	sin->sin_family = AF_INET;
 	sin->sin_addr.s_addr = htonl(0xC0000201);
 	sin->sin_port = htons(5060);
-	if (sip_msg_parse(&m, a, arena_dup(a, bytes), &sip_limits_default, &fault))
-		fail_msg("fixture: %s: %.*s", fault.text, SFMT(bytes));
+	if (sip_msg_parse(&m, a, arena_dup(a, bytes), &sip_limits_default, &fault)) {
+		if (!may_be_bad)
+			fail_msg("fixture: %s: %.*s", fault.text, SFMT(bytes));
+		if (m)
+			sip_stack_refuse(h->stack, &from, m, fault.status, slice_str(fault.text));
+		arena_release(h->arenas, a);
+		return;
+	}
 	sip_stack_input(h->stack, &from, m, a);
 	house_pass(h, 0);
+}
+
+void house_sip_in(struct house *h, struct slice bytes)
+{
+	sip_in(h, bytes, true);
+}
+
+void house_forget(struct house *h, int keep)
+{
+	int drop = h->n_sent > keep ? h->n_sent - keep : 0;
+	for (int i = 0; i < drop; i++)
+		mem_free(h->sent[i].bytes);
+	memmove(h->sent, h->sent + drop, (size_t)(h->n_sent - drop) * sizeof *h->sent);
+	h->n_sent -= drop;
+	buf_clear(&h->log);
 }
 
 static void says(struct house *h, struct slice text)
@@ -535,7 +566,7 @@ static void says(struct house *h, struct slice text)
 		buf_putc(&b, head.p[i]);
 	}
 	buf_printf(&b, "Content-Length: %zu\r\n\r\n%.*s", body.len, SFMT(body));
-	sip_in(h, buf_slice(&b));
+	sip_in(h, buf_slice(&b), false);
 	buf_free(&b);
 }
 
@@ -598,7 +629,7 @@ void home_answers(struct house *h, const char *method, int back, int status, con
 	sip_build_body(&b, SLICE_NONE, SLICE_NONE);
 	assert_true(buf_ok(&b));
 	arena_release(NULL, a);
-	sip_in(h, buf_slice(&b));
+	sip_in(h, buf_slice(&b), false);
 	buf_free(&b);
 }
 

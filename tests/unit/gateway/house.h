@@ -55,6 +55,10 @@ struct house {
 	struct record_log *records;
 	struct gateway *gateway;
 	struct buf log;
+	/* For worlds that look at everything themselves: each SIP message and each stanza as it goes out. From inside the gateway: keep a
+	 * copy, do nothing else. NULL: none. */
+	void (*out)(void *arg, bool stanza, struct slice bytes);
+	void *out_arg;
 	struct house_sent sent[HOUSE_SENT];
 	int n_sent;
 	char *stanza;      /* the last one that went out */
@@ -98,6 +102,8 @@ void house_count(struct house *h, const char *part, int n, const char *file, int
 /* ---- the home speaks */
 /* A raw message; \n become CRLF, Content-Length is added. */
 void home_says(struct house *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* One whole message as it stands. What does not parse is answered as the edge would. */
+void house_sip_in(struct house *h, struct slice bytes);
 /* A MESSAGE from romeo@contoso.test or another to a SIP address. */
 void home_message(struct house *h, const char *from, const char *to, const char *text);
 /* Answers the last request with this method (or the one before it ...: back 1, 2). `extra` header lines with \n. */
@@ -128,4 +134,9 @@ void partner_message(struct house *h, const char *from, const char *to, const ch
 void house_release(struct house *h, enum reason reason);
 void house_link(struct house *h, const char *partner, bool up);
 
+/* Forgets the log and what was sent, but for the last `keep` messages. */
+void house_forget(struct house *h, int keep);
+
+/* The store knows that the local user has the other as contact. */
+void house_contact(struct house *h, struct slice local, struct slice remote);
 size_t house_records(const struct house_record *r);
