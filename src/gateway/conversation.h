@@ -147,6 +147,7 @@ struct incoming {
 	struct slice from_text, to_text; /* URIs as in the request, for the log */
 	const char *method;          /* "MESSAGE" "SEND", for the log */
 	struct conversation *conversation; /* NULL: message_incoming finds it */
+	struct interwork_im_found found;   /* set by message_incoming: what it turned out to be, wrapped or not */
 };
 /* A text, or something that goes with texts, came from a SIP user. Asks policy, answers by in->way, now or later. `a`: scratch; nothing
  * of `in` is needed afterwards. g->record: its record. */

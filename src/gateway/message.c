@@ -163,11 +163,22 @@ static void hear(struct conversation *c, const struct incoming *in)
 			c->heard |= rows[i].heard;
 }
 
+/* What a request says in its headers; of MSRP only what was sent, as the headers are those of the INVITE. */
+static struct interwork_im_content content_of(const struct incoming *in)
+{
+	struct interwork_im_content c = interwork_im_content_of(in->msg);
+	if (in->message_id.len)
+		c = (struct interwork_im_content){.thread = c.thread, .max_forwards = -1,
+						  .id_material = {in->message_id, in->msg->call_id, in->msg->from.tag}};
+	c.type = in->content_type;
+	c.body = in->body;
+	return c;
+}
+
 void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 {
 	static const struct sip_answer ok = {.status = 200};
 	struct policy_verdict pv;
-	struct slice id = SLICE_NONE;
 	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &in->from, &in->to, SLICE_NONE, in->home, &pv);
 	if (!pv.allow) {
 		metric_add(METRIC_MSG_SIP_XMPP_REFUSED, 1);
@@ -179,10 +190,11 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 	conversation_touch(c);
 	if (!in->test)
 		hear(c, in);
-	struct interwork_im_in im = {.msg = in->msg, .from = &in->from, .to = &in->to, .now = clock_unix(),
+	struct interwork_im_in im = {.content = content_of(in), .from = &in->from, .to = &in->to, .now = clock_unix(),
 				     .call_id_seen = conversation_call_id_seen, .ctx = c};
 	buf_clear(&g->out);
-	struct interwork_im_verdict v = interwork_im_to_xmpp(&g->out, a, &im, &g->cfg.im, &id);
+	struct interwork_im_verdict v = interwork_im_to_xmpp(&g->out, a, &im, &g->cfg.im, &in->found);
+	struct slice id = in->found.id;
 	if (v.action == INTERWORK_IM_DROP) {
 		record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
 		gateway_record_told(g, g->record, 200, RECORD_IGNORED, REASON_NONE);

@@ -43,6 +43,7 @@ static struct interwork_im_verdict unsupported(const char *why)
 struct content {
 	struct arena *arena;
 	const struct xmpp_jid *from;
+	struct interwork_im_found found;
 	struct slice text;          /* UTF-8 as far as it is well-formed, not yet clean */
 	struct slice lang;          /* of the text */
 	struct slice subject, subject_lang;
@@ -56,6 +57,8 @@ static struct interwork_im_verdict take_text(struct content *c, const struct mim
 {
 	struct slice raw, charset = SLICE_NONE;
 	int r = mime_decode(&raw, c->arena, part->encoding, part->body);
+	c->found.type = part->type;
+	c->found.body = r ? SLICE_NONE : raw;
 	if (r == ENTENTE_EUNSUPPORTED)
 		return unsupported("the transfer encoding is not supported");
 	if (r)
@@ -95,7 +98,10 @@ static struct interwork_im_verdict take_cpim(struct content *c, const struct mim
 	if (cpim.several_from ||
 	    (cpim.from.p && (interwork_uri_to_jid(&from, c->arena, cpim.from, NULL) != 0 || !slice_eq(from.bare, c->from->bare))))
 		return refuse(REASON_CONTENT_IDENTITY, "the sender in CPIM is not the sender in SIP");
-	c->in_cpim = true;
+	if (cpim.requires)
+		return unsupported("the CPIM message requires what is not known here");
+	c->in_cpim = c->found.wrapped = true;
+	c->found.cpim = cpim;
 	struct interwork_im_verdict v = take(c, &cpim.content, depth + 1);
 	c->in_cpim = false;
 	if (v.action == INTERWORK_IM_PASS && !c->subject.p) {
@@ -110,6 +116,15 @@ static bool is_displayed(struct slice disposition)
 {
 	struct slice token = sip_token(disposition, NULL);
 	return token.len == 0 || slice_ieq(token, S("render")) || slice_ieq(token, S("inline"));
+}
+
+/* A notification, for others to read. */
+static struct interwork_im_verdict take_signal(struct content *c, const struct mime_part *part, enum interwork_im_kind kind)
+{
+	c->found.type = part->type;
+	if (mime_decode(&c->found.body, c->arena, part->encoding, part->body) != 0)
+		return refuse(REASON_CONTENT_MALFORMED, "the transfer encoding is broken");
+	return drop(kind);
 }
 
 static bool is_type(struct slice value, struct slice type)
@@ -189,19 +204,19 @@ static struct interwork_im_verdict take(struct content *c, const struct mime_par
 		if (slice_ieq(subtype, S("x-msmsgsinvite")))
 			return refuse(REASON_CONTENT_FILE, "an invitation to a file transfer");
 		if (slice_ieq(subtype, S("x-msmsgscontrol")))
-			return drop(INTERWORK_IM_COMPOSING);
+			return take_signal(c, part, INTERWORK_IM_COMPOSING);
 	} else if (slice_ieq(main, S("multipart"))) {
 		return take_multipart(c, part, subtype, depth);
 	} else if (slice_ieq(main, S("message"))) {
 		if (slice_ieq(subtype, S("cpim")))
 			return take_cpim(c, part, depth);
 		if (slice_ieq(subtype, S("imdn+xml")))
-			return drop(INTERWORK_IM_RECEIPT);
+			return take_signal(c, part, INTERWORK_IM_RECEIPT);
 	} else if (slice_ieq(main, S("application"))) {
 		if (slice_ieq(subtype, S("im-iscomposing+xml")))
-			return drop(INTERWORK_IM_COMPOSING);
+			return take_signal(c, part, INTERWORK_IM_COMPOSING);
 		if (slice_ieq(subtype, S("ms-imdn+xml")))
-			return drop(INTERWORK_IM_RECEIPT);
+			return take_signal(c, part, INTERWORK_IM_RECEIPT);
 		if (slice_ieq(subtype, S("rtf")))
 			return take_text(c, part, subtype);
 		if (slice_ieq(subtype, S("pkcs7-mime")) || slice_ieq(subtype, S("x-pkcs7-mime")))
@@ -214,14 +229,13 @@ static struct interwork_im_verdict take(struct content *c, const struct mime_par
 
 /* Opaque, unique, and the same for every retransmission: what identifies the transaction (RFC 3261 17.2.3), hashed. Two
  * halves of 64 bits with different seeds; stable, so that a retransmission that reaches us after a restart is known by its id. */
-static void stanza_hash(const struct sip_msg *m, char id[27])
+static void stanza_hash(const struct interwork_im_content *m, char id[27])
 {
 	static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
 	char in[1024];
-	struct slice branch = m->via.branch.len ? m->via.branch : m->via.raw;
-	const struct slice pieces[] = {branch, m->call_id, m->from.tag};
+	const struct slice *pieces = m->id_material;
 	size_t n = 0;
-	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+	for (size_t i = 0; i < sizeof m->id_material / sizeof *m->id_material; i++) {
 		size_t len = pieces[i].len;
 		if (len > 300) { /* of a long one its own hash, so that all of it counts */
 			uint64_t h = hash_slice_stable(pieces[i], 0);
@@ -233,8 +247,8 @@ static void stanza_hash(const struct sip_msg *m, char id[27])
 		}
 		in[n++] = 0;
 	}
-	memcpy(in + n, &m->cseq, sizeof m->cseq);
-	n += sizeof m->cseq;
+	memcpy(in + n, &m->id_number, sizeof m->id_number);
+	n += sizeof m->id_number;
 	for (int half = 0; half < 2; half++) {
 		uint64_t h = hash_slice_stable(slice_of(in, n), (uint64_t)half + 1);
 		for (int k = 0; k < 13; k++, h >>= 5)
@@ -271,36 +285,38 @@ static struct slice header_value(const struct sip_msg *m, enum sip_hdr id)
 	return h ? h->value : SLICE_NONE;
 }
 
-/* Date of the message, when it has one. */
-static bool sent_at(const struct sip_msg *m, int64_t *ret)
+struct interwork_im_content interwork_im_content_of(const struct sip_msg *m)
 {
-	return interwork_date_parse(header_value(m, SIP_H_DATE), ret);
-}
-
-static bool is_expired(const struct sip_msg *m, int64_t now)
-{
-	uint32_t seconds;
-	int64_t date;
-	return sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &seconds) && sent_at(m, &date) && date + (int64_t)seconds < now;
-}
-
-static bool is_encoded(const struct sip_msg *m)
-{
+	struct interwork_im_content c = {
+		.type = header_value(m, SIP_H_CONTENT_TYPE),
+		.transfer_encoding = sip_msg_header_named(m, S("Content-Transfer-Encoding")),
+		.disposition = header_value(m, SIP_H_CONTENT_DISPOSITION),
+		.language = header_value(m, SIP_H_CONTENT_LANGUAGE),
+		.body = m->body,
+		.subject = header_value(m, SIP_H_SUBJECT),
+		.thread = m->call_id,
+		.priority = header_value(m, SIP_H_PRIORITY),
+		.max_forwards = m->max_forwards,
+		.id_material = {m->via.branch.len ? m->via.branch : m->via.raw, m->call_id, m->from.tag},
+		.id_number = m->cseq,
+	};
 	struct sip_values it = {0};
 	struct slice v;
+	uint32_t seconds;
 	while (sip_msg_next_value(m, SIP_H_CONTENT_ENCODING, &it, &v))
 		if (!slice_ieq(v, S("identity")))
-			return true;
-	return false;
+			c.encoding = v;
+	if (interwork_date_parse(header_value(m, SIP_H_DATE), &c.sent) && sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &seconds))
+		c.expires = c.sent + (int64_t)seconds;
+	return c;
 }
 
 static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct content *c,
 			 const struct interwork_im_rules *rules, struct slice id)
 {
-	const struct sip_msg *m = in->msg;
-	struct slice lang = c->lang.len ? c->lang : interwork_lang(header_value(m, SIP_H_CONTENT_LANGUAGE));
-	struct slice thread = m->call_id;
-	int64_t date;
+	const struct interwork_im_content *m = &in->content;
+	struct slice lang = c->lang.len ? c->lang : interwork_lang(m->language);
+	struct slice thread = m->thread;
 
 	buf_put(b, S("<message"));
 	put_attr(b, "from", in->from->full);
@@ -313,19 +329,19 @@ static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct
 	buf_putc(b, '>');
 
 	if (!c->subject.p)
-		c->subject = header_value(m, SIP_H_SUBJECT);
+		c->subject = m->subject;
 	struct slice subject = interwork_line(c->arena, c->subject, MAX_SUBJECT);
 	if (subject.len)
 		put_element(b, "subject", slice_ieq(c->subject_lang, lang) ? SLICE_NONE : c->subject_lang, subject);
 	put_element(b, "body", SLICE_NONE, c->text);
-	if (thread.len <= MAX_CALL_ID && in->call_id_seen && in->call_id_seen(in->ctx, m->call_id, &thread) && thread.len)
+	if (thread.len <= MAX_CALL_ID && in->call_id_seen && in->call_id_seen(in->ctx, m->thread, &thread) && thread.len)
 		put_element(b, "thread", SLICE_NONE, thread);
 	buf_put(b, S("<origin-id xmlns='urn:xmpp:sid:0'"));
 	put_attr(b, "id", id);
 	buf_put(b, S("/>"));
-	if (sent_at(m, &date) && in->now - date > MAX_SKEW) {
+	if (m->sent && in->now - m->sent > MAX_SKEW) {
 		buf_put(b, S("<delay xmlns='urn:xmpp:delay'"));
-		put_attr(b, "stamp", stanza_time_format(c->arena, date * 1000));
+		put_attr(b, "stamp", stanza_time_format(c->arena, m->sent * 1000));
 		buf_put(b, S("/>"));
 	}
 	if (m->max_forwards > 0) {
@@ -333,21 +349,19 @@ static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct
 		buf_u64(b, (uint64_t)m->max_forwards - 1);
 		buf_put(b, S("</header></headers>"));
 	}
+	if (in->children)
+		in->children(in->ctx, b, &c->found);
 	buf_put(b, S("</message>"));
 }
 
-struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a, const struct interwork_im_in *in,
-						 const struct interwork_im_rules *rules, struct slice *ret_id)
+static struct interwork_im_verdict read_content(struct content *c, const struct interwork_im_in *in)
 {
-	const struct sip_msg *m = in->msg;
-	struct content c = {.arena = a, .from = in->from};
-	struct mime_part whole = {.type = header_value(m, SIP_H_CONTENT_TYPE), .body = m->body};
-	struct slice disposition = header_value(m, SIP_H_CONTENT_DISPOSITION), handling;
-	char id[27];
-
+	const struct interwork_im_content *m = &in->content;
+	struct mime_part whole = {.type = m->type, .encoding = m->transfer_encoding, .language = m->language, .body = m->body};
+	struct slice handling;
 	if (m->max_forwards == 0)
 		return refuse(REASON_SIP_TOO_MANY_HOPS, "no hops are left");
-	if (is_encoded(m)) {
+	if (m->encoding.len) {
 		struct interwork_im_verdict v = refuse(REASON_CONTENT_TYPE, "a compressed body");
 		v.header_name = S("Accept-Encoding");
 		v.header_value = S("identity");
@@ -355,26 +369,38 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 	}
 	if (m->body.len == 0)
 		return drop(INTERWORK_IM_EMPTY);
-	struct interwork_im_verdict v = take(&c, &whole, 0);
+	struct interwork_im_verdict v = take(c, &whole, 0);
 	if (v.action != INTERWORK_IM_PASS)
 		return v;
-	if (!is_displayed(disposition)) /* RFC 3261 20.11: required unless it says otherwise */
-		return mime_param(disposition, S("handling"), a, &handling) && slice_ieq(handling, S("optional"))
+	if (!is_displayed(m->disposition)) /* RFC 3261 20.11: required unless it says otherwise */
+		return mime_param(m->disposition, S("handling"), c->arena, &handling) && slice_ieq(handling, S("optional"))
 			       ? drop(INTERWORK_IM_EMPTY)
 			       : unsupported("a content disposition that cannot be shown");
-	if (is_expired(m, in->now))
-		return drop(INTERWORK_IM_EXPIRED);
+	return m->expires && m->expires < in->now ? drop(INTERWORK_IM_EXPIRED) : v;
+}
 
-	stanza_hash(m, id);
+struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a, const struct interwork_im_in *in,
+						 const struct interwork_im_rules *rules, struct interwork_im_found *ret)
+{
+	struct content c = {.arena = a, .from = in->from};
+	size_t max = in->max_stanza && in->max_stanza < rules->max_stanza ? in->max_stanza : rules->max_stanza;
+	char id[27];
+
+	struct interwork_im_verdict v = read_content(&c, in);
+	if (ret)
+		*ret = c.found;
+	if (v.action != INTERWORK_IM_PASS)
+		return v;
+	stanza_hash(&in->content, id);
 	size_t start = b->len;
 	bool was_ok = buf_ok(b);
 	write_stanza(b, in, &c, rules, slice_of(id, 26));
-	if (!buf_ok(b) || b->len - start > rules->max_stanza) {
+	if (!buf_ok(b) || b->len - start > max) {
 		buf_truncate(b, start);
 		b->failed = !was_ok;
 		return refuse(REASON_CONTENT_TOO_LARGE, "the stanza would be larger than XMPP servers accept");
 	}
-	if (ret_id)
-		*ret_id = arena_dup(a, slice_of(id, 26));
+	if (ret)
+		ret->id = arena_dup(a, slice_of(id, 26));
 	return v;
 }

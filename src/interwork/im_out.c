@@ -24,7 +24,7 @@ static struct interwork_im_verdict drop(enum interwork_im_kind kind)
 struct payload {
 	const struct xml_node *body, *subject, *thread; /* body: the best so far, see body_rank */
 	int rank;
-	bool forged, encrypted, ciphertext, state, receipt, receipt_requested;
+	bool forged, encrypted, ciphertext, state, receipt, receipt_requested, markable;
 	struct slice replaces; /* id that is corrected; p == NULL for none */
 	struct slice urls[MAX_URLS];
 	size_t n_urls;
@@ -119,7 +119,10 @@ static void read_child(struct payload *p, const struct xml_node *stanza, const s
 		else
 			p->receipt = true;
 	} else if (slice_eq(ns, XMPP_NS_MARKERS)) {
-		p->receipt |= !slice_eq(n->name, S("markable"));
+		if (slice_eq(n->name, S("markable")))
+			p->markable = true;
+		else
+			p->receipt = true;
 	} else if (slice_eq(ns, XMPP_NS_CORRECT)) {
 		if (slice_eq(n->name, S("replace")))
 			p->replaces = xml_attr(n, S("id"));
@@ -167,6 +170,14 @@ static struct slice compose(struct arena *a, const struct payload *p, struct sli
 		q = (char *)mempcpy(q, urls[i].p, urls[i].len);
 	}
 	return slice_of(out, (size_t)(q - out));
+}
+
+size_t interwork_im_message_room(const struct interwork_im_page *page, const struct interwork_im_out *out,
+				 const struct interwork_im_rules *rules)
+{
+	size_t max = out->reliable_path ? rules->max_message : rules->max_message_udp;
+	size_t taken = OVERHEAD + out->from_uri.len + 2 * out->to_uri.len + page->subject.len;
+	return max > taken ? max - taken : 0;
 }
 
 struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, struct arena *a,
@@ -224,9 +235,9 @@ struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, s
 	page.id = stanza_id(stanza);
 	page.thread = p.thread ? slice_trim(xml_text(p.thread, a)) : SLICE_NONE;
 	page.receipt_requested = p.receipt_requested && page.id.len;
+	page.markable = p.markable && page.id.len;
 
-	size_t size = OVERHEAD + out->from_uri.len + 2 * out->to_uri.len + page.subject.len + page.body.len;
-	if (size > (out->reliable_path ? rules->max_message : rules->max_message_udp))
+	if (!out->later && page.body.len > interwork_im_message_room(&page, out, rules))
 		return refuse(REASON_CONTENT_TOO_LARGE, "the message is larger than a SIP MESSAGE may be");
 	*ret = page;
 	return (struct interwork_im_verdict){0};

@@ -18,7 +18,7 @@ static void to_xmpp(struct arena *a, struct slice raw)
 		return;
 	if (xmpp_jid_parse(&from, a, S("romeo@example.net/orchard")) != 0 || xmpp_jid_parse(&to, a, S("juliet@x.example")) != 0)
 		__builtin_trap();
-	struct interwork_im_in in = {.msg = m, .from = &from, .to = &to, .now = 1290000000};
+	struct interwork_im_in in = {.content = interwork_im_content_of(m), .from = &from, .to = &to, .now = 1290000000};
 	buf_init(&b, 1 << 20);
 	struct interwork_im_verdict v = interwork_im_to_xmpp(&b, a, &in, &interwork_im_rules_default, NULL);
 	if (!buf_ok(&b) || (v.action != INTERWORK_IM_PASS && b.len) ||

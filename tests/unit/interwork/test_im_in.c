@@ -26,6 +26,7 @@ static int teardown(void **state)
 
 struct result {
 	struct interwork_im_verdict v;
+	struct interwork_im_found found;
 	struct slice text, id; /* the stanza as written */
 	struct xml_node *stanza;
 };
@@ -36,14 +37,15 @@ static struct result translate_raw(struct slice raw, const struct interwork_im_r
 	struct buf b;
 	from = parse_jid(arena, "romeo@example.net/orchard");
 	to = parse_jid(arena, "juliet@x.example");
-	struct interwork_im_in in = {.msg = parse_sip(arena, raw), .from = &from, .to = &to, .now = NOW};
+	struct interwork_im_in in = {.content = interwork_im_content_of(parse_sip(arena, raw)), .from = &from, .to = &to, .now = NOW};
 	if (hooks) {
 		in.call_id_seen = hooks->call_id_seen;
 		in.ctx = hooks->ctx;
 	}
 	buf_init(&b, 1 << 20);
 	buf_puts(&b, "kept");
-	r.v = interwork_im_to_xmpp(&b, arena, &in, rules, &r.id);
+	r.v = interwork_im_to_xmpp(&b, arena, &in, rules, &r.found);
+	r.id = r.found.id;
 	assert_true(buf_ok(&b));
 	struct slice out = buf_slice(&b);
 	assert_true(slice_starts(out, S("kept")));
@@ -507,8 +509,8 @@ static void test_size(void **state)
 		INTERWORK_IM_PASS);
 	/* A full buffer is not spoiled for the next message. */
 	struct buf b;
-	struct interwork_im_in in = {.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", slice_of(body,
-		sizeof body))), .from = &from, .to = &to, .now = NOW};
+	struct interwork_im_in in = {.content = interwork_im_content_of(parse_sip(arena, message("Content-Type: text/plain\r\n",
+		slice_of(body, sizeof body)))), .from = &from, .to = &to, .now = NOW};
 	buf_init(&b, 1000);
 	buf_puts(&b, "x");
 	assert_int_equal(interwork_im_to_xmpp(&b, arena, &in, &rules, NULL).reason, REASON_CONTENT_TOO_LARGE);
@@ -523,7 +525,7 @@ static void test_hostile_addresses(void **state)
 	arena_reset(arena);
 	struct xmpp_jid f = parse_jid(arena, "a@b.example/<x y='1'/>&\""), t = parse_jid(arena, "c\\27@d.example/'><evil/>");
 	struct interwork_im_in in = {
-		.msg = parse_sip(arena, message("Content-Type: text/plain\r\n", S("x"))), .from = &f, .to = &t, .now = NOW};
+		.content = interwork_im_content_of(parse_sip(arena, message("Content-Type: text/plain\r\n", S("x")))), .from = &f, .to = &t, .now = NOW};
 	struct buf b;
 	buf_init(&b, 4096);
 	assert_int_equal(interwork_im_to_xmpp(&b, arena, &in, &interwork_im_rules_default, NULL).action, INTERWORK_IM_PASS);
