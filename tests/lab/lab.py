@@ -13,6 +13,7 @@ import re
 import tempfile
 
 import federation as federation_lab
+import lynchome
 import peers
 import worlds
 import xmppserver
@@ -36,11 +37,12 @@ class Lab:
     stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and
     entented has the certificate that others trust, as always with jabberd2.
     world: a name of worlds.py, for DNS out of the ordinary. entented: False for a lab of peers alone.
+    lync: with the home of fourthcoffee.test (lynchome.py), as self.lync.
     settings: more of entented's configuration; tests shorten the time that has to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
-                 world=None, settings="timers:\n  notify-interval: 200ms\n", federation=False):
+                 world=None, settings="timers:\n  notify-interval: 200ms\n", federation=False, lync=False):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         stance = stance and xmppserver.Stance(*stance)
@@ -59,6 +61,9 @@ class Lab:
             more = [f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.fabrikam" for d in STANCE_DOMAINS if stance]
             self.dns = peers.name_server(self.run, direct, more)
             self.xmpp = self._server(peer, stance, auth, bidi)
+        self.lync = lync and lynchome.LyncHome(self.run, self.certs)
+        if lync:
+            settings += lynchome.SETTINGS
         ours = "external" if stance or peer == "jabberd2" else auth
         external = {"external": federation_lab.EXTERNAL.format(peers.GATEWAY)} if federation else {}
         make = Split if layout == "split" else Entented
@@ -97,7 +102,7 @@ class Lab:
 
     def programs(self):
         more = (self.adatum_home, self.adatum, self.woodgrove) if self.federation else ()
-        return [p for p in (self.dns, self.home, self.xmpp, *getattr(self.entented, "parts", [self.entented]), *more) if p]
+        return [p for p in (self.dns, self.home, self.lync, self.xmpp, *getattr(self.entented, "parts", [self.entented]), *more) if p]
 
     def start(self):
         for program in self.programs():
