@@ -78,6 +78,13 @@ static void put_attr(struct buf *b, const char *name, struct slice value)
 	buf_putc(b, '\'');
 }
 
+static void put_time(struct buf *b, const char *element, struct slice ns, const char *attr, int64_t at)
+{
+	char t[CLOCK_TEXT];
+	clock_text_at(at, t);
+	buf_printf(b, "<%s xmlns='%.*s' %s='%s'/>", element, SFMT(ns), attr, t);
+}
+
 static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct presence_item *it)
 {
 	static const char *const type[] = {NULL, "subscribed", "unsubscribed"};
@@ -125,11 +132,10 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 		if (here)
 			buf_printf(b, "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='%.*s' ver='%s'/>",
 				   SFMT(g->cfg.service->url), g->cfg.service->caps);
-		if (it->stamp) {
-			char at[CLOCK_TEXT];
-			clock_text_at(it->stamp, at);
-			buf_printf(b, "<delay xmlns='urn:xmpp:delay' stamp='%s'/>", at);
-		}
+		if (it->stamp)
+			put_time(b, "delay", XMPP_NS_DELAY, "stamp", it->stamp);
+		if (here && it->idle)
+			put_time(b, "idle", XMPP_NS_IDLE, "since", it->idle);
 		buf_puts(b, "</presence>");
 	}
 	gateway_trace_out(jid_domain(w->pair.remote), from_s, w->pair.remote,

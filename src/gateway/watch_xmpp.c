@@ -47,7 +47,15 @@ static void op_stanza(void *arg, enum sip_watcher_stanza kind)
 	xml_escape(&g->out, p->pair.local);
 	buf_puts(&g->out, "' to='");
 	xml_escape(&g->out, p->pair.remote);
-	buf_printf(&g->out, "' type='%s'/>", type[kind]);
+	buf_printf(&g->out, "' type='%s'", type[kind]);
+	struct slice name = name_of(g, p->pair.local);
+	if (kind == SIP_WATCHER_SUBSCRIBE && name.len) { /* whoever is asked sees who asks (XEP-0172); nobody else needs it */
+		buf_printf(&g->out, "><nick xmlns='%.*s'>", SFMT(XMPP_NS_NICK));
+		xml_escape(&g->out, name);
+		buf_puts(&g->out, "</nick></presence>");
+	} else {
+		buf_puts(&g->out, "/>");
+	}
 	gateway_trace_out(jid_domain(p->pair.remote), p->pair.local, p->pair.remote, what[kind], SLICE_NONE);
 	gateway_send_out(g, jid_domain(p->pair.local), jid_domain(p->pair.remote), &t);
 }
@@ -152,8 +160,15 @@ static void op_polled(void *arg)
 	gateway_later(p->g, &p->gone); /* the machine is idle only after this */
 }
 
+static void op_ignored(void *arg, const char *why)
+{
+	struct out_pair *p = arg;
+	log_ev_limited(LOG_INFO, "presence/note-cut", p->pair.remote, {"watcher", p->pair.local}, {"presentity", p->pair.remote},
+		       {"text", slice_str(why)});
+}
+
 static const struct sip_watcher_ops machine_ops = {
-	.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled};
+	.stanza = op_stanza, .notify = op_notify, .terminate = op_terminate, .polled = op_polled, .ignored = op_ignored};
 
 /* ---- pairs */
 

@@ -2,6 +2,7 @@
 #include "interwork/presence.h"
 
 #include <stdlib.h>
+#include <unicode/uchar.h>
 #include "base/enc.h"
 #include "base/mem.h"
 
@@ -10,11 +11,13 @@ static const struct {
 	const char *text, *activity;
 	unsigned lync;
 } shows[] = {
-#define ACTIVITY(token, show)
+#define ACTIVITY(token, show, words)
+#define EXTENDED(text, show)
 #define LYNC(from, show)
 #define SHOW(show, text, activity, lync) {PRESENCE_##show, text, activity, lync},
 #include "interwork/availability.def"
 #undef ACTIVITY
+#undef EXTENDED
 #undef LYNC
 #undef SHOW
 };
@@ -22,12 +25,30 @@ static const struct {
 static const struct {
 	const char *token;
 	enum presence_show show;
+	const char *words;
 } activities[] = {
-#define ACTIVITY(token, show) {token, PRESENCE_##show},
+#define ACTIVITY(token, show, words) {token, PRESENCE_##show, words},
+#define EXTENDED(text, show)
 #define LYNC(from, show)
 #define SHOW(show, text, activity, lync)
 #include "interwork/availability.def"
 #undef ACTIVITY
+#undef EXTENDED
+#undef LYNC
+#undef SHOW
+};
+
+static const struct {
+	const char *text;
+	enum presence_show show;
+} extended[] = {
+#define ACTIVITY(token, show, words)
+#define EXTENDED(text, show) {text, PRESENCE_##show},
+#define LYNC(from, show)
+#define SHOW(show, text, activity, lync)
+#include "interwork/availability.def"
+#undef ACTIVITY
+#undef EXTENDED
 #undef LYNC
 #undef SHOW
 };
@@ -36,11 +57,13 @@ static const struct {
 	unsigned from;
 	enum presence_show show;
 } ranges[] = {
-#define ACTIVITY(token, show)
+#define ACTIVITY(token, show, words)
+#define EXTENDED(text, show)
 #define LYNC(from, show) {from, PRESENCE_##show},
 #define SHOW(show, text, activity, lync)
 #include "interwork/availability.def"
 #undef ACTIVITY
+#undef EXTENDED
 #undef LYNC
 #undef SHOW
 };
@@ -84,6 +107,24 @@ bool presence_show_of_activity(struct slice token, enum presence_show *ret)
 	return false;
 }
 
+struct slice presence_activity_words(struct slice token)
+{
+	for (size_t i = 0; i < COUNT(activities); i++)
+		if (slice_ieq(slice_str(activities[i].token), token))
+			return slice_str(activities[i].words);
+	return SLICE_NONE;
+}
+
+bool presence_show_of_extended(struct slice text, enum presence_show *ret)
+{
+	for (size_t i = 0; i < COUNT(extended); i++)
+		if (slice_ieq(slice_str(extended[i].text), text)) {
+			*ret = extended[i].show;
+			return true;
+		}
+	return false;
+}
+
 unsigned presence_lync(enum presence_show s)
 {
 	for (size_t i = 0; i < COUNT(shows); i++)
@@ -104,15 +145,49 @@ bool presence_show_of_lync(unsigned availability, enum presence_show *ret)
 
 /* ---- notes */
 
-void presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct slice text, struct slice lang)
+/* Belongs to the character before it: accents, the parts of an emoji. */
+static bool extends(uint32_t cp)
 {
-	text = slice_trim(utf8_first(slice_trim(text), PRESENCE_MAX_NOTE));
+	return cp == 0x200D || u_hasBinaryProperty((UChar32)cp, UCHAR_GRAPHEME_EXTEND) ||
+	       u_hasBinaryProperty((UChar32)cp, UCHAR_EMOJI_MODIFIER);
+}
+
+struct slice presence_note_cut(struct arena *a, struct slice text, size_t max, bool *ret_cut)
+{
+	size_t chars = 0, at = 0, keep = 0; /* keep: where the text may end and leave room for the sign that more was there */
+	uint32_t cp, before = 0;
+	for (size_t len; at < text.len; at += len, chars++, before = cp) {
+		if (!(len = utf8_decode(slice_skip(text, at), &cp))) {
+			len = 1; /* malformed: counts as a character */
+			cp = 0xFFFD;
+		}
+		if (chars < max && !extends(cp) && before != 0x200D)
+			keep = at;
+		if (chars == max)
+			break;
+	}
+	if (at >= text.len)
+		return text;
+	if (ret_cut)
+		*ret_cut = true;
+	struct slice parts[] = {slice_trim(slice_first(text, keep)), S("\xe2\x80\xa6")};
+	return arena_join(a, parts, 2);
+}
+
+bool presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct arena *a, struct slice text,
+		       struct slice lang, size_t max)
+{
+	bool cut = false;
+	text = slice_trim(text);
 	if (!text.len || *n >= PRESENCE_MAX_NOTES)
-		return;
+		return false;
 	for (size_t i = 0; i < *n; i++)
 		if (slice_ieq(notes[i].lang, lang))
-			return;
-	notes[(*n)++] = (struct presence_note){text, lang};
+			return false;
+	text = presence_note_cut(a, text, max, &cut);
+	if (text.len) /* else the arena is full */
+		notes[(*n)++] = (struct presence_note){text, lang};
+	return cut;
 }
 
 bool presence_notes_equal(const struct presence_item *a, const struct presence_item *b)
@@ -203,6 +278,19 @@ const struct presence_item *presence_set_best(const struct presence_set *s)
 	return best;
 }
 
+struct slice presence_set_language(const struct presence_set *s)
+{
+	struct slice lang = SLICE_NONE;
+	for (size_t i = 0; i < s->count; i++)
+		for (size_t k = 0; k < s->items[i].n_notes; k++) {
+			struct slice one = s->items[i].notes[k].lang;
+			if (!one.len || (lang.len && !slice_ieq(lang, one)))
+				return SLICE_NONE;
+			lang = one;
+		}
+	return lang;
+}
+
 static size_t worst(const struct presence_set *s)
 {
 	size_t w = 0;
@@ -223,7 +311,7 @@ bool presence_set_put(struct presence_set *s, const struct presence_item *item)
 	}
 	struct presence_item *old = &s->items[i < s->count ? i : worst(s)];
 	bool same = slice_eq(old->resource, c.resource) && old->show == c.show && old->unsure == c.unsure &&
-		    old->priority == c.priority && presence_notes_equal(old, &c);
+		    old->priority == c.priority && old->idle == c.idle && presence_notes_equal(old, &c);
 	item_free(old);
 	*old = c;
 	return !same;

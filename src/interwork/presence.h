@@ -2,6 +2,7 @@
 /* Presence values that both networks share: availability, one item per resource (XMPP) or tuple (PIDF), and an owned set of
  * items. Sources: RFC 8048 6, RFC 4480, interworking spec 3.3-3.5; table: availability.def. Not thread-safe per set. */
 #pragma once
+#include "base/arena.h"
 #include "base/slice.h"
 
 enum presence_show { /* in the order in which they win when one line must speak for several resources */
@@ -14,8 +15,9 @@ struct presence_note {
 	struct slice text, lang; /* lang may be empty */
 };
 
-/* PRESENCE_MAX_NOTE: octets of one note; NOTES: languages of one item; ITEMS: resources of one set. */
-enum { PRESENCE_MAX_ITEMS = 32, PRESENCE_MAX_NOTE = 1023, PRESENCE_MAX_NOTES = 8 };
+/* MAX_NOTE: characters (code points) of a note towards XMPP; SIP_NOTE: of one towards SIP, whose clients show a line; NOTES:
+ * languages of one item; ITEMS: resources of one set. */
+enum { PRESENCE_MAX_ITEMS = 32, PRESENCE_MAX_NOTE = 1023, PRESENCE_SIP_NOTE = 256, PRESENCE_MAX_NOTES = 8 };
 
 struct presence_item {
 	struct slice resource; /* prepared; empty for the bare address */
@@ -25,6 +27,7 @@ struct presence_item {
 	size_t n_notes;
 	int priority;  /* -128..127 or PRESENCE_NO_PRIORITY */
 	int64_t stamp; /* seconds since 1970 when the state was set, 0 unknown */
+	int64_t idle;  /* seconds since 1970 of the user's last activity (XEP-0319; RFC 4480 user-input), 0: not idle, or unknown */
 };
 
 /* jabber:client <show/> text; "" for available; "unavailable" for offline (a type, not a show). */
@@ -35,14 +38,22 @@ bool presence_show_of(struct slice text, enum presence_show *ret);
 struct slice presence_activity(enum presence_show s);
 /* An RPID or Lync activity token, without case; false when unknown. */
 bool presence_show_of_activity(struct slice token, enum presence_show *ret);
+/* What such a token says beyond the show, in English ("On the phone"); empty when it says no more, or is unknown. */
+struct slice presence_activity_words(struct slice token);
+/* AG Projects' <extended/> status (available, away, extended-away, busy, offline ...), without case; false when unknown. */
+bool presence_show_of_extended(struct slice text, enum presence_show *ret);
 /* The Lync aggregate availability that stands for it. */
 unsigned presence_lync(enum presence_show s);
 /* Lync availability number -> show; false for 0 (unknown: keep the last). */
 bool presence_show_of_lync(unsigned availability, enum presence_show *ret);
 
-/* Adds a note: trimmed, cut to PRESENCE_MAX_NOTE octets without cutting a character. Ignored when empty, when there is one in
- * that language (without case) already, and from PRESENCE_MAX_NOTES on. The texts stay the caller's. */
-void presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct slice text, struct slice lang);
+/* The first `max` characters, the last of them "…" where something was left out; a letter keeps its accents and an emoji its
+ * parts. Lives in the arena when it was cut (*ret_cut is set then, else left alone; may be NULL). */
+struct slice presence_note_cut(struct arena *a, struct slice text, size_t max, bool *ret_cut);
+/* Adds a note: trimmed, and cut to `max` characters. Ignored when empty, when there is one in that language (without case)
+ * already, and from PRESENCE_MAX_NOTES on. The texts stay the caller's or live in the arena. True when it was cut. */
+bool presence_note_add(struct presence_note notes[PRESENCE_MAX_NOTES], size_t *n, struct arena *a, struct slice text,
+		       struct slice lang, size_t max);
 bool presence_notes_equal(const struct presence_item *a, const struct presence_item *b);
 /* <0 when a speaks for the user before b: open before closed, then priority (none counts as 0), then show, then the resource's
  * octets. */
@@ -63,5 +74,7 @@ bool presence_set_remove(struct presence_set *s, struct slice resource);
 const struct presence_item *presence_set_find(const struct presence_set *s, struct slice resource);
 /* The one of the best rank; NULL when empty. */
 const struct presence_item *presence_set_best(const struct presence_set *s);
+/* The language that all notes of the set have; empty when there is none, or more than one. */
+struct slice presence_set_language(const struct presence_set *s);
 /* Best rank first. Reorders in place. */
 void presence_set_sort(struct presence_set *s);

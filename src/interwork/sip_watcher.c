@@ -30,7 +30,7 @@ struct sip_watcher {
 	bool stale;         /* nothing is believed any more: shown closed */
 	bool answered;      /* the probe of ASKED was, by the resources in `fresh` */
 	bool polling, poll_heard;
-	char *uri; /* owned */
+	char *uri, *name; /* owned; name: NULL until the contact says it */
 	struct presence_set set, fresh;
 };
 
@@ -147,6 +147,7 @@ struct sip_watcher *sip_watcher_free(struct sip_watcher *w)
 	presence_set_free(&w->set);
 	presence_set_free(&w->fresh);
 	mem_free(w->uri);
+	mem_free(w->name);
 	return mem_free(w);
 }
 
@@ -158,6 +159,22 @@ bool sip_watcher_active(const struct sip_watcher *w)
 bool sip_watcher_idle(const struct sip_watcher *w)
 {
 	return !w->dialogs && !w->polling;
+}
+
+void sip_watcher_set_flavour(struct sip_watcher *w, enum pidf_flavour flavour)
+{
+	w->cfg.flavour = flavour;
+}
+
+struct slice sip_watcher_language(const struct sip_watcher *w)
+{
+	return w->stale || w->cfg.hide_notes ? SLICE_NONE : presence_set_language(&w->set);
+}
+
+bool sip_watcher_contact_gone(const struct sip_watcher *w)
+{
+	const struct presence_item *best = presence_set_best(&w->set);
+	return w->active && w->known && !w->stale && w->doubt == SURE && (!best || best->show == PRESENCE_OFFLINE);
 }
 
 const struct presence_set *sip_watcher_presence(const struct sip_watcher *w)
@@ -225,13 +242,28 @@ void sip_watcher_link(struct sip_watcher *w, bool up)
 	}
 }
 
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
+/* Since when the user has done nothing: said as a point of time (XEP-0319) or, by older clients, as seconds (XEP-0256). */
+static int64_t read_idle(const struct xml_node *stanza, int64_t stamp)
+{
+	const struct xml_node *idle = xml_child(stanza, S("idle"), XMPP_NS_IDLE),
+			      *last = xml_child(stanza, S("query"), XMPP_NS_LAST);
+	int64_t ms;
+	uint64_t seconds;
+	if (idle && stanza_time_parse(slice_trim(xml_attr(idle, S("since"))), &ms) && ms > 0)
+		return ms / 1000;
+	if (last && slice_u64(slice_trim(xml_attr(last, S("seconds"))), UINT32_MAX, &seconds) && (int64_t)seconds < stamp && seconds)
+		return stamp - (int64_t)seconds;
+	return 0;
+}
+
+bool sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
 		      struct presence_item *ret)
 {
 	const struct xml_node *show = xml_child(stanza, S("show"), SLICE_NONE),
 			      *prio = xml_child(stanza, S("priority"), SLICE_NONE);
 	struct presence_note *notes = arena_alloc(a, PRESENCE_MAX_NOTES * sizeof *notes);
 	int64_t delayed;
+	bool cut = false;
 	*ret = (struct presence_item){.resource = resource, .show = PRESENCE_AVAILABLE, .stamp = now_unix, .notes = notes};
 	if (stanza_delay_read(stanza, &delayed))
 		ret->stamp = delayed / 1000;
@@ -239,8 +271,14 @@ void sip_watcher_read(const struct xml_node *stanza, struct slice resource, stru
 		ret->show = PRESENCE_OFFLINE;
 	else if (show)
 		presence_show_of(slice_trim(xml_text(show, a)), &ret->show);
+	int64_t idle = read_idle(stanza, ret->stamp);
+	if (ret->show != PRESENCE_OFFLINE)
+		ret->idle = idle;
+	else if (idle && idle < ret->stamp)
+		ret->stamp = idle; /* when it was last seen */
 	for (const struct xml_node *s = xml_child(stanza, S("status"), SLICE_NONE); s && notes; s = xml_next_same(s))
-		presence_note_add(notes, &ret->n_notes, xml_text(s, a), interwork_lang(xml_lang(s)));
+		if (presence_note_add(notes, &ret->n_notes, a, xml_text(s, a), interwork_lang(xml_lang(s)), PRESENCE_SIP_NOTE))
+			cut = true;
 	if (prio) {
 		char z[8], *end;
 		if (slice_cstr(slice_trim(xml_text(prio, a)), z, sizeof z) && z[0]) {
@@ -249,6 +287,21 @@ void sip_watcher_read(const struct xml_node *stanza, struct slice resource, stru
 				ret->priority = (int)v;
 		}
 	}
+	return cut;
+}
+
+/* XEP-0172; a presence without one takes nothing back. True when it is another than before. */
+static bool learn_name(struct sip_watcher *w, const struct xml_node *stanza, struct arena *a)
+{
+	enum { NAME_MAX = 128 };
+	const struct xml_node *nick = xml_child(stanza, S("nick"), XMPP_NS_NICK);
+	struct slice name = nick ? interwork_line(a, presence_note_cut(a, slice_trim(xml_text(nick, a)), NAME_MAX, NULL), 4 * NAME_MAX)
+				 : SLICE_NONE;
+	if (!name.len || slice_eq(name, slice_str(w->name)))
+		return false;
+	mem_free(w->name);
+	w->name = mem_strndup(name.p, name.len);
+	return true;
 }
 
 void sip_watcher_end(struct sip_watcher *w, struct slice reason, uint32_t retry_after)
@@ -334,8 +387,11 @@ static void on_state(struct sip_watcher *w, const struct xml_node *stanza, bool 
 		change = presence_set_remove(&w->set, resource);
 		presence_set_remove(&w->fresh, resource);
 	} else {
-		sip_watcher_read(stanza, resource, a, now_unix, &it);
+		if (sip_watcher_read(stanza, resource, a, now_unix, &it) && w->ops->ignored)
+			w->ops->ignored(w->arg, "a note was longer than 256 characters and is cut");
 		change = presence_set_put(&w->set, &it);
+		if (learn_name(w, stanza, a))
+			change = true;
 		if (w->doubt == ASKED)
 			presence_set_put(&w->fresh, &it);
 	}
@@ -366,19 +422,35 @@ void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanz
 	}
 }
 
+static struct pidf_writing writing(const struct sip_watcher *w, bool bare)
+{
+	return (struct pidf_writing){.entity = slice_str(w->uri),
+				     .name = bare ? SLICE_NONE : slice_str(w->name),
+				     .flavour = w->cfg.flavour,
+				     .hide_notes = bare || w->cfg.hide_notes};
+}
+
+void sip_watcher_body_closed(struct sip_watcher *w, struct buf *b)
+{
+	struct pidf_writing closed = writing(w, true);
+	struct presence_set none = {0};
+	pidf_write(b, &closed, &none);
+}
+
 void sip_watcher_body(struct sip_watcher *w, struct buf *b)
 {
-	struct presence_set none = {0}, best = {0};
+	struct pidf_writing full = writing(w, false), bare = writing(w, true);
+	struct presence_set best = {0};
 	size_t before = b->len;
 	if (w->stale)
-		pidf_write(b, slice_str(w->uri), &none, true);
+		sip_watcher_body_closed(w, b);
 	else if (w->known)
-		pidf_write(b, slice_str(w->uri), &w->set, w->cfg.hide_notes);
+		pidf_write(b, &full, &w->set);
 	for (int tries = 0; !buf_ok(b) && tries < 2; tries++) {
 		buf_truncate(b, before);
 		b->failed = false;
 		best = (struct presence_set){.items = w->set.items, .count = tries ? 1 : w->set.count};
-		pidf_write(b, slice_str(w->uri), &best, true);
+		pidf_write(b, &bare, &best);
 	}
 	if (!buf_ok(b))
 		buf_truncate(b, before);

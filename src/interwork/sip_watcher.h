@@ -20,6 +20,8 @@ struct sip_watcher_ops {
 	void (*terminate)(void *arg, struct slice reason, uint32_t retry_after);
 	/* The answer to a poll is there (or its time is over): send it, sip_watcher_body may be empty. */
 	void (*polled)(void *arg);
+	/* Something of the contact's presence was left out; why, for the log (English, static). May be NULL. */
+	void (*ignored)(void *arg, const char *why);
 };
 
 struct sip_watcher_config {
@@ -31,11 +33,20 @@ struct sip_watcher_config {
 	uint32_t probe_again_ms; /* 5000: a probe that nobody answers is sent again after this, then at growing intervals; 0 =
 				    never */
 	bool hide_notes;
+	enum pidf_flavour flavour; /* of the documents, by the home's dialect */
 };
 
 struct sip_watcher *sip_watcher_new(const struct sip_watcher_ops *ops, void *arg, struct timers *timers,
 				    const struct sip_watcher_config *cfg, struct slice contact_uri);
 struct sip_watcher *sip_watcher_free(struct sip_watcher *w); /* silent; accepts NULL; not from inside an op */
+
+/* The home turned out to be another: from the next document on. */
+void sip_watcher_set_flavour(struct sip_watcher *w, enum pidf_flavour flavour);
+/* The language of all notes of the present state, for Content-Language; empty when there is none, or several. Valid until the next
+ * event. */
+struct slice sip_watcher_language(const struct sip_watcher *w);
+/* Is the contact known to be nowhere: approved, heard of, and every resource gone? Not while its server cannot be reached. */
+bool sip_watcher_contact_gone(const struct sip_watcher *w);
 
 bool sip_watcher_active(const struct sip_watcher *w);
 bool sip_watcher_idle(const struct sip_watcher *w); /* no dialog and no poll: may be freed */
@@ -62,10 +73,13 @@ void sip_watcher_presence_in(struct sip_watcher *w, const struct xml_node *stanz
 void sip_watcher_link(struct sip_watcher *w, bool up);
 
 /* Appends the PIDF of the present state; nothing while pending or when nothing is known. What is too large for b loses its notes,
- * then all but the best resource. */
+ * then all but the best resource. The contact's name is what it calls itself (XEP-0172), believed from the approval on. */
 void sip_watcher_body(struct sip_watcher *w, struct buf *b);
 
-/* Reads show, status (one note per language), priority, delay of an available or unavailable presence stanza. Text in the
- * arena. */
-void sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
+/* As sip_watcher_body, but closed whatever the state: what a watcher who unsubscribes is left with (RFC 8048 5.3.3). */
+void sip_watcher_body_closed(struct sip_watcher *w, struct buf *b);
+
+/* Reads show, status (one note per language, PRESENCE_SIP_NOTE characters), priority, delay (XEP-0203), idleness (XEP-0319, XEP-0256)
+ * of an available or unavailable presence stanza. Text in the arena. True when a note was cut. */
+bool sip_watcher_read(const struct xml_node *stanza, struct slice resource, struct arena *a, int64_t now_unix,
 		      struct presence_item *ret);

@@ -12,19 +12,21 @@ enum {
 	AGAIN_MS = 30000,   /* a second new dialog within this is no accident: wait */
 	OLD_MS = 300000,    /* a probe makes us ask again for what is older */
 	DELAYED_S = 60,     /* an older timestamp is shown as delay */
+	TIMED_MIN_S = 5, TIMED_MAX_S = 86400, /* when a timed status begins or ends: not at once, not in a year */
 };
 
 struct xmpp_watcher {
 	const struct xmpp_watcher_ops *ops;
 	void *arg;
 	struct timers *timers;
-	struct timer retry;
+	struct timer retry; /* WAIT: ask again; ACTIVE: the watcher is away for too long, or a timed status begins or ends */
 	struct xmpp_watcher_config cfg;
 	enum xmpp_watcher_state state;
 	bool authorised;
 	bool told;          /* the watcher has heard of some presence from us since we began to look */
+	bool absent;        /* the watcher is nowhere */
 	bool again;         /* a new dialog took an old one's place, at again_at */
-	uint64_t again_at, heard_at; /* heard_at: the last NOTIFY */
+	uint64_t again_at, heard_at, absent_at; /* heard_at: the last NOTIFY */
 	uint32_t backoff_s; /* the last wait, 0 at first */
 	char *entity;       /* owned */
 	struct presence_set shown; /* what the watcher has been told */
@@ -32,7 +34,7 @@ struct xmpp_watcher {
 
 const char *xmpp_watcher_state_name(enum xmpp_watcher_state s)
 {
-	static const char *const name[] = {"none", "trying", "neutral", "active", "wait", "dormant", "final"};
+	static const char *const name[] = {"none", "trying", "neutral", "active", "wait", "dormant", "final", "polling"};
 	return name[s];
 }
 
@@ -47,7 +49,12 @@ static void retry_fired(struct timer *t, uint64_t now)
 {
 	struct xmpp_watcher *w = CONTAINER_OF(t, struct xmpp_watcher, retry);
 	(void)now;
-	start(w);
+	if (w->state == XMPP_WATCHER_WAIT)
+		start(w);
+	else if (w->absent)
+		xmpp_watcher_sleep(w, false);
+	else if (w->state == XMPP_WATCHER_ACTIVE)
+		w->ops->refresh(w->arg);
 }
 
 struct xmpp_watcher *xmpp_watcher_new(const struct xmpp_watcher_ops *ops, void *arg, struct timers *timers,
@@ -242,7 +249,41 @@ void xmpp_watcher_probe(struct xmpp_watcher *w)
 
 static bool in_dialog(const struct xmpp_watcher *w)
 {
-	return w->state == XMPP_WATCHER_TRYING || w->state == XMPP_WATCHER_NEUTRAL || w->state == XMPP_WATCHER_ACTIVE;
+	return w->state == XMPP_WATCHER_TRYING || w->state == XMPP_WATCHER_NEUTRAL || w->state == XMPP_WATCHER_ACTIVE ||
+	       w->state == XMPP_WATCHER_POLLING;
+}
+
+void xmpp_watcher_poll(struct xmpp_watcher *w)
+{
+	if (w->state != XMPP_WATCHER_NONE)
+		return;
+	w->told = false;
+	w->state = XMPP_WATCHER_POLLING;
+	w->ops->subscribe(w->arg, 0);
+}
+
+/* Whether the time runs after which nobody is believed to look; in ACTIVE only, where the timer has nothing more urgent to do. */
+static void count_absence(struct xmpp_watcher *w)
+{
+	uint64_t until = w->absent_at + (uint64_t)w->cfg.absence_s * 1000, now = w->timers->now;
+	if (w->state == XMPP_WATCHER_ACTIVE && w->absent && w->cfg.absence_s)
+		timer_arm(w->timers, &w->retry, until > now ? until - now : 0);
+}
+
+void xmpp_watcher_absent(struct xmpp_watcher *w, bool absent)
+{
+	if (w->absent == absent)
+		return;
+	w->absent = absent;
+	w->absent_at = w->timers->now;
+	if (absent) {
+		count_absence(w);
+	} else if (w->state == XMPP_WATCHER_DORMANT && w->authorised) {
+		w->told = false;
+		start(w);
+	} else if (w->state == XMPP_WATCHER_ACTIVE) {
+		timer_cancel(w->timers, &w->retry);
+	}
 }
 
 void xmpp_watcher_unsubscribe(struct xmpp_watcher *w)
@@ -287,19 +328,43 @@ void xmpp_watcher_accepted(struct xmpp_watcher *w)
 		w->state = XMPP_WATCHER_NEUTRAL; /* nothing to XMPP yet: 2xx is not approval (RFC 8048 5.2.1) */
 }
 
+/* Statuses that mean no, and not "not now". */
+static bool refusal(int status)
+{
+	switch (status) {
+	case 401: case 403: case 404: case 407: case 489: case 501: case 603: case 604:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The end of a poll: what the watcher was shown is what there is, we keep none of it. */
+static void polled(struct xmpp_watcher *w, bool refused)
+{
+	w->state = XMPP_WATCHER_NONE;
+	presence_set_free(&w->shown);
+	w->told = false;
+	if (refused)
+		w->ops->stanza(w->arg, XMPP_WATCHER_UNSUBSCRIBED, NULL);
+}
+
 void xmpp_watcher_rejected(struct xmpp_watcher *w, int status, uint32_t retry_after)
 {
 	if (!in_dialog(w))
 		return;
-	switch (status) {
-	case 401: case 403: case 404: case 407: case 489: case 501: case 603: case 604:
-		refuse(w);
+	if (w->state == XMPP_WATCHER_POLLING) {
+		polled(w, status >= 400 && refusal(status));
 		return;
+	}
+	switch (status) {
 	case 481:
 		start_again(w);
 		return;
 	default:
-		if (retry_after)
+		if (refusal(status))
+			refuse(w);
+		else if (retry_after)
 			wait_demanded(w, retry_after);
 		else
 			back_off(w);
@@ -308,7 +373,9 @@ void xmpp_watcher_rejected(struct xmpp_watcher *w, int status, uint32_t retry_af
 
 void xmpp_watcher_lost(struct xmpp_watcher *w)
 {
-	if (in_dialog(w))
+	if (w->state == XMPP_WATCHER_POLLING)
+		polled(w, false);
+	else if (in_dialog(w))
 		back_off(w);
 }
 
@@ -334,7 +401,8 @@ static void apply(struct xmpp_watcher *w, const struct pidf *doc, int64_t now_un
 		const struct presence_item *it = &now.items[i], *was = presence_set_find(&old, it->resource);
 		bool here = it->show != PRESENCE_OFFLINE;
 		bool change =
-			was ? was->show != it->show || (here && (was->priority != it->priority || !presence_notes_equal(was, it)))
+			was ? was->show != it->show || (here && (was->priority != it->priority || was->idle != it->idle ||
+								 !presence_notes_equal(was, it)))
 			    : here || first; /* the first time also who is not there: before a restart it may have been */
 		if (change)
 			tell(w, it);
@@ -368,7 +436,7 @@ enum have { NO_BODY, DOCUMENT, NOT_OURS };
 
 /* 200 and what there is, or the status that refuses the body. */
 static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type, struct slice lang, struct slice body,
-		     struct pidf *doc, enum have *have)
+		     int64_t now_unix, struct pidf *doc, enum have *have)
 {
 	struct slice entity, ours;
 	*have = NO_BODY;
@@ -379,7 +447,7 @@ static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type,
 		w->ops->ignored(w->arg, "the body is not application/pidf+xml");
 		return 415;
 	}
-	if (body.len > MAX_PIDF || pidf_read(doc, a, body, lang, NULL)) {
+	if (body.len > MAX_PIDF || pidf_read(doc, a, body, lang, now_unix, NULL)) {
 		w->ops->ignored(w->arg, "the presence document cannot be read");
 		return 400;
 	}
@@ -388,6 +456,8 @@ static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type,
 		w->ops->ignored(w->arg, "the presence document is about somebody else"); /* not ours to show */
 	else
 		*have = DOCUMENT;
+	if (*have == DOCUMENT && doc->cut)
+		w->ops->ignored(w->arg, "a note was longer than 1023 characters and is cut");
 	return 200;
 }
 
@@ -399,10 +469,29 @@ static void active(struct xmpp_watcher *w, const struct pidf *doc, enum have hav
 		set_authorised(w, true);
 		w->ops->stanza(w->arg, XMPP_WATCHER_SUBSCRIBED, NULL);
 	}
-	if (have == DOCUMENT)
+	timer_cancel(w->timers, &w->retry);
+	if (have == DOCUMENT) {
 		apply(w, doc, now_unix);
-	else if (have == NO_BODY && (w->shown.count || !w->told))
+		if (doc->changes_at > now_unix) { /* the document itself will mean something else then: asked for again */
+			int64_t in = doc->changes_at - now_unix;
+			in = in < TIMED_MIN_S ? TIMED_MIN_S : in > TIMED_MAX_S ? TIMED_MAX_S : in;
+			timer_arm(w->timers, &w->retry, (uint64_t)in * 1000);
+		}
+	} else if (have == NO_BODY && (w->shown.count || !w->told))
 		tell_offline(w); /* the home knows nothing (RFC 8048 5.2.1) */
+	count_absence(w);
+}
+
+/* The one NOTIFY of a poll. "pending" is a no for now; without a body nobody knows more than that the user may be looked at. */
+static void poll_answered(struct xmpp_watcher *w, enum xmpp_watcher_substate state, struct slice reason, const struct pidf *doc,
+			  enum have have, int64_t now_unix)
+{
+	bool no = slice_ieq(reason, S("rejected")) || slice_ieq(reason, S("noresource"));
+	if (have == DOCUMENT && !no && state != SUBSTATE_PENDING)
+		apply(w, doc, now_unix);
+	else if (have == NO_BODY && !no && state != SUBSTATE_PENDING)
+		tell_gone(w, SLICE_NONE);
+	polled(w, no || state == SUBSTATE_PENDING);
 }
 
 static void terminated(struct xmpp_watcher *w, struct slice reason, uint32_t retry_after, const struct pidf *doc, enum have have,
@@ -414,6 +503,7 @@ static void terminated(struct xmpp_watcher *w, struct slice reason, uint32_t ret
 		if (have == DOCUMENT)
 			active(w, doc, have, now_unix);
 		w->state = XMPP_WATCHER_FINAL;
+		timer_cancel(w->timers, &w->retry);
 	} else if (slice_ieq(reason, S("probation"))) {
 		wait_demanded(w, retry_after ? retry_after : PROBATION_S);
 	} else if (slice_ieq(reason, S("giveup"))) {
@@ -433,9 +523,11 @@ int xmpp_watcher_notify(struct xmpp_watcher *w, enum xmpp_watcher_substate state
 	if (!in_dialog(w))
 		return 200;
 	struct arena *a = arena_new(PIDF_ARENA);
-	int status = read_body(w, a, content_type, content_language, body, &doc, &have);
+	int status = read_body(w, a, content_type, content_language, body, now_unix, &doc, &have);
 	w->heard_at = w->timers->now;
-	if (state == SUBSTATE_TERMINATED) {
+	if (w->state == XMPP_WATCHER_POLLING) {
+		poll_answered(w, state, reason, &doc, have, now_unix);
+	} else if (state == SUBSTATE_TERMINATED) {
 		terminated(w, reason, retry_after, &doc, have, now_unix);
 	} else if (status == 200 && state == SUBSTATE_ACTIVE) { /* with a body of no use the last state stands */
 		active(w, &doc, have, now_unix);

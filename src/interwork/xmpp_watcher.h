@@ -20,13 +20,14 @@ enum xmpp_watcher_state {
 	XMPP_WATCHER_WAIT,    /* failed for now; tries again by itself */
 	XMPP_WATCHER_DORMANT, /* authorised, but nobody looks or may look; no dialog */
 	XMPP_WATCHER_FINAL,   /* the state will never change (RFC 6665 "invariant") */
+	XMPP_WATCHER_POLLING, /* asked once, without authorisation and without a lasting subscription */
 };
 const char *xmpp_watcher_state_name(enum xmpp_watcher_state s);
 
 enum xmpp_watcher_stanza { XMPP_WATCHER_PRESENCE, XMPP_WATCHER_SUBSCRIBED, XMPP_WATCHER_UNSUBSCRIBED };
 
 struct xmpp_watcher_ops {
-	/* Send SUBSCRIBE in a new dialog; an older dialog of this machine is forgotten. expires in seconds. */
+	/* Send SUBSCRIBE in a new dialog; an older dialog of this machine is forgotten. expires in seconds; 0: a poll. */
 	void (*subscribe)(void *arg, uint32_t expires);
 	/* End the dialog with SUBSCRIBE Expires: 0; its last NOTIFY is answered by the owner and reported no more. */
 	void (*unsubscribe)(void *arg);
@@ -37,13 +38,14 @@ struct xmpp_watcher_ops {
 	void (*authorise)(void *arg, bool authorised);
 	/* Ask again inside the dialog: what is known is old. */
 	void (*refresh)(void *arg);
-	/* A document was not used; why, for the log (English, static). */
+	/* A document, or something of it, was not used; why, for the log (English, static). */
 	void (*ignored)(void *arg, const char *why);
 };
 
 struct xmpp_watcher_config {
 	uint32_t expires;        /* seconds asked for, default 3600 */
 	uint32_t backoff_min_s, backoff_max_s; /* 30, 3600 */
+	uint32_t absence_s;      /* a watcher that is nowhere for so long is not watched for any more; 0: always */
 	bool hide_notes;         /* the partner never sees the SIP user's notes (interworking spec 3.6) */
 };
 
@@ -61,7 +63,13 @@ void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide);
 void xmpp_watcher_subscribe(struct xmpp_watcher *w);
 void xmpp_watcher_probe(struct xmpp_watcher *w);
 void xmpp_watcher_unsubscribe(struct xmpp_watcher *w);
-/* Nobody may or wants to look for now: the dialog ends, the authorisation stays. `show_gone`: the watcher is told unavailable. */
+/* A probe of somebody of whom no authorisation is known, but whom the presentity knows (RFC 8048 7.1): the home is asked once, the watcher
+ * told what it says, or "unsubscribed" when it says no. Does nothing unless state is NONE. */
+void xmpp_watcher_poll(struct xmpp_watcher *w);
+/* The watcher is known to be nowhere, or is back. Away for absence_s it sleeps (DORMANT, silently); back, it is shown everything
+ * anew. */
+void xmpp_watcher_absent(struct xmpp_watcher *w, bool absent);
+/* Nobody can, may or wants to look for now: the dialog ends, the authorisation stays. `show_gone`: the watcher is told unavailable. */
 void xmpp_watcher_sleep(struct xmpp_watcher *w, bool show_gone);
 /* After a restart, or after sleep: subscribe silently after delay_ms. */
 void xmpp_watcher_resume(struct xmpp_watcher *w, uint64_t delay_ms);

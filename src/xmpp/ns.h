@@ -50,5 +50,6 @@
 #define XMPP_NS_MUC S("http://jabber.org/protocol/muc")
 #define XMPP_NS_MUC_USER S("http://jabber.org/protocol/muc#user")
 #define XMPP_NS_CONFERENCE S("jabber:x:conference")
-/* presence: XEP-0256 (last activity in presence), 0319 (idle) */
+/* presence: XEP-0172 (nick), 0256 (last activity in presence), 0319 (idle) */
+#define XMPP_NS_NICK S("http://jabber.org/protocol/nick")
 #define XMPP_NS_IDLE S("urn:xmpp:idle:1")

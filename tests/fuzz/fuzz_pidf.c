@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_item(const struct presence_item *got, const struct presence_item *want)
 {
-	CHECK(want && got->show == want->show && got->stamp == want->stamp && got->priority == want->priority && !got->unsure);
+	CHECK(want && got->show == want->show && got->stamp == want->stamp && got->priority == want->priority && !got->unsure && got->idle == want->idle);
 	CHECK(presence_notes_equal(got, want));
 }
 
@@ -22,7 +22,7 @@ static void check_notes(const struct presence_item *it)
 {
 	CHECK(it->n_notes <= PRESENCE_MAX_NOTES);
 	for (size_t i = 0; i < it->n_notes; i++)
-		CHECK(it->notes[i].text.len && it->notes[i].text.len <= PRESENCE_MAX_NOTE && it->notes[i].lang.len <= 35);
+		CHECK(it->notes[i].text.len && it->notes[i].text.len <= 4 * PRESENCE_MAX_NOTE && it->notes[i].lang.len <= 35);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -37,10 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!a)
 		a = arena_new(8 << 20);
 	arena_reset(a);
+	struct pidf_writing w = {.entity = S("sip:juliet@xmpp.example")};
 	struct slice doc = slice_of((const char *)data + 1, size - 1), lang = slice_str(langs[data[0] % 4]);
-	if (pidf_read(&p, a, doc, lang, NULL))
+	if (pidf_read(&p, a, doc, lang, 1600000000, NULL))
 		return 0;
-	CHECK(p.count <= PRESENCE_MAX_ITEMS);
+	CHECK(p.count <= PRESENCE_MAX_ITEMS && (!p.changes_at || p.changes_at > 1600000000));
+	w.name = p.name;
 	for (size_t i = 0; i < p.count; i++) {
 		check_notes(&p.items[i]);
 		CHECK(presence_set_put(&set, &p.items[i]));
@@ -48,9 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(set.count == p.count); /* one item per resource */
 
 	buf_init(&b, 4 << 20);
-	pidf_write(&b, S("sip:juliet@xmpp.example"), &set, false);
+	pidf_write(&b, &w, &set);
 	CHECK(buf_ok(&b));
-	CHECK(pidf_read(&again, a, buf_slice(&b), SLICE_NONE, NULL) == 0);
+	CHECK(pidf_read(&again, a, buf_slice(&b), SLICE_NONE, 1600000000, NULL) == 0);
 	if (p.count) {
 		CHECK(again.count == p.count);
 		for (size_t i = 0; i < again.count; i++)
@@ -59,8 +61,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(again.count == 1 && again.items[0].show == PRESENCE_OFFLINE);
 	}
 	buf_clear(&b);
-	pidf_write(&b, S("sip:juliet@xmpp.example"), &set, true);
-	CHECK(slice_find(buf_slice(&b), S("note>")) < 0);
+	w.hide_notes = true;
+	pidf_write(&b, &w, &set);
+	CHECK(slice_find(buf_slice(&b), S("note>")) < 0 && slice_find(buf_slice(&b), S("display-name")) < 0);
+	w.hide_notes = false;
+	for (w.flavour = PIDF_LYNC; w.flavour <= PIDF_CISCO; w.flavour++) { /* one tuple, what the best says */
+		buf_clear(&b);
+		pidf_write(&b, &w, &set);
+		CHECK(pidf_read(&again, a, buf_slice(&b), SLICE_NONE, 0, NULL) == 0 && again.count == 1 && !again.items[0].resource.len);
+		if (p.count)
+			CHECK(again.items[0].show == presence_set_best(&set)->show);
+	}
 	buf_free(&b);
 	presence_set_free(&set);
 	return 0;

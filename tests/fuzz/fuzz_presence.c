@@ -25,7 +25,7 @@ static void look(void)
 	buf_init(&b, 1 << 22);
 	sip_watcher_body(w, &b);
 	CHECK(buf_ok(&b));
-	CHECK(!b.len || (pidf_read(&p, arena, buf_slice(&b), SLICE_NONE, NULL) == 0 && p.count >= 1));
+	CHECK(!b.len || (pidf_read(&p, arena, buf_slice(&b), SLICE_NONE, 1600000000, NULL) == 0 && p.count >= 1));
 	buf_free(&b);
 }
 
@@ -58,7 +58,7 @@ static void on_polled(void *arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled};
+	static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled, NULL};
 	static const struct sip_watcher_config cfg = {
 		.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
 	struct slice rest = slice_of((const char *)data, size);

@@ -10,6 +10,8 @@
 #define HEAD "<presence xmlns='" PIDF "' xmlns:dm='" PIDF ":data-model' xmlns:rpid='" PIDF ":rpid'"  \
 	     " xmlns:ep='" PIDF ":status:rpid-status' entity='sip:romeo@example.net'>"
 
+enum { NOW = 1600000000 };
+
 static struct arena *arena;
 
 static int setup(void **state)
@@ -43,6 +45,8 @@ static const char *shown(const struct pidf *p)
 		for (size_t k = 0; k < it->n_notes; k++)
 			n += (size_t)snprintf(text + n, sizeof text - n, " note(%.*s)=%.*s", SFMT(it->notes[k].lang),
 					      SFMT(it->notes[k].text));
+		if (it->idle)
+			n += (size_t)snprintf(text + n, sizeof text - n, " idle=%lld", (long long)it->idle);
 		if (it->stamp)
 			n += (size_t)snprintf(text + n, sizeof text - n, " @%lld", (long long)it->stamp);
 	}
@@ -53,7 +57,7 @@ static struct pidf read_doc(struct slice doc, const char *lang)
 {
 	struct pidf p = {0};
 	struct entente_err err = {0};
-	if (pidf_read(&p, arena, doc, slice_str(lang), &err))
+	if (pidf_read(&p, arena, doc, slice_str(lang), NOW, &err))
 		fail_msg("%s in\n%.*s", err.text, SFMT(doc));
 	return p;
 }
@@ -249,17 +253,20 @@ static void activities(void **state)
 {
 #define PERSON(x) "<tuple id='a'>" OPEN "</tuple><dm:person id='p'><rpid:activities>" x "</rpid:activities></dm:person>"
 	(void)state;
-	assert_body(PERSON("<rpid:on-the-phone/>"), "[a] dnd");
-	assert_body(PERSON("<rpid:vacation/>"), "[a] xa");
+	assert_body(PERSON("<rpid:on-the-phone/>"), "[a] dnd note(en)=On the phone");
+	assert_body(PERSON("<rpid:vacation/>"), "[a] xa note(en)=On vacation");
 	assert_body(PERSON("<rpid:other>gardening</rpid:other>"), "[a] available");
 	assert_body(PERSON("<x:flying xmlns:x='urn:x'/>"), "[a] available");
-	assert_body(PERSON("text <rpid:meal/> text"), "[a] away");
+	assert_body(PERSON("text <rpid:meal/> text"), "[a] away note(en)=Having a meal");
 	/* of several the one that says most, in any order */
 	assert_body(PERSON("<rpid:away/><rpid:busy/>"), "[a] dnd");
 	assert_body(PERSON("<rpid:busy/><rpid:away/>"), "[a] dnd");
-	assert_body(PERSON("<rpid:vacation/><rpid:away/>"), "[a] xa");
-	assert_body(PERSON("<rpid:away/><rpid:vacation/>"), "[a] xa");
-	assert_body(PERSON("<rpid:working/><rpid:meeting/>"), "[a] dnd");
+	assert_body(PERSON("<rpid:vacation/><rpid:away/>"), "[a] xa note(en)=On vacation");
+	assert_body(PERSON("<rpid:away/><rpid:vacation/>"), "[a] xa note(en)=On vacation");
+	assert_body(PERSON("<rpid:busy/><rpid:on-the-phone/>"), "[a] dnd note(en)=On the phone"); /* as much, and more to say */
+	assert_body(PERSON("<rpid:on-the-phone/><rpid:busy/>"), "[a] dnd note(en)=On the phone");
+	assert_body(PERSON("<rpid:on-the-phone/>") "<note>mine</note>", "[a] dnd note()=mine"); /* words only where there are none */
+	assert_body(PERSON("<rpid:working/><rpid:meeting/>"), "[a] dnd note(en)=In a meeting");
 	/* RFC 4480: several <activities>, several persons */
 	assert_body("<tuple id='a'>" OPEN
 		    "</tuple><dm:person id='p'><rpid:activities><rpid:working/></rpid:activities><rpid:activities><rpid:meal/>"
@@ -276,7 +283,7 @@ static void activities(void **state)
 	assert_body("<tuple "
 		    "id='a'><status><basic>open</basic><ep:activities><ep:activity>on-the-phone</ep:activity></ep:activities></"
 		    "status></tuple>",
-		    "[a] dnd");
+		    "[a] dnd note(en)=On the phone");
 	assert_body("<tuple id='a'>" OPEN "<rpid:activities><rpid:away/></rpid:activities></tuple>", "[a] away");
 }
 
@@ -295,11 +302,20 @@ static void precedence(void **state)
 	assert_body(ST("<show>away</show>"), "[a] available");			    /* nor in another namespace */
 	assert_body(ST("") "<note>On the phone</note>", "[a] available note()=On the phone"); /* no guesses from notes */
 	/* Lync */
-	assert_body(ST(LYNC("6500", "in-a-meeting")), "[a] dnd");
+	assert_body(ST(LYNC("6500", "in-a-meeting")), "[a] dnd note(en)=In a meeting");
 	assert_body(ST(LYNC("15500", "away")), "[a] away");
-	assert_body(ST(LYNC("15500", "out-of-office")), "[a] xa");
-	assert_body(ST(LYNC("17999", "off-work")), "[a] xa");
-	assert_body(ST(LYNC("12500", "off-work")), "[a] away");
+	assert_body(ST(LYNC("15500", "out-of-office")), "[a] xa note(en)=Out of office");
+	assert_body(ST(LYNC("17999", "off-work")), "[a] xa note(en)=Off work");
+	assert_body(ST(LYNC("12500", "off-work")), "[a] away note(en)=Off work");
+	assert_body(ST(LYNC("12500", "be-right-back")), "[a] away note(en)=Be right back");
+	assert_body(ST(LYNC("9500", "urgent-interruptions-only")), "[a] dnd note(en)=Urgent interruptions only");
+	assert_body(ST(LYNC("6500", "on-the-phone") SHOW_AWAY), "[a] away"); /* the show speaks, the token is not asked */
+	/* AG Projects last */
+#define AG(x) "<agp:extended xmlns:agp='urn:ag-projects:xml:ns:pidf'>" x "</agp:extended>"
+	assert_body(ST(AG("extended-away")), "[a] xa");
+	assert_body(ST(AG("busy") BUSY), "[a] dnd");
+	assert_body(ST(AG("away") BUSY), "[a] dnd");
+	assert_body(ST(AG("gardening")), "[a] available");
 	assert_body(ST(LYNC("18500", "")), "[a] offline");
 	assert_body(ST(LYNC("0", "")), "[a] available?");
 	assert_body(ST(LYNC("0", "") BUSY), "[a] dnd");
@@ -358,6 +374,109 @@ static void flavours(void **state)
 	assert_int_equal(p.count, 0);
 }
 
+/* Cisco IM&P: the basic state in the person, activities in two namespaces. */
+static void cisco(void **state)
+{
+#define CISCO(basic, act)                                                                                                        \
+	"<dm:person id='u'><status><basic>" basic "</basic></status><e:activities xmlns:e='" PIDF ":status:rpid' "                \
+	"xmlns:ce='urn:cisco:params:xml:ns:pidf:rpid'>" act "</e:activities></dm:person>"
+	(void)state;
+	assert_body(CISCO("open", "<ce:available/>") "<tuple id='a'><status/><contact>sip:romeo@example.net</contact></tuple>",
+		    "[a] available");
+	assert_body(CISCO("open", "<ce:dnd/>") "<tuple id='a'><status/></tuple>", "[a] dnd note(en)=Do not disturb");
+	assert_body(CISCO("open", "<e:on-the-phone/>") "<tuple id='a'><status/></tuple>", "[a] dnd note(en)=On the phone");
+	assert_body(CISCO("closed", "<ce:available/>") "<tuple id='a'><status/></tuple>", "[a] offline");
+	/* a tuple's own word counts for it */
+	assert_body(CISCO("open", "") "<tuple id='a'><status><basic>closed</basic></status></tuple>", "[a] offline");
+}
+
+/* RFC 4480 3.13: of the tuple, else of the person or a device; only of who is there. */
+static void idleness(void **state)
+{
+#define IDLE(t) "<rpid:user-input last-input='" t "' idle-threshold='600'>idle</rpid:user-input>"
+#define ONCE "2020-01-02T03:04:05Z"
+	(void)state;
+	assert_body("<tuple id='a'>" OPEN IDLE(ONCE) "</tuple>", "[a] available idle=1577934245");
+	assert_body("<tuple id='a'>" OPEN "</tuple><dm:person id='p'>" IDLE(ONCE) "</dm:person>", "[a] available idle=1577934245");
+	assert_body("<tuple id='a'>" OPEN "</tuple><dm:device id='d'>" IDLE(ONCE) "</dm:device>", "[a] available idle=1577934245");
+	assert_body("<tuple id='a'>" OPEN IDLE(ONCE) "</tuple><tuple id='b'>" OPEN "</tuple>",
+		    "[a] available idle=1577934245; [b] available");
+	assert_body("<tuple id='a'><status><basic>closed</basic></status>" IDLE(ONCE) "</tuple>", "[a] offline");
+	assert_body("<tuple id='a'>" OPEN "<rpid:user-input last-input='" ONCE "'>active</rpid:user-input></tuple>", "[a] available");
+	assert_body("<tuple id='a'>" OPEN "<rpid:user-input>idle</rpid:user-input></tuple>", "[a] available");
+	assert_body("<tuple id='a'>" OPEN IDLE("yesterday") "</tuple>", "[a] available");
+}
+
+/* RFC 4481: what a status will be, or was; it holds when its time is. NOW is 2020-09-13T12:26:40Z. */
+static void timed(void **state)
+{
+	static const struct {
+		const char *inner, *want;
+		int64_t changes_at;
+	} rows[] = {
+#define TIMED(attrs, x) "<t:timed-status xmlns:t='" PIDF ":timed-status' " attrs ">" x "</t:timed-status>"
+#define SHUT "<t:basic>closed</t:basic>"
+		{TIMED("from='2020-09-13T12:00:00Z' until='2020-09-13T13:00:00Z'", SHUT), "[a] offline", NOW + 2000},
+		{TIMED("from='2020-09-13T14:00:00+02:00' until='2020-09-13T15:00:00+02:00'", SHUT), "[a] offline", NOW + 2000},
+		{TIMED("from='2020-09-13T13:00:00Z' until='2020-09-13T14:00:00Z'", SHUT), "[a] available", NOW + 2000},
+		{TIMED("from='2020-09-13T11:00:00Z' until='2020-09-13T12:00:00Z'", SHUT), "[a] available", 0},
+		{TIMED("from='2020-09-13T12:00:00Z'", SHUT), "[a] offline", 0}, /* from then on */
+		{TIMED("from='2020-09-13T12:26:40Z' until='2020-09-13T12:26:41Z'", SHUT), "[a] offline", NOW + 1},
+		{TIMED("from='2020-09-13T12:00:00Z' until='2020-09-13T12:26:40Z'", SHUT), "[a] available", 0}, /* until then */
+		{TIMED("from='2020-09-13T12:00:00Z' until='2020-09-13T13:00:00Z'",
+		       "<t:basic>open</t:basic><rpid:activities><rpid:meeting/></rpid:activities>"),
+		 "[a] dnd note(en)=In a meeting", NOW + 2000},
+		{TIMED("from='2020-09-13T12:00:00Z' until='2020-09-13T13:00:00Z'", SHUT "<note>asleep</note>") "<note>awake</note>",
+		 "[a] offline note(en)=asleep", NOW + 2000},
+		/* what makes no sense is not there */
+		{TIMED("until='2020-09-13T13:00:00Z'", SHUT), "[a] available", 0},
+		{TIMED("from='2020-09-13T12:00:00Z' until='soon'", SHUT), "[a] available", 0},
+		{TIMED("from='2020-09-13T13:00:00Z' until='2020-09-13T12:00:00Z'", SHUT), "[a] available", 0},
+		/* the nearest of several */
+		{TIMED("from='2020-09-13T15:00:00Z'", SHUT) TIMED("from='2020-09-13T13:00:00Z' until='2020-09-13T14:00:00Z'", SHUT),
+		 "[a] available", NOW + 2000},
+	};
+	char doc[2048];
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(doc, sizeof doc, HEAD "<tuple id='a'>" OPEN "%s</tuple></presence>", rows[i].inner);
+		struct pidf p = read_doc(slice_str(doc), "en");
+		if (strcmp(shown(&p), rows[i].want) || p.changes_at != rows[i].changes_at)
+			fail_msg("row %zu: %s, changes at %+lld", i, shown(&p), (long long)(p.changes_at ? p.changes_at - NOW : 0));
+		struct entente_err err;
+		assert_int_equal(pidf_read(&p, arena, slice_str(doc), SLICE_NONE, 0, &err), 0); /* without a clock: only <status> */
+		assert_true(p.items[0].show == PRESENCE_AVAILABLE && !p.changes_at);
+	}
+	/* the timestamp is the <status>'s */
+	assert_body("<tuple id='a'>" OPEN "<timestamp>" ONCE "</timestamp></tuple>", "[a] available @1577934245");
+	assert_body("<tuple id='a'>" OPEN TIMED("from='2020-09-13T12:00:00Z'", SHUT) "<timestamp>" ONCE "</timestamp></tuple>",
+		    "[a] offline");
+}
+
+static void huge_notes(void **state)
+{
+	char doc[8000];
+	(void)state;
+	snprintf(doc, sizeof doc, HEAD "<tuple id='a'>" OPEN "<note>%05000d</note></tuple><tuple id='b'>" OPEN
+		 "<note>short</note></tuple></presence>", 1);
+	struct pidf p = read_doc(slice_str(doc), NULL);
+	assert_true(p.cut);
+	assert_int_equal(p.count, 2);
+	assert_int_equal(p.items[0].notes[0].text.len, PRESENCE_MAX_NOTE - 1 + 3);
+	assert_true(slice_ends(p.items[0].notes[0].text, S("0\u2026")));
+	assert_true(slice_eq(p.items[1].notes[0].text, S("short"))); /* the neighbour is unharmed */
+	assert_false(read_doc(S("<presence xmlns='" PIDF "' entity='x'/>"), NULL).cut);
+}
+
+static void display_name(void **state)
+{
+	struct pidf p = read_doc(S("<presence xmlns='" PIDF "' xmlns:ci='" PIDF ":cipid' entity='x'><ci:display-name> Romeo "
+				   "</ci:display-name></presence>"), NULL);
+	(void)state;
+	assert_true(slice_eq(p.name, S("Romeo")));
+	assert_int_equal(read_doc(S("<presence xmlns='" PIDF "' entity='x'/>"), NULL).name.len, 0);
+}
+
 static void malformed(void **state)
 {
 	static const struct slice bad[] = {
@@ -379,7 +498,7 @@ static void malformed(void **state)
 	struct entente_err err;
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++)
-		if (pidf_read(&p, arena, bad[i], SLICE_NONE, &err) == 0)
+		if (pidf_read(&p, arena, bad[i], SLICE_NONE, NOW, &err) == 0)
 			fail_msg("accepted: %.*s", SFMT(bad[i]));
 	assert_int_equal(p.count, 77);
 }
@@ -398,7 +517,7 @@ static void small_arena(void **state)
 	for (size_t max = ARENA_BLOCK; max < 20 * ARENA_BLOCK; max += ARENA_BLOCK / 2) {
 		struct arena *small = arena_new(max);
 		struct pidf p;
-		int rc = pidf_read(&p, small, buf_slice(&b), SLICE_NONE, NULL);
+		int rc = pidf_read(&p, small, buf_slice(&b), SLICE_NONE, NOW, NULL);
 		assert_true(rc == 0 || rc == ENTENTE_ELIMIT);
 		arena_release(NULL, small);
 	}
@@ -441,7 +560,7 @@ static struct slice write_set(struct presence_set *s, bool hide)
 {
 	struct buf b;
 	buf_init(&b, 1 << 20);
-	pidf_write(&b, S("sip:juliet@xmpp.example"), s, hide);
+	pidf_write(&b, &(struct pidf_writing){.entity = S("sip:juliet@xmpp.example"), .hide_notes = hide}, s);
 	assert_true(buf_ok(&b));
 	struct slice doc = arena_dup(arena, buf_slice(&b));
 	buf_free(&b);
@@ -576,6 +695,90 @@ static void person_is_the_best(void **state)
 	presence_set_free(&s);
 }
 
+static struct slice write_as(struct presence_set *s, enum pidf_flavour flavour, const char *name, bool hide)
+{
+	struct pidf_writing w = {
+		.entity = S("sip:juliet@xmpp.example"), .name = slice_str(name), .flavour = flavour, .hide_notes = hide};
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	pidf_write(&b, &w, s);
+	assert_true(buf_ok(&b));
+	struct slice doc = arena_dup(arena, buf_slice(&b));
+	buf_free(&b);
+	parse_xml(arena, doc);
+	return doc;
+}
+
+/* What a Lync front end and its clients read: one tuple, first, with a stable id; the draft's activities inside the status; the name
+ * last. */
+static void written_lync(void **state)
+{
+	static const struct {
+		enum presence_show show;
+		const char *status;
+	} rows[] = {
+		{PRESENCE_CHAT, "<status><basic>open</basic><show xmlns='jabber:client'>chat</show></status>"},
+		{PRESENCE_AVAILABLE, "<status><basic>open</basic></status>"},
+		{PRESENCE_AWAY, "<status><basic>open</basic><ep:activities><ep:activity>away</ep:activity></ep:activities><show "},
+		{PRESENCE_XA, "<status><basic>open</basic><ep:activities><ep:activity>away</ep:activity></ep:activities><show "},
+		{PRESENCE_DND, "<status><basic>open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities><show "},
+		{PRESENCE_OFFLINE, "<status><basic>closed</basic></status>"},
+	};
+	struct presence_set s = {0};
+	struct slice doc;
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		put(&s, "desk", rows[i].show, 5, "a note", "en", 0);
+		doc = write_as(&s, PIDF_LYNC, "Juliet <C>", false);
+		assert_has(doc, rows[i].status);
+		assert_has(doc, "entity='sip:juliet@xmpp.example'><tuple id='ID-bare'><status>");
+		assert_has(doc, "<contact priority='0.039'>sip:juliet@xmpp.example</contact><note xml:lang='en'>a note</note></tuple>");
+		assert_has(doc, "<ci:display-name>Juliet &lt;C&gt;</ci:display-name></presence>");
+	}
+	put(&s, "phone", PRESENCE_DND, 9, NULL, NULL, 0);
+	doc = write_as(&s, PIDF_LYNC, "", false);
+	struct pidf p = read_doc(doc, NULL);
+	assert_string_equal(shown(&p), "[] dnd prio=9"); /* the best, and its priority and notes, not another's */
+	assert_lacks(doc, "a note");
+	assert_lacks(doc, "display-name");
+	presence_set_free(&s);
+	doc = write_as(&s, PIDF_LYNC, "", false);
+	assert_has(doc, "<tuple id='ID-bare'><status><basic>closed</basic></status>");
+}
+
+static void written_cisco(void **state)
+{
+	struct presence_set s = {0};
+	(void)state;
+	put(&s, "desk", PRESENCE_AWAY, 5, NULL, NULL, 0);
+	put(&s, "phone", PRESENCE_OFFLINE, 9, NULL, NULL, 0);
+	struct slice doc = write_as(&s, PIDF_CISCO, "J", false);
+	assert_has(doc, "<dm:person id='person'><status><basic>open</basic></status><rpid:activities><rpid:away/>");
+	struct pidf p = read_doc(doc, NULL);
+	assert_string_equal(shown(&p), "[] away prio=5");
+	assert_lacks(write_as(&s, PIDF_CISCO, "J", true), "display-name");
+	presence_set_free(&s);
+	p = read_doc(write_as(&s, PIDF_CISCO, "", false), NULL);
+	assert_string_equal(shown(&p), "[] offline");
+}
+
+static void written_idle(void **state)
+{
+	struct presence_set s = {0};
+	struct presence_item it = {.resource = S("r"), .show = PRESENCE_AWAY, .priority = PRESENCE_NO_PRIORITY, .idle = 1577934245};
+	(void)state;
+	presence_set_put(&s, &it);
+	struct slice doc = write_set(&s, false);
+	assert_has(doc, "</status><rpid:user-input last-input='2020-01-02T03:04:05Z'>idle</rpid:user-input><contact>");
+	assert_string_equal(shown(&(struct pidf){.items = s.items, .count = 1}), "[r] away idle=1577934245");
+	struct pidf p = read_doc(doc, NULL);
+	assert_string_equal(shown(&p), "[r] away idle=1577934245");
+	it.show = PRESENCE_OFFLINE; /* who is not there is not idle */
+	presence_set_put(&s, &it);
+	assert_lacks(write_set(&s, false), "user-input");
+	presence_set_free(&s);
+}
+
 /* Everything there is, out and back in. */
 static void round_trip(void **state)
 {
@@ -622,7 +825,7 @@ static void hostile_text(void **state)
 	presence_set_put(&s, &it);
 	struct buf b;
 	buf_init(&b, 1 << 16);
-	pidf_write(&b, S("sip:a'b<c>&\x02@xmpp.example"), &s, false);
+	pidf_write(&b, &(struct pidf_writing){.entity = S("sip:a'b<c>&\x02@xmpp.example")}, &s);
 	assert_true(buf_ok(&b));
 	struct pidf p = read_doc(buf_slice(&b), NULL);
 	assert_int_equal(p.count, 1);
@@ -640,7 +843,7 @@ static void buffer_limit(void **state)
 	put(&s, "r", PRESENCE_AWAY, 5, "note", NULL, 0);
 	for (size_t max = 0; max < 900; max += 7) {
 		buf_init(&b, max);
-		pidf_write(&b, S("sip:juliet@xmpp.example"), &s, false);
+		pidf_write(&b, &(struct pidf_writing){.entity = S("sip:juliet@xmpp.example")}, &s);
 		if (buf_ok(&b))
 			parse_xml(arena, buf_slice(&b));
 		buf_free(&b);
@@ -663,11 +866,19 @@ int main(void)
 		cmocka_unit_test(precedence),
 		cmocka_unit_test(entities),
 		cmocka_unit_test(flavours),
+		cmocka_unit_test(cisco),
+		cmocka_unit_test(idleness),
+		cmocka_unit_test(timed),
+		cmocka_unit_test(huge_notes),
+		cmocka_unit_test(display_name),
 		cmocka_unit_test(malformed),
 		cmocka_unit_test(small_arena),
 		cmocka_unit_test(tuple_ids),
 		cmocka_unit_test(written),
 		cmocka_unit_test(written_rows),
+		cmocka_unit_test(written_lync),
+		cmocka_unit_test(written_cisco),
+		cmocka_unit_test(written_idle),
 		cmocka_unit_test(written_priorities),
 		cmocka_unit_test(person_is_the_best),
 		cmocka_unit_test(round_trip),

@@ -106,36 +106,113 @@ static void reads_lync(void **state)
 
 /* ---- notes */
 
+static struct slice repeat(struct arena *a, const char *unit, size_t n)
+{
+	size_t len = strlen(unit);
+	char *p = arena_alloc(a, n * len);
+	for (size_t i = 0; i < n; i++)
+		memcpy(p + i * len, unit, len);
+	return slice_of(p, n * len);
+}
+
 static void notes(void **state)
 {
+	struct arena *a = arena_new(1 << 20);
 	struct presence_note n[PRESENCE_MAX_NOTES];
 	size_t count = 0;
-	char big[PRESENCE_MAX_NOTE + 3];
 	(void)state;
-	presence_note_add(n, &count, S(" \r\n\t "), S("en"));
-	presence_note_add(n, &count, S(""), SLICE_NONE);
+	assert_false(presence_note_add(n, &count, a, S(" \r\n\t "), S("en"), 9));
+	presence_note_add(n, &count, a, S(""), SLICE_NONE, 9);
 	assert_int_equal(count, 0);
-	presence_note_add(n, &count, S("  out\n"), S("en"));
-	presence_note_add(n, &count, S("again"), S("EN")); /* one per language */
-	presence_note_add(n, &count, S("au\xc3\x9f" "er Haus"), S("de"));
+	presence_note_add(n, &count, a, S("  out\n"), S("en"), 9);
+	presence_note_add(n, &count, a, S("again"), S("EN"), 9); /* one per language */
+	assert_false(presence_note_add(n, &count, a, S("au\xc3\x9f" "er Haus"), S("de"), 10));
 	assert_int_equal(count, 2);
 	assert_text(n[0].text, "out");
 	assert_text(n[1].lang, "de");
 	for (int i = 0; i < 20; i++) {
-		presence_note_add(n, &count, S("x"), slice_of(&"abcdefghijklmnopqrst"[i], 1));
+		presence_note_add(n, &count, a, S("x"), slice_of(&"abcdefghijklmnopqrst"[i], 1), 9);
 	}
 	assert_int_equal(count, PRESENCE_MAX_NOTES);
+	arena_release(NULL, a);
+}
 
-	/* a character of two octets across the limit goes as a whole, and what then ends in a space is trimmed */
-	memset(big, 'x', sizeof big);
-	memcpy(big + PRESENCE_MAX_NOTE - 1, "\xc3\xbc", 2);
+/* Cut by characters, with a sign that more was there; an accent stays with its letter, an emoji whole. */
+static void cuts(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t max;
+		const char *want;
+	} rows[] = {
+		{"abc", 3, "abc"},
+		{"abcd", 3, "ab\u2026"},
+		{"a b c", 3, "a\u2026"}, /* no space before the sign */
+		{"\u00fc\u00fc\u00fc", 3, "\u00fc\u00fc\u00fc"},
+		{"\u00fc\u00fc\u00fc\u00fc", 3, "\u00fc\u00fc\u2026"},
+		{"abe\u0301z", 3, "ab\u2026"},   /* e and its accent: both or none */
+		{"ae\u0301xyz", 4, "ae\u0301\u2026"},
+		{"a\U0001F469\u200d\U0001F4BBbcd", 3, "a\u2026"}, /* a woman at a computer is one */
+		{"a\U0001F44D\U0001F3FDbcd", 3, "a\u2026"},       /* so is a hand with its colour */
+		{"\u0301\u0301\u0301\u0301", 3, "\u2026"},
+		{"\xff\xff\xff\xff", 3, "\xff\xff\u2026"}, /* what is no character counts as one */
+	};
+	struct arena *a = arena_new(1 << 20);
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bool cut = false;
+		struct slice got = presence_note_cut(a, slice_str(rows[i].text), rows[i].max, &cut);
+		if (!slice_eq(got, slice_str(rows[i].want)) || cut != !slice_eq(got, slice_str(rows[i].text)))
+			fail_msg("row %zu: %.*s instead of %s", i, SFMT(got), rows[i].want);
+	}
+	/* as many characters as there may be are not octets */
+	struct slice all = repeat(a, "\u4f60", PRESENCE_MAX_NOTE);
+	struct presence_note n[PRESENCE_MAX_NOTES];
+	size_t count = 0;
+	assert_false(presence_note_add(n, &count, a, all, SLICE_NONE, PRESENCE_MAX_NOTE));
+	assert_int_equal(n[0].text.len, 3 * PRESENCE_MAX_NOTE);
 	count = 0;
-	presence_note_add(n, &count, slice_of(big, sizeof big), SLICE_NONE);
-	assert_int_equal(n[0].text.len, PRESENCE_MAX_NOTE - 1);
-	big[PRESENCE_MAX_NOTE - 1] = ' ';
-	count = 0;
-	presence_note_add(n, &count, slice_of(big, sizeof big - 1), SLICE_NONE);
-	assert_int_equal(n[0].text.len, PRESENCE_MAX_NOTE - 1);
+	assert_true(presence_note_add(n, &count, a, repeat(a, "\u4f60", 100000), SLICE_NONE, PRESENCE_MAX_NOTE));
+	assert_int_equal(n[0].text.len, 3 * PRESENCE_MAX_NOTE); /* the sign has three octets, too */
+	arena_release(NULL, a);
+}
+
+static void set_language(void **state)
+{
+	struct presence_set s = {0};
+	struct presence_note n[2] = {{S("a"), S("de")}, {S("b"), S("en")}};
+	struct presence_item it = {.resource = S("r"), .notes = n, .n_notes = 1};
+	(void)state;
+	assert_int_equal(presence_set_language(&s).len, 0);
+	presence_set_put(&s, &it);
+	assert_text(presence_set_language(&s), "de");
+	n[0].lang = S("DE");
+	it.resource = S("other");
+	presence_set_put(&s, &it);
+	assert_true(slice_ieq(presence_set_language(&s), S("de")));
+	it.n_notes = 2;
+	presence_set_put(&s, &it);
+	assert_int_equal(presence_set_language(&s).len, 0);
+	n[0].lang = SLICE_NONE;
+	it.n_notes = 1;
+	presence_set_put(&s, &it);
+	assert_int_equal(presence_set_language(&s).len, 0); /* one says nothing */
+	presence_set_free(&s);
+}
+
+static void words(void **state)
+{
+	enum presence_show s;
+	(void)state;
+	assert_text(presence_activity_words(S("on-the-phone")), "On the phone");
+	assert_text(presence_activity_words(S("Be-Right-Back")), "Be right back");
+	assert_int_equal(presence_activity_words(S("busy")).len, 0);
+	assert_int_equal(presence_activity_words(S("xyzzy")).len, 0);
+	assert_true(presence_show_of_extended(S("Extended-Away"), &s));
+	assert_int_equal(s, PRESENCE_XA);
+	assert_true(presence_show_of_extended(S("busy"), &s));
+	assert_int_equal(s, PRESENCE_DND);
+	assert_false(presence_show_of_extended(S(""), &s));
 }
 
 /* ---- sets */
@@ -271,7 +348,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes),     cmocka_unit_test(reads_show),  cmocka_unit_test(reads_activities),
-		cmocka_unit_test(reads_lync), cmocka_unit_test(notes),	     cmocka_unit_test(set_changes),
+		cmocka_unit_test(reads_lync), cmocka_unit_test(notes),
+		cmocka_unit_test(cuts),
+		cmocka_unit_test(set_language),
+		cmocka_unit_test(words),	     cmocka_unit_test(set_changes),
 		cmocka_unit_test(ranking),    cmocka_unit_test(keeps_order), cmocka_unit_test(limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,14 @@ static void on_polled(void *arg)
 	say_body("POLLED");
 }
 
-static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled};
+static void on_ignored(void *arg, const char *why)
+{
+	(void)arg;
+	assert_non_null(why);
+	say("ignored");
+}
+
+static const struct sip_watcher_ops ops = {on_stanza, on_notify, on_terminate, on_polled, on_ignored};
 static const struct sip_watcher_config config = {
 	.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000, .probe_wait_ms = 30000};
 
@@ -395,8 +402,9 @@ static void large_body(void **state)
 	buf_init(&b, 1 << 20);
 	sip_watcher_body(t.w, &b);
 	assert_true(slice_find(buf_slice(&b), S("note")) > 0);
+	size_t whole = b.len;
 	buf_free(&b);
-	buf_init(&b, 30000);
+	buf_init(&b, whole - 1);
 	sip_watcher_body(t.w, &b);
 	assert_true(buf_ok(&b) && slice_find(buf_slice(&b), S("note")) < 0);
 	parse_xml(t.arena, buf_slice(&b));
@@ -411,6 +419,100 @@ static void large_body(void **state)
 	assert_false(buf_ok(&b));
 	assert_int_equal(b.len, 0);
 	buf_free(&b);
+}
+
+static void huge_note(void **state)
+{
+	char inner[4200];
+	(void)state;
+	activate();
+	snprintf(inner, sizeof inner, "<status>%03000d</status>", 7);
+	presence("balcony", NULL, inner);
+	assert_true(slice_starts(buf_slice(&t.log), S("ignored; NOTIFY ID-balcony:open,'0000")));
+	assert_true(slice_ends(buf_slice(&t.log), S("000\u2026'")));
+	buf_clear(&t.log);
+	presence("tower", NULL, "<status>short</status>"); /* the neighbour is unharmed */
+	assert_true(slice_find(buf_slice(&t.log), S("ID-tower:open,'short'")) > 0);
+}
+
+static struct slice body_now(void)
+{
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	sip_watcher_body(t.w, &b);
+	struct slice doc = arena_dup(t.arena, buf_slice(&b));
+	buf_free(&b);
+	return doc;
+}
+
+/* XEP-0172: the name that the contact gives itself, once it may be seen; a presence without one takes nothing back. */
+static void nick(void **state)
+{
+	static const char named[] = "<nick xmlns='http://jabber.org/protocol/nick'> Juliet &lt;C.&gt;\n </nick>";
+	(void)state;
+	activate();
+	presence("balcony", NULL, named);
+	expect("NOTIFY ID-balcony:open");
+	assert_true(slice_find(body_now(), S("<ci:display-name>Juliet &lt;C.&gt;</ci:display-name></presence>")) > 0);
+	presence("balcony", NULL, named);
+	expect("");
+	presence("balcony", NULL, "<show>away</show>");
+	assert_true(slice_find(body_now(), S("display-name")) > 0);
+	presence("balcony", NULL, "<nick xmlns='http://jabber.org/protocol/nick'>Capulet</nick><show>away</show>");
+	assert_true(slice_find(body_now(), S(">Capulet<")) > 0);
+	make(); /* a request's name is nobody's, until the contact has approved */
+	sip_watcher_opened(t.w);
+	presence("", "subscribe", named);
+	assert_int_equal(body_now().len, 0);
+	presence("balcony", NULL, "");
+	assert_true(slice_find(body_now(), S("display-name")) < 0);
+}
+
+/* One tuple for a home whose clients read one; more for others. */
+static void flavours(void **state)
+{
+	(void)state;
+	activate();
+	presence("tower", NULL, "<show>dnd</show><priority>7</priority>");
+	expect("NOTIFY ID-tower:open,dnd ID-balcony:open");
+	sip_watcher_set_flavour(t.w, PIDF_LYNC);
+	presence("tower", NULL, "<show>away</show><priority>7</priority>");
+	expect("NOTIFY ID-bare:open,away");
+	presence("tower", "unavailable", "");
+	expect("NOTIFY ID-bare:open"); /* the same tuple, whoever speaks */
+}
+
+static void language(void **state)
+{
+	(void)state;
+	activate();
+	assert_int_equal(sip_watcher_language(t.w).len, 0);
+	presence("balcony", NULL, "<status xml:lang='de'>weg</status>");
+	assert_true(slice_eq(sip_watcher_language(t.w), S("de")));
+	presence("balcony", NULL, "<status xml:lang='de'>weg</status><status xml:lang='en'>away</status>");
+	assert_int_equal(sip_watcher_language(t.w).len, 0);
+}
+
+/* Who is known to be nowhere need not be watched for by the other side. */
+static void contact_gone(void **state)
+{
+	(void)state;
+	sip_watcher_opened(t.w);
+	assert_false(sip_watcher_contact_gone(t.w)); /* not approved: nobody knows */
+	presence("", "subscribed", "");
+	assert_false(sip_watcher_contact_gone(t.w)); /* not heard of */
+	presence("balcony", NULL, "");
+	assert_false(sip_watcher_contact_gone(t.w));
+	presence("balcony", "unavailable", "");
+	assert_true(sip_watcher_contact_gone(t.w));
+	sip_watcher_link(t.w, false);
+	assert_false(sip_watcher_contact_gone(t.w));
+	pass(60000);
+	assert_false(sip_watcher_contact_gone(t.w)); /* shown closed, but not known */
+	sip_watcher_link(t.w, true);
+	presence("", "unavailable", "");
+	pass(30000);
+	assert_true(sip_watcher_contact_gone(t.w));
 }
 
 /* ---- dialogs */
@@ -713,6 +815,11 @@ int main(void)
 		TEST(storm),
 		TEST(reads),
 		TEST(large_body),
+		TEST(huge_note),
+		TEST(nick),
+		TEST(flavours),
+		TEST(language),
+		TEST(contact_gone),
 		TEST(several_dialogs),
 		TEST(poll),
 		TEST(poll_beside_dialogs),

@@ -54,6 +54,8 @@ static void on_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 		n += (size_t)snprintf(note + n, sizeof note - n, " '%.*s'", SFMT(it->notes[i].text));
 	if (it->stamp)
 		snprintf(delay, sizeof delay, " @%lld", (long long)it->stamp);
+	if (it->idle)
+		snprintf(delay + strlen(delay), sizeof delay - strlen(delay), " idle%lld", (long long)it->idle - UNIX);
 	say("%s%s%.*s%s%s", names[it->show], it->resource.len ? "/" : "", SFMT(it->resource), note, delay);
 }
 
@@ -846,6 +848,172 @@ static void announce(void **state)
 	expect("");
 }
 
+/* ---- one who is not known */
+
+static void poll(void **state)
+{
+	static const int no[] = {401, 403, 404, 407, 489, 501, 603, 604}, not_now[] = {0, 408, 480, 481, 423, 500, 503, 504};
+	(void)state;
+	xmpp_watcher_poll(t.w);
+	expect("SUBSCRIBE 0");
+	expect_state("polling");
+	xmpp_watcher_poll(t.w); /* one at a time */
+	xmpp_watcher_probe(t.w);
+	xmpp_watcher_accepted(t.w);
+	expect("");
+	/* the one NOTIFY: what there is, and nothing is kept */
+	assert_int_equal(notify_as(SUBSTATE_TERMINATED, "sip:romeo@example.net", OPEN("orchard", SHOW("away"))), 200);
+	expect("away/orchard");
+	expect_state("none");
+	assert_false(xmpp_watcher_authorised(t.w));
+	assert_int_equal(xmpp_watcher_presence(t.w)->count, 0);
+	/* an older notifier says active and never ends it */
+	xmpp_watcher_poll(t.w);
+	notify(OPEN("orchard", ""));
+	expect("SUBSCRIBE 0; available/orchard");
+	expect_state("none");
+	/* nothing is known of somebody who may be looked at */
+	xmpp_watcher_poll(t.w);
+	terminated("timeout", 0);
+	expect("SUBSCRIBE 0; unavailable");
+	/* a no */
+	xmpp_watcher_poll(t.w);
+	terminated("rejected", 0);
+	expect("SUBSCRIBE 0; unsubscribed");
+	xmpp_watcher_poll(t.w);
+	notify_empty(SUBSTATE_PENDING);
+	expect("SUBSCRIBE 0; unsubscribed");
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+		xmpp_watcher_poll(t.w);
+		xmpp_watcher_rejected(t.w, no[i], 0);
+		expect("SUBSCRIBE 0; unsubscribed");
+		expect_state("none");
+	}
+	/* the trouble of a moment takes nothing away, and is not tried again */
+	for (size_t i = 0; i < sizeof not_now / sizeof *not_now; i++) {
+		xmpp_watcher_poll(t.w);
+		xmpp_watcher_rejected(t.w, not_now[i], 5);
+		expect("SUBSCRIBE 0");
+		expect_state("none");
+	}
+	xmpp_watcher_poll(t.w);
+	xmpp_watcher_lost(t.w);
+	expect("SUBSCRIBE 0");
+	expect_state("none");
+	/* somebody else's document says nothing */
+	xmpp_watcher_poll(t.w);
+	assert_int_equal(notify_as(SUBSTATE_TERMINATED, "sip:tybalt@example.net", OPEN("orchard", "")), 200);
+	expect("SUBSCRIBE 0; ignored");
+	/* who asks properly meanwhile is served properly */
+	xmpp_watcher_poll(t.w);
+	xmpp_watcher_subscribe(t.w);
+	expect("SUBSCRIBE 0; SUBSCRIBE 3600");
+	expect_state("trying");
+	pass(7200000);
+	expect("");
+}
+
+/* ---- a watcher who is nowhere */
+
+static void absence(void **state)
+{
+	struct xmpp_watcher_config c = config;
+	(void)state;
+	c.absence_s = 600;
+	make(&c, false);
+	activate();
+	xmpp_watcher_absent(t.w, true);
+	pass(599999);
+	notify(OPEN("orchard", SHOW("dnd"))); /* what happens meanwhile does not prolong it */
+	expect("dnd/orchard");
+	pass(1);
+	expect("UNSUBSCRIBE"); /* nobody is told: nobody is there */
+	expect_state("dormant");
+	assert_true(xmpp_watcher_authorised(t.w));
+	xmpp_watcher_absent(t.w, true);
+	pass(86400000);
+	expect("");
+	xmpp_watcher_absent(t.w, false);
+	expect("SUBSCRIBE 3600");
+	notify(OPEN("orchard", SHOW("dnd")));
+	expect("dnd/orchard"); /* all anew, and "subscribed" is not said again */
+	/* back in time: nothing happens */
+	xmpp_watcher_absent(t.w, true);
+	pass(300000);
+	xmpp_watcher_absent(t.w, false);
+	pass(7200000);
+	expect("");
+	expect_state("active");
+	/* already away when the home answers */
+	xmpp_watcher_sleep(t.w, false);
+	buf_clear(&t.log);
+	xmpp_watcher_absent(t.w, true);
+	xmpp_watcher_resume(t.w, 1000);
+	pass(1000);
+	notify(OPEN("orchard", ""));
+	expect("SUBSCRIBE 3600; available/orchard");
+	pass(600000);
+	expect("UNSUBSCRIBE");
+	/* a probe is somebody */
+	xmpp_watcher_absent(t.w, false);
+	xmpp_watcher_probe(t.w);
+	expect("SUBSCRIBE 3600");
+	/* never, when it is switched off */
+	make(&config, false);
+	activate();
+	xmpp_watcher_absent(t.w, true);
+	pass(86400000);
+	expect("");
+	expect_state("active");
+}
+
+/* ---- a status that has a time (RFC 4481) */
+
+static void timed(void **state)
+{
+#define TIMED "<x:timed-status xmlns:x='urn:ietf:params:xml:ns:pidf:timed-status' from='2020-09-13T12:30:00Z'>" \
+	      "<x:basic>closed</x:basic></x:timed-status>"
+	(void)state;
+	activate();
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" TIMED "</tuple>");
+	expect("");
+	pass(199999); /* UNIX is 12:26:40 */
+	expect("");
+	pass(1);
+	expect("REFRESH"); /* its NOTIFY is read by the clock of then */
+	pass(86400000);
+	expect("");
+	/* a document that comes meanwhile and says nothing of the kind takes it back */
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" TIMED "</tuple>");
+	notify(OPEN("orchard", ""));
+	pass(86400000);
+	expect("");
+}
+
+static void idleness(void **state)
+{
+#define INPUT(t) "<r:user-input xmlns:r='urn:ietf:params:xml:ns:pidf:rpid' last-input='" t "'>idle</r:user-input>"
+	(void)state;
+	activate();
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" INPUT("2020-09-13T12:20:00Z") "</tuple>");
+	expect("available/orchard idle-400");
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" INPUT("2020-09-13T12:20:00Z") "</tuple>");
+	expect("");
+	notify(OPEN("orchard", "")); /* back at the keyboard */
+	expect("available/orchard");
+}
+
+static void huge_note(void **state)
+{
+	char doc[6000];
+	(void)state;
+	activate();
+	snprintf(doc, sizeof doc, "<tuple id='orchard'><status><basic>open</basic></status><note>%05000d</note></tuple>" OPEN("desk", ""), 3);
+	notify(doc);
+	assert_true(slice_starts(buf_slice(&t.log), S("ignored; available/orchard '0000")));
+	assert_true(slice_ends(buf_slice(&t.log), S("; available/desk")));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -880,6 +1048,11 @@ int main(void)
 		TEST(wrong_bodies),
 		TEST(entities),
 		TEST(announce),
+		TEST(poll),
+		TEST(absence),
+		TEST(timed),
+		TEST(idleness),
+		TEST(huge_note),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
