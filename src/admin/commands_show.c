@@ -75,6 +75,10 @@ static const struct admin_field subscriptions_fields[] = {
 static const struct admin_field conversations_fields[] = {
 	{"conversations[].local", "our user"},
 	{"conversations[].remote", "the partner's user"},
+	{"conversations[].carrier", "page: single messages; session; msrp: a session by MSRP"},
+	{"conversations[].state", "of the session: inviting, answering, open, leaving; empty without one"},
+	{"conversations[].dialect", "of our user's home"},
+	{"conversations[].resource", "the device that the partner's user speaks from; empty: any"},
 	{"conversations[].to_xmpp", "messages delivered to the partner"},
 	{"conversations[].to_sip", "messages delivered to our user"},
 	{"conversations[].failed", "messages that were not delivered"},
@@ -88,6 +92,8 @@ static const struct admin_field homes_fields[] = {
 	{"homes[].next_hop", "SIP URI"},
 	{"homes[].state", "reachable, unreachable, unknown"},
 	{"homes[].addresses[]", "IP addresses"},
+	{"homes[].dialect", "how its clients speak: simple, lync, msrp, cisco"},
+	{"homes[].dialect_from", "set: by the configuration; learned: it has shown it; assumed: nothing is known yet"},
 	{"homes[].error", "why it cannot be reached"},
 	LEFT_OUT,
 };

@@ -23,11 +23,13 @@ static const struct column subscriptions[] = {
 	{{"RESOURCES", ADMIN_TABLE_RIGHT}, "resources", PLAIN}};
 static const struct column conversations[] = {
 	{{"OUR USER", ADMIN_TABLE_FLEX}, "local", PLAIN}, {{"PARTNER'S USER", ADMIN_TABLE_FLEX}, "remote", PLAIN},
+	{{"CARRIER", 0}, "carrier", PLAIN},
+	{{"STATE", 0}, "state", PLAIN}, {{"DIALECT", 0}, "dialect", PLAIN}, {{"RESOURCE", ADMIN_TABLE_FLEX}, "resource", PLAIN},
 	{{"TO XMPP", ADMIN_TABLE_RIGHT}, "to_xmpp", PLAIN}, {{"TO SIP", ADMIN_TABLE_RIGHT}, "to_sip", PLAIN},
 	{{"FAILED", ADMIN_TABLE_RIGHT}, "failed", PLAIN}, {{"WAIT", ADMIN_TABLE_RIGHT}, "queued", PLAIN},
 	{{"IDLE", ADMIN_TABLE_RIGHT}, "idle", SECONDS}};
 static const struct column homes[] = {
-	{{"NAME", 0}, "name", PLAIN}, {{"STATE", 0}, "state", PLAIN}, {{"NEXT HOP", ADMIN_TABLE_FLEX}, "next_hop", PLAIN},
+	{{"NAME", 0}, "name", PLAIN}, {{"STATE", 0}, "state", PLAIN}, {{"DIALECT", 0}, "dialect", PLAIN}, {{"NEXT HOP", ADMIN_TABLE_FLEX}, "next_hop", PLAIN},
 	{{"DOMAINS", ADMIN_TABLE_FLEX}, "domains", PLAIN}, {{"ADDRESSES", ADMIN_TABLE_FLEX}, "addresses", PLAIN},
 	{{"ERROR", ADMIN_TABLE_FLEX}, "error", PLAIN}};
 

@@ -38,6 +38,11 @@ enum {
 	APP_SECRETS = XMPP_DIALBACK_SECRETS * XMPP_DIALBACK_KEY,
 };
 
+struct node_home { /* how it speaks */
+	unsigned dialect, type;    /* enum gateway_dialect as set, enum config_home_type */
+	struct dialect_place *place; /* of app->dialects */
+};
+
 struct node { /* one worker's roles; its thread's alone */
 	struct app *app;
 	struct worker *worker;
@@ -49,6 +54,8 @@ struct node { /* one worker's roles; its thread's alone */
 	struct list deciding;       /* tests that have not begun (seeing.c) */
 	unsigned *home_types;       /* enum config_home_type, by home; owned */
 	size_t n_home_types;
+	struct node_home *homes;    /* by index, as in the configuration; owned */
+	size_t n_homes;
 	struct gateway *gateway;
 	struct record_log *records; /* NULL: limits.decision-log is 0, or role edge */
 	struct edge_node *edge;     /* role edge: instead of sip and gateway */
@@ -82,6 +89,7 @@ struct app {
 	struct metrics_http *metrics;
 	struct health *health;        /* NULL before the workers run */
 	struct probes *probes;        /* likewise */
+	struct dialects *dialects;    /* shared */
 	struct test_ims *test_ims;    /* shared: test_ims_take */
 	struct tops *tops;
 	_Atomic bool store_failing;   /* shared */

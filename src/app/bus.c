@@ -3,6 +3,7 @@
  * address hashes to, a link to a partner on the worker of the partner's domain; with one worker everything is a direct call. */
 #include "app/node_int.h"
 
+#include "app/dialects.h"
 #include "app/split.h"
 #include "app/test_im.h"
 #include "base/clock.h"
@@ -341,14 +342,32 @@ static struct sip_edge *sip_edge_of(struct worker *w)
 const struct sip_edge_ops node_sip_ops = {.shard = sip_shard, .home_of = sip_home_of, .request = sip_request, .carried = sip_carried,
 					.cancelled = sip_cancelled, .gone = sip_gone, .edge = sip_edge_of};
 
-static bool gw_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
+static bool gw_home(void *arg, uint32_t home, struct gateway_home *ret)
 {
 	struct node *n = arg;
 	bool ipv6;
-	if (!sip_edge_home_flow(n->sip, home, ret_flow, &ipv6))
+	if (!sip_edge_home_flow(n->sip, home, &ret->flow, &ipv6))
 		return false;
-	*ret_contact = slice_str(n->app->contact[ret_flow->transport][ipv6]);
+	ret->contact = slice_str(n->app->contact[ret->flow.transport][ipv6]);
+	if (home < n->n_homes) {
+		const struct node_home *h = &n->homes[home];
+		ret->setting = node_home_dialect(h);
+		ret->learned = (enum gateway_dialect)atomic_load(&h->place->learned);
+	}
 	return true;
+}
+
+enum gateway_dialect node_home_dialect(const struct node_home *h)
+{
+	return h->dialect == GATEWAY_DIALECT_AUTO && h->type == CONFIG_HOME_LYNC ? GATEWAY_DIALECT_LYNC : (enum gateway_dialect)h->dialect;
+}
+
+static void gw_home_learned(void *arg, uint32_t home, enum gateway_dialect dialect)
+{
+	struct node *n = arg;
+	if (home < n->n_homes && atomic_exchange(&n->homes[home].place->learned, dialect) != (unsigned)dialect)
+		log_ev(LOG_INFO, "home/dialect", {"home", slice_str(n->homes[home].place->name)},
+		       {"dialect", slice_str(gateway_dialect_name(dialect))});
 }
 
 /* ---- durable records */
@@ -424,6 +443,7 @@ static void gw_dialog_delete(void *arg, struct slice id)
 }
 
 const struct gateway_ops node_gateway_ops = {
-	.xmpp_send = gw_xmpp_send, .stanza_done = gw_stanza_done, .home = gw_home, .contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
+	.xmpp_send = gw_xmpp_send, .stanza_done = gw_stanza_done, .home = gw_home, .home_learned = gw_home_learned,
+	.contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
 	.dialog_put = gw_dialog_put, .dialog_delete = gw_dialog_delete,
 };

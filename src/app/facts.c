@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/facts.h"
+#include "app/dialects.h"
 #include "app/health.h"
+#include "app/node_int.h"
 #include "app/probes.h"
 #include "app/json.h"
 
@@ -147,6 +149,10 @@ static void conversation_row(void *arg, const struct gateway_conversation_facts 
 	json_t *o = json_object();
 	json_put(o, "local", f->local);
 	json_put(o, "remote", f->remote);
+	json_put(o, "carrier", slice_str(f->carrier));
+	json_put(o, "state", slice_str(f->state));
+	json_put(o, "dialect", slice_str(f->dialect));
+	json_put(o, "resource", f->resource);
 	json_put_int(o, "to_xmpp", f->to_xmpp);
 	json_put_int(o, "to_sip", f->to_sip);
 	json_put_int(o, "failed", f->failed);
@@ -194,6 +200,16 @@ static void home_addresses(json_t *array, const struct sip_edge_facts *f)
 		snprintf(text, sizeof text, "%s%s", z, sip_place_lately(x, f->now) ? " (failed lately)" : "");
 		json_array_append_new(array, admin_json_text(slice_str(text)));
 	}
+}
+
+/* Control thread. */
+static void home_dialect(struct app *app, json_t *row, size_t i)
+{
+	struct node_home h = {app->config->homes[i].dialect, app->config->homes[i].type,
+			      dialects_of(app->dialects, slice_str(app->config->homes[i].name))};
+	enum gateway_dialect set = node_home_dialect(&h), learned = (enum gateway_dialect)atomic_load(&h.place->learned);
+	json_put(row, "dialect", slice_str(gateway_dialect_name(set ? set : learned ? learned : GATEWAY_DIALECT_SIMPLE)));
+	json_put(row, "dialect_from", slice_str(set ? "set" : learned ? "learned" : "assumed"));
 }
 
 static void home_row(void *arg, const struct sip_edge_facts *f)
@@ -313,6 +329,8 @@ int facts_show(struct app *app, enum admin_show what, json_t *array, struct ente
 		for (size_t k = 0; row && k < app->config->homes[i].domains.n; k++)
 			json_array_append_new(json_object_get(row, "domains"),
 					      json_string(app->config->homes[i].domains.items[k]));
+		if (row)
+			home_dialect(app, row, i);
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "api/api.h"
+#include "app/dialects.h"
 #include "app/app.h"
 #include "app/facts.h"
 #include "app/health.h"
@@ -147,6 +148,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->trace = trace_new(cfg->limits_trace_buffer);
 	app->pace = pace_new();
 	app->seen = xmpp_seen_new();
+	app->dialects = dialects_new();
 	app->role = (enum config_role)cfg->server_role;
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_use_secrets(app, cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
@@ -212,6 +214,7 @@ static void stop(struct app *app)
 	trace_free(app->trace);
 	pace_unref(app->pace);
 	xmpp_seen_free(app->seen);
+	dialects_free(app->dialects);
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	gate_unref(app->access_gate);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One worker: SIP edge, XMPP proxy and gateway; how they are made, changed and ended. */
 #include "app/node_int.h"
+#include "app/dialects.h"
 #include "app/seeing.h"
 
 #include "app/split.h"
@@ -103,6 +104,16 @@ static int each_home(struct node *n, const struct config *cfg, struct entente_er
 	return rc;
 }
 
+static void set_dialects(struct node *n, const struct config *cfg)
+{
+	mem_free(n->homes);
+	n->homes = mem_calloc(cfg->n_homes ? cfg->n_homes : 1, sizeof *n->homes);
+	n->n_homes = cfg->n_homes;
+	for (size_t i = 0; i < cfg->n_homes; i++)
+		n->homes[i] = (struct node_home){cfg->homes[i].dialect, cfg->homes[i].type,
+						 dialects_of(n->app->dialects, slice_str(cfg->homes[i].name))};
+}
+
 int nodes_check(const struct config *cfg, struct entente_err *err)
 {
 	return each_home(NULL, cfg, err);
@@ -148,6 +159,7 @@ static int make_sip(struct node *n, const struct config *cfg, struct entente_err
 			return rc;
 		app_tell_listener("sip/udp", &bound);
 	}
+	set_dialects(n, cfg);
 	return each_home(n, cfg, err);
 }
 
@@ -243,6 +255,9 @@ static void node_end(struct worker *w)
 	timer_cancel(&w->loop->timers, &n->drain);
 	seeing_node_end(n);
 	node_access_end(n);
+	mem_free(n->homes);
+	n->homes = NULL;
+	n->n_homes = 0;
 	n->remote = gw_node_free(n->remote);
 	n->gateway = gateway_free(n->gateway);
 	n->xmpp = xmpp_proxy_free(n->xmpp);
@@ -481,6 +496,8 @@ static void reload_settings(struct node *n, const struct config *cfg)
 	if (n->remote)
 		gw_node_set(n->remote, cfg, n->link_tls);
 	node_access_set(n, cfg);
+	if (n->sip)
+		set_dialects(n, cfg);
 	if (n->sip && each_home(n, cfg, &err))
 		log_ev(LOG_ERROR, "server/reload-homes", {"text", slice_str(err.text)});
 }

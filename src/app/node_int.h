@@ -14,6 +14,8 @@ void node_to_partner(struct node *n, struct slice local, struct slice remote, st
 /* Runs fn on that node's worker, later, and does not wait. Any thread. */
 void node_post_call(struct node *n, void (*fn)(struct node *n, void *arg), void *arg);
 /* access.c; the worker's thread */
+/* bus.c: the dialect that is set, AUTO when it is found out. */
+enum gateway_dialect node_home_dialect(const struct node_home *h);
 void node_access_make(struct node *n, const struct config *cfg);
 void node_access_set(struct node *n, const struct config *cfg);
 void node_access_end(struct node *n);

@@ -110,8 +110,12 @@ void gateway_each_conversation(struct gateway *g, void (*fn)(void *, const struc
 {
 	for (struct list *n = g->recent.prev; n != &g->recent; n = n->prev) {
 		const struct conversation *c = CONTAINER_OF(n, struct conversation, lru);
-		struct gateway_conversation_facts f = {c->pair.local, c->pair.remote, c->to_xmpp, c->to_sip, c->failed,
-						       g->cfg.timers->now - c->last, c->queued};
+		struct gateway_home h;
+		gateway_home(g, c->home, &h);
+		struct gateway_conversation_facts f = {
+			.local = c->pair.local, .remote = c->pair.remote, .carrier = c->carrier->name, .state = "", .dialect = h.dialect->name,
+			.resource = slice_str(c->resource ? c->resource : ""), .to_xmpp = c->to_xmpp, .to_sip = c->to_sip, .failed = c->failed,
+			.idle_ms = g->cfg.timers->now - c->last, .queued = c->queued};
 		fn(arg, &f);
 	}
 }

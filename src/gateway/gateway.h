@@ -26,6 +26,20 @@ struct gateway_ticket {
 
 enum gateway_how { GATEWAY_BY_MESSAGE, GATEWAY_BY_SUBSCRIBE, GATEWAY_BY_INVITE };
 
+/* How a home's clients speak: homes.dialect. AUTO: it is found out. */
+enum gateway_dialect { GATEWAY_DIALECT_AUTO, GATEWAY_DIALECT_SIMPLE, GATEWAY_DIALECT_LYNC, GATEWAY_DIALECT_MSRP, GATEWAY_DIALECT_CISCO, GATEWAY_DIALECTS };
+/* "auto" "simple" ... */
+const char *gateway_dialect_name(enum gateway_dialect d);
+
+struct dialect;
+struct gateway_home {
+	struct sip_flow flow;
+	struct slice contact;          /* Contact URI (no brackets) under which that home reaches us */
+	enum gateway_dialect setting;  /* homes.dialect; AUTO with homes.type lync: LYNC */
+	enum gateway_dialect learned;  /* AUTO: nothing yet */
+	const struct dialect *dialect; /* what holds now; the gateway's, ops->home leaves it alone */
+};
+
 struct gateway_ops {
 	/* Send this stanza (jabber:server namespace; copied) on the stream from our domain to the partner's. gateway_sent
 	 * follows, maybe from inside. */
@@ -36,8 +50,10 @@ struct gateway_ops {
 	 * gateway_stanza; never from inside gateway_free: what was under way then is not acknowledged, so that the partner's server
 	 * knows that it may be lost. */
 	void (*stanza_done)(void *arg, const struct xmpp_receipt *r);
-	/* The flow to a home, and the Contact URI (no brackets) under which that home reaches us. False: no such home. */
-	bool (*home)(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact);
+	/* What is known of a home, zeroed before. False: no such home. */
+	bool (*home)(void *arg, uint32_t home, struct gateway_home *ret);
+	/* This is how a home speaks whose dialect is AUTO: ops->home tells it from now on. May be NULL. */
+	void (*home_learned)(void *arg, uint32_t home, enum gateway_dialect dialect);
 	/* Durable records, carried out later in order; never block. */
 	void (*contact_put)(void *arg, struct slice local, struct slice remote, enum gateway_how how);
 	/* True: gateway_stored follows, never from inside; until then the watcher is not told that it may watch. */
@@ -123,6 +139,8 @@ void gateway_each_subscription(struct gateway *g, void (*fn)(void *arg, const st
 
 struct gateway_conversation_facts {
 	struct slice local, remote;
+	const char *carrier, *state, *dialect; /* state: of the session, "" without one */
+	struct slice resource;                 /* that the remote user is spoken to at; empty: none */
 	uint64_t to_xmpp, to_sip, failed, idle_ms;
 	size_t queued;
 };

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
+#include "gateway/dialect.h"
 #include "gateway/gateway.h"
 #include "interwork/address.h"
 #include "interwork/sip_watcher.h"
@@ -69,6 +70,10 @@ static inline void later_cancel(struct later *l)
 {
 	list_remove(&l->node);
 }
+/* ops->home, and its dialect. False: no such home; ret->dialect is one all the same. */
+bool gateway_home(struct gateway *g, uint32_t home, struct gateway_home *ret);
+/* Something came from a home that may tell how it speaks. */
+void gateway_home_heard(struct gateway *g, uint32_t home, const struct sip_msg *m);
 /* The present policy. When it has changed since the records were judged, they are judged anew on the next turn. */
 struct snapshot *gateway_policy(struct gateway *g);
 /* Asks it; domains are turned into A-labels. A refusal is counted and logged. */

@@ -321,8 +321,7 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 				 struct arena *a, struct interwork_im_verdict *v)
 {
 	struct policy_verdict pv;
-	struct sip_flow flow;
-	struct slice contact;
+	struct gateway_home home;
 	struct entente_err e;
 	*ret = NULL;
 	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &pv);
@@ -341,8 +340,8 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		struct interwork_im_out in = {.stanza = st->node,
 					      .from_uri = o->from_uri,
 					      .to_uri = o->uri,
-					      .reliable_path = g->ops->home(g->arg, pv.home, &flow, &contact) &&
-							       sip_reliable(flow.transport)};
+					      .reliable_path = gateway_home(g, pv.home, &home) &&
+							       sip_reliable(home.flow.transport)};
 		*v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
 		if (v->action == INTERWORK_IM_DROP)
 			return REASON_NONE;

@@ -143,13 +143,12 @@ static void write_head(struct conversation *c, struct buf *b, struct slice from_
 static enum reason send_out(struct target *t, uint32_t home)
 {
 	struct gateway *g = t->g;
-	struct sip_flow flow;
-	struct slice contact;
-	if (!g->ops->home(g->arg, home, &flow, &contact))
+	struct gateway_home h;
+	if (!gateway_home(g, home, &h))
 		return REASON_SIP_HOME_UNREACHABLE;
 	if (!buf_ok(&g->out))
 		return REASON_CONTENT_TOO_LARGE;
-	int rc = sip_client_start(&t->trans, g->cfg.stack, &flow, buf_slice(&g->out), &handler, t, NULL);
+	int rc = sip_client_start(&t->trans, g->cfg.stack, &h.flow, buf_slice(&g->out), &handler, t, NULL);
 	return rc == 0 ? REASON_NONE : rc == ENTENTE_ELIMIT ? REASON_LIMIT_QUEUE_FULL : REASON_SERVER_INTERNAL;
 }
 

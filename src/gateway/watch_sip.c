@@ -34,22 +34,21 @@ static void op_subscribe(void *arg, uint32_t expires)
 {
 	struct watch *w = arg;
 	struct gateway *g = w->g;
-	struct sip_flow flow;
-	struct slice contact;
+	struct gateway_home home;
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	int rc = ENTENTE_ENOTFOUND;
 	w->sub = sip_subscriber_free(w->sub);
 	judge(w);
-	if (w->allowed && g->ops->home(g->arg, w->home, &flow, &contact)) {
+	if (w->allowed && gateway_home(g, w->home, &home)) {
 		struct sip_subscriber_config c = {
 			.uri = slice_str(w->uri),
 			.from = arena_printf(a, "<%s>", w->from_uri),
-			.contact = arena_printf(a, "<%.*s>", SFMT(contact)),
+			.contact = arena_printf(a, "<%.*s>", SFMT(home.contact)),
 			.event = S("presence"),
 			.accept = S("application/pidf+xml"),
 		};
 		w->sub = sip_subscriber_new(g->cfg.stack, &c, &sub_ops, w);
-		rc = sip_subscriber_start(w->sub, &flow, expires);
+		rc = sip_subscriber_start(w->sub, &home.flow, expires);
 	}
 	arena_release(g->cfg.arenas, a);
 	if (rc)

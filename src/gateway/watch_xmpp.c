@@ -288,13 +288,14 @@ static void n_route(void *arg, struct slice next_hop, struct sip_flow *flow)
 	struct out_dialog *d = arg;
 	struct gateway *g = d->pair->g;
 	struct snapshot *s = gateway_policy(g);
-	struct slice contact, domain = jid_domain(d->pair->pair.local);
+	struct slice domain = jid_domain(d->pair->pair.local);
 	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct gateway_home h;
 	uint32_t home;
 	(void)next_hop; /* everything to a local user goes through its home */
 	xmpp_domain_ascii(a, domain, &domain);
-	if (snapshot_local(s, domain, &home))
-		g->ops->home(g->arg, home, flow, &contact);
+	if (snapshot_local(s, domain, &home) && gateway_home(g, home, &h))
+		*flow = h.flow;
 	arena_release(g->cfg.arenas, a);
 }
 
@@ -334,8 +335,8 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	struct xmpp_jid f, t;
 	struct entente_err err;
 	struct policy_verdict v;
-	struct slice params, uri, contact;
-	struct sip_flow flow;
+	struct slice params, uri;
+	struct gateway_home home;
 	enum reason reason = REASON_NONE;
 	const struct sip_header *ev = sip_msg_header(m, SIP_H_EVENT, 0);
 	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
@@ -351,7 +352,7 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 			reason = REASON_SIP_ACCEPT;
 		else if (interwork_jid_to_sip(&uri, a, &t, false, &err))
 			reason = err.reason;
-		else if (!g->ops->home(g->arg, v.home != UINT32_MAX ? v.home : from->target, &flow, &contact))
+		else if (!gateway_home(g, v.home != UINT32_MAX ? v.home : from->target, &home))
 			reason = REASON_SIP_HOME_UNREACHABLE;
 	}
 	if (reason) {
@@ -373,7 +374,7 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 	}
 	struct sip_notifier_config c;
 	struct out_dialog *d = MEM_NEW(struct out_dialog);
-	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), sip_watcher_active(p->machine));
+	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(home.contact)), sip_watcher_active(p->machine));
 	d->pair = p;
 	d->poll = poll;
 	rand_token(d->id, ID_LEN);
@@ -476,21 +477,21 @@ void outs_recheck(struct gateway *g)
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob)
 {
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	struct slice state = slice_split(&blob, '\n'), uri, contact;
+	struct slice state = slice_split(&blob, '\n'), uri;
 	struct xmpp_jid j;
-	struct sip_flow flow;
+	struct gateway_home home;
 	struct policy_verdict v;
 	bool ok = false, active = slice_eq(state, S("active"));
 	gateway_judge(g, POLICY_PRESENCE_SUBSCRIBE, local, remote, &v);
 	if (!v.allow || id.len > ID_LEN || xmpp_jid_parse(&j, a, remote) || interwork_jid_to_sip(&uri, a, &j, false, NULL) ||
-	    !g->ops->home(g->arg, v.home, &flow, &contact))
+	    !gateway_home(g, v.home, &home))
 		goto out;
 	struct out_pair *p = pair_get(g, local, remote, uri);
 	if (!p)
 		goto out;
 	struct sip_notifier_config c;
 	struct out_dialog *d = MEM_NEW(struct out_dialog);
-	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(contact)), active);
+	notifier_config(g, &c, arena_printf(a, "<%.*s>", SFMT(home.contact)), active);
 	d->pair = p;
 	d->saved = d->restored = true;
 	d->saved_active = active;

@@ -231,14 +231,25 @@ void house_release(struct house *h, enum reason reason)
 	house_pass(h, 0);
 }
 
-static bool on_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
+static bool on_home(void *arg, uint32_t home, struct gateway_home *ret)
 {
 	struct house *h = arg;
 	if (h->no_home || home != 0)
 		return false;
-	*ret_flow = (struct sip_flow){.transport = SIP_TCP, .conn = 7, .target = 0};
-	*ret_contact = S("sip:gw.contoso.test:5060;transport=tcp");
+	ret->flow = (struct sip_flow){.transport = SIP_TCP, .conn = 7, .target = 0};
+	ret->contact = S("sip:gw.contoso.test:5060;transport=tcp");
+	ret->setting = h->dialect;
+	ret->learned = h->learned;
 	return true;
+}
+
+static void on_home_learned(void *arg, uint32_t home, enum gateway_dialect dialect)
+{
+	struct house *h = arg;
+	assert_int_equal(home, 0);
+	h->learned = dialect;
+	begin(h);
+	buf_printf(&h->log, "home speaks %s", gateway_dialect_name(dialect));
 }
 
 static void record_put(struct house_record *r, struct slice key, struct slice value)
@@ -338,6 +349,7 @@ static const struct gateway_ops gateway_ops = {
 	.xmpp_send = on_xmpp_send,
 	.stanza_done = on_stanza_done,
 	.home = on_home,
+	.home_learned = on_home_learned,
 	.contact_put = on_contact_put,
 	.watch_put = on_watch_put,
 	.watch_delete = on_watch_delete,

@@ -62,6 +62,7 @@ struct house {
 	struct house_sent sent[HOUSE_SENT];
 	int n_sent;
 	char *stanza;      /* the last one that went out */
+	enum gateway_dialect dialect, learned; /* of the home: as set, as found out; AUTO */
 	bool no_home;      /* ops->home says no */
 	bool slow_disk;    /* the test says gateway_stored */
 	bool home_unreachable; /* nothing can be sent */
