@@ -88,7 +88,7 @@ static void read_ns(struct slice value, struct slice *imdn)
 int cpim_read(struct cpim *ret, struct arena *a, struct slice doc)
 {
 	struct cpim c = {0};
-	struct slice name, value, imdn = S("imdn"), require = SLICE_NONE; /* the prefix that everybody uses, some without NS */
+	struct slice name, value, imdn = S("imdn") /* the prefix that everybody uses, some without NS */, require = SLICE_NONE, bare_id = SLICE_NONE;
 	while (mime_next_header(&doc, &name, &value)) {
 		struct slice local = name;
 		if (slice_eq(name, S("From"))) {
@@ -116,6 +116,8 @@ int cpim_read(struct cpim *ret, struct arena *a, struct slice doc)
 			c.subject = unescape(a, value);
 			if (!c.subject.p)
 				return ENTENTE_ELIMIT;
+		} else if (slice_ieq(name, S("Message-ID"))) {
+			bare_id = value; /* linphone once forgot the prefix */
 		} else if (imdn.len ? slice_eq(slice_split(&local, '.'), imdn) : true) {
 			if (slice_ieq(local, S("Message-ID")) && !c.imdn_id.p)
 				c.imdn_id = value;
@@ -125,6 +127,8 @@ int cpim_read(struct cpim *ret, struct arena *a, struct slice doc)
 	}
 	if (doc.len == 0)
 		return ENTENTE_ESYNTAX;
+	if (!c.imdn_id.p)
+		c.imdn_id = bare_id;
 	c.requires = !knows_all(require, imdn);
 	mime_part_read(&c.content, doc);
 	*ret = c;
@@ -197,6 +201,10 @@ void cpim_write(struct buf *b, const struct cpim_headers *h, struct slice type, 
 	}
 	buf_put(b, S("\r\nContent-Type: "));
 	buf_put(b, type);
+	if (h->disposition.len) {
+		buf_put(b, S("\r\nContent-Disposition: "));
+		buf_put(b, h->disposition);
+	}
 	buf_put(b, S("\r\nContent-Length: "));
 	buf_u64(b, body.len);
 	buf_put(b, S("\r\n\r\n"));

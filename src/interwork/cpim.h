@@ -33,6 +33,7 @@ struct cpim_headers {
 	struct slice subject, subject_lang;
 	struct slice imdn_id;       /* with it NS and imdn.Message-ID */
 	struct slice imdn_wanted;   /* "positive-delivery, display" */
+	struct slice disposition;   /* Content-Disposition of the part: a literal */
 };
 /* The whole document: headers, and a part of this type and body with its length. */
 void cpim_write(struct buf *b, const struct cpim_headers *h, struct slice type, struct slice body);

@@ -2,11 +2,9 @@
 #include "interwork/imdn.h"
 
 #include "base/enc.h"
-#include "interwork/mime.h"
 #include "xmpp/xml.h"
 
 #define NS_IMDN S("urn:ietf:params:xml:ns:imdn")
-#define NS_CPIM S("urn:ietf:params:imdn")
 
 static const struct xml_limits limits = {.max_bytes = 16384, .max_depth = 8, .max_attrs = 16, .max_children = 256};
 
@@ -161,80 +159,25 @@ static struct slice time_of(struct slice v)
 	return v;
 }
 
-/* The name behind "prefix.", or empty. */
-static struct slice prefixed(struct slice name, struct slice prefix)
+void imdn_request_of(struct imdn_request *ret, const struct cpim *c)
 {
-	return name.len > prefix.len + 1 && slice_ieq(slice_first(name, prefix.len), prefix) && name.p[prefix.len] == '.'
-		       ? slice_skip(name, prefix.len + 1)
-		       : SLICE_NONE;
+	struct slice id = clean(c->imdn_id, IMDN_MAX_ID);
+	*ret = (struct imdn_request){.message_id = id, .asks = id.p ? asks_of(c->imdn_wanted) : 0, .datetime = time_of(c->date)};
 }
 
-void imdn_request_read(struct imdn_request *ret, struct slice cpim)
+struct slice imdn_wanted(unsigned asks)
 {
-	struct slice name, value, rest = cpim, prefix = S("imdn"), id = SLICE_NONE, bare = SLICE_NONE;
-	struct imdn_request r = {0};
-	while (mime_next_header(&rest, &name, &value)) {
-		if (!slice_ieq(name, S("NS")))
-			continue;
-		struct slice p = slice_trim(slice_split(&value, '<'));
-		if (p.len && p.len < 64 && slice_eq(slice_trim(slice_split(&value, '>')), NS_CPIM))
-			prefix = p;
-	}
-	for (rest = cpim; mime_next_header(&rest, &name, &value);) {
-		struct slice own = prefixed(name, prefix);
-		if (slice_ieq(own, S("Message-ID"))) {
-			if (!id.p)
-				id = clean(value, IMDN_MAX_ID);
-		} else if (slice_ieq(name, S("Message-ID"))) {
-			if (!bare.p)
-				bare = clean(value, IMDN_MAX_ID);
-		} else if (slice_ieq(own, S("Disposition-Notification"))) {
-			r.asks |= asks_of(value);
-		} else if (slice_ieq(name, S("DateTime")) && !r.datetime.p) {
-			r.datetime = time_of(value);
-		}
-	}
-	r.message_id = id.p ? id : bare;
-	if (!r.message_id.p)
-		r.asks = 0;
-	*ret = r;
-}
-
-static void put_header(struct buf *b, const char *name, struct slice value)
-{
-	buf_puts(b, name);
-	buf_put(b, S(": "));
-	buf_put(b, value);
-	buf_put(b, S("\r\n"));
-}
-
-void imdn_envelope_write(struct buf *b, const struct imdn_envelope *e)
-{
-	static const struct {
-		unsigned bit;
-		const char *word;
-	} words[] = {{IMDN_POSITIVE, "positive-delivery"}, {IMDN_NEGATIVE, "negative-delivery"}, {IMDN_DISPLAY, "display"}, {IMDN_PROCESSING, "processing"}};
-	buf_put(b, S("From: <"));
-	buf_put(b, e->from);
-	buf_put(b, S(">\r\nTo: <"));
-	buf_put(b, e->to);
-	buf_put(b, S(">\r\n"));
-	put_header(b, "DateTime", e->datetime);
-	buf_put(b, S("NS: imdn <urn:ietf:params:imdn>\r\n"));
-	put_header(b, "imdn.Message-ID", e->message_id);
-	if (e->asks && !e->notification) {
-		const char *separator = "imdn.Disposition-Notification: ";
-		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-			if (e->asks & words[i].bit) {
-				buf_puts(b, separator);
-				buf_puts(b, words[i].word);
-				separator = ", ";
-			}
-		buf_put(b, S("\r\n"));
-	}
-	buf_put(b, S("\r\n"));
-	put_header(b, "Content-Type", e->content_type);
-	if (e->notification)
-		put_header(b, "Content-Disposition", S("notification"));
-	buf_printf(b, "Content-Length: %zu\r\n\r\n", e->length);
+#define P "positive-delivery"
+#define N "negative-delivery"
+#define D "display"
+#define R "processing"
+	static const char *const lists[] = {
+		"", P, N, P ", " N, D, P ", " D, N ", " D, P ", " N ", " D,
+		R, P ", " R, N ", " R, P ", " N ", " R, D ", " R, P ", " D ", " R, N ", " D ", " R, P ", " N ", " D ", " R,
+	};
+#undef P
+#undef N
+#undef D
+#undef R
+	return slice_str(lists[asks & 15]);
 }

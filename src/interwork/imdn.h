@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instant message disposition notifications (RFC 5438): message/imdn+xml, what a CPIM message (RFC 3862) asks for, and the CPIM envelope
- * around both. Pure, any thread; results point into the document or lie in the arena. */
+/* Instant message disposition notifications (RFC 5438): message/imdn+xml, what the headers of a CPIM message (cpim.h) ask for. Pure, any thread; results point into the document or lie in the arena. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "interwork/cpim.h"
 
 #define IMDN_TYPE S("message/imdn+xml")
 #define IMDN_LYNC_TYPE S("application/ms-imdn+xml")
@@ -47,19 +47,6 @@ struct imdn_request {
 	unsigned asks;           /* IMDN_POSITIVE ... */
 	struct slice datetime;   /* of DateTime, when it looks like a time, else empty */
 };
-/* The prefix is what NS binds to urn:ietf:params:imdn, "imdn" without one; a Message-ID without prefix counts where there is no other
- * (linphone). Never fails; reads no more than the headers. */
-void imdn_request_read(struct imdn_request *ret, struct slice cpim);
-
-/* Writes the CPIM headers and the headers of the content, with the empty lines after both; the body follows. Values are the caller's to
- * have cleaned: URIs without brackets, ids and times as tokens. */
-struct imdn_envelope {
-	struct slice from, to;
-	struct slice datetime;     /* RFC 3339 */
-	struct slice message_id;
-	unsigned asks;             /* 0: no header. Of a notification always 0 (RFC 5438 7.2) */
-	struct slice content_type;
-	bool notification;         /* Content-Disposition: notification */
-	size_t length;             /* of the body */
-};
-void imdn_envelope_write(struct buf *b, const struct imdn_envelope *e);
+void imdn_request_of(struct imdn_request *ret, const struct cpim *c);
+/* For cpim_headers.imdn_wanted: "positive-delivery, display"; empty for 0. Static. */
+struct slice imdn_wanted(unsigned asks);

@@ -149,7 +149,7 @@ static int look_cpim(struct look *l, struct slice body, unsigned depth)
 	if (l->ret->cpim || cpim_read(&c, l->arena, body))
 		return 0; /* im.h finds the words */
 	l->ret->cpim = true;
-	imdn_request_read(&l->ret->request, body);
+	imdn_request_of(&l->ret->request, &c);
 	while (mime_next_header(&entity, &name, &value))
 		;
 	int r = look_entity(l, &c.content, entity, depth);
