@@ -153,6 +153,28 @@ struct slice shown(struct world *w, struct slice text)
 	" xmlns:stanzas='urn:ietf:params:xml:ns:xmpp-stanzas' xmlns:delay='urn:xmpp:delay' xmlns:nick='http://jabber.org/protocol/nick'" \
 	" xmlns:hints='urn:xmpp:hints' xmlns:sid='urn:xmpp:sid:0' xmlns:imdn='urn:ietf:params:xml:ns:imdn'>"
 
+/* Names of elements may be values. */
+static struct slice expand_names(struct world *w, struct slice text)
+{
+	struct buf b;
+	buf_init(&b, 1 << 22);
+	while (text.len) {
+		size_t n = slice_starts(text, S("<$")) ? 1 : slice_starts(text, S("</$")) ? 2 : 0;
+		struct slice rest = slice_skip(text, n), name;
+		if (n && take_name(&rest, &name)) {
+			buf_put(&b, slice_first(text, n));
+			buf_put(&b, expand(w, slice_of(text.p + n, (size_t)(rest.p - text.p) - n)));
+			text = rest;
+		} else {
+			buf_putc(&b, text.p[0]);
+			text = slice_skip(text, 1);
+		}
+	}
+	struct slice ret = arena_dup(w->arena, buf_slice(&b));
+	buf_free(&b);
+	return ret;
+}
+
 struct xml_node *xml_pattern(struct world *w, struct slice text)
 {
 	static const struct xml_limits lim = {1 << 22, 64, 64, 4096, 0};
@@ -161,6 +183,7 @@ struct xml_node *xml_pattern(struct world *w, struct slice text)
 	struct slice rest = text;
 	if (slice_starts(text, S("<?xml")))
 		rest = slice_skip(text, (size_t)slice_find(text, S("?>")) + 2);
+	rest = expand_names(w, rest);
 	if (xml_parse(&n, w->arena, arena_printf(w->arena, OPEN_TAG "%.*s</x>", SFMT(rest)), &lim, &err) || !xml_first(n))
 		wrong(w, "this is no XML (%s): %.*s", err.text, SFMT(text));
 	return xml_first(n);

@@ -78,6 +78,9 @@ static struct talk *learn(struct world *w, struct sip_msg *m)
 void world_settle(struct world *w)
 {
 	for (struct thing *t = w->things; t; t = t->next) {
+		struct slice why;
+		for (size_t i = 0; t->stanza && !t->taken && i < w->n_ignored; i++)
+			t->taken = match_xml(w, w->ignored[i], t->node, true, &why);
 		if (t->stanza || t->taken || !t->msg->is_request)
 			continue;
 		for (size_t i = 0; i < w->n_always; i++)
@@ -184,7 +187,7 @@ static void read_block(struct world *w, struct parts *ret, const struct block *b
 			if (!value.p)
 				wrong(w, "line %d is no header field (Name: value), no body (| text), no \"no Name\"", b->lines[i].number);
 			assert_true(ret->n_fields < 64);
-			ret->fields[ret->n_fields++] = (struct field){slice_trim(name), slice_trim(value), false};
+			ret->fields[ret->n_fields++] = (struct field){expand(w, slice_trim(name)), slice_trim(value), false};
 		}
 	}
 	if (ret->body.p)
@@ -371,17 +374,19 @@ static void home_answers_step(struct world *w, struct slice words, const struct 
 	struct talk *t = w->last_talk;
 	struct parts p;
 	uint64_t status;
+	bool labelled = false;
 	read_block(w, &p, block);
 	word = expand(w, word);
 	if (!slice_u64(word, 699, &status)) {
 		t = talk_by_label(w, word);
+		labelled = true;
 		word = expand(w, slice_split(&words, ' '));
 		if (!slice_u64(word, 699, &status))
 			wrong(w, "answers what? (a status from 100 to 699)");
 	}
 	if (!t || !t->asked)
 		wrong(w, "there is nothing to answer");
-	if (!t->open && status < 200)
+	if (!t->open && !labelled) /* forks answer more than once */
 		wrong(w, "it has its answer already");
 	t->open = status < 200;
 	const struct sip_msg *m = t->asked;
@@ -415,7 +420,7 @@ static uint64_t within(struct world *w, struct slice *words)
 	uint64_t ms = 0, n;
 	if (at < 0)
 		return 0;
-	struct slice rest = slice_skip(*words, (size_t)at + 7), number = slice_split(&rest, ' ');
+	struct slice rest = expand(w, slice_skip(*words, (size_t)at + 7)), number = slice_split(&rest, ' ');
 	if (!slice_u64(number, 1000000, &n))
 		wrong(w, "within how long?");
 	ms = slice_eq(rest, S("ms")) ? 1 : slice_eq(rest, S("s")) ? 1000 : slice_eq(rest, S("min")) ? 60000 : slice_eq(rest, S("h")) ? 3600000 : 0;
@@ -605,8 +610,18 @@ void partner_step(struct world *w, struct slice words, const struct block *b)
 		partner_gets(w, words, b, slice_eq(verb, S("finds")));
 		return;
 	}
+	if (slice_eq(verb, S("ignores"))) {
+		assert_true(w->n_ignored < 16);
+		w->ignored[w->n_ignored++] = xml_pattern(w, words);
+		return;
+	}
+	if (slice_eq(verb, S("heeds"))) {
+		world_settle(w);
+		w->n_ignored = 0;
+		return;
+	}
 	if (!slice_eq(verb, S("sends")))
-		wrong(w, "a partner sends, gets or finds");
+		wrong(w, "a partner sends, gets, finds, ignores, or heeds everything");
 	world_settle(w);
 	world_nothing(w);
 	struct slice text = words;
@@ -620,6 +635,8 @@ void partner_step(struct world *w, struct slice words, const struct block *b)
 		from = slice_skip(from, (size_t)at + 1);
 	char domain[256];
 	slice_cstr(slice_split(&from, '/'), domain, sizeof domain);
+	for (char *c = domain; *c; c++)
+		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 'a' - 'A') : *c;
 	w->moved = true;
 	partner_says(w->house, domain, "%.*s", SFMT(text));
 }

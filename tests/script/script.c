@@ -13,7 +13,9 @@ void wrong_(struct world *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	struct slice why = arena_vprintf(a, fmt, ap);
 	va_end(ap);
-	print_error("%s:%d: %.*s\n   %.*s\n", w->script->path, w->at->number, SFMT(w->at->text), SFMT(why));
+	fprintf(stderr, "%s:%d: %.*s\n   %.*s\n", w->script->path, w->at->number, SFMT(w->at->text), SFMT(why));
+	if (w->round)
+		fprintf(stderr, "   in the round of line %d: %.*s\n", w->round->number, SFMT(w->round->text));
 	_fail(w->script->path, w->at->number);
 	abort();
 }
@@ -298,6 +300,7 @@ static void each(struct world *w, const struct script *s, struct slice names, co
 	size_t n, k;
 	struct slice *name = columns(w, names, &n);
 	for (size_t i = 0; i < table->n; i++) {
+		w->round = &table->lines[i];
 		struct slice *value = columns(w, table->lines[i].text, &k);
 		if (k != n)
 			wrong(w, "line %d has %zu columns, not %zu", table->lines[i].number, k, n);
@@ -307,6 +310,7 @@ static void each(struct world *w, const struct script *s, struct slice names, co
 		run(w, s, from, to);
 		w->n_vars = mark; /* names of one round mean nothing in the next */
 	}
+	w->round = NULL;
 }
 
 static void run(struct world *w, const struct script *s, size_t from, size_t to)

@@ -44,6 +44,7 @@ struct thing { /* came out of the gateway */
 struct world {
 	const struct script *script;
 	const struct line *at; /* the step at work */
+	const struct line *round; /* of "for each"; or NULL */
 	struct house *house;
 	struct arena *arena;
 	struct var vars[256];
@@ -53,13 +54,15 @@ struct world {
 	struct slice always[16]; /* methods that the home answers by itself */
 	int always_status[16];
 	size_t n_always;
+	struct xml_node *ignored[16]; /* stanzas that nobody needs to look at */
+	size_t n_ignored;
 	unsigned numbers;  /* of tags, branches, Call-IDs */
 	bool moved;        /* a message has passed */
 };
 
 /* ---- script.c */
 void script_read(struct script *ret, struct arena *a, const char *path, const char *name);
-/* Values of all lines "row: ..." , one after the other; *i starts at 0. p == NULL: no more. */
+/* Values of all lines "row: ..." ("2.1 status *": all that begin so), one after the other; *i starts at 0. p == NULL: no more. */
 struct slice script_row(const struct script *s, size_t *i);
 void script_run(const struct script *s);
 #define wrong(w, ...) wrong_((w), __VA_ARGS__)
