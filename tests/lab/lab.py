@@ -20,6 +20,7 @@ import xmppserver
 import xmppuser
 from baresip import Baresip
 from daemon import BUILD, Entented, Split
+from sipe import Sipe
 from sipuser import REGISTRAR, SipUser
 from waiting import LabError
 from xmppuser import XmppUser
@@ -146,6 +147,14 @@ class Lab:
         for tag in client.forgotten():
             self.sip_device(name).withdraw(tag)
         return client
+
+    def sipe(self, name, *contacts):
+        """pidgin-sipe as the user `name` of fourthcoffee.test, with these addresses on its list; signed in."""
+        address = f"{name}@{lynchome.DOMAIN}"
+        self.lync.lists[address] = contacts
+        client = Sipe(self.run, address)
+        self.users.append(client)
+        return client.start()
 
     def xmpp_user(self, jid, resource="home", **options):
         """An XMPP user that is logged in; the account is made when there is none."""

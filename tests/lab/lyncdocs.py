@@ -62,6 +62,13 @@ def read_presence(body):
             first.findtext(PIDF + "note"), root.findtext(CI + "display-name"))
 
 
+def contact_list(contacts):
+    """What a client gets when it signs in."""
+    one = '<contact uri="{0}" name="" groups="1" subscribed="true" externalURI=""/>'
+    return ('<contactList deltaNum="1"><group id="1" name="~" externalURI=""/>' + "".join(one.format(escape(c)) for c in contacts)
+            + "</contactList>").encode()
+
+
 def sdp(to=None, word="message", address="192.0.2.77", types=ACCEPT_TYPES):
     """An offer or an answer; `to`: the peer, for `sip sip:peer` in the place of `sip null`."""
     return (f"v=0\r\no=- 0 0 IN IP4 {address}\r\ns=session\r\nc=IN IP4 {address}\r\nt=0 0\r\n"

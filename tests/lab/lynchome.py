@@ -15,7 +15,7 @@ import re
 import ssl
 
 import lyncwire
-from lyncdocs import CATEGORIES, MSRTC, STANDARD, categories_of, pidf_of, read_sdp
+from lyncdocs import CATEGORIES, MSRTC, STANDARD, categories_of, contact_list, pidf_of, read_sdp
 from lyncuser import LyncUser
 from process import answers
 from sipmessage import SipMessage, address, aor, parameter
@@ -23,7 +23,7 @@ from siptransport import token
 from waiting import LabError, wait_until
 
 DOMAIN, HOST, IP = "fourthcoffee.test", "sip.fourthcoffee.test", "127.0.0.51"
-SETTINGS = f'homes:\n  - name: fourthcoffee\n    domains: [{DOMAIN}]\n    type: lync\n    next-hop: "sip:{HOST}:5061;transport=tls"\n'
+SETTINGS = f'homes:\n  - name: fourthcoffee\n    domains: [{DOMAIN}]\n    dialect: lync\n    next-hop: "sip:{HOST}:5061;transport=tls"\n'
 GATEWAY, GATEWAY_NAME = ("127.0.0.12", 5061), "gw.contoso.test"
 # RFC 3261 8.1.1, and what stands at our end of a connection
 NEEDED = ("via", "max-forwards", "from", "to", "call-id", "cseq", "content-length")
@@ -70,7 +70,7 @@ class LyncHome:
         self.routes = {}            # Call-ID -> the Record-Route values that we put in
         self.under_way = set()      # (Call-ID, side) of the MESSAGEs in dialogs that are not answered
         self.watchers = {}          # (Call-ID, tag) -> a Watcher
-        self.refused_users = {}
+        self.lists = {}             # of real clients: address -> the contacts on its list
         self.negotiated = None      # the answer to NEGOTIATE
         transport = "TLS" if self.secure else "TCP"
         self.via = f"SIP/2.0/{transport} {IP}:5061"
@@ -581,14 +581,25 @@ class LyncHome:
             self.sipe_subscribed(m, link)
         else:
             link.send(self._answer_to(m, 200, "OK", headers))
+            published = re.findall(r"<availability[^>]*>(\d+)</availability>", m.text)
+            if user and m.get("content-type", "").startswith("application/msrtc-category-publish+xml") and published:
+                user.availability = int(published[-1])
+                notes = re.findall(r"<body type=\"personal\"[^>]*>([^<]*)</body>", m.text)
+                user.note = notes[-1] if notes else user.note
+                self.presence_changed(user)
 
     def sipe_subscribed(self, m, link):
         """A client watches itself, its list, or contacts: for those in other domains the front end subscribes, one by one."""
         contacts = re.findall(r"<resource\s+uri=\"(?:sip:)?([^\"]+)\"", m.text) if m.get("event") == "presence" else []
-        answer = self._answer_to(m, 200, "OK", {"Expires": m.get("expires", "3600"), "Contact": self.contact, "Event": m.get("event"),
-                                                "Supported": "ms-dialog-route-set-update"})
-        link.send(answer)
         owner = self.users.get(aor(address(m.get("from"))))
+        headers = {"Expires": m.get("expires", "3600"), "Contact": self.contact, "Event": m.get("event"), "Supported": "ms-dialog-route-set-update"}
+        body = b""
+        if m.get("event") == "vnd-microsoft-roaming-contacts":      # its contact list, without which it watches nobody
+            headers.update({"ms-piggyback-cseq": "1", "subscription-state": "active;expires=3600",
+                            "Content-Type": "application/vnd-microsoft-roaming-contacts+xml"})
+            body = contact_list(self.lists.get(owner and owner.name, ()))
+        answer = self._answer_to(m, 200, "OK", headers, body)
+        link.send(answer)
         for contact in contacts:
             if owner and not contact.endswith(DOMAIN):
                 self.core.post(owner.back_end, contact, (m, answer, link))
