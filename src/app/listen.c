@@ -130,7 +130,9 @@ static void name_ourselves(struct app *app, const struct config *cfg, const stru
 		for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
 			const struct own *o = best(own, n, t, ipv6);
 			char name[APP_NAME_MAX];
-			if (o)
+			if (o && o->transport == SIP_TLS && addr_port(&o->addr)) /* what our certificate names (RFC 5922 7.5) */
+				snprintf(name, sizeof name, "%.250s:%u", cfg->server_name, addr_port(&o->addr));
+			else if (o)
 				name_of(o, cfg->server_name, name, sizeof name);
 			else
 				snprintf(name, sizeof name, "%.250s", cfg->server_name);
