@@ -15,8 +15,9 @@ static const struct admin_alias own_aliases[] = {{"no-client-certificate", "none
 static const struct admin_alias additional_aliases[] = {{"no-additional-domains", "", "only the partner's own domain"}, {NULL}};
 
 #define TYPES "federated|public-verified|public-unverified"
+#define PROTOCOLS "xmpp|sip|xmpp-first|sip-first"
 #define TYPE_HELP "what the partner's users may do, and what they see"
-#define PARTNER_COMMON(additional_def, sasl_def, tls_def, on_def, limit_def, server_def, own_def, pin_def, off_def)                                              \
+#define PARTNER_COMMON(additional_def, sasl_def, tls_def, on_def, limit_def, server_def, own_def, protocol_def, pin_def, off_def)                                              \
 	{"tls", ADMIN_ENUM, .values = NEGOTIATIONS, .def = tls_def, .aliases = admin_tls_aliases, .help = "STARTTLS with the partner"},   \
 	{"sasl", ADMIN_ENUM, .values = NEGOTIATIONS, .def = sasl_def, .aliases = admin_sasl_aliases,                                      \
 	 .help = "SASL EXTERNAL: the partner proves its domain by certificate"},                                                    \
@@ -30,6 +31,8 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 	 .help = "disconnect a partner that is silent for timers.keepalive-timeout"},                                               \
 	{"client-certificate", ADMIN_ENUM, .values = "client|server|none", .def = own_def, .aliases = own_aliases,                  \
 	 .help = "which of our certificates we show when we connect to it (tls.client-certificate, tls.certificate)"},             \
+	{"protocol", ADMIN_ENUM, .values = PROTOCOLS, .def = protocol_def,                                                           \
+	 .help = "by which network it is reached; ...-first: by the other one where the first has no server that answers"},         \
 	{"pin", ADMIN_PIN, ADMIN_MANY, .aliases = pin_aliases, .help = "SHA-256 of a public key that the partner may have, in hex or base64; replaces all"}, \
 	{"pin-mode", ADMIN_ENUM, .values = "alarm|block", .def = pin_def, .help = "what another key means: it is logged, or refused"}, \
 	{"dane", ADMIN_BOOL, .def = on_def, .aliases = dane_aliases, .help = "believe TLSA records of its servers, where DNSSEC is on"}, \
@@ -42,14 +45,14 @@ static const struct admin_alias additional_aliases[] = {{"no-additional-domains"
 static const struct admin_arg partner_add_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
 	{"type", ADMIN_ENUM, ADMIN_REQUIRED, .values = TYPES, .help = TYPE_HELP},
-	PARTNER_COMMON(NULL, "optional", "required", "yes", "0", "by DNS SRV", "client", "alarm", "no"),
+	PARTNER_COMMON(NULL, "optional", "required", "yes", "0", "by DNS SRV", "client", "xmpp", "alarm", "no"),
 };
 static const struct admin_arg partner_set_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain"},
 	{"type", ADMIN_ENUM, .values = TYPES, .help = TYPE_HELP},
 	{"add-domain", ADMIN_DOMAINS_BELOW, ADMIN_MANY, .help = "one more additional domain"},
 	{"remove-domain", ADMIN_DOMAINS_BELOW, ADMIN_MANY, .help = "one additional domain less"},
-	PARTNER_COMMON(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+	PARTNER_COMMON(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 };
 static const struct admin_arg partner_show_args[] = {
 	{"domain", ADMIN_PARTNER, ADMIN_POSITIONAL | ADMIN_REQUIRED, .help = "the partner's domain, or one of its additional domains"},
@@ -70,6 +73,7 @@ static const struct admin_arg partner_remove_args[] = {
 	{p "methods[]", "what a stream may be authenticated by: sasl-external, dialback-over-tls, dialback-in-clear"},     \
 	{p "server", "host or host:port; empty: by DNS SRV"}, {p "connection_limit", "0: the gateway's"},                  \
 	{p "keep_alive", "whether silence disconnects"},                                                                    \
+	{p "protocol", PROTOCOLS},                                                                                          \
 	{p "client_certificate", "which of our certificates it is shown: client, server, none"},                           \
 	{p "outcomes.*", "with a strict, a lenient and a plain server: a method, or fails-no-tls, fails-tls-off, fails-no-method"}, \
 	{p "pins[]", "SHA-256 of the public keys that it may have, in hex"}, {p "pin_mode", "alarm or block"},             \
@@ -105,6 +109,8 @@ static const struct admin_command commands[] = {
 		 "public-verified: the same, but status notes are hidden.\n\n"
 		 "public-unverified: they reach only users of ours who added them as contact, or wrote to them first; status notes "
 		 "are hidden. For public providers, where anybody can have an address.\n\n"
+		 "A domain with servers on both networks may be an allowed domain of SIP federation, too, where --protocol is not xmpp. With sip everything is kept, "
+		 "and XMPP rests: so an organisation moves from one network to the other, and back.\n\n"
 		 "By default TLS is required, and the partner proves its domain by certificate (SASL EXTERNAL) or, where it cannot, by "
 		 "dialback inside TLS.",
 	 .example = "entente partner xmpp add fabrikam.example --type federated\n"

@@ -128,6 +128,8 @@ static void of_xmpp(struct buf *b, struct search *find, struct snapshot *s, cons
 		of_xmpp_partner(b, find, v->partner, "", "");
 	else if (slice_eq(rule, S("partner-enabled")) && v->partner)
 		of_xmpp_partner(b, find, v->partner, " enabled=", v->partner->enabled ? "yes" : "no");
+	else if (slice_eq(rule, S("partner-network")) && v->partner)
+		of_xmpp_partner(b, find, v->partner, " protocol=", policy_protocol_name(v->partner->protocol));
 	else if (slice_eq(rule, S("contact")) && v->partner)
 		of_xmpp_partner(b, find, v->partner, " type=", policy_partner_type_name(v->partner->type));
 	else if (slice_eq(rule, S("xmpp-access")))

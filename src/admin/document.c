@@ -35,6 +35,7 @@ static const struct document_field partner_fields[] = {
 	{"server", DOCUMENT_SERVER, "", NULL, 0, 0},
 	{"connection-limit", DOCUMENT_UINT, "0", NULL, 0, 100000},
 	{"keep-alive", DOCUMENT_BOOL, "true", NULL, 0, 0},
+	{"protocol", DOCUMENT_WORD, "xmpp", "xmpp|sip|xmpp-first|sip-first", 0, 0},
 	{"client-certificate", DOCUMENT_WORD, "client", "client|server|none", 0, 0},
 	{"pins", DOCUMENT_PINS, "", NULL, 0, POLICY_PINS_MAX},
 	{"pin-mode", DOCUMENT_WORD, "alarm", "alarm|block", 0, 0},
@@ -160,6 +161,7 @@ static json_t *partner_json(const struct policy_partner *p)
 	json_object_set_new(o, "server", json_string(server));
 	json_object_set_new(o, "connection-limit", json_integer(p->connection_limit));
 	json_object_set_new(o, "keep-alive", json_boolean(p->keep_alive));
+	json_object_set_new(o, "protocol", json_string(policy_protocol_name(p->protocol)));
 	json_object_set_new(o, "client-certificate", json_string(policy_own_certificate_name(p->own_certificate)));
 	json_object_set_new(o, "pins", pins);
 	json_object_set_new(o, "pin-mode", json_string(policy_pin_mode_name(p->pin_mode)));
@@ -295,7 +297,7 @@ bool document_partner(struct arena *a, json_t *o, struct policy_partner *p)
 	p->n_pins = json_array_size(pins);
 	ok = policy_partner_type_parse(&p->type, text_of(o, "type")) && policy_negotiation_parse(&p->tls, text_of(o, "tls")) &&
 	     policy_negotiation_parse(&p->sasl, text_of(o, "sasl")) && policy_own_certificate_parse(&p->own_certificate, text_of(o, "client-certificate")) &&
-	     policy_pin_mode_parse(&p->pin_mode, text_of(o, "pin-mode")) && ok;
+	     policy_pin_mode_parse(&p->pin_mode, text_of(o, "pin-mode")) && policy_protocol_parse(&p->protocol, text_of(o, "protocol")) && ok;
 	p->enabled = json_is_true(json_object_get(o, "enabled"));
 	p->dialback = json_is_true(json_object_get(o, "dialback"));
 	p->keep_alive = json_is_true(json_object_get(o, "keep-alive"));

@@ -187,8 +187,8 @@ static int check_allowed(struct edit *e, bool add)
 				  "%.*s is blocked: a domain can be on one of the lists only", SFMT(e->key));
 	if (snapshot_local(e->snapshot, e->key, NULL))
 		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", NULL, "%.*s is one of our own domains", SFMT(e->key));
-	if (snapshot_partner(e->snapshot, e->key))
-		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", "entente partner xmpp remove DOMAIN", "%.*s belongs to an XMPP partner",
+	if (!policy_partner_by_sip(snapshot_partner(e->snapshot, e->key)))
+		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", "entente partner xmpp set DOMAIN --protocol sip-first: by both networks", "%.*s belongs to an XMPP partner",
 				  SFMT(e->key));
 	struct slice above = snapshot_blocked(e->snapshot, e->key);
 	if (above.p)

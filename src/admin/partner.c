@@ -63,6 +63,7 @@ static json_t *partner_json(const struct policy_partner *p, enum policy_negotiat
 	json_object_set_new(o, "server", json_string(server));
 	json_object_set_new(o, "connection_limit", json_integer(p->connection_limit));
 	json_object_set_new(o, "keep_alive", json_boolean(p->keep_alive));
+	json_object_set_new(o, "protocol", json_string(policy_protocol_name(p->protocol)));
 	json_object_set_new(o, "client_certificate", json_string(policy_own_certificate_name(p->own_certificate)));
 	json_object_set_new(o, "outcomes", outcomes_json(p, mode));
 	json_object_set_new(o, "pins", pins_json(p));
@@ -124,7 +125,9 @@ static void partner_print(struct admin_call *c, json_t *p)
 	else
 		buf_puts(out, "as limits.max-connections-per-partner");
 	buf_printf(out, "\n  keep-alive         %s\n", json_is_true(json_object_get(p, "keep_alive")) ? "yes" : "no");
-	const char *own = admin_get_text(p, "client_certificate");
+	const char *own = admin_get_text(p, "client_certificate"), *protocol = admin_get_text(p, "protocol");
+	if (!slice_eq(slice_str(protocol), S("xmpp")))
+		buf_printf(out, "  protocol           %s\n", slice_eq(slice_str(protocol), S("sip")) ? "sip: nothing passes by XMPP" : protocol);
 	if (!slice_eq(slice_str(own), S("client")))
 		buf_printf(out, "  we show it         %s\n",
 			   slice_eq(slice_str(own), S("none")) ? "no certificate" : "our server certificate (tls.certificate)");
@@ -278,6 +281,7 @@ static int edit_apply(struct edit *e)
 	p->delegation = admin_arg_bool(c, "delegation", p->delegation);
 	policy_own_certificate_parse(&p->own_certificate, admin_arg_text(c, "client-certificate"));
 	policy_pin_mode_parse(&p->pin_mode, admin_arg_text(c, "pin-mode"));
+	policy_protocol_parse(&p->protocol, admin_arg_text(c, "protocol"));
 	edit_pins(e);
 	p->connection_limit = (uint32_t)admin_arg_uint(c, "connection-limit", p->connection_limit);
 	if (admin_arg_given(c, "description"))
@@ -304,6 +308,10 @@ static int domain_conflict(struct edit *e, struct slice d)
 	if (other && !slice_eq(other->domain, e->p.domain))
 		return admin_fail(e->c, ADMIN_EXIT_FINDING, "exists", NULL, "%.*s belongs to the XMPP partner %.*s already", SFMT(d),
 				  SFMT(other->domain));
+	const struct policy_allowed *sip = snapshot_allowed(e->snapshot, d);
+	if (!policy_partner_by_sip(&e->p) && sip && slice_eq(sip->domain, d))
+		return admin_fail(e->c, ADMIN_EXIT_REFUSED, "conflict", "--protocol sip-first or xmpp-first: by both networks; or entente allowed-domain remove DOMAIN",
+				  "%.*s is an allowed domain of SIP federation", SFMT(d));
 	struct slice blocked = snapshot_blocked(e->snapshot, d);
 	if (blocked.p)
 		admin_warn(e->c, "%.*s is blocked: nothing passes until `entente blocked-domain remove %.*s`", SFMT(d), SFMT(blocked));

@@ -6,6 +6,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_NONE] = "nothing was refused",
 	[REASON_POLICY_PARTNER_UNKNOWN] = "if you want to communicate with {remote}: entente partner xmpp add {remote} --type "
 					  "public-unverified (or federated, when you trust the organisation; `entente help partner xmpp add` tells the difference)",
+	[REASON_POLICY_OTHER_PROTOCOL] = "if both networks are to count: entente partner xmpp set {remote} --protocol sip-first",
 	[REASON_POLICY_PARTNER_DISABLED] = "entente partner xmpp set {remote} --enabled",
 	[REASON_POLICY_DOMAIN_BLOCKED] = "`entente blocked-domain list` tells since when and why; entente blocked-domain remove {subject} ends it",
 	[REASON_POLICY_LOCAL_UNKNOWN] = "if {local} is one of your domains, add it to a home in the configuration and run: entente reload. Else the "

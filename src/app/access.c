@@ -122,7 +122,13 @@ static bool op_user(void *arg, struct arena *a, const struct sip_uri *u, struct 
 	return interwork_sip_local(ret, a, u);
 }
 
-static const struct access_ops ops = {.user = op_user, .home = op_home, .lync = op_lync, .learned = op_learned};
+static bool op_elsewhere(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from, enum reason reason)
+{
+	struct node *n = arg;
+	return n->ways && ways_elsewhere(n->ways, st, m, a, from, reason);
+}
+
+static const struct access_ops ops = {.user = op_user, .home = op_home, .lync = op_lync, .learned = op_learned, .elsewhere = op_elsewhere};
 
 /* *ret_bad: the first name that is no method that we know. */
 static uint32_t methods_of(const struct config_strings *names, const char **ret_bad)
@@ -243,7 +249,7 @@ void node_accept_access(void *arg, struct worker *w, int fd, const struct addr *
 bool node_access_carries(struct node *n, const struct sip_msg *m)
 {
 	struct snapshot *s = n->access ? snapshot_reader_get(&n->policy) : NULL;
-	return s && policy_is_sip(s, access_target(m));
+	return s && (ways_concern(n->ways, m) || policy_is_sip(s, access_target(m)));
 }
 
 /* Few connections with one partner, and order for each user: a user's requests leave from one of as many workers as there may be
@@ -256,7 +262,7 @@ bool node_access_shard(struct node *n, const struct sip_msg *m, struct arena *a,
 		return false;
 	if (!m->is_request)
 		return access_branch_worker(m, ret) && *ret < workers;
-	if (!node_access_carries(n, m))
+	if (!node_access_carries(n, m) || ways_concern(n->ways, m)) /* what may end at the gateway goes where the gateway has its user */
 		return false;
 	uint32_t max = snapshot_access(snapshot_reader_get(&n->policy))->tls_count;
 	if (!gateway_local_user(&user, a, m, true))

@@ -57,6 +57,7 @@ struct node { /* one worker's roles; its thread's alone */
 	struct node_home *homes;    /* by index, as in the configuration; owned */
 	size_t n_homes;
 	struct gateway *gateway;
+	struct ways *ways;          /* NULL: one role only */
 	struct record_log *records; /* NULL: limits.decision-log is 0, or role edge */
 	struct edge_node *edge;     /* role edge: instead of sip and gateway */
 	struct gw_node *remote;     /* role gateway: instead of xmpp */

@@ -187,6 +187,8 @@ static void tell_sent(struct node *n, const struct xmpp_ticket *t, enum reason r
 	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
 	if (n->edge)
 		edge_node_sent(n->edge, t, reason, why);
+	else if (t->kind == WAYS_TICKET)
+		ways_sent(n->ways, t->id, reason);
 	else
 		gateway_sent(n->gateway, &ticket, reason, why);
 }
@@ -232,8 +234,11 @@ static void link_run(struct worker *w, struct bus_msg *b)
 	struct link_msg *m = CONTAINER_OF(b, struct link_msg, bus);
 	if (m->to->edge)
 		edge_node_pair(m->to->edge, m->local, m->remote, m->up);
-	else
+	else {
+		if (m->to->ways)
+			ways_link(m->to->ways, m->remote, m->up);
 		gateway_link(m->to->gateway, m->local, m->remote, m->up);
+	}
 	arena_release(w->loop->arenas, m->arena);
 }
 
@@ -306,7 +311,9 @@ static uint32_t sip_home_of(void *arg, const struct sip_msg *m)
 static void sip_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
 	struct node *n = arg;
-	if (node_access_carries(n, m))
+	if (ways_concern(n->ways, m))
+		ways_request(n->ways, st, m, a, from);
+	else if (node_access_carries(n, m))
 		access_request(n->access, st, m, a, from);
 	else
 		gateway_request(n->gateway, st, m, a, from);

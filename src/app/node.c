@@ -263,6 +263,7 @@ static void node_end(struct worker *w)
 	n->xmpp = xmpp_proxy_free(n->xmpp);
 	n->edge = edge_node_free(n->edge);
 	n->sip = sip_edge_free(n->sip);
+	n->ways = ways_free(n->ways);
 	n->records = record_log_free(n->records);
 	snapshot_reader_destroy(&n->policy);
 	n->tls = tls_ctx_unref(n->tls);
@@ -381,6 +382,8 @@ static int node_start(struct worker *w, struct entente_err *err)
 	n->records = record_log_new(app->config->limits_decision_log / pool_workers(app->pool), w->id, &w->loop->timers.now, clock_unix() * 1000);
 	make_gateway(n, app->config);
 	node_access_make(n, app->config);
+	if (n->xmpp && n->access)
+		n->ways = ways_new(n);
 	rc = load(n, err);
 out:
 	if (rc)

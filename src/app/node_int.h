@@ -3,6 +3,7 @@
  * split*.c (another process has the other half). */
 #pragma once
 #include "app/app.h"
+#include "app/ways.h"
 
 /* bus.c; their argument is the node. */
 extern const struct xmpp_proxy_ops node_xmpp_ops;

@@ -27,6 +27,8 @@ struct access_ops {
 	bool (*user)(void *arg, struct arena *a, const struct sip_uri *u, struct slice *ret);
 	/* A local user has written to, called or watched a remote one for the first time. Users as "user@domain". May be NULL. */
 	void (*learned)(void *arg, struct slice local, struct slice remote, enum sip_method by);
+	/* As access_proxy_ops.elsewhere. May be NULL. */
+	bool (*elsewhere)(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from, enum reason reason);
 };
 
 struct access_settings { /* what may change while it runs */

@@ -548,6 +548,12 @@ static void over(void *arg, struct access_guest *guest)
 	access_guest_answered(e->cfg.shared, guest);
 }
 
+static bool elsewhere(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from, enum reason reason)
+{
+	struct access *e = arg;
+	return e->ops->elsewhere && e->ops->elsewhere(e->arg, st, m, a, from, reason);
+}
+
 static void passed(void *arg, bool outward, const struct sip_msg *m)
 {
 	struct access *e = arg;
@@ -558,4 +564,5 @@ static void passed(void *arg, bool outward, const struct sip_msg *m)
 		access_dialogs_response(d, e->loop->timers.now, outward, m);
 }
 
-const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome, .over = over, .passed = passed};
+const struct access_proxy_ops access_way_ops = {.way = way, .forget = forget, .home = home, .outcome = outcome, .over = over, .passed = passed,
+						 .elsewhere = elsewhere};

@@ -773,10 +773,29 @@ bool access_proxy_transits(const struct access_proxy *p, uint64_t id)
 	return l && l->transit;
 }
 
+static bool taken_elsewhere(struct leg *l, enum reason reason)
+{
+	struct access_proxy *p = l->p;
+	struct sip_server_trans *st = server_of(l);
+	if (!p->ops->elsewhere || !from_home(l) || l->attempt || !l->m || !st || l->cancelled)
+		return false;
+	sip_server_set_user(st, NULL);
+	if (!p->ops->elsewhere(p->arg, st, l->m, l->a, &l->from, reason)) {
+		sip_server_set_user(st, l);
+		return false;
+	}
+	l->m = NULL;
+	l->a = NULL;
+	l->server = 0;
+	l->wants = false;
+	leg_free(l);
+	return true;
+}
+
 void access_proxy_refuse(struct access_proxy *p, uint64_t id, enum reason reason, struct slice why)
 {
 	struct leg *l = leg_find(p, id);
-	if (l && l->wants)
+	if (l && l->wants && !taken_elsewhere(l, reason))
 		fail(l, reason, why);
 }
 

@@ -42,6 +42,8 @@ struct access_proxy_ops {
 	 * 503, else it broke. The message is valid during the call. */
 	void (*way)(void *arg, uint64_t leg, const struct sip_msg *m, struct slice local, struct slice remote, const struct sip_flow *from,
 		    unsigned attempt, bool busy);
+	/* A home's request has no way (`reason`) and went nowhere: true when somebody else takes it, with its arena, and answers. May be NULL. */
+	bool (*elsewhere)(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from, enum reason reason);
 	/* The leg needs no way any more (cancelled). May be NULL. */
 	void (*forget)(void *arg, uint64_t leg);
 	/* A flow to a home, and the URI that names us there (for Record-Route). False: there is no such home. */

@@ -88,6 +88,10 @@ bool sip_edge_home_flow(struct sip_edge *e, uint32_t home, struct sip_flow *ret,
  * such home, or it is malformed. */
 bool sip_edge_inject(struct sip_edge *e, uint32_t home, struct slice raw);
 
+/* What the one who answers a request looks at first (sip/uas_check.h), for one that ops->carried said yes to and that is answered here after all. True: it was
+ * answered, with a refusal. `a`: the request's. */
+bool sip_edge_answers(struct sip_server_trans *st, const struct sip_msg *m, struct arena *a);
+
 /* Shutting down: new requests are answered 503. */
 void sip_edge_quiesce(struct sip_edge *e);
 

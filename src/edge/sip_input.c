@@ -79,21 +79,28 @@ void sip_edge_refuse(struct sip_edge *e, const struct sip_flow *flow, const stru
 	sip_stack_refuse_with(e->stack, flow, m, status, phrase, &x);
 }
 
-static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+bool sip_edge_answers(struct sip_server_trans *st, const struct sip_msg *m, struct arena *a)
 {
 	static const struct slice any[] = {S("*/*")};
 	static const struct sip_uas_caps caps = {
 		.schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS | 1u << SIP_SCHEME_IM | 1u << SIP_SCHEME_PRES,
 		.types = {any, 1},
 	};
-	struct sip_edge *e = arg;
 	struct sip_uas_verdict v;
+	if (!sip_uas_check(m, &caps, a, &v))
+		return false;
+	struct sip_extra x[] = {{S("Entente-Reason"), slice_str(reason_info(sip_edge_reason(v.status))->id)}, {v.header, v.value}};
+	struct sip_answer ans = {.status = v.status, .reason = v.reason, .headers = x, .n_headers = v.header.len ? 2 : 1};
+	sip_server_respond(st, &ans);
+	return true;
+}
+
+static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	struct sip_edge *e = arg;
 	bool carried = e->ops->carried && e->ops->carried(e->arg, m);
-	if (st && !carried && sip_uas_check(m, &caps, a, &v)) {
-		struct sip_extra x[] = {{S("Entente-Reason"), slice_str(reason_info(sip_edge_reason(v.status))->id)}, {v.header, v.value}};
-		struct sip_answer ans = {
-			.status = v.status, .reason = v.reason, .headers = x, .n_headers = v.header.len ? 2 : 1};
-		sip_server_respond(st, &ans);
+	if (st && !carried && sip_edge_answers(st, m, a)) {
+		;
 	} else if (st && e->quiet) {
 		refuse(st, REASON_SERVER_SHUTDOWN, UNSURE_S);
 	} else if (st && too_fast(e, m)) {

@@ -72,6 +72,7 @@ enum xmpp_who xmpp_blame(enum xmpp_step at, bool inbound, bool received, enum xm
 		return blame_dialback(inbound, err);
 	case REASON_POLICY_PARTNER_UNKNOWN:
 	case REASON_POLICY_PARTNER_DISABLED:
+	case REASON_POLICY_OTHER_PROTOCOL:
 	case REASON_POLICY_DOMAIN_BLOCKED:
 	case REASON_LIMIT_CONNECTIONS:
 	case REASON_SERVER_SHUTDOWN:

@@ -470,7 +470,8 @@ void outs_recheck(struct gateway *g)
 		struct policy_verdict v;
 		gateway_judge(g, POLICY_PRESENCE_SUBSCRIBE, p->pair.local, p->pair.remote, &v);
 		if (!v.allow)
-			sip_watcher_end(p->machine, S("rejected"), 0); /* RFC 6665 4.1.3: a change of policy */
+			/* RFC 6665 4.1.3: a change of policy; or the watcher shall ask again at once, and finds the other network */
+			sip_watcher_end(p->machine, v.reason == REASON_POLICY_OTHER_PROTOCOL ? S("deactivated") : S("rejected"), 0);
 	}
 }
 

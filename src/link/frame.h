@@ -9,7 +9,7 @@
 #include "xmpp/stream.h"
 
 enum {
-	LINK_VERSION = 1,           /* of the protocol: changes with any change of a frame but HELLO and GOODBYE, whose layout stays */
+	LINK_VERSION = 2,           /* of the protocol: changes with any change of a frame but HELLO and GOODBYE, whose layout stays */
 	LINK_PORT = 23456,
 	LINK_HELLO_MAX = 2048,      /* octets of a frame before both have said HELLO */
 	LINK_FRAME_MAX = 17 << 20,  /* and after it: the largest stanza that can be configured, and room */

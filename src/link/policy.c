@@ -5,7 +5,7 @@
 
 
 /* Whoever adds a field to one of these adds it here too, on both sides, and raises LINK_VERSION. */
-_Static_assert(sizeof(struct policy_partner) == 128, "struct policy_partner has changed: link/policy.c must carry the new field");
+_Static_assert(sizeof(struct policy_partner) == 136, "struct policy_partner has changed: link/policy.c must carry the new field");
 _Static_assert(sizeof(struct policy_gateway) == 16, "struct policy_gateway has changed: link/policy.c must carry the new field");
 
 /* ---- writing */
@@ -46,6 +46,7 @@ static void put_partner(struct buf *b, const struct policy_partner *p)
 	put(b, p->pin_mode, 1);
 	put(b, p->dane, 1);
 	put(b, p->delegation, 1);
+	put(b, p->protocol, 1);
 }
 
 static void put_block(void *arg, struct slice domain)
@@ -141,6 +142,7 @@ static int get_partner(struct reader *r, struct snapshot_builder *b, struct ente
 	p.pin_mode = (enum policy_pin_mode)get(r, 1, POLICY_PIN_BLOCK);
 	p.dane = get(r, 1, 1);
 	p.delegation = get(r, 1, 1);
+	p.protocol = (enum policy_protocol)get(r, 1, POLICY_PROTOCOL_SIP_FIRST);
 	return r->bad ? 0 : snapshot_builder_partner(b, &p, err);
 }
 

@@ -111,6 +111,13 @@ static enum policy_outcome rule_partner_enabled(struct judge *j)
 	return pass(j, "the partner is enabled", j->v->partner->domain);
 }
 
+static enum policy_outcome rule_partner_protocol(struct judge *j)
+{
+	if (j->v->partner->protocol == POLICY_PROTOCOL_SIP)
+		return deny(j, REASON_POLICY_OTHER_PROTOCOL, "the partner is reached by SIP alone", j->v->partner->domain);
+	return pass(j, "the partner is reached by this network", slice_str(policy_protocol_name(j->v->partner->protocol)));
+}
+
 static enum policy_outcome rule_local_known(struct judge *j)
 {
 	if (j->v->home == UINT32_MAX && snapshot_partner(j->s, j->local))
@@ -156,6 +163,7 @@ static const struct policy_rule rules[] = {
 	{"domain-blocked", policy_judge_blocked, "neither the remote domain nor one above it may be on the list of blocked domains"},
 	{"partner-known", rule_partner_known, "the remote domain must be a partner's domain or one of its additional domains"},
 	{"partner-enabled", rule_partner_enabled, "the partner must be enabled"},
+	{"partner-network", rule_partner_protocol, "the partner must be one that is reached by XMPP"},
 	{"local-domain", rule_local_known, "a home must serve the local domain"},
 	{"xmpp-access", rule_xmpp_access, "the organisation's switch for XMPP must be on"},
 	{"external-access", policy_judge_external, "the external access policy of the local user must allow federation and XMPP"},

@@ -86,8 +86,8 @@ static enum policy_outcome rule_sender(struct judge *j)
 		j->v->cls = POLICY_CLASS_SHARED;
 		return pass(j, "one of our own domains, from the provider that shares our address space", p->name);
 	}
-	if (inbound(j) && snapshot_partner(j->s, j->q->from.domain))
-		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a SIP connection uses the domain of an XMPP partner", j->q->from.domain);
+	if (inbound(j) && !policy_partner_by_sip(snapshot_partner(j->s, j->q->from.domain)))
+		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a SIP connection uses the domain of a partner that is reached by XMPP alone", j->q->from.domain);
 	if (j->q->transit && !inbound(j) && !ours)
 		return pass(j, "the sender is a partner, too, which has been judged", j->q->from.domain);
 	if (!inbound(j) && (!ours || j->q->transit))
@@ -316,7 +316,7 @@ static enum policy_outcome judge_transit(struct judge *j)
 	const struct policy_allowed *near = snapshot_allowed(j->s, j->local), *far = j->v->allowed;
 	if (!far || j->v->cls == POLICY_CLASS_PUBLIC || snapshot_local(j->s, j->remote, NULL))
 		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->remote);
-	if (!near || snapshot_blocked(j->s, j->local).p || snapshot_partner(j->s, j->local))
+	if (!near || snapshot_blocked(j->s, j->local).p || !policy_partner_by_sip(snapshot_partner(j->s, j->local)))
 		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->local);
 	if (slice_ieq(j->local, j->remote) || (far->proxy_fqdn.len && slice_ieq(far->proxy_fqdn, near->proxy_fqdn)))
 		return deny(j, REASON_POLICY_LOOP, "both domains have the same server: it would go back to where it came from", far->proxy_fqdn);
@@ -404,8 +404,11 @@ bool policy_is_sip(const struct snapshot *s, struct slice remote)
 {
 	const struct policy_access *a = snapshot_access(s);
 	bool ours = snapshot_local(s, remote, NULL);
-	if (snapshot_partner(s, remote))
+	const struct policy_partner *both = snapshot_partner(s, remote);
+	if (both && (both->protocol == POLICY_PROTOCOL_XMPP || both->protocol == POLICY_PROTOCOL_XMPP_FIRST))
 		return false;
+	if (both && both->protocol == POLICY_PROTOCOL_SIP)
+		return true;
 	if (!a->federated_users) /* if somebody has set it up, the switch is what is in the way */
 		return !ours && (a->discovery || a->routing == POLICY_ROUTE_DEFAULT || snapshot_provider_count(s) || snapshot_allowed(s, remote));
 	if (!ours)

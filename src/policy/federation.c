@@ -286,7 +286,7 @@ int snapshot_builder_allow(struct snapshot_builder *b, const struct policy_allow
 		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "%.*s is blocked: a domain can be on one of the lists only", SFMT(key));
 	if (snapshot_local(s, key, NULL))
 		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "%.*s is one of our own domains", SFMT(key));
-	if (snapshot_partner(s, key))
+	if (!policy_partner_by_sip(snapshot_partner(s, key)))
 		return err_set(err, ENTENTE_EEXIST, REASON_NONE, "%.*s belongs to an XMPP partner", SFMT(key));
 	if (f->n_list >= SNAPSHOT_ALLOWED_MAX)
 		return err_set(err, ENTENTE_ELIMIT, REASON_LIMIT_SIZE, "too many allowed domains");

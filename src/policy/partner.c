@@ -119,6 +119,8 @@ int policy_partner_check(const struct policy_partner *p, enum policy_negotiation
 	if (p->own_certificate > POLICY_OWN_NONE || p->pin_mode > POLICY_PIN_BLOCK || p->n_pins > POLICY_PINS_MAX)
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "own certificate or pins: not one of the known values, or more than %d",
 			       POLICY_PINS_MAX);
+	if (p->protocol > POLICY_PROTOCOL_SIP_FIRST)
+		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "protocol: not one of the known values");
 	for (size_t i = 1; i < p->n_pins; i++)
 		if (policy_pin_match(p->pins, i, p->pins[i].sha256))
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "pins: one is named twice");
@@ -141,6 +143,7 @@ static const char *const types[] = {"federated", "public-verified", "public-unve
 static const char *const negotiations[] = {"required", "optional", "not-supported"};
 static const char *const modes[] = {"strict", "lync"};
 static const char *const own[] = {"client", "server", "none"};
+static const char *const protocols[] = {"xmpp", "sip", "xmpp-first", "sip-first"};
 static const char *const pin_modes[] = {"alarm", "block"};
 
 static int find(const char *const *names, int n, struct slice text)
@@ -200,6 +203,19 @@ bool policy_own_certificate_parse(enum policy_own_certificate *ret, struct slice
 	int i = find(own, 3, text);
 	if (i >= 0)
 		*ret = (enum policy_own_certificate)i;
+	return i >= 0;
+}
+
+const char *policy_protocol_name(enum policy_protocol p)
+{
+	return p <= POLICY_PROTOCOL_SIP_FIRST ? protocols[p] : "unknown";
+}
+
+bool policy_protocol_parse(enum policy_protocol *ret, struct slice text)
+{
+	int i = find(protocols, 4, text);
+	if (i >= 0)
+		*ret = (enum policy_protocol)i;
 	return i >= 0;
 }
 

@@ -19,6 +19,11 @@ enum policy_negotiation_mode { POLICY_STRICT, POLICY_LYNC };
  * would refuse a serverAuth-only one and do dialback without one. */
 enum policy_own_certificate { POLICY_OWN_CLIENT, POLICY_OWN_SERVER, POLICY_OWN_NONE };
 
+/* By which network the organisation is reached. A domain that has servers on both may be listed as SIP partner, too, where this is not XMPP alone; changing it keeps everything that
+ * is known of the domain's users. XMPP, SIP: by that one only, and the other is refused. ..._FIRST: both are accepted, and a request of ours goes by the first; by the other one when the
+ * first has no server or none that answers. */
+enum policy_protocol { POLICY_PROTOCOL_XMPP, POLICY_PROTOCOL_SIP, POLICY_PROTOCOL_XMPP_FIRST, POLICY_PROTOCOL_SIP_FIRST };
+
 enum { POLICY_ADDITIONAL_MAX = 256, POLICY_DESCRIPTION_MAX = 1024 };
 
 struct policy_partner { /* a new field goes into link/policy.c too, which carries partners from the gateway to the edge */
@@ -39,10 +44,11 @@ struct policy_partner { /* a new field goes into link/policy.c too, which carrie
 	size_t n_pins;
 	enum policy_pin_mode pin_mode;   /* what another key means */
 	bool dane;                       /* believe TLSA records of its servers (RFC 7673), where DNSSEC is on */
+	enum policy_protocol protocol;
 	bool delegation;                 /* a DNSSEC-secure SRV target counts as a name of the certificate (RFC 7712 5.1) */
 };
 
-/* Sets every field but the domain: public unverified and keep-alive on (as New-CsXmppAllowedPartner); enabled; TLS
+/* Sets every field but the domain: XMPP alone, public unverified and keep-alive on (as New-CsXmppAllowedPartner); enabled; TLS
  * required, SASL optional, dialback on: dialback runs only inside TLS, so the default federates with today's public
  * certificates (no clientAuth) and never in clear. */
 void policy_partner_defaults(struct policy_partner *p);
@@ -77,6 +83,12 @@ bool policy_negotiation_parse(enum policy_negotiation *ret, struct slice text);
 const char *policy_negotiation_mode_name(enum policy_negotiation_mode m);
 const char *policy_own_certificate_name(enum policy_own_certificate c); /* client server none */
 bool policy_own_certificate_parse(enum policy_own_certificate *ret, struct slice text);
+const char *policy_protocol_name(enum policy_protocol p); /* xmpp sip xmpp-first sip-first */
+static inline bool policy_partner_by_sip(const struct policy_partner *p) /* may SIP connections use its domains? NULL: no partner, so yes */
+{
+	return !p || p->protocol != POLICY_PROTOCOL_XMPP;
+}
+bool policy_protocol_parse(enum policy_protocol *ret, struct slice text);
 const char *policy_pin_mode_name(enum policy_pin_mode m); /* alarm block */
 bool policy_pin_mode_parse(enum policy_pin_mode *ret, struct slice text);
 bool policy_negotiation_mode_parse(enum policy_negotiation_mode *ret, struct slice text);

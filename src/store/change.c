@@ -13,12 +13,12 @@ _Static_assert((int)N_STATEMENTS <= (int)STORE_CHANGE_STATEMENTS, "room for the 
 static const char *const sql[] = {
 	[PARTNER_INSERT] =
 		"INSERT INTO xmpp_partner(domain, type, enabled, tls, sasl, dialback, keep_alive, connection_limit, server_host, "
-		"server_port, description, own_certificate, pins, pin_mode, dane, delegation) "
-		"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
+		"server_port, description, own_certificate, pins, pin_mode, dane, delegation, protocol) "
+		"VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
 	[PARTNER_UPDATE] =
 		"UPDATE xmpp_partner SET type = ?2, enabled = ?3, tls = ?4, sasl = ?5, dialback = ?6, keep_alive = ?7, "
 		"connection_limit = ?8, server_host = ?9, server_port = ?10, description = ?11, own_certificate = ?12, pins = ?13, "
-		"pin_mode = ?14, dane = ?15, delegation = ?16 WHERE domain = ?1",
+		"pin_mode = ?14, dane = ?15, delegation = ?16, protocol = ?17 WHERE domain = ?1",
 	[PARTNER_DELETE] = "DELETE FROM xmpp_partner WHERE domain = ?1",
 	[DOMAIN_INSERT] =
 		"INSERT INTO xmpp_partner_domain(domain, partner, position) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -95,6 +95,7 @@ static int partner_write(struct store *s, int which, const struct policy_partner
 		name(st, 14, policy_pin_mode_name(p->pin_mode));
 		sqlite3_bind_int(st, 15, p->dane);
 		sqlite3_bind_int(st, 16, p->delegation);
+		name(st, 17, policy_protocol_name(p->protocol));
 	}
 	int rc = run(s, st, ret_rows, err);
 	buf_free(&pins);
@@ -171,6 +172,8 @@ static void describe(struct buf *out, const char *verb, const struct policy_part
 		buf_printf(out, " server=%.*s:%u", SFMT(p->server_host), p->server_port);
 	if (p->own_certificate != POLICY_OWN_CLIENT)
 		buf_printf(out, " client-certificate=%s", policy_own_certificate_name(p->own_certificate));
+	if (p->protocol != POLICY_PROTOCOL_XMPP)
+		buf_printf(out, " protocol=%s", policy_protocol_name(p->protocol));
 	if (!p->dane)
 		buf_puts(out, " dane=no");
 	if (p->delegation)
@@ -263,7 +266,7 @@ static int submit(struct store *s, enum store_op op, struct slice domain, struct
 	if (slice_empty(p ? p->domain : domain))
 		return ENTENTE_EINVAL;
 	if (p && (p->type > POLICY_PUBLIC_UNVERIFIED || p->tls > POLICY_NOT_SUPPORTED || p->sasl > POLICY_NOT_SUPPORTED ||
-		  p->own_certificate > POLICY_OWN_NONE || p->pin_mode > POLICY_PIN_BLOCK))
+		  p->own_certificate > POLICY_OWN_NONE || p->pin_mode > POLICY_PIN_BLOCK || p->protocol > POLICY_PROTOCOL_SIP_FIRST))
 		return ENTENTE_EINVAL; /* the table would refuse it, and with it the whole group */
 	struct store_request *r = store_request_new(op, t, 3, SLICE_NONE, p, done, arg);
 	return r ? store_submit(s, r) : ENTENTE_EINVAL;

@@ -149,7 +149,7 @@ static int partners(sqlite3 *db, store_partner_each *each, void *arg, struct ent
 	if (sqlite3_prepare_v2(
 		    db,
 		    "SELECT domain, type, enabled, tls, sasl, dialback, keep_alive, connection_limit, server_host, server_port, "
-		    "description, own_certificate, pins, pin_mode, dane, delegation FROM xmpp_partner ORDER BY domain",
+		    "description, own_certificate, pins, pin_mode, dane, delegation, protocol FROM xmpp_partner ORDER BY domain",
 		    -1, &st, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db,
 			       "SELECT domain FROM xmpp_partner_domain WHERE partner = ?1 AND position > 0 ORDER BY position",
@@ -173,7 +173,7 @@ static int partners(sqlite3 *db, store_partner_each *each, void *arg, struct ent
 		arena_reset(a);
 		if (!policy_partner_type_parse(&p.type, text(st, 1)) || !policy_negotiation_parse(&p.tls, text(st, 3)) ||
 		    !policy_negotiation_parse(&p.sasl, text(st, 4)) || !policy_own_certificate_parse(&p.own_certificate, text(st, 11)) ||
-		    !policy_pin_mode_parse(&p.pin_mode, text(st, 13)) || !pins_read(&p, pins, text(st, 12)))
+		    !policy_pin_mode_parse(&p.pin_mode, text(st, 13)) || !policy_protocol_parse(&p.protocol, text(st, 16)) || !pins_read(&p, pins, text(st, 12)))
 			ret = err_set(err, ENTENTE_ESTORE, REASON_SERVER_STORE, "partner %.*s has a value that is not known",
 				      SFMT(p.domain));
 		if (!ret)

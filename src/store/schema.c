@@ -110,6 +110,9 @@ static const char *const steps[] = {
 	"  'public-cloud-audio-video=true' || char(10)"
 	" WHERE EXISTS(SELECT 1 FROM xmpp_partner) OR EXISTS(SELECT 1 FROM object);"
 	"ALTER TABLE object RENAME TO federation;",
+	/* 7 */
+	"ALTER TABLE xmpp_partner ADD COLUMN protocol TEXT NOT NULL DEFAULT 'xmpp'"
+	" CHECK(protocol IN ('xmpp', 'sip', 'xmpp-first', 'sip-first'));",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 

@@ -22,16 +22,19 @@ static struct snapshot *make(bool xmpp_access)
 		struct slice domain;
 		enum policy_partner_type type;
 		bool enabled;
+		enum policy_protocol protocol;
 	} partners[] = {
 		{S("fed.test"), POLICY_FEDERATED, true}, {S("ver.test"), POLICY_PUBLIC_VERIFIED, true},
 		{S("unv.test"), POLICY_PUBLIC_UNVERIFIED, true}, {S("off.test"), POLICY_FEDERATED, false},
 		{S("p.evil.test"), POLICY_FEDERATED, true},
+		{S("moved.test"), POLICY_FEDERATED, true, POLICY_PROTOCOL_SIP}, {S("both.test"), POLICY_FEDERATED, true, POLICY_PROTOCOL_SIP_FIRST},
 	};
 	for (size_t i = 0; i < sizeof partners / sizeof *partners; i++) {
 		struct policy_partner p = {.domain = partners[i].domain};
 		policy_partner_defaults(&p);
 		p.type = partners[i].type;
 		p.enabled = partners[i].enabled;
+		p.protocol = partners[i].protocol;
 		if (i == 0) {
 			p.additional = more;
 			p.n_additional = 1;
@@ -110,6 +113,10 @@ static const struct row {
 	/* partner-enabled */
 	{__LINE__, MSG, IN, "j@off.test", "r@contoso.test", "off.test", 0, YES, DISABLED, "partner-enabled", 0},
 	{__LINE__, STREAM, OUT, "contoso.test", "off.test", "", 0, DUNNO, DISABLED, "partner-enabled", 0},
+	/* partner-network */
+	{__LINE__, MSG, IN, "j@moved.test", "r@contoso.test", "moved.test", 0, YES, DENY(POLICY_OTHER_PROTOCOL), "partner-network", 0},
+	{__LINE__, STREAM, OUT, "contoso.test", "moved.test", "", 0, DUNNO, DENY(POLICY_OTHER_PROTOCOL), "partner-network", 0},
+	{__LINE__, MSG, IN, "j@both.test", "r@contoso.test", "both.test", 0, YES, REASON_NONE, NULL, POLICY_NO_CONSENT},
 	/* local-domain */
 	{__LINE__, MSG, IN, "j@fed.test", "r@nowhere.test", "fed.test", 0, YES, DENY(POLICY_LOCAL_UNKNOWN), "local-domain", 0},
 	{__LINE__, MSG, IN, "j@fed.test", "x@unv.test", "fed.test", 0, YES, DENY(POLICY_LOCAL_UNKNOWN), "local-domain", 0},
