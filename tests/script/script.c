@@ -166,6 +166,44 @@ static void policy(struct world *w, struct slice words)
 	house_pass(w->house, 0);
 }
 
+/* "dialect lync": of the home */
+static void dialect(struct world *w, struct slice name)
+{
+	for (int d = 0; d < GATEWAY_DIALECTS; d++)
+		if (slice_eq(name, slice_str(gateway_dialect_name((enum gateway_dialect)d)))) {
+			w->house->dialect = (enum gateway_dialect)d;
+			return;
+		}
+	wrong(w, "there is no such dialect");
+}
+
+struct looking {
+	struct slice local, remote;
+	struct slice carrier, state;
+	size_t n;
+};
+
+static void look(void *arg, const struct gateway_conversation_facts *f)
+{
+	struct looking *l = arg;
+	l->n++;
+	if (slice_eq(f->local, l->local) && slice_eq(f->remote, l->remote)) {
+		l->carrier = slice_str(f->carrier);
+		l->state = slice_str(f->state);
+	}
+}
+
+/* "conversation LOCAL REMOTE CARRIER [STATE]", as `entente show conversations` has it */
+static void conversation_step(struct world *w, struct slice words)
+{
+	struct looking l = {.local = slice_split(&words, ' ')};
+	l.remote = slice_split(&words, ' ');
+	gateway_each_conversation(w->house->gateway, look, &l);
+	struct slice is = l.state.len ? arena_printf(w->arena, "%.*s %.*s", SFMT(l.carrier), SFMT(l.state)) : l.carrier;
+	if (!match_text(w, words, l.carrier.p ? is : S("none")))
+		wrong(w, "it is \"%.*s\"", SFMT(l.carrier.p ? is : S("none")));
+}
+
 /* "link DOMAIN up|down", "link fine|queued|silent|refuses REASON", "link releases [REASON]" */
 static enum reason reason_of(struct world *w, struct slice id)
 {
@@ -288,6 +326,10 @@ static void other_step(struct world *w, struct slice verb, struct slice words, c
 		link_step(w, words);
 	} else if (slice_eq(verb, S("contact"))) {
 		contact_step(w, words);
+	} else if (slice_eq(verb, S("dialect"))) {
+		dialect(w, words);
+	} else if (slice_eq(verb, S("conversation"))) {
+		conversation_step(w, words);
 	} else if (slice_eq(verb, S("store"))) {
 		store_step(w, words);
 	} else {

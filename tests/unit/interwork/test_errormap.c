@@ -261,7 +261,7 @@ static const struct {
 	{"item-not-found", 404, 404, 604}, {"jid-malformed", 400, 400, 400}, {"not-acceptable", 406, 406, 606},
 	{"not-allowed", 403, 403, 403}, {"not-authorized", 403, 403, 403}, {"policy-violation", 403, 403, 403},
 	{"recipient-unavailable", 480, 480, 600}, {"redirect", 302, 302, 302}, {"registration-required", 403, 403, 403},
-	{"remote-server-not-found", 404, 404, 404}, {"remote-server-timeout", 504, 504, 408},
+	{"remote-server-not-found", 404, 404, 404}, {"remote-server-timeout", 504, 504, 504},
 	{"resource-constraint", 500, 500, 500}, {"service-unavailable", 403, 403, 403},
 	{"subscription-required", 400, 400, 400}, {"undefined-condition", 400, 400, 400}, {"unexpected-request", 400, 400, 400},
 	{"no-such-condition", 400, 400, 400},
