@@ -149,6 +149,14 @@ bool sip_server_waiting(const struct sip_server_trans *st);
 /* One pointer for the owner; see ops->gone. */
 void sip_server_set_user(struct sip_server_trans *st, void *user);
 void *sip_server_user(const struct sip_server_trans *st);
+/* Someone beside the owner of the stack, who answers this one (a session): it hears of these in the place of ops->cancelled and
+ * ops->unacked, and of the end whatever the user pointer is. NULL takes it off. The callbacks are all set. */
+struct sip_server_watch {
+	void (*cancelled)(void *arg, struct sip_server_trans *st);
+	void (*unacked)(void *arg, struct sip_server_trans *st);
+	void (*gone)(void *arg, struct sip_server_trans *st);
+};
+void sip_server_set_watch(struct sip_server_trans *st, const struct sip_server_watch *watch, void *arg);
 /* A number for the owner's log, 0 at first. `st` may be NULL: then it is lost, and 0. */
 void sip_server_set_record(struct sip_server_trans *st, uint64_t record);
 uint64_t sip_server_record(const struct sip_server_trans *st);

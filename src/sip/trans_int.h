@@ -39,6 +39,8 @@ struct sip_server_trans {
 	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
 	struct list rest;           /* in stack->accepted_servers */
 	void *user;
+	const struct sip_server_watch *watch;
+	void *watch_arg;
 	uint64_t record;
 };
 

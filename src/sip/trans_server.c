@@ -101,6 +101,10 @@ void trans_server_end(struct sip_server_trans *st)
 {
 	struct sip_stack *s = st->stack;
 	st->state = TRANS_CONFIRMED; /* nothing can be answered from within gone() */
+	const struct sip_server_watch *w = st->watch;
+	st->watch = NULL;
+	if (w)
+		w->gone(st->watch_arg, st);
 	if (st->user && s->ops->gone)
 		s->ops->gone(s->arg, st);
 	map_remove(&s->servers, &st->node);
@@ -203,6 +207,7 @@ static struct sip_server_trans *create(struct sip_stack *s, const struct sip_flo
 	st->provisional = st->repeat_2xx = st->acked = false;
 	st->ack_node = (struct map_node){0};
 	st->user = NULL;
+	st->watch = NULL;
 	st->record = 0;
 	timer_init(&st->t_send, fire_send);
 	timer_init(&st->t_end, fire_end);
@@ -386,13 +391,20 @@ static void fire_end(struct timer *t, uint64_t now)
 	switch (st->state) {
 	case TRANS_TRYING:
 		if (st->method == SIP_INVITE) {
+			const struct sip_server_watch *w = st->watch;
+			st->watch = NULL;
+			void *arg = st->watch_arg;
 			sip_server_reply(st, 408);
+			if (w)
+				w->gone(arg, st); /* nothing can be answered any more */
 			return;
 		}
 		s->stats.late_responses++; /* whatever is said from now on comes too late (RFC 4320 4.2) */
 		break;
 	case TRANS_ACCEPTED:
-		if (st->repeat_2xx && !st->acked && s->ops->unacked)
+		if (st->repeat_2xx && !st->acked && st->watch)
+			st->watch->unacked(st->watch_arg, st);
+		else if (st->repeat_2xx && !st->acked && s->ops->unacked)
 			s->ops->unacked(s->arg, st);
 		break;
 	default: break;
@@ -443,7 +455,9 @@ static void input_cancel(struct sip_stack *s, struct sip_server_trans *cancel, s
 	sip_server_reply(cancel, st ? 200 : 481);
 	if (!st || st->state != TRANS_TRYING)
 		return;
-	if (s->ops->cancelled)
+	if (st->watch)
+		st->watch->cancelled(st->watch_arg, st);
+	else if (s->ops->cancelled)
 		s->ops->cancelled(s->arg, st);
 	else
 		sip_server_reply(st, 487);
@@ -543,6 +557,12 @@ bool sip_server_waiting(const struct sip_server_trans *st)
 void sip_server_set_user(struct sip_server_trans *st, void *user)
 {
 	st->user = user;
+}
+
+void sip_server_set_watch(struct sip_server_trans *st, const struct sip_server_watch *watch, void *arg)
+{
+	st->watch = watch;
+	st->watch_arg = arg;
 }
 
 void *sip_server_user(const struct sip_server_trans *st)
