@@ -20,6 +20,7 @@ import xmppserver
 import xmppuser
 from baresip import Baresip
 from daemon import BUILD, Entented, Split
+from linphone import Linphone
 from sipe import Sipe
 from sipuser import REGISTRAR, SipUser
 from waiting import LabError
@@ -153,6 +154,12 @@ class Lab:
         address = f"{name}@{lynchome.DOMAIN}"
         self.lync.lists[address] = contacts
         client = Sipe(self.run, address)
+        self.users.append(client)
+        return client.start()
+
+    def linphone(self, name, transport="udp"):
+        """linphone as the SIP user `name`; registered."""
+        client = Linphone(self.run, f"{name}@contoso.test", next(self._addresses), transport)
         self.users.append(client)
         return client.start()
 

@@ -21,6 +21,8 @@ from waiting import LabError, wait_until                            # noqa: E402
 
 SERVER = ("127.0.0.21", 5222)
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+STATES, RECEIPTS, MARKERS = "http://jabber.org/protocol/chatstates", "urn:xmpp:receipts", "urn:xmpp:chat-markers:0"
+CORRECTION, CARBONS, FORWARD = "urn:xmpp:message-correct:0", "{urn:xmpp:carbons:2}", "{urn:xmpp:forward:0}"
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -59,9 +61,10 @@ def log_to(path):
 
 
 class XmppUser:
-    """`jid` is user@domain. auto_approve: answer every subscription request with yes and ask back."""
+    """`jid` is user@domain. auto_approve: answer every subscription request with yes and ask back. receipts: send those that are asked for."""
 
-    def __init__(self, jid, resource="home", password="secret", server=SERVER, auto_approve=False, observer=None):
+    def __init__(self, jid, resource="home", password="secret", server=SERVER, auto_approve=False, observer=None, receipts=False):
+        self.receipts = receipts
         self.name, self.resource, self.password, self.server = jid, resource, password, server
         self.auto_approve, self.observer = auto_approve, observer
         self.seen = Recorder(f"{jid}/{resource}")
@@ -216,6 +219,32 @@ class XmppUser:
         self._send(m)
         return m.get("id")
 
+    def chat(self, to, body=None, state=None, receipt=False, markable=False, replace=None, thread=None, **more):
+        """A message as a modern client writes it; returns its id."""
+        extra = f"<thread xmlns='jabber:client'>{thread}</thread>" if thread else ""
+        extra += f"<{state} xmlns='{STATES}'/>" if state else ""
+        extra += f"<request xmlns='{RECEIPTS}'/>" if receipt else ""
+        extra += f"<markable xmlns='{MARKERS}'/>" if markable else ""
+        extra += f"<replace xmlns='{CORRECTION}' id='{replace}'/>" if replace else ""
+        return self.message(to, body, extra=extra, **more)
+
+    def received(self, to, id):
+        """The receipt for a message."""
+        return self.message(to, extra=f"<received xmlns='{RECEIPTS}' id='{id}'/>")
+
+    def displayed(self, to, id):
+        """The marker that a message has been read."""
+        return self.message(to, extra=f"<displayed xmlns='{MARKERS}' id='{id}'/>")
+
+    def carbons(self):
+        """From now on this device gets copies of what the others send and receive; they are events of kind carbon."""
+        def ask():
+            iq = self.client.Iq()
+            iq["type"] = "set"
+            iq.append(ElementTree.Element(CARBONS + "enable"))
+            return iq.send()
+        self._ask(ask)
+
     def ping(self, jid, timeout=10):
         """XEP-0199; returns None, or the error condition."""
         async def ask():
@@ -233,16 +262,42 @@ class XmppUser:
     def _message(self, xml):
         sender = slixmpp.JID(xml.get("from"))
         bodies = {b.get(LANG): b.text or "" for b in xml.findall("{jabber:client}body")}
+        carbon = next((c for c in xml if c.tag.startswith(CARBONS)), None)
+        if carbon is not None and sender.bare == self.name:     # of what another device sent or got (XEP-0280)
+            inner = carbon.find(f"{FORWARD}forwarded/{{jabber:client}}message")
+            self.seen.add(Event("carbon", direction=carbon.tag[len(CARBONS):], from_=slixmpp.JID(inner.get("from")).bare, to=inner.get("to"),
+                                body=inner.findtext("{jabber:client}body"), raw=ElementTree.tostring(xml, encoding="unicode")))
+            return
         event = Event("error" if xml.get("type") == "error" else "message", from_=sender.bare, resource=sender.resource,
                       body=next(iter(bodies.values()), None), bodies=bodies, type=xml.get("type"), id=xml.get("id"),
                       subject=xml.findtext("{jabber:client}subject"), thread=xml.findtext("{jabber:client}thread"),
                       raw=ElementTree.tostring(xml, encoding="unicode"))
+        self._read_signals(event, xml)
         if event.kind == "error":
             self._read_error(event, xml)
             self.tell("in", "message/error", f"{event.condition}")
         else:
             self.tell("in", "message", event.body or "")
         self.seen.add(event)
+        if self.receipts and event.request and event.kind == "message" and event.id:
+            self.received(xml.get("from"), event.id)
+
+    @staticmethod
+    def _read_signals(event, xml):
+        """What stands beside the text: state (XEP-0085), request and receipt (XEP-0184), markable and marker (XEP-0333), replace (XEP-0308)."""
+        for child in xml:
+            space, _, name = child.tag[1:].partition("}")
+            if space == STATES:
+                event.state = name
+            elif space == RECEIPTS:
+                event.request = event.request or name == "request"
+                event.receipt = child.get("id") if name == "received" else event.receipt
+            elif space == MARKERS:
+                event.markable = event.markable or name == "markable"
+                if name != "markable":
+                    event.marker, event.marked = name, child.get("id")
+            elif space == CORRECTION:
+                event.replace = child.get("id")
 
     def _presence(self, xml):
         sender = slixmpp.JID(xml.get("from"))
@@ -277,6 +332,23 @@ class XmppUser:
         what = f"received a message from {from_}" + (f" with text {body[:60]!r}" if body is not None else "")
         return self.seen.expect(what, lambda e: e.kind == "message" and e.from_ == from_ and e.body is not None
                                 and (body is None or e.body == body), timeout)
+
+    def expect_state(self, from_, state, timeout=10):
+        return self.seen.expect(f"seen that {from_} is {state}", lambda e: e.kind == "message" and e.from_ == from_ and e.state == state and e.body is None,
+                                timeout)
+
+    def expect_no_state(self, from_, state, seconds=1):
+        self.seen.refuse(f"seen that {from_} is {state}", lambda e: e.kind == "message" and e.from_ == from_ and e.state == state and e.body is None, seconds)
+
+    def expect_receipt(self, from_, id, timeout=15):
+        return self.seen.expect(f"got the receipt of {from_} for {id}", lambda e: e.kind == "message" and e.from_ == from_ and e.receipt == id, timeout)
+
+    def expect_marker(self, from_, id, marker="displayed", timeout=15):
+        return self.seen.expect(f"seen that {from_} has {marker} {id}", lambda e: e.kind == "message" and e.from_ == from_ and e.marker == marker
+                                and e.marked == id, timeout)
+
+    def expect_carbon(self, direction, body, timeout=10):
+        return self.seen.expect(f"got a copy of {body!r} ({direction})", lambda e: e.kind == "carbon" and e.direction == direction and e.body == body, timeout)
 
     def expect_no_message(self, from_, seconds=2):
         self.seen.refuse(f"received a message from {from_}",

@@ -5,10 +5,14 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import lynchome                 # noqa: E402
 from lab import Lab             # noqa: E402
+from lyncuser import Answer     # noqa: E402
 from process import Process, answers    # noqa: E402
+from sipe import Sipe           # noqa: E402
 from standin import StandIn     # noqa: E402
 from waiting import LabError    # noqa: E402
 
@@ -101,6 +105,62 @@ def real_client(lab):
     romeo.expect_contact("Offline")
 
 
+def linphone_client(lab):
+    """It answers a text with notifications that are no text."""
+    name, _ = lab.names()
+    mercutio, romeo = lab.sip_user(name.replace("romeo", "mercutio")), lab.linphone(name)
+    romeo.message(mercutio.name, "hello from linphone")
+    mercutio.expect_message(romeo.name, "hello from linphone")
+    mercutio.say(romeo.name, "hello linphone")
+    romeo.expect_message(mercutio.name, "hello linphone")
+    notification = mercutio.seen.expect("been notified", lambda e: e.kind == "message" and e.content_type == "message/imdn+xml", 10)
+    assert notification.raw.get("content-encoding") == "deflate" and b"imdn" in zlib.decompress(notification.raw.body), notification
+
+
+def lync_client(lab):
+    """pidgin-sipe and a simulated user, who agree on the dialect."""
+    home = lynchome.LyncHome(lab.run, lab.certs)
+    home.start()
+    client = Sipe(lab.run, "bob@fourthcoffee.test")
+    try:
+        ann, bob = home.user("ann", endpoints=2), client.start()
+        bob.message(ann.name, "hello <b>ann</b> &amp; all")
+        assert ann.expect_message(bob.name, "hello ann & all").by == "message"      # also in the invitation, but nobody took it there
+        ann.expect_no_message(bob.name, 0.3)
+        ann.type(bob.name)
+        bob.expect_typing(ann.name)
+        ann.tell(bob.name, "Grüße")
+        bob.expect_message(ann.name, "Grüße")
+        bob.type(ann.name)
+        ann.expect_typing(bob.name)
+        ann.bye(bob.name)
+        ann.answer = Answer(by="all")       # both endpoints pick up: bob's client keeps one
+        ann.open(bob.name, "again", mode="once")
+        bob.expect_message(ann.name, "again")
+        home.check()
+    finally:
+        client.kill()
+        home.kill()
+
+
+def signals(lab):
+    """What stands beside texts."""
+    juliet, nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse", receipts=True)
+    phone = lab.xmpp_user("juliet", "phone")
+    phone.carbons()
+    number = juliet.chat(nurse.name, "read this", "active", receipt=True, markable=True)
+    seen = nurse.expect_message(juliet.name, "read this")
+    assert seen.state == "active" and seen.request and seen.markable, seen
+    phone.expect_carbon("sent", "read this")
+    juliet.expect_receipt(nurse.name, number)
+    nurse.displayed(f"{juliet.name}/home", number)
+    juliet.expect_marker(nurse.name, number)
+    nurse.chat(f"{juliet.name}/home", state="composing")
+    juliet.expect_state(nurse.name, "composing")
+    juliet.chat(nurse.name, "read that", replace=number)
+    assert nurse.expect_message(juliet.name, "read that").replace == number
+
+
 def xmpp_all(lab):
     juliet, nurse = lab.xmpp_user("juliet"), lab.xmpp_user("nurse")
     juliet.message(nurse.name, TEXT)
@@ -181,6 +241,9 @@ def main():
                  ("SIP presence over tcp", lambda: sip_presence(lab, "tcp")),
                  ("Kamailio restarts", lambda: home_restart(lab)),
                  ("baresip as a SIP user", lambda: real_client(lab)),
+                 ("linphone as a SIP user", lambda: linphone_client(lab)),
+                 ("pidgin-sipe at the Lync-dialect home", lambda: lync_client(lab)),
+                 (f"receipts, states, markers, carbons inside {peer}", lambda: signals(lab)),
                  (f"messages and presence inside {peer}", lambda: xmpp_all(lab)),
                  (f"two domains on one {peer}", lambda: xmpp_other_domain(lab)),
                  (f"{peer} restarts", lambda: xmpp_restart(lab))]
