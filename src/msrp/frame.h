@@ -3,10 +3,10 @@
  * an end-line that repeats its transaction identifier, and may go on for as long as the sender likes. So the framer never waits for
  * the end: it gives out pieces, the head (start line and headers) once it is whole, then data as it comes. Sans-I/O, no allocation, one
  * per connection: the owner keeps the received octets, asks for the next piece and consumes what the piece says. What is held back is
- * never more than MSRP_HEAD_MAX octets, and in the data never more than an end-line; no octet is looked at more than twice.
+ * never more than MSRP_HEAD_MAX octets, and in the data never more than an end-line; only what is held back is looked at again.
  *
- * A malformed header does not lose the thread: the end-line is known from the start line, the request is skipped, and its head has
- * `fault`. A malformed start line or a head that is too long does: there is no place to start again, the owner closes. */
+ * A malformed header does not lose the thread: the end-line is known from the start line, and msrp_head_parse says what is wrong. A
+ * malformed start line or a head that is too long does: there is no place to start again, the owner closes. */
 #pragma once
 #include "base/slice.h"
 
@@ -31,9 +31,9 @@ struct msrp_frame {
 struct msrp_framer { /* private */
 	char tid[MSRP_TID_MAX + 1];
 	size_t tid_len;  /* 0: between messages */
-	size_t scanned;  /* of the unconsumed input */
+	size_t scanned;  /* of the unconsumed input: the lines of the head that were looked at */
 	bool in_body;
-	bool fresh;      /* the body has not begun to come out */
+	bool fresh;      /* no octet of the body was seen that is one */
 };
 
 void msrp_framer_init(struct msrp_framer *f);

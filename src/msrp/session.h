@@ -25,6 +25,7 @@ enum {
 	MSRP_BIND_MS = 32000,      /* a passive session to which nobody has come */
 	MSRP_PARTIAL_MS = 180000,  /* an incomplete message that does not grow any more */
 	MSRP_SEEN = 64,
+	MSRP_RANGES = 64,          /* pieces that an incomplete message may be in, with gaps between them */
 	MSRP_LINE_NONE = 0,
 };
 
@@ -41,7 +42,6 @@ struct msrp_hub_ops {
 struct msrp_message { /* a whole message; valid during the call */
 	uint64_t token;                  /* for msrp_session_answer */
 	struct slice message_id, content_type, body;
-	const struct msrp_head *head;    /* of the chunk that made it whole */
 	bool success_report;             /* the sender wants to know of its delivery: msrp_session_report */
 	enum msrp_failure failure_report;
 };
@@ -56,7 +56,8 @@ struct msrp_session_ops {
 	/* A message is whole. Its last chunk is answered by msrp_session_answer, from inside or later: exactly once. */
 	void (*message)(void *arg, const struct msrp_message *m);
 	/* The end of a msrp_session_send, exactly once for each, not in order. status 200: the peer (or its relay) has every octet; or
-	 * the refusal; 408: no answer within MSRP_RESPONSE_MS, so nobody knows; 0: never sent, or not completely, when the session ended.
+	 * the refusal; 408: no answer within MSRP_RESPONSE_MS or before the session ended, so nobody knows; 0: the session ended before all
+	 * of it was handed over, so it may be sent another way.
 	 * With MSRP_FAILURE_NO: 200 when the last octet was handed over. PARTIAL: 200 by MSRP_RESPONSE_MS without a refusal. Never from
 	 * inside msrp_session_send. */
 	void (*sent)(void *arg, uint64_t number, int status, struct slice comment);
