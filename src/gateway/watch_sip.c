@@ -13,7 +13,7 @@ struct watch {
 	struct gateway *g;
 	struct xmpp_watcher *machine;
 	struct sip_subscriber *sub;  /* the present subscription, or NULL */
-	char *uri, *from_uri;        /* of the presentity and of the watcher, owned */
+	char *uri;                   /* of the presentity, owned */
 	uint32_t home;
 	uint64_t judged;             /* generation of the policy that said the following */
 	bool allowed, hide_notes;
@@ -36,13 +36,16 @@ static void op_subscribe(void *arg, uint32_t expires)
 	struct gateway *g = w->g;
 	struct gateway_home home;
 	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xmpp_jid watcher;
+	struct slice from;
 	int rc = ENTENTE_ENOTFOUND;
 	w->sub = sip_subscriber_free(w->sub);
 	judge(w);
-	if (w->allowed && gateway_home(g, w->home, &home)) {
+	if (w->allowed && !xmpp_jid_parse(&watcher, a, w->pair.remote) && !interwork_jid_to_sip(&from, a, &watcher, false, NULL) &&
+	    gateway_home(g, w->home, &home)) {
 		struct sip_subscriber_config c = {
 			.uri = slice_str(w->uri),
-			.from = arena_printf(a, "<%s>", w->from_uri),
+			.from = arena_printf(a, "<%.*s>", SFMT(from)),
 			.contact = arena_printf(a, "<%.*s>", SFMT(home.contact)),
 			.event = S("presence"),
 			.accept = S("application/pidf+xml"),
@@ -250,7 +253,6 @@ static void watch_free(struct watch *w)
 	xmpp_watcher_free(w->machine);
 	mem_free(w->pair.key);
 	mem_free(w->uri);
-	mem_free(w->from_uri);
 	mem_free(w);
 }
 
@@ -310,10 +312,9 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		w->g = g;
 		w->gone.run = gone_run;
 		w->uri = mem_strndup(uri.p, uri.len);
-		w->from_uri = mem_strndup(from.p, from.len);
 		judge(w);
 		c.hide_notes = w->hide_notes;
-		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, uri, authorised);
+		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, slice_str(w->uri), authorised);
 		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
 		tally_add(g, TALLY_WATCHER, watcher);
 		tally_add(g, TALLY_PRESENTITY, presentity);

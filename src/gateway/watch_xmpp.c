@@ -18,7 +18,6 @@ struct out_pair {
 	struct sip_watcher *machine;
 	struct list dialogs; /* of struct out_dialog */
 	size_t n_dialogs;
-	struct buf body;     /* the last document */
 	struct later gone;
 };
 
@@ -60,22 +59,24 @@ static void op_stanza(void *arg, enum sip_watcher_stanza kind)
 	gateway_send_out(g, jid_domain(p->pair.local), jid_domain(p->pair.remote), &t);
 }
 
-static void body(struct out_pair *p)
-{
-	buf_clear(&p->body);
-	sip_watcher_body(p->machine, &p->body);
-	if (!buf_ok(&p->body))
-		buf_clear(&p->body);
-}
-
 static void set_dialog(struct out_dialog *d)
 {
-	struct out_pair *p = d->pair;
-	bool active = sip_watcher_active(p->machine);
-	struct slice b = active ? buf_slice(&p->body) : SLICE_NONE;
 	if (d->n)
-		sip_notifier_set(d->n, active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, b.len ? S("application/pidf+xml") : SLICE_NONE,
-				 b);
+		sip_notifier_set(d->n, sip_watcher_active(d->pair->machine) ? SIP_SUB_ACTIVE : SIP_SUB_PENDING, SLICE_NONE, SLICE_NONE);
+}
+
+/* Who unsubscribes is left with "closed", as far as it has seen anything (RFC 8048 5.3.3). */
+static void n_document(void *arg, bool last, struct sip_notifier_document *ret, struct buf *b)
+{
+	struct out_dialog *d = arg;
+	struct sip_watcher *w = d->pair->machine;
+	if (!d->poll && !sip_watcher_active(w))
+		return;
+	if (last && !d->poll)
+		sip_watcher_body_closed(w, b);
+	else
+		sip_watcher_body(w, b);
+	*ret = (struct sip_notifier_document){S("application/pidf+xml"), last ? SLICE_NONE : sip_watcher_language(w)};
 }
 
 /* The record says what a restart needs, not the state: it changes with the dialog's life only. */
@@ -101,7 +102,6 @@ static void save(struct out_dialog *d)
 static void op_notify(void *arg, bool active)
 {
 	struct out_pair *p = arg;
-	body(p);
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
 		if (d->poll)
@@ -148,12 +148,10 @@ static void op_terminate(void *arg, struct slice reason, uint32_t retry_after)
 static void op_polled(void *arg)
 {
 	struct out_pair *p = arg;
-	body(p);
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
 		if (d->poll) {
-			struct slice b = buf_slice(&p->body);
-			sip_notifier_set(d->n, SIP_SUB_ACTIVE, b.len ? S("application/pidf+xml") : SLICE_NONE, b);
+			sip_notifier_set(d->n, SIP_SUB_ACTIVE, SLICE_NONE, SLICE_NONE);
 			dialog_drop(d);
 		}
 	}
@@ -194,7 +192,6 @@ static void pair_free(struct out_pair *p)
 		mem_free(d);
 	}
 	sip_watcher_free(p->machine);
-	buf_free(&p->body);
 	mem_free(p->pair.key);
 	mem_free(p);
 }
@@ -234,7 +231,6 @@ static struct out_pair *pair_get(struct gateway *g, struct slice local, struct s
 	p->id = ++g->next_id;
 	p->gone.run = gone_run;
 	list_init(&p->dialogs);
-	buf_init(&p->body, 65536);
 	p->machine = sip_watcher_new(&machine_ops, p, g->cfg.timers, &cfg, uri);
 	map_insert(&g->outs, &p->pair.node, slice_of(p->pair.key, local.len + 1 + remote.len));
 	map_insert(&g->out_ids, &p->by_id, slice_of((const char *)&p->id, sizeof p->id));
@@ -301,6 +297,7 @@ static void n_route(void *arg, struct slice next_hop, struct sip_flow *flow)
 
 static const struct sip_notifier_ops notifier_ops = {
 	.refreshed = n_refreshed, .unsubscribed = n_unsubscribed, .expired = n_expired, .failed = n_failed, .route = n_route,
+	.document = n_document,
 };
 
 static void notifier_config(struct gateway *g, struct sip_notifier_config *c, struct slice contact, bool active)
@@ -393,7 +390,6 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 		return;
 	}
 	sip_watcher_opened(p->machine);
-	body(p);
 	set_dialog(d);
 	save(d);
 }

@@ -28,7 +28,7 @@ struct xmpp_watcher {
 	bool again;         /* a new dialog took an old one's place, at again_at */
 	uint64_t again_at, heard_at, absent_at; /* heard_at: the last NOTIFY */
 	uint32_t backoff_s; /* the last wait, 0 at first */
-	char *entity;       /* owned */
+	struct slice entity; /* the owner's */
 	struct presence_set shown; /* what the watcher has been told */
 };
 
@@ -65,7 +65,7 @@ struct xmpp_watcher *xmpp_watcher_new(const struct xmpp_watcher_ops *ops, void *
 	w->arg = arg;
 	w->timers = timers;
 	w->cfg = *cfg;
-	w->entity = mem_strndup(entity_uri.p, entity_uri.len);
+	w->entity = entity_uri;
 	w->authorised = authorised;
 	timer_init(&w->retry, retry_fired);
 	return w;
@@ -77,7 +77,6 @@ struct xmpp_watcher *xmpp_watcher_free(struct xmpp_watcher *w)
 		return NULL;
 	timer_cancel(w->timers, &w->retry);
 	presence_set_free(&w->shown);
-	mem_free(w->entity);
 	return mem_free(w);
 }
 
@@ -452,7 +451,7 @@ static int read_body(struct xmpp_watcher *w, struct arena *a, struct slice type,
 		return 400;
 	}
 	if (doc->entity.len &&
-	    (!entity_jid(&entity, a, doc->entity) || !entity_jid(&ours, a, slice_str(w->entity)) || !slice_eq(entity, ours)))
+	    (!entity_jid(&entity, a, doc->entity) || !entity_jid(&ours, a, w->entity) || !slice_eq(entity, ours)))
 		w->ops->ignored(w->arg, "the presence document is about somebody else"); /* not ours to show */
 	else
 		*have = DOCUMENT;

@@ -49,6 +49,7 @@ struct xmpp_watcher_config {
 	bool hide_notes;         /* the partner never sees the SIP user's notes (interworking spec 3.6) */
 };
 
+/* The text of entity_uri stays the caller's and must outlive the machine. */
 struct xmpp_watcher *xmpp_watcher_new(const struct xmpp_watcher_ops *ops, void *arg, struct timers *timers,
 				      const struct xmpp_watcher_config *cfg, struct slice entity_uri, bool authorised);
 struct xmpp_watcher *xmpp_watcher_free(struct xmpp_watcher *w); /* silent; accepts NULL; not from inside an op */

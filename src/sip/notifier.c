@@ -19,9 +19,11 @@ struct sip_notifier {
 	struct sip_usage usage;
 	struct sip_flow flow;
 	bool poll, have_state, dirty, urgent, retrying, closing, last_sent, dead;
+	bool unpaced; /* the substate has changed: the document after it need not wait either */
 	unsigned busy;
 	enum sip_substate state;
-	struct buf content_type, body;
+	struct slice content_type, language, body; /* owned; with ops->document only of the last NOTIFY */
+	uint64_t told;       /* hash of what was sent last, 0: nothing that the subscriber is known to have */
 	struct slice reason; /* of the last NOTIFY; owned */
 	int64_t retry_after;
 	struct sip_client_trans *ct;
@@ -67,8 +69,6 @@ static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_
 	n->retry_after = -1;
 	n->usage.request = on_request;
 	n->usage.gone = on_stack_gone;
-	buf_init(&n->content_type, 1024);
-	buf_init(&n->body, REQUEST_MAX);
 	timer_init(&n->t_expire, fire_expire);
 	timer_init(&n->t_send, fire_send);
 	return n;
@@ -83,8 +83,9 @@ static void release(struct sip_notifier *n)
 	trans_text_free(&n->event);
 	trans_text_free(&n->reason);
 	sip_dialog_free(&n->dialog);
-	buf_free(&n->content_type);
-	buf_free(&n->body);
+	trans_text_free(&n->content_type);
+	trans_text_free(&n->language);
+	trans_text_free(&n->body);
 	mem_free(n);
 }
 
@@ -107,6 +108,41 @@ static void on_stack_gone(struct sip_usage *u)
 	struct sip_notifier *n = CONTAINER_OF(u, struct sip_notifier, usage);
 	if (n->closing) /* nobody else knows of it */
 		sip_notifier_free(n);
+}
+
+static void store(struct sip_notifier *n, struct slice content_type, struct slice language, struct slice body)
+{
+	trans_text_free(&n->content_type);
+	trans_text_free(&n->language);
+	trans_text_free(&n->body);
+	n->content_type = trans_text_dup(content_type);
+	n->language = trans_text_dup(language);
+	n->body = trans_text_dup(body);
+}
+
+/* The document as it is now: the owner's, or what it gave. */
+static void document(struct sip_notifier *n, bool last, struct sip_notifier_document *ret, struct buf *b)
+{
+	*ret = (struct sip_notifier_document){n->content_type, n->language};
+	if (n->ops->document)
+		n->ops->document(n->arg, last, ret, b);
+	else
+		buf_put(b, n->body);
+}
+
+/* The owner's pointer is about to be void: what it has to say is kept. */
+static void keep_document(struct sip_notifier *n, bool last)
+{
+	struct sip_notifier_document doc;
+	struct buf b;
+	if (!n->ops->document)
+		return;
+	buf_init(&b, REQUEST_MAX);
+	n->busy++;
+	document(n, last, &doc, &b);
+	n->busy--;
+	store(n, doc.content_type, doc.language, buf_ok(&b) ? buf_slice(&b) : SLICE_NONE);
+	buf_free(&b);
 }
 
 /* From now on only the last NOTIFY matters; the owner is told nothing more. Returns what it was listening with. */
@@ -165,7 +201,13 @@ static void write_state(const struct sip_notifier *n, struct buf *b)
 			     retry);
 }
 
-static int send_notify(struct sip_notifier *n)
+static uint64_t hash_of(const struct sip_notifier *n, const struct sip_notifier_document *doc, struct slice body)
+{
+	uint64_t h = (hash_slice(body) * 31 + hash_slice(doc->content_type)) * 31 + hash_slice(doc->language) + n->state;
+	return h ? h : 1;
+}
+
+static int write_notify(struct sip_notifier *n, const struct sip_notifier_document *doc, struct slice body)
 {
 	struct buf b;
 	buf_init(&b, REQUEST_MAX);
@@ -175,12 +217,31 @@ static int send_notify(struct sip_notifier *n)
 	write_state(n, &b);
 	for (size_t i = 0; i < n->config.n_headers; i++)
 		sip_build_header_named(&b, n->headers[i].name, n->headers[i].value);
-	bool body = n->body.len > 0;
-	sip_build_body(&b, body ? buf_slice(&n->content_type) : SLICE_NONE, buf_slice(&n->body));
+	if (body.len && doc->language.len)
+		sip_build_header(&b, SIP_H_CONTENT_LANGUAGE, doc->language);
+	sip_build_body(&b, body.len ? doc->content_type : SLICE_NONE, body);
 	if (n->ops->route)
 		n->ops->route(n->arg, sip_dialog_next_hop(&n->dialog), &n->flow);
 	int rc = buf_ok(&b) ? sip_client_start(&n->ct, n->stack, &n->flow, buf_slice(&b), &handler, n, NULL) : ENTENTE_EINVAL;
 	buf_free(&b);
+	return rc;
+}
+
+enum { SAME = 1 };
+
+/* SAME: the subscriber has exactly that already. */
+static int send_notify(struct sip_notifier *n)
+{
+	struct sip_notifier_document doc;
+	struct buf b;
+	buf_init(&b, REQUEST_MAX);
+	document(n, n->closing, &doc, &b);
+	uint64_t hash = hash_of(n, &doc, buf_slice(&b));
+	bool again = n->urgent || n->closing || hash != n->told;
+	int rc = !buf_ok(&b) ? ENTENTE_EINVAL : again ? write_notify(n, &doc, buf_slice(&b)) : SAME;
+	buf_free(&b);
+	if (!rc)
+		n->told = hash;
 	return rc;
 }
 
@@ -205,16 +266,20 @@ static void pump(struct sip_notifier *n)
 		timer_arm(timers_of(n), &n->t_send, BUSY_MS);
 	} else if (rc < 0) {
 		give_up(n, 500, true); /* the document or a header cannot be written */
+	} else if (rc == SAME) {
+		n->dirty = n->retrying = false;
 	} else {
 		n->dirty = n->urgent = n->retrying = false;
 		n->last_sent = n->closing;
-		n->next_at = now + n->config.interval_ms;
+		n->next_at = n->unpaced ? now : now + n->config.interval_ms;
+		n->unpaced = false;
 	}
 }
 
 static void retry_later(struct sip_notifier *n, int64_t seconds)
 {
 	n->dirty = n->retrying = true;
+	n->told = 0;
 	timer_arm(timers_of(n), &n->t_send, (uint64_t)(seconds > RETRY_MAX_S ? RETRY_MAX_S : seconds) * 1000);
 }
 
@@ -223,7 +288,7 @@ static void fire_send(struct timer *t, uint64_t now)
 	(void)now;
 	struct sip_notifier *n = CONTAINER_OF(t, struct sip_notifier, t_send);
 	n->retrying = false;
-	if (!n->closing && n->poll) { /* the owner was not in time */
+	if (!n->closing && n->poll) { /* the owner was not in time: nothing is known */
 		const struct sip_notifier_ops *ops = close_with(n, S("timeout"), -1);
 		n->busy++;
 		if (ops->expired)
@@ -393,6 +458,7 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 			if (ops->refreshed)
 				ops->refreshed(n->arg, expires);
 		} else {
+			keep_document(n, true);
 			close_with(n, S("timeout"), -1);
 			if (ops->unsubscribed)
 				ops->unsubscribed(n->arg);
@@ -411,6 +477,7 @@ static void fire_expire(struct timer *t, uint64_t now)
 {
 	(void)now;
 	struct sip_notifier *n = CONTAINER_OF(t, struct sip_notifier, t_expire);
+	keep_document(n, true);
 	const struct sip_notifier_ops *ops = close_with(n, S("timeout"), -1);
 	n->busy++;
 	if (ops->expired)
@@ -424,29 +491,26 @@ static void fire_expire(struct timer *t, uint64_t now)
 
 /* --- the owner --- */
 
-static void store(struct sip_notifier *n, struct slice content_type, struct slice body)
-{
-	buf_clear(&n->content_type);
-	buf_put(&n->content_type, content_type);
-	buf_clear(&n->body);
-	buf_put(&n->body, body);
-}
-
 void sip_notifier_set(struct sip_notifier *n, enum sip_substate state, struct slice content_type, struct slice body)
 {
 	if (n->closing || n->dead)
 		return;
-	if (n->have_state && state == n->state && slice_eq(body, buf_slice(&n->body)) &&
-	    slice_eq(content_type, buf_slice(&n->content_type)))
-		return;
+	state = state == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
 	/* The first state is waited for; later ones keep the pace. */
 	if (!n->have_state)
 		n->urgent = true;
+	if (state != n->state && n->told) {
+		n->next_at = 0;
+		n->unpaced = true;
+	}
 	n->have_state = n->dirty = true;
-	n->state = state == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
-	store(n, content_type, body);
-	if (n->poll)
+	n->state = state;
+	if (!n->ops->document)
+		store(n, content_type, SLICE_NONE, body);
+	if (n->poll) {
+		keep_document(n, false);
 		close_with(n, S("timeout"), -1);
+	}
 	/* Within refreshed() the NOTIFY of the refresh follows anyway. */
 	if (!n->busy)
 		pump(n);
@@ -457,7 +521,7 @@ void sip_notifier_terminate(struct sip_notifier *n, struct slice reason, int64_t
 {
 	if (n->closing || n->dead)
 		return;
-	store(n, content_type, body);
+	store(n, content_type, SLICE_NONE, body);
 	close_with(n, reason, retry_after);
 	if (!n->busy)
 		pump(n);

@@ -14,6 +14,10 @@
 
 struct sip_notifier;
 
+struct sip_notifier_document {
+	struct slice content_type, language; /* of the body; language, for Content-Language, may be empty */
+};
+
 struct sip_notifier_ops {
 	/* A SUBSCRIBE in the dialog extended it (already answered 200; a NOTIFY with full state follows the return).
 	 * Time to save. May be NULL. */
@@ -22,6 +26,11 @@ struct sip_notifier_ops {
 	void (*expired)(void *arg);       /* not refreshed in time, or a poll that the owner did not serve in time */
 	void (*failed)(void *arg, int status, bool local); /* a NOTIFY was refused for good; local: 408 timeout, 503 transport */
 	void (*route)(void *arg, struct slice next_hop, struct sip_flow *flow); /* as in subscriber.h; may be NULL */
+	/* Appends the present state, when a NOTIFY is about to be written; nothing for no body. `last`: the subscriber has unsubscribed
+	 * or is late, this is what it is left with. The texts of *ret must live until the return only if b is empty, else until the
+	 * next call. With this, sip_notifier_set is told the state alone, and nothing of a document is kept between two NOTIFYs. May
+	 * be NULL. */
+	void (*document)(void *arg, bool last, struct sip_notifier_document *ret, struct buf *b);
 };
 
 struct sip_notifier_config {
@@ -41,8 +50,9 @@ struct sip_notifier_config {
  * config is copied. Call sip_notifier_set next, in the same turn when the state is known. */
 int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct sip_server_trans *st, const struct sip_msg *m,
 			const struct sip_notifier_config *config, const struct sip_notifier_ops *ops, void *arg);
-/* The present state (pending or active) as a whole document; copied. Sends a NOTIFY when allowed, none when it is what was told
- * last. For a poll: the one answer. */
+/* The present state (pending or active) as a whole document; copied, or asked for by ops->document. Sends a NOTIFY when allowed, none
+ * when it is what was told last. The pace is for documents: a change between pending and active goes out at once, and so does the
+ * first document after it. For a poll: the one answer. */
 void sip_notifier_set(struct sip_notifier *n, enum sip_substate state, struct slice content_type, struct slice body);
 /* Ends it: NOTIFY terminated with this reason ("rejected", "deactivated", "noresource" ...; empty for none),
  * retry_after seconds or -1, and a body (may be empty). */

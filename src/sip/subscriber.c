@@ -29,7 +29,9 @@ struct sip_subscriber {
 	struct sip_dialog dialog;
 	struct sip_usage usage;
 	struct sip_client_trans *ct;
-	struct sip_flow first_flow, flow; /* of the start; the last used */
+	struct sip_flow flow;        /* the last used */
+	struct sip_flow *first_flow; /* of the start; only where ops->route may lead elsewhere. Owned */
+	char *texts;                 /* all of config's; owned */
 	uint32_t asked;
 	struct timer t_refresh, t_expire, t_notify; /* t_notify: Timer N of RFC 6665 4.1.2 */
 };
@@ -60,17 +62,20 @@ struct sip_subscriber *sip_subscriber_new(struct sip_stack *s, const struct sip_
 	sub->stack = s;
 	sub->ops = ops;
 	sub->arg = arg;
-	*c = (struct sip_subscriber_config){
-		.uri = trans_text_dup(config->uri),
-		.from = trans_text_dup(config->from),
-		.to = trans_text_dup(config->to),
-		.contact = trans_text_dup(config->contact),
-		.event = trans_text_dup(config->event),
-		.accept = trans_text_dup(config->accept),
-		.route = trans_text_dup(config->route),
-		.n_headers = config->n_headers,
-		.max_expires = config->max_expires ? config->max_expires : 86400,
-	};
+	*c = *config;
+	c->max_expires = config->max_expires ? config->max_expires : 86400;
+	struct slice *texts[] = {&c->uri, &c->from, &c->to, &c->contact, &c->event, &c->accept, &c->route};
+	size_t len = 0;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		len += texts[i]->len;
+	char *at = sub->texts = mem_calloc(1, len + 1);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct slice from = *texts[i];
+		*texts[i] = slice_of(at, from.len);
+		if (from.len)
+			memcpy(at, from.p, from.len);
+		at += from.len;
+	}
 	sub->headers = trans_extras_dup(config->headers, config->n_headers);
 	timer_init(&sub->t_refresh, fire_refresh);
 	timer_init(&sub->t_expire, fire_expire);
@@ -98,11 +103,9 @@ static void release(struct sip_subscriber *sub)
 {
 	if (sub->busy || !sub->dead)
 		return;
-	struct sip_subscriber_config *c = &sub->config;
-	struct slice *texts[] = {&c->uri, &c->from, &c->to, &c->contact, &c->event, &c->accept, &c->route};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		trans_text_free(texts[i]);
-	trans_extras_free(sub->headers, c->n_headers);
+	mem_free(sub->texts);
+	mem_free(sub->first_flow);
+	trans_extras_free(sub->headers, sub->config.n_headers);
 	mem_free(sub);
 }
 
@@ -192,7 +195,8 @@ static int start_dialog(struct sip_subscriber *sub)
 	rand_token(sub->call_id, CALL_ID_LEN);
 	rand_token(sub->tag, TAG_LEN);
 	sub->cseq = 0;
-	sub->flow = sub->first_flow;
+	if (sub->first_flow)
+		sub->flow = *sub->first_flow;
 	sub->state = STARTING;
 	sip_usage_register(sub->stack, &sub->usage, slice_str(sub->call_id), slice_str(sub->tag));
 	int rc = send_subscribe(sub, sub->asked);
@@ -205,7 +209,11 @@ int sip_subscriber_start(struct sip_subscriber *sub, const struct sip_flow *flow
 {
 	if (sub->state != IDLE)
 		return ENTENTE_EEXIST;
-	sub->first_flow = *flow;
+	sub->flow = *flow;
+	if (sub->ops->route) {
+		sub->first_flow = sub->first_flow ? sub->first_flow : MEM_NEW(struct sip_flow);
+		*sub->first_flow = *flow;
+	}
 	sub->asked = expires;
 	sub->poll = expires == 0;
 	sub->stop_wanted = sub->mended_423 = sub->renewed = false;

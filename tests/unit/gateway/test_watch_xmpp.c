@@ -65,14 +65,20 @@ static void whole_life(void **state)
 	expect(h, "S NOTIFY active ID-bare:closed; " PROBED);
 	yes(h);
 	partner_presence(h, JULIET "/balcony", ROMEO, NULL,
-			 "<show>away</show><status>at the window</status><priority>5</priority>");
+			 "<show>away</show><status>nobody</status><priority>5</priority>");
+	expect(h, "S NOTIFY active ID-balcony:open,away,'nobody'"); /* the first one after the approval is at once, too */
+	yes(h);
+	partner_presence(h, JULIET "/balcony", ROMEO, NULL,
+			 "<show>away</show><status xml:lang='en'>at the window</status><priority>5</priority>");
 	expect(h, "");
 	house_pass(h, 4999);
 	expect(h, "");
 	house_pass(h, 1); /* not faster than one in five seconds */
 	expect(h, "S NOTIFY active ID-balcony:open,away,'at the window'");
 	assert_true(house_sip_has(h, "NOTIFY", 0, "Content-Type: application/pidf+xml"));
+	assert_true(house_sip_has(h, "NOTIFY", 0, "\r\nContent-Language: en\r\n"));
 	assert_true(house_sip_has(h, "NOTIFY", 0, "Event: presence"));
+	assert_false(house_sip_has(h, "NOTIFY", 1, "Content-Language")); /* of a note that did not say it */
 	next(h);
 	for (int i = 0; i < 50; i++)
 		partner_presence(h, JULIET "/balcony", ROMEO, NULL, i % 2 ? "<show>dnd</show>" : "<show>xa</show>");
@@ -94,7 +100,7 @@ static void whole_life(void **state)
 	yes(h);
 	/* the end: the approval stays, so no unsubscribe (RFC 8048 5.3.3) */
 	home_subscribes(h, "d1", 3, ROMEO, JULIET, house_tag(h, "d1"), 0);
-	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-phone:open");
+	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-bare:closed");
 	yes(h);
 	assert_int_equal(house_records(h->dialogs), 0);
 	partner_presence(h, JULIET "/phone", ROMEO, NULL, "<show>dnd</show>");
@@ -219,14 +225,14 @@ static void several_dialogs(void **state)
 	home_answers(h, "NOTIFY", 1, 200, "");
 	assert_int_equal(house_records(h->dialogs), 2);
 	home_subscribes(h, "desk", 2, ROMEO, JULIET, house_tag(h, "desk"), 0);
-	expect(h, "S 200 SUBSCRIBE; S NOTIFY terminated;timeout ID-balcony:open,dnd"); /* not the last: juliet sees nothing */
+	expect(h, "S 200 SUBSCRIBE; S NOTIFY terminated;timeout ID-bare:closed"); /* not the last: juliet sees nothing */
 	yes(h);
 	house_pass(h, 5000);
 	partner_presence(h, JULIET "/balcony", ROMEO, NULL, "");
 	expect(h, "S NOTIFY active ID-balcony:open");
 	yes(h);
 	home_subscribes(h, "phone", 2, ROMEO, JULIET, house_tag(h, "phone"), 0);
-	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-balcony:open");
+	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-bare:closed");
 	/* while pending, too */
 	h->log.len = 0;
 	home_subscribes(h, "x1", 1, ROMEO, "nurse@fabrikam.test", NULL, 3600);
@@ -241,7 +247,7 @@ static void expiry(void **state)
 	house_pass(h, 3600000 - 16000);
 	expect(h, "");
 	house_pass(h, 16000);
-	expect(h, LEFT "; S NOTIFY terminated;timeout ID-balcony:open");
+	expect(h, LEFT "; S NOTIFY terminated;timeout ID-bare:closed");
 	assert_int_equal(house_records(h->dialogs), 0);
 }
 
@@ -642,7 +648,7 @@ static void restart(void **state)
 	expect(h, "S NOTIFY active -; X presence/probe " ROMEO ">nurse@fabrikam.test");
 	yes(h);
 	home_subscribes(h, "d1", 3, ROMEO, JULIET, house_tag(h, "d1"), 0);
-	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-balcony:open,dnd");
+	expect(h, "S 200 SUBSCRIBE; " LEFT "; S NOTIFY terminated;timeout ID-bare:closed");
 	assert_int_equal(house_records(h->dialogs), 1);
 }
 

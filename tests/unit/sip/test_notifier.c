@@ -7,6 +7,7 @@ struct watch {
 	struct pair *p;
 	struct sip_notifier *n;
 	struct sip_notifier_config config;
+	const struct sip_notifier_ops *ops;
 	int rc, refreshed, unsubscribed, expired, failed, status;
 	bool local, free_in_callback, set_in_refresh;
 	uint32_t expires;
@@ -101,7 +102,7 @@ static void at_notifier(struct end *e, struct sip_server_trans *st, struct sip_m
 		sip_server_reply(st, 481);
 		return;
 	}
-	w->rc = sip_notifier_accept(&w->n, e->stack, st, m, &w->config, &watch_ops, w);
+	w->rc = sip_notifier_accept(&w->n, e->stack, st, m, &w->config, w->ops, w);
 }
 
 static void on_final(struct seen *s, struct sip_client_trans *ct, const struct sip_msg *m)
@@ -117,6 +118,7 @@ static struct watch *watch_new(struct pair *p)
 	struct watch *w = the_watch = MEM_NEW(struct watch);
 	static const struct sip_extra extra = {{"Allow-Events", 12}, {"presence", 8}};
 	w->p = p;
+	w->ops = &watch_ops;
 	w->config = (struct sip_notifier_config){.contact = S("<sip:gw@192.0.2.2>"), .headers = &extra, .n_headers = 1};
 	w->notify_status = 200;
 	w->client.on_final = on_final;
@@ -249,6 +251,122 @@ static void test_neutral(void **state)
 	pair_run(w->p, 30);
 	assert_int_equal(w->notifies, 2);
 	assert_string_equal(w->body, "known");
+	watch_free(w);
+}
+
+/* The pace is for documents: "may I?" is answered at once, and so is the first "what is it?". */
+static void test_approval_is_not_paced(void **state)
+{
+	(void)state;
+	struct watch *w = watch_new(pair_new(SIP_TLS, NULL));
+	subscribe(w, 600);
+	pair_run(w->p, 15);
+	sip_notifier_set(w->n, SIP_SUB_PENDING, SLICE_NONE, SLICE_NONE);
+	pair_run(w->p, 30);
+	assert_int_equal(w->notifies, 1);
+	sip_notifier_set(w->n, SIP_SUB_ACTIVE, SLICE_NONE, SLICE_NONE);
+	pair_run(w->p, 30);
+	assert_int_equal(w->notifies, 2);
+	assert_true(!strncmp(w->state, "active;", 7));
+	set(w, "1");
+	pair_run(w->p, 30);
+	assert_int_equal(w->notifies, 3);
+	assert_string_equal(w->body, "1");
+	set(w, "2");
+	pair_run(w->p, 4900);
+	assert_int_equal(w->notifies, 3);
+	pair_run(w->p, 200);
+	assert_int_equal(w->notifies, 4);
+	watch_free(w);
+}
+
+/* ---- an owner that is asked for the document */
+
+static struct {
+	char text[32], lang[8];
+	int asked, last;
+} doc;
+
+static void on_document(void *arg, bool last, struct sip_notifier_document *ret, struct buf *b)
+{
+	(void)arg;
+	doc.asked++;
+	doc.last += last;
+	buf_puts(b, last ? "good-bye" : doc.text);
+	*ret = (struct sip_notifier_document){S("text/plain"), slice_str(doc.lang)};
+}
+
+static void tell(struct watch *w, const char *text, const char *lang)
+{
+	snprintf(doc.text, sizeof doc.text, "%s", text);
+	snprintf(doc.lang, sizeof doc.lang, "%s", lang);
+	if (w->n)
+		sip_notifier_set(w->n, SIP_SUB_ACTIVE, S("not/used"), S("not used"));
+	pair_run(w->p, 30);
+}
+
+static void test_document_asked_for(void **state)
+{
+	static const struct sip_notifier_ops asking = {on_refreshed, on_unsubscribed, on_expired, on_failed, on_route, on_document};
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		struct watch *w = watch_new(pair_new(SIP_TLS, NULL));
+		memset(&doc, 0, sizeof doc);
+		w->ops = &asking;
+		subscribe(w, 600);
+		pair_run(w->p, 30);
+		tell(w, "one", "en");
+		assert_string_equal(w->body, "one");
+		assert_true(packet_has(pair_packet(w->p, 1, "NOTIFY ", 0), "\r\nContent-Language: en\r\n"));
+		assert_true(packet_has(pair_packet(w->p, 1, "NOTIFY ", 0), "\r\nContent-Type: text/plain\r\n"));
+		int notifies = w->notifies, asked;
+		pair_run(w->p, 10000);
+		tell(w, "one", "en"); /* what the subscriber has */
+		assert_int_equal(w->notifies, notifies);
+		tell(w, "one", ""); /* its language is a part of it */
+		assert_int_equal(w->notifies, notifies + 1);
+		assert_false(packet_has(pair_packet(w->p, 1, "NOTIFY ", (unsigned)notifies), "Content-Language"));
+		tell(w, "two", "");
+		tell(w, "three", "");
+		asked = doc.asked;
+		tell(w, "one", ""); /* back before anybody saw it: nothing to tell */
+		pair_run(w->p, 6000);
+		assert_int_equal(w->notifies, notifies + 1);
+		assert_int_equal(doc.asked, asked + 1); /* when it could have been sent, not before */
+		subscribe(w, 600); /* a refresh brings everything, changed or not */
+		pair_run(w->p, 30);
+		assert_int_equal(w->notifies, notifies + 2);
+		assert_string_equal(w->body, "one");
+		if (how == 0) {
+			subscribe(w, 0);
+			pair_run(w->p, 30);
+			assert_int_equal(w->unsubscribed, 1);
+		} else if (how == 1) {
+			pair_run(w->p, 601000);
+			assert_int_equal(w->expired, 1);
+		} else {
+			sip_notifier_terminate(w->n, S("rejected"), -1, SLICE_NONE, SLICE_NONE);
+			w->n = NULL;
+			pair_run(w->p, 30);
+		}
+		assert_int_equal(w->notifies, notifies + 3);
+		assert_string_equal(w->body, how == 2 ? "" : "good-bye");
+		assert_int_equal(doc.last, how != 2);
+		watch_free(w);
+	}
+	/* a poll gets what there is */
+	struct watch *w = watch_new(pair_new(SIP_TLS, NULL));
+	memset(&doc, 0, sizeof doc);
+	w->ops = &asking;
+	subscribe(w, 0);
+	pair_run(w->p, 30);
+	snprintf(doc.text, sizeof doc.text, "now");
+	sip_notifier_set(w->n, SIP_SUB_ACTIVE, SLICE_NONE, SLICE_NONE);
+	w->n = NULL;
+	pair_run(w->p, 30);
+	assert_string_equal(w->body, "now");
+	assert_string_equal(w->state, "terminated;reason=timeout");
+	assert_int_equal(doc.last, 0);
 	watch_free(w);
 }
 
@@ -622,7 +740,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accept),     cmocka_unit_test(test_durations), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_neutral),    cmocka_unit_test(test_pace),      cmocka_unit_test(test_one_in_flight),
+		cmocka_unit_test(test_neutral),    cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_approval_is_not_paced), cmocka_unit_test(test_document_asked_for),      cmocka_unit_test(test_one_in_flight),
 		cmocka_unit_test(test_refresh),    cmocka_unit_test(test_expiry),    cmocka_unit_test(test_unsubscribe),
 		cmocka_unit_test(test_terminate),  cmocka_unit_test(test_failures),  cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_transport),  cmocka_unit_test(test_poll),      cmocka_unit_test(test_save_restore),
