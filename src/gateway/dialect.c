@@ -5,12 +5,10 @@
 #include "sip/sdp.h"
 
 static const struct dialect rows[] = {
-#define DIALECT(id, name, carrier, falls_back, typing, receipts, presence, accept, one_tuple, ms_headers, accept_types)                               \
-	{GATEWAY_DIALECT_##id, name, DIALECT_##carrier, falls_back, DIALECT_##typing, DIALECT_##receipts, DIALECT_##presence, accept,          \
-	 one_tuple, ms_headers, accept_types},
-#define DIALECT_LYNC DIALECT_PIDF_LYNC
+#define DIALECT(id, name, carrier, falls_back, typing, receipts, presence, ms_headers, accept_types)                                                 \
+	{GATEWAY_DIALECT_##id, name, DIALECT_##carrier, falls_back, DIALECT_##typing, DIALECT_##receipts, PIDF_##presence, ms_headers,           \
+	 accept_types},
 #include "gateway/dialect.def"
-#undef DIALECT_LYNC
 #undef DIALECT
 };
 

@@ -3,11 +3,11 @@
  * gateway_dialect_name in gateway.h. */
 #pragma once
 #include "gateway/gateway.h"
+#include "interwork/pidf.h"
 
 enum dialect_carrier { DIALECT_PAGE, DIALECT_SIP, DIALECT_MSRP };
 enum dialect_typing { DIALECT_COMPOSING, DIALECT_KEYBOARD };
 enum dialect_receipts { DIALECT_IMDN, DIALECT_REPORT, DIALECT_NONE };
-enum dialect_presence { DIALECT_PIDF, DIALECT_PIDF_LYNC };
 
 struct dialect {
 	enum gateway_dialect id;
@@ -16,9 +16,8 @@ struct dialect {
 	bool falls_back;
 	enum dialect_typing typing;
 	enum dialect_receipts receipts;
-	enum dialect_presence presence;
-	const char *accept;       /* may be empty */
-	bool one_tuple, ms_headers;
+	enum pidf_flavour presence; /* of the documents that its watchers get */
+	bool ms_headers;
 	const char *accept_types;
 };
 

@@ -8,7 +8,7 @@
 #include "base/rand.h"
 #include "gateway/gateway_int.h"
 
-enum { MAX_DIALOGS = 16, ID_LEN = 20, RETRY_S = 300 };
+enum { MAX_DIALOGS = 16, ID_LEN = 20, RETRY_S = 300, MAX_DOCUMENT = 65536 };
 
 struct out_pair {
 	struct pair pair; /* first: local = watcher (our user), remote = the XMPP contact */
@@ -16,6 +16,7 @@ struct out_pair {
 	uint64_t id;      /* for tickets */
 	struct gateway *g;
 	struct sip_watcher *machine;
+	uint32_t home;       /* of the watcher; UINT32_MAX: unknown */
 	struct list dialogs; /* of struct out_dialog */
 	size_t n_dialogs;
 	struct later gone;
@@ -70,12 +71,19 @@ static void n_document(void *arg, bool last, struct sip_notifier_document *ret, 
 {
 	struct out_dialog *d = arg;
 	struct sip_watcher *w = d->pair->machine;
+	struct gateway_home home;
+	struct buf doc; /* of a size that homes take: a larger one loses its notes */
 	if (!d->poll && !sip_watcher_active(w))
 		return;
+	gateway_home(d->pair->g, d->pair->home, &home);
+	sip_watcher_set_flavour(w, home.dialect->presence);
+	buf_init(&doc, MAX_DOCUMENT);
 	if (last && !d->poll)
-		sip_watcher_body_closed(w, b);
+		sip_watcher_body_closed(w, &doc);
 	else
-		sip_watcher_body(w, b);
+		sip_watcher_body(w, &doc);
+	buf_put(b, buf_slice(&doc));
+	buf_free(&doc);
 	*ret = (struct sip_notifier_document){S("application/pidf+xml"), last ? SLICE_NONE : sip_watcher_language(w)};
 }
 
@@ -214,13 +222,15 @@ static void collect(struct out_pair *p)
 		gateway_later(p->g, &p->gone);
 }
 
-static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri)
+static struct out_pair *pair_get(struct gateway *g, struct slice local, struct slice remote, struct slice uri, uint32_t home)
 {
 	static const struct sip_watcher_config cfg = {.poll_wait_ms = 3000, .poll_more_ms = 500, .link_grace_ms = 60000,
 						      .probe_wait_ms = 30000, .probe_again_ms = 5000};
 	struct out_pair *p = pair_find(g, local, remote);
-	if (p)
+	if (p) {
+		p->home = home;
 		return p;
+	}
 	if (g->outs.count >= g->cfg.max_subscriptions || tally_full(g, TALLY_SIP_WATCHER, local, g->cfg.max_subscriptions_per_user)) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		return NULL;
@@ -229,6 +239,7 @@ static struct out_pair *pair_get(struct gateway *g, struct slice local, struct s
 	pair_init(&p->pair, local, remote);
 	p->g = g;
 	p->id = ++g->next_id;
+	p->home = home;
 	p->gone.run = gone_run;
 	list_init(&p->dialogs);
 	p->machine = sip_watcher_new(&machine_ops, p, g->cfg.timers, &cfg, uri);
@@ -356,12 +367,14 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 		struct interwork_response more = {0};
 		if (reason == REASON_SIP_EVENT)
 			interwork_response_add(&more, S("Allow-Events"), S("presence"));
+		if (reason == REASON_SIP_ACCEPT)
+			interwork_response_add(&more, S("Accept"), S("application/pidf+xml"));
 		gateway_refuse(g, st, a, reason, &more, m->from.uri_text, m->uri_text);
 		return;
 	}
 	uint32_t expires;
 	bool poll = sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &expires) && expires == 0;
-	struct out_pair *p = pair_get(g, f.bare, t.bare, uri);
+	struct out_pair *p = pair_get(g, f.bare, t.bare, uri, v.home != UINT32_MAX ? v.home : from->target);
 	if (!p || p->n_dialogs >= MAX_DIALOGS) {
 		metric_refused(REASON_LIMIT_SUBSCRIPTIONS);
 		gateway_refuse(g, st, a, REASON_LIMIT_SUBSCRIPTIONS, NULL, m->from.uri_text, m->uri_text);
@@ -483,7 +496,7 @@ bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local,
 	if (!v.allow || id.len > ID_LEN || xmpp_jid_parse(&j, a, remote) || interwork_jid_to_sip(&uri, a, &j, false, NULL) ||
 	    !gateway_home(g, v.home, &home))
 		goto out;
-	struct out_pair *p = pair_get(g, local, remote, uri);
+	struct out_pair *p = pair_get(g, local, remote, uri, v.home);
 	if (!p)
 		goto out;
 	struct sip_notifier_config c;

@@ -74,12 +74,12 @@ static void on_stanza_done(void *arg, const struct xmpp_receipt *r)
 	(void)r;
 }
 
-static bool on_home(void *arg, uint32_t home, struct sip_flow *ret_flow, struct slice *ret_contact)
+static bool on_home(void *arg, uint32_t home, struct gateway_home *ret)
 {
 	(void)arg;
 	(void)home;
-	*ret_flow = (struct sip_flow){.transport = SIP_TCP, .conn = 7, .target = 0};
-	*ret_contact = S("sip:gw.contoso.test:5060;transport=tcp");
+	ret->flow = (struct sip_flow){.transport = SIP_TCP, .conn = 7, .target = 0};
+	ret->contact = S("sip:gw.contoso.test:5060;transport=tcp");
 	return true;
 }
 

@@ -108,6 +108,70 @@ static void whole_life(void **state)
 	expect(h, "");
 }
 
+/* A home whose clients read the first tuple only gets one for all resources. */
+static void dialects(void **state)
+{
+	static const struct {
+		enum gateway_dialect dialect;
+		const char *want, *has;
+	} rows[] = {
+		{GATEWAY_DIALECT_AUTO, "S NOTIFY active ID-phone:open,dnd ID-balcony:open", ";gr=phone"},
+		{GATEWAY_DIALECT_SIMPLE, "S NOTIFY active ID-phone:open,dnd ID-balcony:open", ";gr=phone"},
+		{GATEWAY_DIALECT_MSRP, "S NOTIFY active ID-phone:open,dnd ID-balcony:open", ";gr=phone"},
+		{GATEWAY_DIALECT_LYNC, "S NOTIFY active ID-bare:open,dnd",
+		 "<status><basic>open</basic><ep:activities><ep:activity>busy</ep:activity></ep:activities>"},
+		{GATEWAY_DIALECT_CISCO, "S NOTIFY active ID-bare:open,dnd", "<dm:person id='person'><status><basic>open</basic>"},
+	};
+	struct house *h = *state;
+	char call[16];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		h->dialect = rows[i].dialect;
+		snprintf(call, sizeof call, "d%zu", i);
+		home_subscribes(h, call, 1, ROMEO, JULIET, NULL, 3600);
+		next(h);
+		partner_presence(h, JULIET "/balcony", ROMEO, NULL, "");
+		next(h);
+		partner_presence(h, JULIET "/phone", ROMEO, NULL, "<show>dnd</show><priority>9</priority>");
+		buf_clear(&h->log);
+		next(h);
+		home_subscribes(h, call, 2, ROMEO, JULIET, house_tag(h, call), 1800);
+		buf_clear(&h->log);
+		home_subscribes(h, call, 3, ROMEO, JULIET, house_tag(h, call), 1800);
+		yes(h);
+		assert_true(house_sip_has(h, "NOTIFY", 0, rows[i].has));
+		if (slice_find(buf_slice(&h->log), slice_str(rows[i].want)) < 0)
+			fail_msg("row %zu: %.*s", i, SFMT(buf_slice(&h->log)));
+		home_subscribes(h, call, 4, ROMEO, JULIET, house_tag(h, call), 0);
+		yes(h);
+		buf_clear(&h->log);
+	}
+}
+
+/* What Lync's servers and clients say that they can do, and what would take a proxy: none of it changes a thing. */
+static void lync_subscribes(void **state)
+{
+	struct house *h = *state;
+	home_says(h, "SUBSCRIBE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKl1\nMax-Forwards: 70\n"
+		     "From: \"Romeo M.\" <sip:" ROMEO ">;tag=l1;epid=abcdef01\nTo: <sip:" JULIET ">\nCall-ID: l1\nCSeq: 1 SUBSCRIBE\n"
+		     "Contact: <sip:" ROMEO ";opaque=user:epid:qIGJkJPk5Fa;gruu>\nEvent: presence\n"
+		     "Accept: application/msrtc-event-categories+xml, application/xpidf+xml, text/xml+msrtc.pidf, application/pidf+xml, "
+		     "application/rlmi+xml, multipart/related\n"
+		     "Supported: com.microsoft.autoextend, ms-piggyback-first-notify, ms-benotify\nProxy-Require: ms-benotify\n"
+		     "Expires: 3600\n");
+	expect(h, "S 200 SUBSCRIBE; " LEARNED "; " ASKED "; S NOTIFY pending -");
+	assert_true(house_sip_has(h, "SIP/2.0 200", 0, "Content-Length: 0"));
+	assert_false(house_sip_has(h, "SIP/2.0 200", 0, "ms-"));
+	assert_false(house_sip_has(h, "SIP/2.0 200", 0, "autoextend"));
+	assert_true(house_sip_has(h, "NOTIFY", 0, ";epid=abcdef01"));
+	assert_non_null(strstr(h->stanza, "<nick xmlns='http://jabber.org/protocol/nick'>Romeo M.</nick>"));
+	/* formats that we do not have are no reason to invent one */
+	home_says(h, "SUBSCRIBE sip:" JULIET " SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKl2\nMax-Forwards: 70\n"
+		     "From: <sip:" ROMEO ">;tag=l2\nTo: <sip:" JULIET ">\nCall-ID: l2\nCSeq: 1 SUBSCRIBE\n"
+		     "Contact: <sip:" ROMEO ";gruu>\nEvent: presence\nAccept: text/xml+msrtc.pidf, application/xpidf+xml\nExpires: 3600\n");
+	expect(h, "S 406 SUBSCRIBE sip/not-acceptable");
+	assert_true(house_sip_has(h, "SIP/2.0 406", 0, "\r\nAccept: application/pidf+xml\r\n"));
+}
+
 static void implied_approval(void **state)
 {
 	struct house *h = *state;
@@ -765,6 +829,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		{"S23 a subscription, with unavailable from the bare address", whole_life, setup, teardown, NULL},      TEST(implied_approval),	 TEST(denied),		TEST(contact_errors),
+		TEST(dialects),
+		TEST(lync_subscribes),
 		TEST(not_deliverable), TEST(several_dialogs),	 TEST(expiry),		TEST(watcher_is_gone),
 		TEST(polls),	       TEST(collected),		 TEST(refused),		TEST(limits),
 		TEST(link_lost),       TEST(link_selects),	 TEST(partner_removed), TEST(restart),
