@@ -57,7 +57,6 @@ struct conversation *conversation_get(struct gateway *g, struct slice local, str
 		c->carrier = &page_carrier;
 		c->home = UINT32_MAX;
 		pair_init(&c->pair, local, remote);
-		rand_token(c->call_id, 24);
 		rand_token(c->tag, 12);
 		list_init(&c->lru);
 		map_insert(&g->conversations, &c->pair.node, slice_of(c->pair.key, local.len + 1 + remote.len));

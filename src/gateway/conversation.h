@@ -40,7 +40,7 @@ struct conversation {
 	uint32_t home;    /* where the SIP user was last heard of or sent to; UINT32_MAX: never */
 	unsigned heard;   /* enum conversation_heard */
 	bool confirmed;   /* the contact exists: something came from it, or a message was not refused */
-	char call_id[40], tag[16]; /* of our MESSAGEs to the SIP user, in page mode */
+	char call_id[40], tag[16]; /* of our MESSAGEs to the SIP user, in page mode; the Call-ID is of the last one */
 	uint32_t cseq;
 	uint64_t seen[CALL_IDS]; /* hashes of the SIP user's recent Call-IDs */
 	unsigned next_seen;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/rand.h"
 #include "gateway/conversation.h"
 
 enum { MAX_SIGNALS = 32 }; /* per SIP user */
@@ -132,6 +133,7 @@ static const struct sip_client_handler handler = {.response = on_response, .done
 static void write_head(struct conversation *c, struct buf *b, struct slice from_uri, struct slice uri, int max_forwards)
 {
 	conversation_touch(c);
+	rand_token(c->call_id, 24); /* each its own (RFC 3261 8.1.1.4): linphone throws away the second with the same as a duplicate */
 	sip_build_request(b, S("MESSAGE"), uri);
 	sip_build_header_uint(b, SIP_H_MAX_FORWARDS, (uint64_t)max_forwards);
 	sip_build_header_fmt(b, SIP_H_FROM, "<%.*s>;tag=%s", SFMT(from_uri), c->tag);
