@@ -133,6 +133,10 @@ class LyncHome:
         if found:
             raise LabError("the Lync home complains: " + "; ".join(found))
 
+    def forget(self):
+        """Nobody wants to know any more."""
+        self.core.ask(self.complaints.clear)
+
     def complaint(self, pattern):
         """Take off a complaint that was provoked; LabError when there is none."""
         def take():
@@ -493,7 +497,7 @@ class LyncHome:
         if m.status < 300:
             if forward.status is None:
                 forward.status = m.status
-                self._cancel_branches(forward)
+                self.core.later(0.1, self._cancel_branches, forward)      # others may answer in the meantime
             self._back(forward, m)
             return
         finals = [b[2] for b in forward.branches.values()]

@@ -197,6 +197,13 @@ class Endpoint:
         session.send_invite([*more, *headers], lyncdocs.sdp(f"sip:{to}" if named else None, word))
         return session
 
+    def offer(self, to, kind, body, headers, done):
+        """An invitation to something else; done(final answer)."""
+        call = token(32)
+        base = [("From", self.from_header(token(10))), ("To", f"<sip:{to}>"), ("Call-ID", call), ("CSeq", "1 INVITE"), ("Contact", self.contact),
+                ("Ms-Conversation-ID", token(22)), ("Content-Type", kind)]
+        self.ask(self.build("INVITE", f"sip:{to}", [*base, *headers], body, branch=True), lambda answer: done(answer) if answer.status >= 200 else None)
+
     def subscribe(self, to, expires, done):
         call, tag = token(32), token(10)
         known = next((c for c, w in self.user.subscriptions.items() if w.to == to), None)
