@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/conversation.h"
+#include "gateway/session.h"
 
 #include "base/mem.h"
 #include "base/rand.h"
@@ -20,21 +20,23 @@ static void conversation_free(struct conversation *c)
 	mem_free(c->pair.key);
 	mem_free(c->resource);
 	mem_free(c->thread);
+	mem_free(c->ms_conversation_id);
 	mem_free(c);
 }
 
-/* The longest silent conversation makes room, but not one with messages under way (there is a limit to these) or a session: it goes to
- * the end of the line. */
+/* The longest silent conversation makes room, but not one with messages under way (there is a limit to these): it goes to the end of the
+ * line. A session is ended first; its turn comes again. */
 static void forget_oldest(struct gateway *g)
 {
 	enum { LOOKS = 16 };
 	struct list *n;
 	for (int i = 0; i < LOOKS && g->conversations.count >= g->cfg.max_conversations && (n = list_head(&g->recent)); i++) {
 		struct conversation *c = CONTAINER_OF(n, struct conversation, lru);
-		if (!c->queued && !c->session) {
+		if (!c->queued && !c->n_sessions) {
 			conversation_free(c);
 			return;
 		}
+		session_hang_up(c); /* where texts are under way it stays open */
 		list_remove(n);
 		list_append(&g->recent, n);
 	}
@@ -73,11 +75,24 @@ void conversation_lock(struct conversation *c, struct slice resource)
 	c->resource = resource.len ? mem_strndup(resource.p, resource.len) : NULL;
 }
 
+void conversation_keep_thread(struct conversation *c, struct slice thread)
+{
+	enum { THREAD_MAX = 256 };
+	if (!thread.len || thread.len > THREAD_MAX || (c->thread && slice_eq(slice_str(c->thread), thread)))
+		return;
+	mem_free(c->thread);
+	c->thread = mem_strndup(thread.p, thread.len);
+}
+
 bool conversation_call_id_seen(void *ctx, struct slice call_id, struct slice *thread)
 {
 	struct conversation *c = ctx;
 	uint64_t h = hash_slice(call_id);
-	(void)thread;
+	if (c->session) { /* one Call-ID is one conversation */
+		conversation_keep_thread(c, c->thread ? SLICE_NONE : call_id);
+		*thread = slice_str(c->thread);
+		return true;
+	}
 	for (unsigned i = 0; i < CALL_IDS; i++)
 		if (c->seen[i] == h)
 			return true;
@@ -112,7 +127,7 @@ void gateway_each_conversation(struct gateway *g, void (*fn)(void *, const struc
 		struct gateway_home h;
 		gateway_home(g, c->home, &h);
 		struct gateway_conversation_facts f = {
-			.local = c->pair.local, .remote = c->pair.remote, .carrier = c->carrier->name, .state = "", .dialect = h.dialect->name,
+			.local = c->pair.local, .remote = c->pair.remote, .carrier = c->session ? c->session->leg->name : page_carrier.name, .state = session_state_text(c), .dialect = h.dialect->name,
 			.resource = slice_str(c->resource ? c->resource : ""), .to_xmpp = c->to_xmpp, .to_sip = c->to_sip, .failed = c->failed,
 			.idle_ms = g->cfg.timers->now - c->last, .queued = c->queued};
 		fn(arg, &f);

@@ -34,6 +34,9 @@ struct conversation {
 	struct gateway *g;
 	const struct carrier *carrier; /* of what is sent to the SIP user now; never NULL */
 	struct session *session;       /* of session.c; NULL in page mode */
+	unsigned n_sessions;           /* with those that are ending */
+	uint64_t page_until;           /* no session is tried: one was refused, and page mode used */
+	char *ms_conversation_id;      /* owned; of Lync's header, as long as the conversation; NULL: none yet */
 	struct signals signals;        /* of signals.c */
 	char *resource;   /* owned; where the XMPP user is spoken to (RFC 6121 5.1); NULL: its bare address */
 	char *thread;     /* owned; the XMPP user's <thread/>; NULL: none yet */
@@ -58,7 +61,7 @@ struct outgoing {
 	struct interwork_im_page page;
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
-	unsigned tries;        /* of the session: it is sent anew at most once, when its dialog is found to be dead */
+	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
 	uint64_t record;
 	uint64_t since;              /* when the stanza came */
 	struct xmpp_receipt receipt; /* until the message is done */
@@ -99,6 +102,8 @@ struct conversation *conversation_get(struct gateway *g, struct slice local, str
 void conversation_touch(struct conversation *c);
 /* Speaks to this resource from now on; empty: to the bare address. */
 void conversation_lock(struct conversation *c, struct slice resource);
+/* The XMPP user's thread, for what the SIP user says in the session; empty: as it was. */
+void conversation_keep_thread(struct conversation *c, struct slice thread);
 /* interwork_im_in.call_id_seen; ctx: the conversation. */
 bool conversation_call_id_seen(void *ctx, struct slice call_id, struct slice *thread);
 /* By the conversation's carrier. */
@@ -133,6 +138,8 @@ struct incoming_way {
 };
 /* `id` of a server transaction: a MESSAGE, in a dialog or not. */
 extern const struct incoming_way incoming_by_request;
+/* `id` of its record: a text that came with an INVITE. Nobody is answered. */
+extern const struct incoming_way incoming_by_invite;
 
 struct incoming {
 	const struct incoming_way *way;

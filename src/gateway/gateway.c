@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/gateway_int.h"
+#include "gateway/session.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -100,6 +100,7 @@ void gateway_recheck(struct gateway *g)
 	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));
 	watches_recheck(g);
 	outs_recheck(g);
+	sessions_recheck(g);
 }
 
 static void recheck_run(struct later *l)
@@ -283,27 +284,16 @@ void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena
 	sip_server_respond(st, &ans);
 }
 
-/* A session that a local user offers: refused at once, so that its client does not wait, but the user has shown whom it knows. */
-static void invite(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
-		   const struct sip_flow *from)
+/* Belongs it to a dialog that we do not know? Some clients of page mode write a To tag, too: then it is addressed to the user whom its To
+ * names; one in a dialog is addressed to our Contact. */
+static bool lost(const struct sip_msg *m, struct arena *a)
 {
-	struct xmpp_jid f, t;
-	struct entente_err err;
-	struct policy_verdict v;
-	enum reason reason = REASON_SIP_SESSION;
-	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
-		reason = err.reason;
-	} else {
-		gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &f, &t, SLICE_NONE, from->target, &v);
-		if (!v.allow) {
-			reason = v.reason;
-		} else {
-			name_learn(g, f.bare, m->from.display);
-			contact_learn(g, f.bare, t.bare, GATEWAY_BY_INVITE);
-		}
-	}
-	metric_refused((int)reason);
-	gateway_refuse(g, st, a, reason, NULL, m->from.uri_text, m->uri_text);
+	struct xmpp_jid uri, to;
+	if (m->method == SIP_NOTIFY)
+		return true;
+	if (!m->to.tag.len || m->method != SIP_MESSAGE)
+		return m->to.tag.len > 0;
+	return interwork_sip_to_jid(&uri, a, &m->uri, NULL) || interwork_sip_to_jid(&to, a, &m->to.uri, NULL) || !slice_eq(uri.bare, to.bare);
 }
 
 void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
@@ -322,14 +312,16 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		goto out;
 	}
 	gateway_record_request(g, st, m, from);
-	if (m->method == SIP_NOTIFY || (m->to.tag.len && m->method != SIP_MESSAGE)) {
+	if (from->conn != SIP_FLOW_TEST)
+		gateway_home_heard(g, from->target, m);
+	if (lost(m, a)) {
 		gateway_refuse(g, st, a, REASON_SIP_NO_DIALOG, NULL, m->from.uri_text, m->uri_text);
 	} else if (m->method == SIP_MESSAGE) {
 		message_from_sip(g, st, m, a, from);
 	} else if (m->method == SIP_SUBSCRIBE) {
 		out_subscribe(g, st, m, a, from);
 	} else if (m->method == SIP_INVITE) {
-		invite(g, st, m, a, from);
+		session_invited(g, st, m, a, from);
 	} else {
 		gateway_refuse(g, st, a, REASON_SIP_METHOD, NULL, m->from.uri_text, m->uri_text);
 	}
@@ -348,6 +340,14 @@ bool gateway_local_user(struct slice *ret, struct arena *a, const struct sip_msg
 }
 
 /* ---- XMPP in */
+
+/* Whoever has changed its presence may have moved to another device (RFC 6121 5.1). */
+static void unlock(struct gateway *g, const struct stanza *st)
+{
+	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
+	if (c)
+		conversation_lock(c, SLICE_NONE);
+}
 
 static void presence(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a)
 {
@@ -375,6 +375,7 @@ static void presence(struct gateway *g, struct stanza *st, const struct xmpp_pee
 		break;
 	default:
 		gateway_decide(g, a, POLICY_PRESENCE_STATE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
+		unlock(g, st);
 		if (v.allow)
 			out_presence(g, st, a);
 		break;
@@ -449,7 +450,7 @@ static void undelivered_drop(struct later *l)
 
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
 {
-	if (t->kind == TICKET_MESSAGE) {
+	if (t->kind == TICKET_MESSAGE || t->kind == TICKET_MESSAGE_INVITE || t->kind == TICKET_MESSAGE_MSRP) {
 		message_sent(g, t, reason, why);
 	} else if (t->kind == TICKET_ANSWER) {
 		answer_sent(g, t->id);
@@ -504,6 +505,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	map_init(&g->conversations);
 	list_init(&g->recent);
 	list_init(&g->later);
+	list_init(&g->sessions);
 	timer_init(&g->later_timer, later_fired);
 	g->recheck.run = recheck_run;
 	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));

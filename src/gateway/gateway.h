@@ -84,7 +84,7 @@ struct gateway_config {
 };
 
 struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg);
-/* Silent: dialogs are not ended, watchers not told (they are restored after a restart). Before sip_stack_free. Accepts NULL;
+/* Dialogs of subscriptions are not ended, watchers not told (they are restored after a restart). Before sip_stack_free. Accepts NULL;
  * returns NULL. */
 struct gateway *gateway_free(struct gateway *g);
 
@@ -109,6 +109,10 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct sl
 /* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms,
  * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
+
+/* The process is going to end: sessions are hung up as soon as their texts are through. What is left of them goes with gateway_free,
+ * which hangs up without waiting. */
+void gateway_drain(struct gateway *g);
 
 /* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The
  * gateway finds out by itself with the next thing that happens; this is for at once. */

@@ -15,7 +15,7 @@
 #include "sip/subscriber.h"
 #include "xmpp/stanza.h"
 
-enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER };
+enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER, TICKET_MESSAGE_INVITE, TICKET_MESSAGE_MSRP };
 
 enum { PAIR_KEY_MAX = 6200 };
 
@@ -43,6 +43,8 @@ struct gateway {
 	struct map names;         /* of local users */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
+	struct list sessions;     /* of session.c */
+	bool draining;
 	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
 	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */
@@ -107,6 +109,8 @@ void gateway_trace_out(struct slice partner, struct slice from, struct slice to,
 /* ---- recording.c */
 /* Begin the record of what is being worked on (g->record). */
 void gateway_record_request(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from);
+/* The same of a request in the dialog of a session, whose Request-URI is our Contact: it is for `to`. */
+void gateway_record_session(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from, struct slice to);
 void gateway_record_stanza(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer);
 void gateway_record_verdict(struct gateway *g, struct slice from, struct slice to, const struct policy_question *q, const struct policy_verdict *v,
 			    uint64_t generation);

@@ -8,6 +8,7 @@
 #include "base/metric.h"
 #include "gateway/conversation.h"
 #include "gateway/groupchat.h"
+#include "gateway/session.h"
 
 enum {
 	MAX_HELD = 10000,
@@ -35,7 +36,7 @@ static bool request_known(struct gateway *g, uint64_t id, uint64_t *ret_record, 
 
 const struct incoming_way incoming_by_request = {.ticket = TICKET_MESSAGE, .answer = request_answer, .known = request_known};
 
-static const struct incoming_way *const ways[] = {&incoming_by_request};
+static const struct incoming_way *const ways[] = {&incoming_by_request, &incoming_by_invite};
 
 static const struct incoming_way *way_of(unsigned ticket)
 {
@@ -190,6 +191,11 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 	conversation_touch(c);
 	if (!in->test)
 		hear(c, in);
+	if (in->in_session && c->resource && !in->to.resource.len) {
+		struct xmpp_jid full;
+		if (!xmpp_jid_parse(&full, a, arena_printf(a, "%.*s/%s", SFMT(c->pair.remote), c->resource)))
+			in->to = full;
+	}
 	struct interwork_im_in im = {.content = content_of(in), .from = &in->from, .to = &in->to, .now = clock_unix(),
 				     .call_id_seen = conversation_call_id_seen, .ctx = c};
 	buf_clear(&g->out);
@@ -290,6 +296,8 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 	uint64_t record, since;
 	if (c) {
 		c->failed++;
+		if (st->from.resource.len && c->resource && slice_eq(slice_str(c->resource), st->from.resource))
+			conversation_lock(c, SLICE_NONE);
 		c->confirmed = false; /* the next answer waits for what becomes of the message */
 	}
 	if (!h) {
@@ -352,6 +360,7 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		o->octets = arena_used(a);
 		o->memory = arena_size(a);
 		o->conversation = conversation_get(g, st->to.bare, st->from.bare);
+		session_choose(o->conversation, pv.home, st->type != STANZA_TYPE_HEADLINE);
 		reason = g->waiting >= MAX_WAITING || g->waiting_memory + o->memory > MAX_WAITING_MEMORY
 				 ? REASON_LIMIT_QUEUE_FULL
 				 : conversation_room(o->conversation, o);
@@ -386,8 +395,11 @@ static void not_sent(struct gateway *g, const struct stanza *st, struct xmpp_rec
 	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
 	record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
 	record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
-	if (c)
-		signals_from_xmpp(g, c, st, v);
+	if (!c)
+		return;
+	signals_from_xmpp(g, c, st, v);
+	if (signals_gone(st))
+		session_hang_up(c);
 }
 
 void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
@@ -422,8 +434,16 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 	c->queued++;
 	g->waiting++;
 	g->waiting_memory += o->memory;
+	struct slice thread = o->page.thread;
+	bool over = signals_gone(st);
+	if (c->carrier == &session_carrier) {
+		conversation_lock(c, st->from.resource);
+		conversation_keep_thread(c, thread);
+	}
 	signals_text_out(g, c, o);
-	conversation_send(c, o);
+	conversation_send(c, o); /* `st` may be gone with it */
+	if (over)
+		session_hang_up(c);
 }
 
 /* ---- how it ends */
@@ -505,5 +525,6 @@ void messages_free(struct gateway *g)
 	map_free(&g->held);
 	map_free(&g->held_ids);
 	pages_free(g);
+	sessions_free(g);
 	conversations_free(g);
 }

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/rand.h"
-#include "gateway/conversation.h"
+#include "gateway/session.h"
 
 enum { MAX_SIGNALS = 32 }; /* per SIP user */
 
@@ -95,6 +95,20 @@ static void signal_over(struct target *t, int status)
 
 /* ---- the answer */
 
+/* The home has shown by its refusal that it speaks another way: once more, that way. */
+static bool in_session(struct outgoing *o)
+{
+	struct conversation *c = o->conversation;
+	if (o->tries)
+		return false;
+	session_choose(c, o->home, true);
+	if (c->carrier == &page_carrier || c->carrier->room(c, o))
+		return false;
+	o->tries++;
+	c->carrier->send(c, o);
+	return true;
+}
+
 static void on_response(void *arg, struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
 {
 	struct target *t = arg;
@@ -107,9 +121,10 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	if (!o)
 		return;
 	text_out_of(t, o);
+	gateway_home_heard(t->g, o->home, m);
 	if (m->status < 300)
 		outgoing_delivered(o, m->status);
-	else
+	else if (!in_session(o))
 		outgoing_answered(o, m);
 }
 

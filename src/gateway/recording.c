@@ -4,8 +4,13 @@
 
 void gateway_record_request(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from)
 {
+	gateway_record_session(g, st, m, from, m->uri_text);
+}
+
+void gateway_record_session(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from, struct slice to)
+{
 	struct record_start s = {.kind = m->method == SIP_SUBSCRIBE ? POLICY_PRESENCE_SUBSCRIBE : POLICY_MESSAGE, .direction = POLICY_TO_REMOTE,
-				 .from = m->from.uri_text, .to = m->uri_text, .key = m->call_id, .method = m->method_text, .conn = from->conn};
+				 .from = m->from.uri_text, .to = to, .key = m->call_id, .method = m->method_text, .conn = from->conn};
 	g->record = record_begin(g->cfg.records, &s);
 	sip_server_set_record(st, g->record);
 }

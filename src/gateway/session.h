@@ -15,6 +15,8 @@ struct session_leg;
 enum {
 	SESSION_QUEUE = 20, SESSION_QUEUE_OCTETS = 64 << 10, /* of the texts' bodies */
 	SESSION_ANSWER_MS = 30000,   /* no final answer to our INVITE */
+	SESSION_RING_MS = 60000,     /* the same of a Lync home that rings: its users are asked before they answer */
+	SESSION_PAGE_MS = 600000,    /* after a session was refused and page mode used, no other one is tried */
 	SESSION_IDLE_MS = 600000,    /* without traffic */
 	SESSION_TYPES_MAX = 1024,    /* of the peer's a=accept-types that are kept */
 };
@@ -32,20 +34,26 @@ struct session {
 	const struct session_leg *leg;
 	void *leg_data;             /* the leg's, from offer or answer until close */
 	struct sip_session *sip;    /* NULL when it is over */
+	struct list link;           /* in g->sessions */
 	enum session_state state;
 	const struct dialect *dialect;
 	uint32_t home;
 	bool called;                /* the SIP user called */
-	struct list queue;          /* of struct outgoing: not given to the leg yet */
-	struct list under_way;      /* given to the leg, first to last */
-	size_t count, octets;       /* of both */
+	bool ready;                 /* the leg takes texts */
+	bool opened;                /* it was OPEN */
+	bool ending;                /* by us, when the texts are through */
+	struct list texts;          /* of struct outgoing, in order; the first n_under_way were given to the leg */
+	size_t count, octets;       /* of these */
 	unsigned n_under_way;
+	uint64_t used;              /* when something went or came */
 	char *accept_types;         /* owned; of the peer's description: "text/plain text/html"; NULL: not known yet */
 	char *accept_wrapped_types; /* owned; likewise */
-	uint64_t version;           /* of our description */
-	struct timer idle;
+	uint64_t sdp_id, version;   /* of our description */
+	struct timer timer;         /* no answer; idle */
 	struct later gone;          /* freed on the next turn */
-	struct session_lync *lync;  /* of session_sip.c; NULL where no such headers are spoken */
+	uint64_t first_hash;        /* of the text that came with the INVITE; 0: none */
+	uint64_t first_at;          /* when */
+	bool first_offered;         /* our first text went with the INVITE, too */
 };
 
 /* What a session carries. Called by the machine; `s->sip` is there, `s->conversation` too. */
@@ -101,13 +109,14 @@ void session_broken(struct session *s);
 extern const struct carrier session_carrier;
 /* An INVITE that makes a dialog. Answers it now or later. The message stays the caller's. */
 void session_invited(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
-/* Which carrier is right for the next text: by the dialect of the SIP user's home, and by what was learnt of this conversation. */
-void session_choose(struct conversation *c, uint32_t home);
+/* Which carrier is right for the next text: by the dialect of the SIP user's home, and by what was learnt of this conversation. A session is
+ * made only where `may_open`. */
+void session_choose(struct conversation *c, uint32_t home, bool may_open);
+/* As shown: "inviting" "answering" "open" "leaving", "" without one. */
+const char *session_state_text(const struct conversation *c);
 /* Ends it by BYE (CANCEL); texts that wait are sent before. Harmless without one. */
 void session_hang_up(struct conversation *c);
 /* Those that policy does not allow any more end. */
 void sessions_recheck(struct gateway *g);
-/* The process ends: all end by BYE; in page mode nothing changes. */
-void sessions_drain(struct gateway *g);
-/* Silent, without BYE. */
+/* What is left is hung up; texts are dropped without a word. */
 void sessions_free(struct gateway *g);
