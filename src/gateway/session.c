@@ -14,7 +14,7 @@ static void fired(struct timer *t, uint64_t now);
 
 /* ---- life */
 
-struct session *session_new(struct conversation *c, const struct gateway_home *h, uint32_t home)
+struct session *session_make(struct conversation *c, const struct gateway_home *h, uint32_t home)
 {
 	struct session *s = MEM_NEW(struct session);
 	s->g = c->g;
@@ -47,6 +47,7 @@ void session_free(struct session *s)
 	sip_session_free(s->sip);
 	mem_free(s->accept_types);
 	mem_free(s->accept_wrapped_types);
+	mem_free(s->instance);
 	mem_free(s);
 }
 
@@ -399,7 +400,7 @@ static void on_offer(void *arg, const struct sip_msg *m)
 	struct buf b;
 	buf_init(&b, SDP_MAX);
 	session_used(s);
-	int status = session_describe(s, m->body, a, &b);
+	int status = session_write_sdp(s, m->body, a, &b);
 	sip_session_answer(s->sip, status, status == 200 ? SDP_TYPE : SLICE_NONE, status == 200 ? buf_slice(&b) : SLICE_NONE);
 	buf_free(&b);
 	arena_release(s->g->cfg.arenas, a);

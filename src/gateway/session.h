@@ -48,6 +48,7 @@ struct session {
 	uint64_t used;              /* when something went or came */
 	char *accept_types;         /* owned; of the peer's description: "text/plain text/html"; NULL: not known yet */
 	char *accept_wrapped_types; /* owned; likewise */
+	char *instance;             /* owned; of the SIP user's device, the resource of what it says; NULL: not known yet */
 	uint64_t sdp_id, version;   /* of our description */
 	struct timer timer;         /* no answer; idle */
 	struct later gone;          /* freed on the next turn */

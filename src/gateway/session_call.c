@@ -64,7 +64,7 @@ static void local_init(struct session *s, struct sdp_local *local)
 		local->address = u.host.len > 2 && u.host.p[0] == '[' ? slice_first(slice_skip(u.host, 1), u.host.len - 2) : u.host;
 }
 
-int session_describe(struct session *s, struct slice offer, struct arena *a, struct buf *b)
+int session_write_sdp(struct session *s, struct slice offer, struct arena *a, struct buf *b)
 {
 	struct sdp sdp;
 	struct sdp_im_media im;
@@ -164,7 +164,7 @@ enum reason session_call(struct session **ret, struct conversation *c, uint32_t 
 	const struct session_leg *leg = session_leg_of(session_form(h.dialect));
 	if (!leg)
 		return REASON_SERVER_INTERNAL;
-	struct session *s = session_new(c, &h, home);
+	struct session *s = session_make(c, &h, home);
 	s->leg = leg;
 	s->state = SESSION_INVITING;
 	struct arena *a = arena_acquire(g->cfg.arenas);
@@ -191,11 +191,9 @@ static enum reason judge(const struct sip_msg *m, const struct session_leg **ret
 	struct sdp sdp;
 	struct sdp_im_media im;
 	unsigned forms = 0;
-	if (!m->body.len) { /* it wants an offer */
-		*ret_leg = session_leg_of(session_form(d));
-		if (!*ret_leg)
-			*ret_leg = &session_leg_sip;
-		return REASON_NONE;
+	if (!m->body.len) { /* it wants an offer; but for MSRP, it is a telephone that does so */
+		*ret_leg = d->carrier == DIALECT_MSRP ? session_leg_of(SDP_IM_MSRP) : NULL;
+		return *ret_leg ? REASON_NONE : REASON_SIP_SESSION;
 	}
 	if (!slice_ieq(slice_trim(slice_split(&rest, ';')), SDP_TYPE))
 		return REASON_CONTENT_TYPE;
@@ -263,7 +261,7 @@ static bool take(struct session *s, struct sip_server_trans *st, struct sip_msg 
 		return false;
 	}
 	buf_init(&b, SDP_MAX);
-	int status = session_describe(s, m->body, a, &b);
+	int status = session_write_sdp(s, m->body, a, &b);
 	if (status == 200 && sip_session_accept(s->sip, SDP_TYPE, buf_slice(&b), &took, with_text))
 		status = 500;
 	buf_free(&b);
@@ -305,11 +303,13 @@ void session_invited(struct gateway *g, struct sip_server_trans *st, struct sip_
 		return;
 	}
 	struct conversation *c = conversation_get(g, in.from.bare, in.to.bare);
-	struct session *s = session_new(c, &h, from->target);
+	struct session *s = session_make(c, &h, from->target);
 	bool with_text = session_first_text(m, a, &in.content_type, &in.body);
 	s->leg = leg;
 	s->called = true;
 	s->state = SESSION_ANSWERING;
+	s->instance = mem_strndup(in.from.resource.p ? in.from.resource.p : "", in.from.resource.len);
+	c->home = from->target;
 	if (!take(s, st, m, a, &h, with_text)) {
 		metric_refused(REASON_SIP_SESSION);
 		record_end(g->cfg.records, record, RECORD_REFUSED, REASON_SIP_SESSION);
@@ -319,7 +319,6 @@ void session_invited(struct gateway *g, struct sip_server_trans *st, struct sip_
 		session_replace(c->session, s);
 	c->session = s;
 	c->carrier = &session_carrier;
-	c->home = from->target;
 	c->page_until = 0;
 	if (with_text)
 		first_text(s, m, a, &in);

@@ -7,7 +7,7 @@ extern const struct sip_session_ops session_ops;
 
 /* ---- session.c */
 /* One that is neither called nor calling yet; it is in g->sessions, but not its conversation's. */
-struct session *session_new(struct conversation *c, const struct gateway_home *h, uint32_t home);
+struct session *session_make(struct conversation *c, const struct gateway_home *h, uint32_t home);
 /* It has not begun. */
 void session_free(struct session *s);
 void session_keep_types(struct session *s, const struct sdp_im_media *im);
@@ -18,7 +18,7 @@ void session_replace(struct session *old, struct session *by);
 /* Calls the SIP user, with the URIs, thread and (as a foretaste) the text of `o`, which is not taken. */
 enum reason session_call(struct session **ret, struct conversation *c, uint32_t home, const struct outgoing *o);
 /* Writes our description: the answer to the one in `offer`, or an offer where that is empty. The status: 200, or of the refusal. */
-int session_describe(struct session *s, struct slice offer, struct arena *a, struct buf *b);
+int session_write_sdp(struct session *s, struct slice offer, struct arena *a, struct buf *b);
 enum sdp_im session_form(const struct dialect *d);
 
 /* ---- session_lync.c */

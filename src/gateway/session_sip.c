@@ -164,6 +164,17 @@ static bool again(struct session *s, const struct sip_msg *m)
 	return same;
 }
 
+/* Who speaks was settled when the session began: a dialog does not change hands, nor does the device. */
+static void sender(struct session *s, const struct sip_msg *m, struct arena *a, struct xmpp_jid *ret)
+{
+	struct slice bare = s->conversation->pair.local;
+	struct xmpp_jid j;
+	if (!s->instance && !interwork_sender_to_jid(&j, a, m, NULL))
+		s->instance = mem_strndup(j.resource.p ? j.resource.p : "", j.resource.len);
+	if (!s->instance || !*s->instance || xmpp_jid_parse(ret, a, arena_printf(a, "%.*s/%s", SFMT(bare), s->instance)))
+		xmpp_jid_parse(ret, a, bare);
+}
+
 static void message(struct session *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
 {
 	struct conversation *c = s->conversation;
@@ -184,9 +195,7 @@ static void message(struct session *s, struct sip_server_trans *st, struct sip_m
 		sip_server_reply(st, 200);
 		return;
 	}
-	/* Who speaks was settled by the INVITE: a dialog does not change hands. */
-	if (interwork_sender_to_jid(&in.from, a, m, NULL) || !slice_eq(in.from.bare, c->pair.local))
-		xmpp_jid_parse(&in.from, a, c->pair.local);
+	sender(s, m, a, &in.from);
 	in.to = remote;
 	message_incoming(g, &in, a);
 }

@@ -74,10 +74,16 @@ static void show_sip(struct house *h, const struct sip_msg *m)
 		return;
 	}
 	buf_printf(&h->log, " %.*s", SFMT(m->uri_text));
-	if (m->method == SIP_SUBSCRIBE)
+	if (m->method == SIP_SUBSCRIBE) {
 		buf_printf(&h->log, " %.*s", SFMT(sip_msg_header(m, SIP_H_EXPIRES, 0)->value));
-	else
+	} else if (m->method == SIP_INVITE) {
+		ptrdiff_t at = slice_find(m->body, S("\nm="));
+		struct slice rest = at < 0 ? SLICE_NONE : slice_skip(m->body, (size_t)at + 1);
+		struct slice line = slice_trim(slice_split(&rest, '\n'));
+		buf_printf(&h->log, " %.*s", SFMT(line));
+	} else if (m->body.len || m->method == SIP_MESSAGE) {
 		buf_printf(&h->log, " '%.*s'", SFMT(m->body));
+	}
 }
 
 static void show_text(struct house *h, const struct xml_node *n, const char *name, struct arena *a, const char *quote)

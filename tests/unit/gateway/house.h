@@ -6,6 +6,7 @@
  *   S 403 MESSAGE policy/contact-required                     a SIP response, with its Entente-Reason
  *   S MESSAGE sip:romeo@contoso.test 'text'                   a SIP request
  *   S SUBSCRIBE sip:romeo@contoso.test 3600                   with its Expires
+ *   S INVITE sip:romeo@contoso.test m=message 5060 sip null   with its first medium
  *   S NOTIFY active ID-balcony:open,dnd,'note'                with its state and document ("-" for none)
  *   X presence/subscribe romeo@contoso.test>juliet@fabrikam.test
  *   X presence romeo@contoso.test/desk>juliet@fabrikam.test away 'note'
