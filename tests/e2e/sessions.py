@@ -5,7 +5,10 @@ import time
 import lyncdocs
 from lync_setting import couple, introduce, lync
 from lyncuser import Answer
-from scenario import MARKUP, MODERN, STRANGE, check, check_status, reason_of
+from scenario import MARKUP, MODERN, STRANGE, check, check_status, reason_of, scenario, wait_until
+from sipp import Sipp
+
+CROWD = 'homes:\n  - name: fourthcoffee\n    domains: [fourthcoffee.test]\n    dialect: lync\n    next-hop: "sip:127.0.0.51:5060;transport=tcp"\n'
 
 
 @lync("a client opens a session: texts both ways, then it leaves", peers=MODERN)
@@ -194,3 +197,24 @@ def reconnected(lab):
     ann.expect_message(juliet.name, "over a new connection")
     ann.tell(juliet.name, "here too")
     juliet.expect_message(ann.name, "here too")
+
+
+@scenario("SIPp: a crowd opens sessions, and another takes them", peers=["prosody"], rare=True, settings=CROWD)
+def crowd(lab, callers=60, texts=3, called=40):
+    _, other = lab.names()
+    juliet = lab.xmpp_user(other)
+    takers = Sipp(lab.run, "called", "127.0.0.51", 5060, called).start()
+    askers = Sipp(lab.run, "caller", "127.0.0.51", 5070, callers, target="127.0.0.12:5060", rate=30, domain="fourthcoffee.test", to=juliet.name, texts=texts)
+    lab.users += [takers, askers.start()]
+    people = [f"ann{n + 1000}@fourthcoffee.test" for n in range(called)]
+    for name in people:
+        for n in range(texts):
+            juliet.message(name, f"text {n}")
+    askers.wait()
+    wait_until(lambda: sum(e.kind == "message" and bool(e.body) for e in juliet.seen.history) >= callers * texts, 30, "not every text came")
+    for name in people:
+        juliet.chat(name, state="gone")
+    takers.wait()
+    texts_seen = [(e.from_, e.body) for e in juliet.seen.history if e.kind == "message" and e.body]
+    check(len(texts_seen) == len(set(texts_seen)) == callers * texts, f"{len(texts_seen)} texts came, {len(set(texts_seen))} different ones")
+    check(not [e for e in juliet.seen.history if e.kind == "error"], "some were refused")
