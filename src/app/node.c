@@ -15,7 +15,6 @@
 
 struct loading {
 	struct node *node;
-	uint64_t resume_ms;
 	struct buf dead; /* ids of dialogs to delete, a line each */
 };
 
@@ -39,12 +38,9 @@ static int load_contact(void *arg, const struct store_contact *c)
 
 static int load_watch(void *arg, const struct store_watch *w)
 {
-	enum { PACE_MS = 50 }; /* 20 a second: no storm on the home */
 	struct loading *l = arg;
-	if (mine(l->node, w->presentity)) {
-		gateway_load_watch(l->node->gateway, w->watcher, w->presentity, l->resume_ms);
-		l->resume_ms += PACE_MS;
-	}
+	if (mine(l->node, w->presentity))
+		gateway_load_watch(l->node->gateway, w->watcher, w->presentity, GATEWAY_RESUME);
 	return 0;
 }
 
@@ -61,7 +57,7 @@ static int load_dialog(void *arg, const struct store_dialog *d)
 
 static int load(struct node *n, struct entente_err *err)
 {
-	struct loading l = {.node = n, .resume_ms = 200};
+	struct loading l = {.node = n};
 	buf_init(&l.dead, 64 << 20);
 	int rc = store_load_contacts(n->app->store, load_contact, &l, err);
 	if (!rc)
@@ -70,6 +66,7 @@ static int load(struct node *n, struct entente_err *err)
 		rc = store_load_dialogs(n->app->store, load_dialog, &l, err);
 	for (struct slice rest = buf_slice(&l.dead), id; rest.len && (id = slice_split(&rest, '\n')).len;)
 		store_dialog_delete(n->app->store, id, NULL, NULL);
+	gateway_resume(n->gateway, n->app->config->timers_resubscribe_spread);
 	buf_free(&l.dead);
 	return rc;
 }
@@ -223,6 +220,9 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000);
 	ret->subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000);
 	ret->notify_interval_ms = (uint32_t)cfg->timers_notify_interval;
+	ret->subscribe_rate = (uint32_t)((cfg->limits_subscribe_rate + workers - 1) / workers);
+	ret->absence_s = (uint32_t)(cfg->timers_watcher_absence / 1000);
+	ret->watcher_probe_s = (uint32_t)(cfg->timers_watcher_probe / 1000);
 	ret->max_subscriptions = cfg->limits_max_subscriptions / workers + 1;
 	ret->max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user;
 	ret->max_contacts_per_user = cfg->limits_max_contacts_per_user;

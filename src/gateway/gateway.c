@@ -376,6 +376,8 @@ static void presence(struct gateway *g, struct stanza *st, const struct xmpp_pee
 	default:
 		gateway_decide(g, a, POLICY_PRESENCE_STATE, POLICY_TO_LOCAL, &st->from, &st->to, remote, UINT32_MAX, &v);
 		unlock(g, st);
+		if (v.allow && st->type == STANZA_TYPE_ERROR)
+			watch_error(g, st->node, a, st->from.bare);
 		if (v.allow)
 			out_presence(g, st, a);
 		break;
@@ -439,7 +441,10 @@ struct undelivered {
 static void undelivered_run(struct later *l)
 {
 	struct undelivered *u = CONTAINER_OF(l, struct undelivered, later);
-	out_sent(u->g, &u->ticket, u->reason);
+	if (u->ticket.kind == TICKET_PROBE)
+		watch_asked(u->g, &u->ticket, u->reason);
+	else
+		out_sent(u->g, &u->ticket, u->reason);
 	mem_free(u);
 }
 
@@ -454,6 +459,11 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		message_sent(g, t, reason, why);
 	} else if (t->kind == TICKET_ANSWER) {
 		answer_sent(g, t->id);
+	} else if (t->kind == TICKET_PROBE) {
+		struct undelivered *u = MEM_NEW(struct undelivered);
+		*u = (struct undelivered){
+			.later = {.run = undelivered_run, .drop = undelivered_drop}, .g = g, .ticket = *t, .reason = reason};
+		gateway_later(g, &u->later);
 	} else if (t->kind == TICKET_PRESENCE && t->id && reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN &&
 		   reason != REASON_LINK_DOWN) {
 		/* after a restart, and when the edge is back, the request is made again by itself */
@@ -482,6 +492,9 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->subscription_expires = cfg->subscription_expires;
 	c->subscription_minimum = cfg->subscription_minimum;
 	c->notify_interval_ms = cfg->notify_interval_ms;
+	c->subscribe_rate = cfg->subscribe_rate;
+	c->absence_s = cfg->absence_s;
+	c->watcher_probe_s = cfg->watcher_probe_s;
 	c->max_subscriptions = cfg->max_subscriptions;
 	c->max_subscriptions_per_user = cfg->max_subscriptions_per_user;
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
@@ -513,6 +526,8 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	map_init(&g->held);
 	map_init(&g->held_ids);
 	map_init(&g->watches);
+	map_init(&g->asked);
+	turns_init(g);
 	map_init(&g->outs);
 	map_init(&g->out_ids);
 	map_init(&g->partners);
@@ -529,6 +544,7 @@ struct gateway *gateway_free(struct gateway *g)
 	partners_free(g);
 	outs_free(g);
 	watches_free(g);
+	turns_free(g);
 	later_cancel(&g->recheck);
 	LIST_EACH(n, &g->later) { /* the records have taken theirs away */
 		struct later *l = CONTAINER_OF(n, struct later, node);

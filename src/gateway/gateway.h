@@ -75,6 +75,9 @@ struct gateway_config {
 	struct interwork_error_rules errors;
 	uint32_t subscription_expires;           /* seconds asked of homes, and granted at most */
 	uint32_t notify_interval_ms;
+	uint32_t subscribe_rate;                 /* SUBSCRIBEs a second that open dialogs nobody is waiting for; 0: no limit */
+	uint32_t absence_s;                      /* a watcher that is nowhere for so long is not watched for; 0: always */
+	uint32_t watcher_probe_s;                /* how often a watcher of whom nothing is heard is asked for (RFC 8048 8.1); 0: never */
 	uint32_t error_wait_ms;                  /* how long the answer to a first MESSAGE waits for an XMPP error */
 	size_t max_queue, max_queue_octets;      /* messages waiting for one SIP target, and what they hold; 0 octets: no limit */
 	uint32_t subscription_minimum;           /* seconds; shorter ones get 423; 0: 60 */
@@ -106,7 +109,8 @@ void gateway_link(struct gateway *g, struct slice local_domain, struct slice rem
  * that was away does not know what was missed. */
 void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct slice remote_domain), void *arg);
 
-/* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms,
+/* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
+ * absence_s, watcher_probe_s,
  * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
@@ -118,7 +122,10 @@ void gateway_drain(struct gateway *g);
  * gateway finds out by itself with the next thing that happens; this is for at once. */
 void gateway_recheck(struct gateway *g);
 
-/* What the store remembers, at start-up before anything else; contacts at any time. resume_ms: when to subscribe again. */
+/* What the store remembers, at start-up before anything else; contacts at any time. resume_ms: when to subscribe again; GATEWAY_RESUME: with
+ * gateway_resume, which does it evenly over spread_ms where there are more than a hundred, and not faster than subscribe_rate. */
+#define GATEWAY_RESUME UINT64_MAX
+void gateway_resume(struct gateway *g, uint64_t spread_ms);
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote);
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
 /* False: expired, unreadable or not allowed any more (delete it). */

@@ -15,7 +15,7 @@
 #include "sip/subscriber.h"
 #include "xmpp/stanza.h"
 
-enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER, TICKET_MESSAGE_INVITE, TICKET_MESSAGE_MSRP };
+enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER, TICKET_MESSAGE_INVITE, TICKET_MESSAGE_MSRP, TICKET_PROBE };
 
 enum { PAIR_KEY_MAX = 6200 };
 
@@ -50,6 +50,11 @@ struct gateway {
 	size_t waiting_memory;    /* octets that their arenas occupy */
 	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
 	struct map watches;       /* XMPP users watching SIP users: struct watch */
+	struct list turns;        /* of struct watch: subscriptions that wait for their turn */
+	struct timer turn_timer;
+	uint64_t turn_at;         /* microseconds: when the pace is kept up with */
+	size_t unreachable;       /* watches that sleep until their watchers' server is reached */
+	struct map asked;         /* probes that ask whether anybody looks: struct asked */
 	struct map outs;          /* SIP users watching XMPP users: struct out_pair */
 	struct map out_ids;       /* the same, by number */
 	struct map partners;      /* pairs of domains whose stream is down */
@@ -125,6 +130,8 @@ enum tally_kind { TALLY_CONTACTS, TALLY_WATCHER, TALLY_PRESENTITY, TALLY_SIP_WAT
 bool tally_full(struct gateway *g, enum tally_kind kind, struct slice user, size_t max);
 void tally_add(struct gateway *g, enum tally_kind kind, struct slice user);
 void tally_drop(struct gateway *g, enum tally_kind kind, struct slice user);
+/* A time of the owner's with the user's tally, 0 at first; NULL: the user has none. Valid until the tally changes. */
+uint64_t *tally_stamp(struct gateway *g, enum tally_kind kind, struct slice user);
 void tallies_free(struct gateway *g);
 
 /* ---- contacts.c */
@@ -156,7 +163,22 @@ void watches_link(struct gateway *g, struct slice local_domain, struct slice rem
 void watches_recheck(struct gateway *g);
 void watches_free(struct gateway *g);
 
+/* ---- watch_care.c */
+void turns_init(struct gateway *g);
+void turns_free(struct gateway *g); /* after the watches */
+enum watch_presence { WATCH_UNKNOWN, WATCH_THERE, WATCH_ABSENT };
+/* What the SIP user's own subscription tells of the watcher. */
+void watch_absent(struct gateway *g, struct slice presentity, struct slice watcher, enum watch_presence p);
+/* What became of a probe (TICKET_PROBE). */
+void watch_asked(struct gateway *g, const struct gateway_ticket *t, enum reason reason);
+/* An error from a watcher, to something that we sent. */
+void watch_error(struct gateway *g, const struct xml_node *stanza, struct arena *a, struct slice watcher);
+/* The partner is reached again: those who were asleep for that. */
+void watches_wake(struct gateway *g, struct slice local_domain, struct slice remote_domain);
+
 /* ---- watch_xmpp.c */
+/* Has the local user asked the remote one, and waits for the answer? */
+bool out_pending(struct gateway *g, struct slice local, struct slice remote);
 void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 		   const struct sip_flow *from);
 void out_presence(struct gateway *g, const struct stanza *st, struct arena *a);

@@ -50,8 +50,10 @@ void partner_link(struct gateway *g, struct slice local_domain, struct slice rem
 		return;
 	struct map_node *n = map_find(&g->partners, key);
 	if (up) {
-		if (!n)
-			return; /* a first or an idle link: nothing was lost */
+		if (!n) { /* a first or an idle link: nothing was lost */
+			watches_wake(g, local_domain, remote_domain);
+			return;
+		}
 		forget(CONTAINER_OF(n, struct down, pair.node));
 		outs_link(g, local_domain, remote_domain, true);
 		watches_link(g, local_domain, remote_domain);

@@ -7,6 +7,7 @@
 struct tally {
 	struct map_node node; /* key: kind, then the user's bare address; behind this struct */
 	size_t n;
+	uint64_t stamp;
 	char key[];
 };
 
@@ -50,6 +51,12 @@ void tally_drop(struct gateway *g, enum tally_kind kind, struct slice user)
 		map_remove(&g->tallies, &t->node);
 		mem_free(t);
 	}
+}
+
+uint64_t *tally_stamp(struct gateway *g, enum tally_kind kind, struct slice user)
+{
+	struct tally *t = find(g, kind, user);
+	return t ? &t->stamp : NULL;
 }
 
 void tallies_free(struct gateway *g)

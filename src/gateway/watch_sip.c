@@ -6,25 +6,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/rand.h"
-#include "gateway/gateway_int.h"
-
-struct watch {
-	struct pair pair; /* first: local = presentity (our user), remote = watcher */
-	struct gateway *g;
-	struct xmpp_watcher *machine;
-	struct sip_subscriber *sub;  /* the present subscription, or NULL */
-	char *uri;                   /* of the presentity, owned */
-	uint32_t home;
-	uint64_t judged;             /* generation of the policy that said the following */
-	bool allowed, hide_notes;
-	uint64_t record;             /* of the subscription that is being asked for */
-	unsigned storing;            /* records on their way to the disk: the watcher is told nothing that a crash could take back */
-	bool owed;                   /* "subscribed", when they are there */
-	struct later gone;
-};
+#include "gateway/watch.h"
 
 static void collect(struct watch *w);
-static void judge(struct watch *w);
 
 /* ---- the machine's actions */
 
@@ -33,14 +17,19 @@ static const struct sip_subscriber_ops sub_ops;
 static void op_subscribe(void *arg, uint32_t expires)
 {
 	struct watch *w = arg;
+	w->sub = sip_subscriber_free(w->sub);
+	watch_turn(w, expires);
+}
+
+void watch_ask(struct watch *w)
+{
 	struct gateway *g = w->g;
 	struct gateway_home home;
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	struct xmpp_jid watcher;
 	struct slice from;
 	int rc = ENTENTE_ENOTFOUND;
-	w->sub = sip_subscriber_free(w->sub);
-	judge(w);
+	watch_judge(w);
 	if (w->allowed && !xmpp_jid_parse(&watcher, a, w->pair.remote) && !interwork_jid_to_sip(&from, a, &watcher, false, NULL) &&
 	    gateway_home(g, w->home, &home)) {
 		struct sip_subscriber_config c = {
@@ -51,7 +40,7 @@ static void op_subscribe(void *arg, uint32_t expires)
 			.accept = S("application/pidf+xml"),
 		};
 		w->sub = sip_subscriber_new(g->cfg.stack, &c, &sub_ops, w);
-		rc = sip_subscriber_start(w->sub, &home.flow, expires);
+		rc = sip_subscriber_start(w->sub, &home.flow, w->expires);
 	}
 	arena_release(g->cfg.arenas, a);
 	if (rc)
@@ -67,6 +56,7 @@ static void op_subscribe(void *arg, uint32_t expires)
 static void op_unsubscribe(void *arg)
 {
 	struct watch *w = arg;
+	watch_turn_cancel(w);
 	if (!w->sub)
 		return;
 	if (sip_subscriber_running(w->sub))
@@ -95,7 +85,7 @@ static void op_stanza(void *arg, enum xmpp_watcher_stanza kind, const struct pre
 	struct buf *b = &g->out;
 	char from[PAIR_KEY_MAX], detail[64] = "";
 	bool here = it && it->show != PRESENCE_OFFLINE;
-	judge(w); /* the policy may have changed since the home was asked; taking back is always allowed */
+	watch_judge(w); /* the policy may have changed since the home was asked; taking back is always allowed */
 	if (!w->allowed && (here || kind == XMPP_WATCHER_SUBSCRIBED))
 		return;
 	if (w->storing && xmpp_watcher_authorised(w->machine)) {
@@ -189,6 +179,8 @@ static void sub_accepted(void *arg, uint32_t expires)
 	record_hop(w->g->cfg.records, w->record, RECORD_HEARD, 200, REASON_NONE);
 	record_end(w->g->cfg.records, w->record, RECORD_DELIVERED, REASON_NONE);
 	w->record = 0;
+	if (xmpp_watcher_state(w->machine) == XMPP_WATCHER_ACTIVE)
+		watch_extended(w);
 	xmpp_watcher_accepted(w->machine);
 }
 
@@ -234,7 +226,7 @@ static const struct sip_subscriber_ops sub_ops = {
 
 /* ---- records */
 
-static struct watch *watch_find(struct gateway *g, struct slice presentity, struct slice watcher)
+struct watch *watch_find(struct gateway *g, struct slice presentity, struct slice watcher)
 {
 	char mem[PAIR_KEY_MAX];
 	struct slice key;
@@ -245,6 +237,8 @@ static struct watch *watch_find(struct gateway *g, struct slice presentity, stru
 static void watch_free(struct watch *w)
 {
 	later_cancel(&w->gone);
+	watch_turn_cancel(w);
+	w->g->unreachable -= w->unreachable;
 	map_remove(&w->g->watches, &w->pair.node);
 	tally_drop(w->g, TALLY_WATCHER, w->pair.remote);
 	tally_drop(w->g, TALLY_PRESENTITY, w->pair.local);
@@ -277,7 +271,7 @@ static void collect(struct watch *w)
 }
 
 /* What policy says of this pair now; asked once for each policy. */
-static void judge(struct watch *w)
+void watch_judge(struct watch *w)
 {
 	struct policy_verdict v;
 	uint64_t generation = snapshot_generation(gateway_policy(w->g));
@@ -306,13 +300,14 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 	} else if (!xmpp_jid_parse(&local, a, presentity) && !xmpp_jid_parse(&remote, a, watcher) &&
 		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
 		struct xmpp_watcher_config c = {
-			.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600};
+			.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600,
+			.absence_s = g->cfg.absence_s};
 		w = MEM_NEW(struct watch);
 		pair_init(&w->pair, presentity, watcher);
 		w->g = g;
 		w->gone.run = gone_run;
 		w->uri = mem_strndup(uri.p, uri.len);
-		judge(w);
+		watch_judge(w);
 		c.hide_notes = w->hide_notes;
 		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, slice_str(w->uri), authorised);
 		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
@@ -351,25 +346,39 @@ void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const st
 		gateway_record_told(g, g->record, 0, RECORD_REFUSED, REASON_LIMIT_SUBSCRIPTIONS);
 		return;
 	}
-	judge(w);
+	watch_judge(w);
 	w->record = g->record;
 	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
+	watch_heard(w);
+	w->eager = true;
 	if (xmpp_watcher_authorised(w->machine)) /* it has it already: said again, the home is not asked */
 		gateway_record_told(g, g->record, 0, RECORD_DELIVERED, REASON_NONE);
 	xmpp_watcher_subscribe(w->machine);
+	w->eager = false;
 	collect(w);
 }
 
 void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity)
 {
 	struct watch *w = watch_find(g, presentity->bare, watcher->bare);
+	bool known = w != NULL;
+	/* Of somebody whom the presentity knows itself the home is asked, once (RFC 8048 7.1): that our record is lost is no reason to empty
+	 * the watcher's roster. */
+	if (!w && contact_known(g, presentity->bare, watcher->bare))
+		w = watch_new(g, presentity->bare, watcher->bare, false);
 	if (!w) {
 		watch_refuse(g, watcher, presentity); /* RFC 6121 4.3.2 */
 		return;
 	}
-	judge(w);
+	watch_judge(w);
+	w->eager = true;
+	watch_heard(w);
 	xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
-	xmpp_watcher_probe(w->machine);
+	if (known)
+		xmpp_watcher_probe(w->machine);
+	else
+		xmpp_watcher_poll(w->machine);
+	w->eager = false;
 	collect(w);
 }
 
@@ -396,10 +405,13 @@ void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const 
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms)
 {
 	struct watch *w = watch_find(g, presentity, watcher) ? NULL : watch_new(g, presentity, watcher, true);
-	if (w && w->allowed)
+	if (!w)
+		return;
+	w->barred = !w->allowed; /* the partner may be allowed again */
+	if (w->allowed && resume_ms != GATEWAY_RESUME)
 		xmpp_watcher_resume(w->machine, resume_ms);
-	else if (w)
-		xmpp_watcher_sleep(w->machine, false); /* the partner may be allowed again */
+	else
+		xmpp_watcher_sleep(w->machine, false);
 }
 
 void watches_recheck(struct gateway *g)
@@ -409,13 +421,15 @@ void watches_recheck(struct gateway *g)
 	size_t i;
 	MAP_EACH(n, &g->watches, i) {
 		struct watch *w = CONTAINER_OF(n, struct watch, pair.node);
-		judge(w);
+		watch_judge(w);
 		if (w->allowed) {
 			xmpp_watcher_set_hide_notes(w->machine, w->hide_notes);
-			if (xmpp_watcher_state(w->machine) == XMPP_WATCHER_DORMANT)
+			if (w->barred && xmpp_watcher_state(w->machine) == XMPP_WATCHER_DORMANT)
 				xmpp_watcher_resume(w->machine, resume_ms += PACE_MS);
+			w->barred = false;
 			continue;
 		}
+		w->barred = true;
 		/* The authorisation is kept: a partner that comes back finds its contacts. Where a stream is still open the watcher
 		 * sees the SIP user go; the edge opens none for this. */
 		xmpp_watcher_sleep(w->machine, true);
@@ -431,6 +445,7 @@ void watches_link(struct gateway *g, struct slice local_domain, struct slice rem
 		if (slice_eq(jid_domain(w->pair.remote), remote_domain) && slice_eq(jid_domain(w->pair.local), local_domain))
 			xmpp_watcher_announce(w->machine);
 	}
+	watches_wake(g, local_domain, remote_domain);
 }
 
 void gateway_each_subscription(struct gateway *g, void (*fn)(void *, const struct gateway_subscription_facts *), void *arg)

@@ -16,6 +16,7 @@ struct out_pair {
 	uint64_t id;      /* for tickets */
 	struct gateway *g;
 	struct sip_watcher *machine;
+	enum watch_presence contact; /* what was last said of it to the other direction */
 	uint32_t home;       /* of the watcher; UINT32_MAX: unknown */
 	struct list dialogs; /* of struct out_dialog */
 	size_t n_dialogs;
@@ -107,9 +108,21 @@ static void save(struct out_dialog *d)
 	buf_free(&b);
 }
 
+/* Whether the contact, who may watch our user in turn, is there to look. */
+static void attend(struct out_pair *p)
+{
+	enum watch_presence now = sip_watcher_contact_gone(p->machine) ? WATCH_ABSENT
+				  : presence_set_best(sip_watcher_presence(p->machine)) ? WATCH_THERE : WATCH_UNKNOWN;
+	if (now == p->contact)
+		return;
+	p->contact = now;
+	watch_absent(p->g, p->pair.local, p->pair.remote, now);
+}
+
 static void op_notify(void *arg, bool active)
 {
 	struct out_pair *p = arg;
+	attend(p);
 	LIST_EACH(n, &p->dialogs) {
 		struct out_dialog *d = CONTAINER_OF(n, struct out_dialog, node);
 		if (d->poll)
@@ -189,6 +202,8 @@ static struct out_pair *pair_find(struct gateway *g, struct slice local, struct 
 static void pair_free(struct out_pair *p)
 {
 	struct gateway *g = p->g;
+	if (p->contact == WATCH_ABSENT)
+		watch_absent(g, p->pair.local, p->pair.remote, WATCH_UNKNOWN);
 	later_cancel(&p->gone);
 	map_remove(&g->outs, &p->pair.node);
 	map_remove(&g->out_ids, &p->by_id);
@@ -409,12 +424,19 @@ void out_subscribe(struct gateway *g, struct sip_server_trans *st, struct sip_ms
 
 /* ---- from the XMPP side */
 
+bool out_pending(struct gateway *g, struct slice local, struct slice remote)
+{
+	struct out_pair *p = pair_find(g, local, remote);
+	return p && p->n_dialogs && !sip_watcher_active(p->machine);
+}
+
 void out_presence(struct gateway *g, const struct stanza *st, struct arena *a)
 {
 	struct out_pair *p = pair_find(g, st->to.bare, st->from.bare);
 	if (!p)
 		return; /* nobody watches: directed presence of a stranger */
 	sip_watcher_presence_in(p->machine, st->node, st->from.resource, a, clock_unix());
+	attend(p); /* the answer to a probe may change nothing that is shown */
 	collect(p);
 }
 

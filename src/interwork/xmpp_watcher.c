@@ -25,6 +25,7 @@ struct xmpp_watcher {
 	bool authorised;
 	bool told;          /* the watcher has heard of some presence from us since we began to look */
 	bool absent;        /* the watcher is nowhere */
+	bool resuming;      /* WAIT is no failure: it may be cut short */
 	bool again;         /* a new dialog took an old one's place, at again_at */
 	uint64_t again_at, heard_at, absent_at; /* heard_at: the last NOTIFY */
 	uint32_t backoff_s; /* the last wait, 0 at first */
@@ -41,6 +42,7 @@ const char *xmpp_watcher_state_name(enum xmpp_watcher_state s)
 static void start(struct xmpp_watcher *w)
 {
 	timer_cancel(w->timers, &w->retry);
+	w->resuming = false;
 	w->state = XMPP_WATCHER_TRYING;
 	w->ops->subscribe(w->arg, w->cfg.expires);
 }
@@ -179,6 +181,7 @@ static void wait_ms(struct xmpp_watcher *w, uint64_t ms)
 	if (w->shown.count)
 		tell_offline(w);
 	w->state = XMPP_WATCHER_WAIT;
+	w->resuming = false;
 	timer_arm(w->timers, &w->retry, ms);
 }
 
@@ -234,7 +237,7 @@ void xmpp_watcher_probe(struct xmpp_watcher *w)
 			w->ops->stanza(w->arg, XMPP_WATCHER_UNSUBSCRIBED, NULL); /* RFC 6121 4.3.2 */
 		return;
 	}
-	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT) {
+	if (w->state == XMPP_WATCHER_NONE || w->state == XMPP_WATCHER_DORMANT || (w->state == XMPP_WATCHER_WAIT && w->resuming)) {
 		w->told = false;
 		start(w);
 		return;
@@ -316,6 +319,7 @@ void xmpp_watcher_sleep(struct xmpp_watcher *w, bool show_gone)
 void xmpp_watcher_resume(struct xmpp_watcher *w, uint64_t delay_ms)
 {
 	w->state = XMPP_WATCHER_WAIT;
+	w->resuming = true;
 	timer_arm(w->timers, &w->retry, delay_ms);
 }
 

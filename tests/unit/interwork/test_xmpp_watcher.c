@@ -585,11 +585,20 @@ static void resume(void **state)
 	/* the watcher's server is quicker than we */
 	make(&config, true);
 	xmpp_watcher_resume(t.w, 5000);
-	xmpp_watcher_probe(t.w);
+	xmpp_watcher_probe(t.w); /* somebody is waiting */
+	expect("SUBSCRIBE 3600");
+	pass(5000);
 	expect("");
+	make(&config, true);
+	xmpp_watcher_resume(t.w, 5000);
 	xmpp_watcher_subscribe(t.w);
 	expect("subscribed; SUBSCRIBE 3600");
 	pass(5000);
+	expect("");
+	/* but a home in trouble is left alone */
+	xmpp_watcher_rejected(t.w, 503, 0);
+	expect_state("wait");
+	xmpp_watcher_probe(t.w);
 	expect("");
 }
 
