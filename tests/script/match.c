@@ -148,6 +148,7 @@ struct slice shown(struct world *w, struct slice text)
 #define ANY "any"
 #define OPEN_TAG                                                                                                                         \
 	"<x xmlns='" ANY "' xmlns:pidf='urn:ietf:params:xml:ns:pidf' xmlns:rpid='urn:ietf:params:xml:ns:pidf:rpid'"                     \
+	" xmlns:ep='urn:ietf:params:xml:ns:pidf:status:rpid-status' xmlns:ci='urn:ietf:params:xml:ns:pidf:cipid'"                     \
 	" xmlns:dm='urn:ietf:params:xml:ns:pidf:data-model' xmlns:client='jabber:client' xmlns:server='jabber:server'"                   \
 	" xmlns:cs='http://jabber.org/protocol/chatstates' xmlns:receipts='urn:xmpp:receipts' xmlns:markers='urn:xmpp:chat-markers:0'"   \
 	" xmlns:stanzas='urn:ietf:params:xml:ns:xmpp-stanzas' xmlns:delay='urn:xmpp:delay' xmlns:nick='http://jabber.org/protocol/nick'" \
