@@ -517,7 +517,8 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 	}
 	if (sub->state == STARTING)
 		sub->state = ACTIVE;
-	timer_cancel(timers_of(sub), &sub->t_notify);
+	if (sub->state != ENDING) /* one that crossed our last SUBSCRIBE is not the answer to it */
+		timer_cancel(timers_of(sub), &sub->t_notify);
 	if (sub->have_dialog)
 		sip_dialog_refresh(&sub->dialog, m);
 	sub->busy++;
@@ -529,7 +530,7 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 		release(sub);
 	} else if (over || poll_done) {
 		end(sub, sub->state == ENDING || sub->poll ? SIP_ENDED_UNSUBSCRIBED : SIP_ENDED_TERMINATED);
-	} else {
+	} else if (sub->state != ENDING) {
 		/* No expires: the duration stays what it was. */
 		if (number_param(params, S("expires"), &seconds))
 			set_expiry(sub, (uint32_t)seconds);

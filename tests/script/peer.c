@@ -52,7 +52,7 @@ static struct slice contact_of(struct world *w, const struct sip_msg *m)
 }
 
 /* What the peers know of a dialog when they have seen this. */
-static struct talk *learn(struct world *w, struct sip_msg *m)
+struct talk *world_learn(struct world *w, struct sip_msg *m)
 {
 	struct talk *t = talk_by_id(w, m->call_id);
 	struct slice target = contact_of(w, m);
@@ -72,6 +72,8 @@ static struct talk *learn(struct world *w, struct sip_msg *m)
 	} else if (m->to.tag.len) {
 		t->gw_tag = m->to.tag;
 	}
+	if (!m->is_request && m->cseq_method == SIP_INVITE && m->status >= 200)
+		t->refused = m->status >= 300;
 	return t;
 }
 
@@ -86,7 +88,7 @@ void world_settle(struct world *w)
 		for (size_t i = 0; i < w->n_always; i++)
 			if (slice_eq(t->msg->method_text, w->always[i])) {
 				t->taken = true;
-				struct talk *last = w->last_talk, *mine = learn(w, t->msg);
+				struct talk *last = w->last_talk, *mine = world_learn(w, t->msg);
 				char text[64];
 				if (t->msg->method == SIP_ACK)
 					break;
@@ -331,8 +333,10 @@ static void home_sends(struct world *w, struct slice words, const struct block *
 	if (first)
 		t->gw = uri;
 	struct slice branch = ack || cancel ? t->branch : arena_printf(w->arena, "z9hG4bK-%u", n);
-	if (ack)
+	if (ack && !t->refused)
 		branch = arena_printf(w->arena, "z9hG4bK-%u", n);
+	if (ack && t->refused)
+		uri = t->uri;
 	struct field *cseq = field_of(&p, S("CSeq"));
 	struct slice number = cseq ? expand(w, cseq->value) : SLICE_NONE;
 	uint64_t given = 0;
@@ -368,29 +372,12 @@ static void home_sends(struct world *w, struct slice words, const struct block *
 	give(w, t, &b);
 }
 
-static void home_answers_step(struct world *w, struct slice words, const struct block *block)
+void home_answer(struct world *w, struct talk *t, const struct sip_msg *m, int status, struct slice words, const struct block *block)
 {
-	struct slice word = slice_split(&words, ' '), uri, tag;
-	struct talk *t = w->last_talk;
+	struct slice uri, tag;
 	struct parts p;
-	uint64_t status;
-	bool labelled = false;
-	read_block(w, &p, block);
-	word = expand(w, word);
-	if (!slice_u64(word, 699, &status)) {
-		t = talk_by_label(w, word);
-		labelled = true;
-		word = expand(w, slice_split(&words, ' '));
-		if (!slice_u64(word, 699, &status))
-			wrong(w, "answers what? (a status from 100 to 699)");
-	}
-	if (!t || !t->asked)
-		wrong(w, "there is nothing to answer");
-	if (!t->open && !labelled) /* forks answer more than once */
-		wrong(w, "it has its answer already");
-	t->open = status < 200;
-	const struct sip_msg *m = t->asked;
 	struct buf b;
+	read_block(w, &p, block);
 	buf_init(&b, 1 << 22);
 	if (!t->peer_tag.len && status > 100)
 		t->peer_tag = arena_printf(w->arena, "home-%u", ++w->numbers);
@@ -410,6 +397,29 @@ static void home_answers_step(struct world *w, struct slice words, const struct 
 		put(&b, &p, S("Expires"), sip_msg_header(m, SIP_H_EXPIRES, 0)->value);
 	put_rest(w, &b, &p);
 	give(w, NULL, &b);
+}
+
+
+static void home_answers_step(struct world *w, struct slice words, const struct block *block)
+{
+	struct slice word = slice_split(&words, ' ');
+	struct talk *t = w->last_talk;
+	uint64_t status;
+	bool labelled = false;
+	word = expand(w, word);
+	if (!slice_u64(word, 699, &status)) {
+		t = talk_by_label(w, word);
+		labelled = true;
+		word = expand(w, slice_split(&words, ' '));
+		if (!slice_u64(word, 699, &status))
+			wrong(w, "answers what? (a status from 100 to 699)");
+	}
+	if (!t || !t->asked)
+		wrong(w, "there is nothing to answer");
+	if (!t->open && !labelled) /* forks answer more than once */
+		wrong(w, "it has its answer already");
+	t->open = status < 200;
+	home_answer(w, t, t->asked, (int)status, words, block);
 }
 
 /* ---- somebody gets */
@@ -528,7 +538,7 @@ static void home_gets(struct world *w, struct slice words, const struct block *b
 		wrong(w, "the home got nothing like this:\n%.*s", SFMT(buf_slice(&diff)));
 	buf_free(&diff);
 	t->taken = true;
-	struct talk *k = learn(w, t->msg);
+	struct talk *k = world_learn(w, t->msg);
 	if (as.len)
 		k->label = as;
 }

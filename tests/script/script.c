@@ -398,21 +398,32 @@ static void run(struct world *w, const struct script *s, size_t from, size_t to)
 	}
 }
 
-void script_run(const struct script *s)
+struct world *world_new(const struct script *s, const struct line *at)
 {
-	static const struct line end = {0, false, S("the end of the script")};
 	struct arena *a = arena_new(256 << 20);
 	struct world *w = ARENA_NEW(a, struct world);
-	*w = (struct world){.script = s, .at = &end, .arena = a};
+	*w = (struct world){.script = s, .at = at, .arena = a};
 	w->tail = &w->things;
 	w->house = house_new();
 	w->house->out = world_keep;
 	w->house->out_arg = w;
+	return w;
+}
+
+void world_free(struct world *w)
+{
+	w->house->out = NULL;
+	house_free(w->house);
+	arena_release(NULL, w->arena);
+}
+
+void script_run(const struct script *s)
+{
+	static const struct line end = {0, false, S("the end of the script")};
+	struct world *w = world_new(s, &end);
 	run(w, s, 0, s->n_lines);
 	w->at = &end;
 	world_settle(w);
 	world_nothing(w);
-	w->house->out = NULL;
-	house_free(w->house);
-	arena_release(NULL, a);
+	world_free(w);
 }

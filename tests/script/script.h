@@ -27,6 +27,7 @@ struct talk { /* a SIP dialog or whatever shares a Call-ID */
 	unsigned cseq;                    /* the peer's last */
 	struct slice branch, uri;         /* of its last INVITE, for ACK and CANCEL */
 	unsigned invite_cseq;
+	bool refused;                     /* that INVITE: its ACK is part of the transaction */
 	struct slice last;                /* what the peer sent last, to be repeated */
 	struct sip_msg *asked;            /* the gateway's last request here */
 	bool open;                        /* and it has no final answer */
@@ -65,6 +66,10 @@ void script_read(struct script *ret, struct arena *a, const char *path, const ch
 /* Values of all lines "row: ..." ("2.1 status *": all that begin so), one after the other; *i starts at 0. p == NULL: no more. */
 struct slice script_row(const struct script *s, size_t *i);
 void script_run(const struct script *s);
+/* A world for others than scripts; `at` is what wrong() names. */
+struct world *world_new(const struct script *s, const struct line *at);
+/* Ends the house, which has its own checks. */
+void world_free(struct world *w);
 #define wrong(w, ...) wrong_((w), __VA_ARGS__)
 void wrong_(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 
@@ -91,6 +96,10 @@ struct block {
 };
 void home_step(struct world *w, struct slice words, const struct block *b);
 void partner_step(struct world *w, struct slice words, const struct block *b);
+/* What the peers know of a dialog when they have seen this message of the gateway's. */
+struct talk *world_learn(struct world *w, struct sip_msg *m);
+/* An answer to this request, with the defaults of `home answers`. Empty words: some. */
+void home_answer(struct world *w, struct talk *t, const struct sip_msg *m, int status, struct slice words, const struct block *b);
 /* Keeps what went out; for house.out. */
 void world_keep(void *arg, bool stanza, struct slice bytes);
 /* Answers what the home always answers. */

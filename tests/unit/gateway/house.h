@@ -69,7 +69,7 @@ struct house {
 	bool home_unreachable; /* nothing can be sent */
 	enum house_link link;
 	enum reason why;
-	struct house_ticket queued[64];
+	struct house_ticket queued[512];
 	struct house_record contacts[HOUSE_RECORDS], watches[HOUSE_RECORDS], dialogs[HOUSE_RECORDS];
 	unsigned puts;     /* dialog_put calls */
 	struct house_stream *streams[HOUSE_LINKS];

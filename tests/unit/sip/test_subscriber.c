@@ -590,6 +590,17 @@ static void test_stop(void **state)
 	assert_int_equal(w->why, SIP_ENDED_UNSUBSCRIBED);
 	assert_int_equal(w->notified, 3);
 	watch_free(w);
+	/* a NOTIFY crosses, and no last one follows */
+	w = active(3600);
+	sip_subscriber_stop(w->sub);
+	pair_run(w->p, 20);
+	notify(w, 2, "pending;expires=600", "crossing");
+	respond(w, 200, "Contact: <sip:bob@192.0.2.2>\nExpires: 0\n");
+	pair_run(w->p, 33000);
+	assert_int_equal(w->ended, 1);
+	assert_int_equal(w->why, SIP_ENDED_UNSUBSCRIBED);
+	assert_int_equal(pair_count(w->p, 0, 0, "SUBSCRIBE "), 2);
+	watch_free(w);
 	/* nobody says good-bye */
 	w = active(3600);
 	sip_subscriber_stop(w->sub);
