@@ -111,7 +111,7 @@ static void out_text(struct life *l, int n, const struct xml_node *node)
 	if (n < *last)
 		life_wrong(l, "text-%d came after text-%d", n, *last);
 	*last = n;
-	buf_printf(&l->seen[t->user][t->contact], ">%d ", n);
+	buf_printf(&l->seen[t->user][t->contact], ">%d\n", n);
 }
 
 static void on_message(struct life *l, const struct xml_node *node)
@@ -138,32 +138,37 @@ static void on_message(struct life *l, const struct xml_node *node)
 	}
 }
 
+static void absorb(struct life *l);
+
 static void answer_presence(struct life *l, struct slice type, int user, int contact)
 {
 	/* A server that knows its contact answers for it. */
-	if (slice_eq(type, S("subscribe")))
+	if (slice_eq(type, S("subscribe"))) {
 		stepf(l, false, "sends <presence type='subscribed' from='%s' to='%s'/>", contacts[contact], users[user]);
+		absorb(l);
+	}
 	if (slice_eq(type, S("subscribe")) || slice_eq(type, S("probe")))
 		stepf(l, false, "sends <presence from='%s/balcony' to='%s'>%s%s%s</presence>", contacts[contact], users[user],
 		      l->contact_shows[contact] ? "<show>" : "", shows[l->contact_shows[contact]], l->contact_shows[contact] ? "</show>" : "");
 }
 
-struct todo { /* what a well-behaved peer does next */
-	struct slice type;
-	int user, contact;
-};
-
-static void on_presence(struct life *l, const struct xml_node *node, struct todo *todo, int *n_todo)
+static void on_presence(struct life *l, const struct xml_node *node)
 {
 	struct slice type = xml_attr(node, S("type"));
 	int user = index_of(users, xml_attr(node, S("from"))), contact = index_of(contacts, xml_attr(node, S("to")));
 	if (user < 0 || contact < 0)
 		return;
 	if (slice_eq(type, S("subscribe")) || slice_eq(type, S("probe"))) {
-		if (*n_todo < 64)
-			todo[(*n_todo)++] = (struct todo){arena_dup(l->w->arena, type), user, contact};
+		if (l->n_todo < 64)
+			l->todo[l->n_todo++] = (struct todo){arena_dup(l->w->arena, type), user, contact};
 		return;
 	}
+	if (slice_eq(type, S("subscribed")) || slice_eq(type, S("unsubscribed")))
+		l->asking[user][contact] = false;
+	if (slice_find_chr(xml_attr(node, S("from")), '/') < 0 && slice_eq(type, S("unavailable")))
+		return; /* the user looks away (RFC 8048 5.3.3); his devices speak for themselves */
+	if (type.len && slice_eq(l->shown_user[user][contact], S("nothing")))
+		return; /* after "unsubscribed" this is news to nobody */
 	if (!type.len || slice_eq(type, S("unavailable"))) {
 		const struct xml_node *show = xml_child(node, S("show"), SLICE_NONE);
 		l->shown_user[user][contact] = type.len ? S("gone") : show ? arena_dup(l->w->arena, xml_text(show, l->w->arena)) : S("here");
@@ -172,16 +177,18 @@ static void on_presence(struct life *l, const struct xml_node *node, struct todo
 	}
 }
 
-static void on_notify(struct life *l, const struct sip_msg *m)
+static void on_notify(struct life *l, const struct talk *t, const struct sip_msg *m)
 {
-	int user = index_of(users, slice_skip(m->to.uri_text, 4)), contact = index_of(contacts, slice_skip(m->from.uri_text, 4));
-	if (user < 0 || contact < 0)
-		return;
 	ptrdiff_t at = slice_find(m->body, S("<show xmlns='jabber:client'>"));
 	struct slice rest = at < 0 ? SLICE_NONE : slice_skip(m->body, (size_t)at + 28);
-	if (slice_starts(sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0)->value, S("active")))
-		l->shown_contact[user][contact] = at >= 0 ? arena_dup(l->w->arena, slice_split(&rest, '<'))
-					  : slice_find(m->body, S(">open<")) >= 0 ? S("here") : S("gone");
+	struct slice state = sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0)->value;
+	for (int i = 0; i < l->n_looks; i++)
+		if (l->looks[i] == t && slice_starts(state, S("terminated")))
+			l->shown_look[i] = S("nothing");
+		else if (l->looks[i] == t && slice_starts(state, S("active")))
+			l->shown_look[i] = at >= 0			      ? arena_dup(l->w->arena, slice_split(&rest, '<'))
+					   : slice_find(m->body, S(">open<")) >= 0 ? S("here")
+										   : S("gone");
 }
 
 static void on_response(struct life *l, const struct sip_msg *m)
@@ -192,6 +199,10 @@ static void on_response(struct life *l, const struct sip_msg *m)
 			continue;
 		tell(l, "#   text-%d is answered %d", i, m->status);
 		t->status = m->status;
+		if (m->status == 481 && !l->chaos && l->n_again < 16) { /* RFC 3261 12.2.1.2 */
+			l->again[l->n_again++] = i;
+			continue;
+		}
 		if (++t->finals > 1)
 			life_wrong(l, "text-%d was answered twice", i);
 		if (m->status < 300 && (t->failed_on_the_way || t->errors_sent))
@@ -226,7 +237,7 @@ static void on_request(struct life *l, struct talk *t, struct sip_msg *m)
 	if (n >= 0 && l->text[n].taken)
 		life_wrong(l, "text-%d is sent again after it was delivered", n);
 	if (m->method == SIP_NOTIFY)
-		on_notify(l, m);
+		on_notify(l, t, m);
 	l->pending[l->n_pending++] = (struct pending){t, m, l->w->house->timers.now, n};
 }
 
@@ -248,8 +259,6 @@ static struct block *block_of(struct life *l, const char *text)
 		lines[b->n++] = (struct line){0, true, slice_split(&rest, '\n')};
 	return b;
 }
-
-static void absorb(struct life *l);
 
 static void notify_watch(struct life *l, struct talk *t, int user)
 {
@@ -278,7 +287,7 @@ static void answer(struct life *l, int i, int status)
 		if (p.text < *last)
 			life_wrong(l, "text-%d came after text-%d", p.text, *last);
 		*last = p.text;
-		buf_printf(&l->seen[x->user][x->contact], "<%d ", p.text);
+		buf_printf(&l->seen[x->user][x->contact], "<%d\n", p.text);
 	}
 	home_answer(l->w, t, p.msg, status, SLICE_NONE,
 		    block_of(l, invite && ok ? sdp : p.msg->method == SIP_SUBSCRIBE && status == 423 ? "Min-Expires: 3700" : ""));
@@ -315,8 +324,6 @@ static void answer(struct life *l, int i, int status)
 static void absorb(struct life *l)
 {
 	struct world *w = l->w;
-	struct todo todo[64];
-	int n_todo = 0;
 	struct thing *t = w->things;
 	w->things = NULL;
 	w->tail = &w->things;
@@ -326,7 +333,7 @@ static void absorb(struct life *l)
 			if (slice_eq(t->node->name, S("message")))
 				on_message(l, t->node);
 			else if (slice_eq(t->node->name, S("presence")))
-				on_presence(l, t->node, todo, &n_todo);
+				on_presence(l, t->node);
 			continue;
 		}
 		struct talk *k = world_learn(w, t->msg);
@@ -350,13 +357,22 @@ static void absorb(struct life *l)
 		}
 	}
 	if (!l->chaos) {
-		for (int i = 0; i < n_todo; i++)
-			if (w->house->link == LINK_FINE) {
-				answer_presence(l, todo[i].type, todo[i].user, todo[i].contact);
-				absorb(l);
-			}
-		while (l->n_pending)
+		while (l->n_todo && w->house->link == LINK_FINE) {
+			struct todo d = l->todo[0];
+			memmove(l->todo, l->todo + 1, (size_t)--l->n_todo * sizeof d);
+			answer_presence(l, d.type, d.user, d.contact);
+			absorb(l);
+		}
+		while (l->n_pending && !l->slow)
 			answer(l, 0, 200);
+		while (l->n_again) {
+			int n = l->again[--l->n_again];
+			struct text *x = &l->text[n];
+			x->call_id = arena_printf(w->arena, "again-%d", n);
+			x->cseq = 1;
+			stepf(l, true, "sends MESSAGE %s\nCall-ID: again-%d\nFrom: %s\n| text-%d.", contacts[x->contact], n, users[x->user], n);
+			absorb(l);
+		}
 	}
 	for (int i = 0; i < l->n_texts && w->house->home_unreachable; i++)
 		if (l->text[i].to_xmpp && !l->text[i].finals)
@@ -416,11 +432,38 @@ void life_kill(struct life *l)
 	tell(l, "restart");
 	absorb(l);
 	texts_unknown(l);
-	l->n_waiting = 0;
+	l->n_waiting = l->n_todo = 0;
 	l->n_pending = 0; /* nobody waits for these answers */
 	house_restart(l->w->house, 0);
 	house_pass(l->w->house, 0);
 	absorb(l);
+	for (int u = 0; u < LIFE_USERS && !l->chaos; u++)
+		for (int c = 0; c < LIFE_CONTACTS; c++)
+			if (l->asking[u][c]) { /* their server asks again (RFC 6121 3.1.2) */
+				stepf(l, false, "sends <presence type='subscribe' from='%s' to='%s'/>", contacts[c], users[u]);
+				absorb(l);
+			}
+}
+
+struct slice life_seen(struct life *l, const struct life *other, int user, int contact)
+{
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	for (const char *way = "><"; *way; way++)
+		for (struct slice rest = buf_slice(&l->seen[user][contact]); rest.len;) {
+			struct slice line = slice_split(&rest, '\n');
+			uint64_t n;
+			if (line.p[0] == *way && slice_u64(slice_skip(line, 1), LIFE_TEXTS - 1, &n) && !l->text[n].unknown && !other->text[n].unknown)
+				buf_printf(&b, "%.*s ", SFMT(line));
+		}
+	for (int i = 0; i < l->n_texts; i++) { /* answers and errors; when they come may differ (a contact has to be confirmed anew) */
+		const struct text *t = &l->text[i];
+		if ((int)t->user == user && (int)t->contact == contact && !t->unknown && !other->text[i].unknown)
+			buf_printf(&b, "%d:%d,%d ", i, t->status, t->errors);
+	}
+	struct slice ret = arena_dup(l->w->arena, buf_slice(&b));
+	buf_free(&b);
+	return ret;
 }
 
 static void release(struct life *l, enum reason why)
@@ -527,7 +570,9 @@ void life_event(struct life *l, const struct event *e)
 		break;
 	case X_SUBSCRIBE: {
 		static const char *const types[] = {"subscribe", "subscribe", "probe", "unsubscribe", "unsubscribed", "subscribed"};
-		stepf(l, false, "sends <presence type='%s' from='%s' to='%s'/>", types[e->c % (l->chaos ? 6 : 4)], contacts[contact], users[user]);
+		const char *type = types[e->c % (l->chaos ? 6 : 4)];
+		l->asking[user][contact] |= !strcmp(type, "subscribe");
+		stepf(l, false, "sends <presence type='%s' from='%s' to='%s'/>", type, contacts[contact], users[user]);
 		break;
 	}
 	case S_SUBSCRIBE:
@@ -537,8 +582,8 @@ void life_event(struct life *l, const struct event *e)
 			      600 + e->c % 3000);
 			for (struct talk *t = l->w->talks; t; t = t->next)
 				if (slice_starts(t->call_id, S("look-"))) {
-					l->look_user[l->n_looks] = (int)user;
-					l->look_contact[l->n_looks] = (int)contact;
+					l->shown_look[l->n_looks] = S("nothing");
+					l->look_ends[l->n_looks] = h->timers.now + (600 + e->c % 3000) * 1000;
 					l->looks[l->n_looks++] = t;
 					break;
 				}
@@ -621,6 +666,10 @@ void life_event(struct life *l, const struct event *e)
 			stepf(l, true, "sends CANCEL in %.*s", SFMT(c->talk->label));
 		break;
 	case LINK_MODE:
+		if (!l->chaos) {
+			link_mode(l, e->a % 2 ? LINK_QUEUED : LINK_FINE, REASON_NONE);
+			break;
+		}
 		link_mode(l, (enum house_link)(e->a % 4), reasons[e->b % 3]);
 		break;
 	case RELEASE:
@@ -640,11 +689,22 @@ void life_event(struct life *l, const struct event *e)
 		house_pass(h, 0);
 		break;
 	case HOME:
+		if (!l->chaos) {
+			l->slow = e->a % 2;
+			tell(l, "# home takes %s", l->slow ? "its time" : "no time");
+			break;
+		}
 		h->home_unreachable = e->a % 4 == 0;
 		h->no_home = e->a % 8 == 1;
 		tell(l, "home %s", h->home_unreachable ? "cannot be reached" : h->no_home ? "is gone" : "is back");
 		break;
 	case PASS:
+		if (!l->chaos) { /* nothing is under way for so long that it fails */
+			l->slow = false;
+			absorb(l);
+			link_mode(l, LINK_FINE, REASON_NONE);
+			absorb(l);
+		}
 		pass(l, e->a % 3 ? e->b % 7000 : e->c % 3 ? e->b % 100000 : e->b % 2000000);
 		break;
 	case KINDS:
@@ -672,7 +732,7 @@ void life_random(struct event *ret, unsigned *seed, bool chaos)
 	/* both sides behave: what there is to compare is what a kill alone does */
 	static const unsigned char calm[KINDS] = {
 		[X_TEXT] = 20, [S_TEXT] = 14, [X_STATE] = 3, [X_PRESENCE] = 8, [X_SUBSCRIBE] = 6, [S_SUBSCRIBE] = 4, [S_NOTIFY] = 8, [S_INVITE] = 4,
-		[S_SAY] = 12, [S_BYE] = 3, [PASS] = 16,
+		[S_SAY] = 12, [S_BYE] = 3, [PASS] = 16, [LINK_MODE] = 6, [HOME] = 8,
 	};
 	const unsigned char *w = chaos ? weights : calm;
 	unsigned sum = 0, at;
@@ -696,11 +756,16 @@ struct life *life_new(bool chaos)
 	struct life *l = MEM_NEW(struct life);
 	l->w = world_new(&nothing, &here);
 	l->chaos = chaos;
+	if (!chaos) { /* a kill empties queues: that they are full is no difference to look for */
+		l->w->house->cfg.max_queue = LIFE_TEXTS;
+		l->w->house->cfg.max_queue_octets = 0;
+		house_restart(l->w->house, 0);
+	}
 	for (int u = 0; u < LIFE_USERS; u++)
 		for (int c = 0; c < LIFE_CONTACTS; c++) {
 			l->last_to_xmpp[u][c] = l->last_to_sip[u][c] = -1;
 			buf_init(&l->seen[u][c], 1 << 20);
-			l->shown_user[u][c] = l->shown_contact[u][c] = S("nothing");
+			l->shown_user[u][c] = S("nothing");
 		}
 	buf_init(&l->story, 64 << 20);
 	return l;
@@ -758,6 +823,7 @@ void life_end(struct life *l)
 {
 	struct house *h = l->w->house;
 	tell(l, "# ---- all becomes calm");
+	l->slow = false;
 	link_mode(l, LINK_FINE, REASON_NONE);
 	release(l, REASON_NONE);
 	h->home_unreachable = h->no_home = false;
@@ -772,6 +838,9 @@ void life_end(struct life *l)
 	answer_all(l);
 	gateway_each_conversation(h->gateway, stuck_conversation, l);
 	check_texts(l);
+	for (int i = 0; i < l->n_looks; i++)
+		if (l->look_ends[i] <= h->timers.now)
+			l->shown_look[i] = S("nothing"); /* told or not: the user's client counts, too */
 	if (!l->chaos)
 		return;
 	for (int u = 0; u < LIFE_USERS; u++)

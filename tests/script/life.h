@@ -36,10 +36,17 @@ struct call {
 	unsigned user, contact;
 };
 
+struct todo { /* what a well-behaved server of the contact does when it gets it */
+	struct slice type;
+	int user, contact;
+};
+
 struct life {
 	struct world *w;
 	bool chaos;     /* the home answers when an event says so, the link fails ...; else both sides behave at once */
-	bool killed;
+	bool slow;      /* without chaos: the home takes its time, what it was asked stays under way */
+	int again[16];  /* texts whose dialog turned out to be gone: the user's client says them anew */
+	int n_again;
 	struct text text[LIFE_TEXTS];
 	int n_texts;
 	struct pending pending[LIFE_PENDING];
@@ -47,17 +54,20 @@ struct life {
 	struct call call[LIFE_CALLS];
 	int n_calls;
 	struct talk *looks[LIFE_CALLS]; /* SUBSCRIBE dialogs of users */
-	int look_user[LIFE_CALLS], look_contact[LIFE_CALLS];
+	struct slice shown_look[LIFE_CALLS]; /* what its user sees */
+	uint64_t look_ends[LIFE_CALLS];
 	int n_looks;
 	int waiting[64]; /* texts whose stanza the link holds */
 	int n_waiting;
+	struct todo todo[64];
+	int n_todo;
 	/* what the users see */
 	int last_to_xmpp[LIFE_USERS][LIFE_CONTACTS], last_to_sip[LIFE_USERS][LIFE_CONTACTS]; /* text numbers */
-	struct buf seen[LIFE_USERS][LIFE_CONTACTS]; /* texts that arrived, each way */
+	struct buf seen[LIFE_USERS][LIFE_CONTACTS]; /* texts that arrived, one a line, ">3" at the contact, "<4" at the user */
+	bool asking[LIFE_USERS][LIFE_CONTACTS]; /* the contact's subscribe has no answer */
 	struct buf story; /* what happened, to be read */
 	unsigned shows[LIFE_USERS], contact_shows[LIFE_CONTACTS]; /* as both sides would tell now */
 	struct slice shown_user[LIFE_USERS][LIFE_CONTACTS];    /* to the contact */
-	struct slice shown_contact[LIFE_USERS][LIFE_CONTACTS]; /* to the user */
 };
 
 struct life *life_new(bool chaos);
@@ -65,6 +75,8 @@ void life_free(struct life *l);
 void life_event(struct life *l, const struct event *e);
 /* All becomes calm, and the rules of the end are checked. */
 void life_end(struct life *l);
+/* What user and contact have seen: texts in order, each way, then what became of each; without the texts that are unknown in `other`. In the world's arena. */
+struct slice life_seen(struct life *l, const struct life *other, int user, int contact);
 /* The gateway is killed and begins again. */
 void life_kill(struct life *l);
 void life_random(struct event *ret, unsigned *seed, bool chaos);

@@ -57,21 +57,26 @@ static struct life *half(const struct sequence *s, bool kill)
 	return l;
 }
 
+__attribute__((noreturn)) static void differ(struct life *a, struct life *b, int user, int contact, struct slice with, struct slice without)
+{
+	fprintf(stderr, "# ---- without the kill\n%.*s# ---- with it\n", SFMT(buf_slice(&a->story)));
+	life_wrong(b, "user %d and contact %d: %.*s\nwithout the kill: %.*s", user, contact, SFMT(with), SFMT(without));
+}
+
 static void compare(const struct sequence *s)
 {
 	struct life *a = half(s, false), *b = half(s, true);
 	for (int u = 0; u < LIFE_USERS; u++)
 		for (int c = 0; c < LIFE_CONTACTS; c++) {
-			if (!slice_eq(buf_slice(&a->seen[u][c]), buf_slice(&b->seen[u][c])))
-				life_wrong(b, "user %d and contact %d have seen %.*s, without the kill %.*s", u, c, SFMT(buf_slice(&b->seen[u][c])),
-					   SFMT(buf_slice(&a->seen[u][c])));
+			struct slice without = life_seen(a, b, u, c), with = life_seen(b, a, u, c);
+			if (!slice_eq(without, with))
+				differ(a, b, u, c, with, without);
 			if (!slice_eq(a->shown_user[u][c], b->shown_user[u][c]))
-				life_wrong(b, "contact %d sees user %d as %.*s, without the kill %.*s", c, u, SFMT(b->shown_user[u][c]),
-					   SFMT(a->shown_user[u][c]));
-			if (!slice_eq(a->shown_contact[u][c], b->shown_contact[u][c]))
-				life_wrong(b, "user %d sees contact %d as %.*s, without the kill %.*s", u, c, SFMT(b->shown_contact[u][c]),
-					   SFMT(a->shown_contact[u][c]));
+				differ(a, b, u, c, b->shown_user[u][c], a->shown_user[u][c]);
 		}
+	for (int i = 0; i < a->n_looks; i++)
+		if (!slice_eq(a->shown_look[i], b->shown_look[i]))
+			differ(a, b, i, -1, b->shown_look[i], a->shown_look[i]);
 	life_free(a);
 	life_free(b);
 }

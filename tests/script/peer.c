@@ -324,6 +324,8 @@ static void home_sends(struct world *w, struct slice words, const struct block *
 	}
 	if (as.len)
 		t->label = as;
+	if (!t->peer_tag.len) /* a NOTIFY before the answer makes the dialog */
+		t->peer_tag = arena_printf(w->arena, "home-%u", ++w->numbers);
 	if (!uri.len)
 		uri = cancel ? t->uri : t->gw_target.len ? t->gw_target : t->gw;
 	else if (slice_find_chr(uri, ':') < 0)
