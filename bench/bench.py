@@ -13,6 +13,7 @@ import sys
 import time
 
 import access
+import hold
 import partners
 import relay
 import report
@@ -37,12 +38,16 @@ def options():
     p.add_argument("--body", type=int, default=100, help="octets of a text (100)")
     p.add_argument("--partners", type=int, metavar="N", help="partners connected at once (2000)")
     p.add_argument("--idle", type=int, metavar="N", help="idle connections of SIP partners (10000)")
+    p.add_argument("--subscriptions", type=int, metavar="N", help="held at once, both directions together (100000)")
+    p.add_argument("--conversations", type=int, metavar="N", help="held at once (10000)")
     p.add_argument("--talk", type=int, default=500, metavar="RATE", help="messages a second of the others meanwhile (500)")
     p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
     o = p.parse_args()
     o.repeats = o.repeats or (1 if o.quick else 3)
     o.partners = o.partners or (200 if o.quick else 2000)
     o.idle = o.idle or (1000 if o.quick else 10000)
+    o.subscriptions = o.subscriptions or (4000 if o.quick else 100000)
+    o.conversations = o.conversations or (1000 if o.quick else 10000)
     o.warm = o.warm or (400 if o.quick else 600)
     o.measure = o.measure or (1500 if o.quick else 2500)
     return o
@@ -202,9 +207,9 @@ def main():
     rows = rows_of(o)
     relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
     sips = access.rows_of(o)
-    crowd = re.search(o.rows, "partners")
+    crowd, holding = re.search(o.rows, "partners"), re.search(o.rows, "hold")
     others = [x for x in ("sip.quiet", *([] if o.quick else ["sip.workers"])) if re.search(o.rows, x)]
-    if not (rows or relays or sips or others or crowd):
+    if not (rows or relays or sips or others or crowd or holding):
         sys.exit(f"bench: no row matches {o.rows}")
     results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
                "machine": machine(), "memory": []}
@@ -219,6 +224,8 @@ def main():
         measure_sip(bench, sips, others, results)
         if crowd:
             results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
+        if holding:
+            results["hold"] = hold.measure(bench, o.subscriptions, o.conversations, report.progress)
         bench.stop()
     except (LabError, subprocess.SubprocessError) as e:
         report.progress("")

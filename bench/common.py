@@ -156,11 +156,11 @@ class Bench:
         for p in self.programs:
             p.kill()
 
-    def entented(self, folder, transport, extra=LIMITS, workers=1, ports=(5061, 5269), external=""):
+    def entented(self, folder, transport, extra=LIMITS, workers=1, ports=(5061, 5269), external="", dialect=None):
         """As installed, but quiet."""
         os.makedirs(folder)
         daemon = Entented(folder, self.certs, "external", transport, workers=workers, log_level="warning", extra=extra, external=external)
-        rewrite(daemon.config, ("trace: true", "trace: false"))
+        rewrite(daemon.config, ("trace: true", "trace: false"), *([("  - name: contoso\n", f"  - name: contoso\n    dialect: {dialect}\n")] if dialect else []))
         # at this level it does not say that it is ready
         daemon.ready = lambda _: all(answers(peers.GATEWAY, p) for p in ports) and os.path.exists(SOCKET)
         return self.start(daemon)

@@ -8,7 +8,10 @@ AIM_RELAY_US, AIM_LINK_KIB, PROMISE_LINK_KIB, PROMISE_P99_MS = 8, 20, 64, 250
 AIM_SIP = {"kamailio": 1 / 3, "haproxy": 2}
 AIM_SIP_LINK_KIB, AIM_SIP_SHAKE = 32, 1.25
 LOADS = {"flat": "flat out", "rate": "at a fixed rate"}
+AIM_SUBSCRIPTION, AIM_CONVERSATION = 1024, 4096
 AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
+HELD = {"watch simple": "SIP users watch XMPP users", "refresh simple": "  each refreshes", "change simple": "  each sees a change",
+        "watched simple": "XMPP users watch SIP users", "say simple": "conversations, page mode", "say lync": "conversations, sessions (Lync)"}
 NAMES = {"sip-to-xmpp": "SIP to XMPP", "xmpp-to-sip": "XMPP to SIP", "sip-to-sip": "Kamailio, SIP to SIP"}
 
 
@@ -62,7 +65,7 @@ def finish(results, rows, relays, sips):
     results["rows"] = rows
     results["ratios"] = list(ratios(rows)) + list(relay_ratios(relays)) + list(sip_ratios(sips))
     results["aims"] = list(aims(results))
-    results["ok"] = all(r["ok"] for r in rows + relays + sips + results.get("sip_workers", [])) and results.get("partners", {"ok": True})["ok"]
+    results["ok"] = all(r["ok"] for r in rows + relays + sips + results.get("sip_workers", [])) and results.get("partners", {"ok": True})["ok"] and results.get("hold", {"ok": True})["ok"]
 
 
 def ratios(rows):
@@ -164,6 +167,7 @@ def show(results):
     show_sip_quiet(results)
     show_sip_workers(results)
     show_partners(results.get("partners"))
+    show_hold(results.get("hold"))
     for x in results["memory"]:
         print(f"Memory of {x['server']}{', between organisations' if x.get('what') == 'federation' else ''}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
               f"{x['peak_kib'] / 1024:.1f} MiB at most")
@@ -277,6 +281,18 @@ def print_table(table, titles):
     print()
 
 
+def show_hold(h):
+    if not h:
+        return
+    print(f"Held by one worker: {h['subscriptions']} subscriptions, {h['conversations']} conversations (TLS with home and partner; the database included)")
+    print(f"  {'':34}{'number':>8}{'a second':>10}{'CPU us':>9}{'octets':>9}   each")
+    for name, words in HELD.items():
+        s = h["steps"].get(name)
+        if s:
+            print(f"  {words:34}{s['done']:>8}{s['n'] / s['seconds']:>10.0f}{s['cpu_us']:>9.1f}{s['bytes']:>9}" + (f"   {s['failed']} FAILED" if s["failed"] else ""))
+    print()
+
+
 def show_partners(p):
     if not p:
         return
@@ -311,7 +327,7 @@ def aims(results):
     for name, words, unit, most, values in (
             ("cpu_per_message", "CPU per message, TLS on both sides, flat out", "µs", AIM_CPU_US, cpu),
             ("idle_memory", "idle memory", "MiB", AIM_IDLE_MIB, idle),
-            *more_aims(results)):
+            *more_aims(results), *held(results)):
         if values:
             yield {"name": name, "words": words, "unit": unit, "at_most": most, "is": round(max(values), 3 if unit == "times" else 1),
                    "met": max(values) <= most}
@@ -338,6 +354,16 @@ def more_aims(results):
         yield "link_memory_promise", "memory per idle stream, promised", "KiB", PROMISE_LINK_KIB, [p["memory"]["per_link_kib"]]
         yield "link_memory", "memory per idle stream", "KiB", AIM_LINK_KIB, [p["memory"]["per_link_kib"]]
         yield "storm_p99", "p99 of the others in the storm", "ms", PROMISE_P99_MS, [p["storm"]["others"]["p99"] / 1000]
+
+
+def held(results):
+    steps = results.get("hold", {}).get("steps", {})
+    for way, words in (("watch simple", "a SIP user's subscription"), ("watched simple", "an XMPP user's subscription")):
+        if way in steps:
+            yield way.replace(" ", "_"), f"memory of {words}", "octets", AIM_SUBSCRIPTION, [steps[way]["bytes"]]
+    for way, words in (("say simple", "in page mode"), ("say lync", "with a session")):
+        if way in steps:
+            yield way.replace(" ", "_"), f"memory of a conversation {words}", "octets", AIM_CONVERSATION, [steps[way]["bytes"]]
 
 
 def verdict(results):
