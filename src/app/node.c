@@ -348,6 +348,8 @@ static void node_stop(struct worker *w)
 		edge_node_leave(n->edge);
 	if (n->remote)
 		gw_node_leave(n->remote);
+	if (n->gateway)
+		gateway_drain(n->gateway);
 	n->drain_until = w->loop->timers.now + n->app->drain_ms / 2; /* the other half is for the streams */
 	timer_arm(&w->loop->timers, &n->drain, 0);
 }
