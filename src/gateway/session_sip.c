@@ -81,16 +81,33 @@ static bool dead(const struct sip_session_result *r)
 	return r->status == 408 || r->status == 480 || r->status == 481 || (!r->left && !r->expired);
 }
 
+/* With its markup where the peer takes that, and the two together are not too much. */
+static void pack(struct session *s, struct outgoing *o, struct slice *ret_type, struct slice *ret_body)
+{
+	struct interwork_im_carrier carrier = {.accept = slice_str(s->accept_types ? s->accept_types : ""),
+					       .wrapped = slice_str(s->accept_wrapped_types ? s->accept_wrapped_types : ""),
+					       .max = s->g->cfg.im.max_message};
+	struct slice type, body;
+	*ret_type = o->page.content_type;
+	*ret_body = o->page.body;
+	if (o->page.html.len && interwork_im_pack(&type, &body, o->arena, &o->page, &carrier).action == INTERWORK_IM_PASS) {
+		*ret_type = type;
+		*ret_body = body;
+	}
+}
+
 static void leg_text(struct session *s, struct outgoing *o)
 {
 	struct sip_extra extra[2];
+	struct slice type, body;
 	size_t n = 0;
+	pack(s, o, &type, &body);
 	if (o->page.subject.len)
 		extra[n++] = (struct sip_extra){S("Subject"), o->page.subject};
 	if (o->page.language.len)
 		extra[n++] = (struct sip_extra){S("Content-Language"), o->page.language};
 	struct sent *t = sent_new(s, o, SLICE_NONE);
-	struct sip_session_request r = {.method = SIP_MESSAGE, .content_type = o->page.content_type, .body = o->page.body,
+	struct sip_session_request r = {.method = SIP_MESSAGE, .content_type = type, .body = body,
 					.headers = extra, .n_headers = n, .token = t};
 	int rc = sip_session_send(s->sip, &r);
 	if (!rc) {
