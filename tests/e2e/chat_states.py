@@ -7,7 +7,7 @@ COMPOSING = '<?xml version="1.0" encoding="UTF-8"?>\n<isComposing xmlns="urn:iet
 COMPOSING_TYPE = "application/im-iscomposing+xml"
 
 
-@lync("in a session: KeyboardActivity and chat states, both ways, each once")
+@lync("in a session: KeyboardActivity and chat states, both ways, each once", rare=True)
 def keyboard(lab):
     ann, juliet = couple(lab)
     juliet.chat(ann.name, "hello", "active")

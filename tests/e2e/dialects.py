@@ -6,7 +6,7 @@ from scenario import MODERN, check, check_status
 STATES = [(3500, None), (6500, "dnd"), (9500, "dnd"), (15500, "away")]
 
 
-@lync("presence both ways: one tuple, draft activities, notes, refreshes, the end", peers=MODERN, rare=False)
+@lync("presence both ways: one tuple, draft activities, notes, refreshes, the end", peers=MODERN)
 def presence(lab):
     ann, juliet = couple(lab)
     check_status(ann.watch(juliet.name), 200)
@@ -30,7 +30,7 @@ def presence(lab):
     ann.expect_presence(juliet.name, state="terminated")
 
 
-@lync("the NOTIFY that comes before the answer to SUBSCRIBE counts", rare=False)
+@lync("the NOTIFY that comes before the answer to SUBSCRIBE counts")
 def early_notify(lab):
     ann, juliet = couple(lab)
     ann.notify_first = True
@@ -51,7 +51,7 @@ def together(lab):
     ann.expect_message(juliet.name, "busy now")
 
 
-@lync("pidgin-sipe: texts and typing both ways, presence both ways", peers=MODERN)
+@lync("pidgin-sipe: texts and typing both ways, presence both ways", peers=MODERN, rare=True)
 def real_client(lab):
     name, other = lab.names()
     juliet = lab.xmpp_user(other, auto_approve=True)

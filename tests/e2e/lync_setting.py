@@ -8,7 +8,7 @@ from scenario import scenario
 SERVERS = ["prosody"]
 
 
-def lync(name, peers=SERVERS, rare=True, **options):
+def lync(name, peers=SERVERS, rare=False, **options):
     """As scenario(), in a lab with that home, which must have nothing to complain of at the end. What a scenario provokes it takes off."""
     def add(function):
         @functools.wraps(function)

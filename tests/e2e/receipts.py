@@ -40,7 +40,7 @@ def no_texts(juliet, *wanted):
     check(texts == list(wanted), f"{juliet.name} saw the texts {texts}")
 
 
-@lync("in a session the client's answer is the receipt; a text that is refused gets none")
+@lync("in a session the client's answer is the receipt; a text that is refused gets none", rare=True)
 def by_answer(lab):
     ann, juliet = couple(lab)
     juliet.subscribe(ann.name)

@@ -192,7 +192,10 @@ def restarted(lab):
 def reconnected(lab):
     ann, juliet = couple(lab)
     introduce(ann, juliet)
+    wait_until(lambda: not lab.lync.under_way, 5, "her client's answer did not come")
+    ups = len(lab.entented.events("sip/home-up", home="fourthcoffee"))
     lab.lync.drop()
+    wait_until(lambda: len(lab.entented.events("sip/home-up", home="fourthcoffee")) > ups, 15, "entented did not connect again")
     juliet.message(ann.name, "over a new connection")
     ann.expect_message(juliet.name, "over a new connection")
     ann.tell(juliet.name, "here too")

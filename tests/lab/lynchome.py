@@ -175,6 +175,8 @@ class LyncHome:
         for user in self.users.values():
             user.endpoints = [e for e in user.endpoints if e is not link and getattr(e, "link", None) is not link]
         for branch, forward in list(self.forwards.items()):
+            if forward.origin is link:
+                self.under_way.discard(forward.request.get("call-id"))
             if forward.branches[branch][0] is (self.gateway if was_out else link) and forward.branches[branch][2] is None:
                 self._final(forward, branch, self._answer_to(forward.branches[branch][1], 504, "Server time-out"))
 
@@ -356,7 +358,7 @@ class LyncHome:
         if target is None:
             self.refuse(m, link, 481, "Call Leg/Transaction Does Not Exist", why=f"{m.uri} is no endpoint's address")
             return
-        if target.epid and parameter(m.get("to"), "epid") != target.epid:
+        if target.says_epid and parameter(m.get("to"), "epid") != target.epid:
             self.refuse(m, link, 481, "Call Leg/Transaction Does Not Exist", why=f"To is {m.get('to')}, without the epid {target.epid}")
             return
         if m.method in ONE_AT_A_TIME:
@@ -641,6 +643,7 @@ class LyncHome:
 class RealClient:
     """An endpoint that is a program of its own, at the other end of a connection."""
     gateway = hidden = False
+    says_epid = False       # in To of its answers: then others say it back
 
     def __init__(self, link, contact, epid):
         self.link, self.contact, self.epid = link, contact, epid

@@ -146,6 +146,7 @@ class Endpoint:
     """A client of a user: to its front end the other end of a connection."""
     gateway = False
     hidden = False
+    says_epid = True
     client = None
     _ports = itertools.count(50000)
 
