@@ -154,13 +154,13 @@ static void call_again(struct session *s)
 {
 	struct conversation *c = s->conversation;
 	struct session *next;
-	const int timeout = 408;
+	const enum reason timeout = REASON_SIP_TIMEOUT;
 	s->n_under_way = 0;
 	LIST_EACH(n, &s->texts) {
 		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
 		if (o->tries++) {
 			text_remove(s, o);
-			end_status(o, &timeout);
+			end_failed(o, &timeout);
 		}
 	}
 	if (list_empty(&s->texts))
@@ -274,6 +274,8 @@ void session_used(struct session *s)
 void session_text_over(struct session *s, struct outgoing *o, enum session_text_end end, int status, struct slice phrase,
 		       const struct sip_msg *response)
 {
+	if (!s->sip)
+		return; /* it is over, and its texts are elsewhere */
 	session_used(s);
 	s->n_under_way--;
 	if (end == SESSION_TEXT_DEAD && o->tries == 0) {
@@ -285,6 +287,8 @@ void session_text_over(struct session *s, struct outgoing *o, enum session_text_
 		outgoing_delivered(o, status);
 	else if (response)
 		outgoing_answered(o, response);
+	else if (status == 408 || status == 503) /* nobody said so */
+		outgoing_failed(o, status == 408 ? REASON_SIP_TIMEOUT : REASON_SIP_HOME_UNREACHABLE);
 	else
 		outgoing_status(o, status, phrase);
 	give(s);

@@ -224,6 +224,8 @@ static void leg_request(struct session *s, struct sip_server_trans *st, struct s
 	gateway_home_heard(g, s->home, m);
 	if (m->method == SIP_INFO) {
 		const struct sip_header *type = sip_msg_header(m, SIP_H_CONTENT_TYPE, 0);
+		if (slice_find(m->body, S("KeyboardActivity")) >= 0)
+			s->conversation->heard |= HEARD_KEYBOARD;
 		sip_server_reply(st, signals_info(g, s->conversation, type ? type->value : SLICE_NONE, m->body));
 	} else {
 		message(s, st, m, a, from);
