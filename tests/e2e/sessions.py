@@ -179,6 +179,7 @@ def restarted(lab):
     session = ann.session(juliet.name)
     lab.entented.kill()
     lab.entented.start()
+    wait_until(lambda: lab.entented.events("sip/home-up", home="fourthcoffee"), 15, "entented did not find the home again")
     check_status(session.request("MESSAGE", "text/plain; charset=UTF-8", b"does it live?"), 481)
     session.state = "ended"
     ann.tell(juliet.name, "does it live?")
