@@ -85,3 +85,13 @@ def spoken_to(lab):
     bob.command("close", f"sip:{juliet.name}")      # its BYE
     juliet.message(bob.name, "still?")
     bob.expect_message(juliet.name, "still?")
+
+
+@lync("of a home that says nothing about itself it is found out", lync="auto")
+def found_out(lab):
+    ann, juliet = couple(lab)
+    ann.tell(juliet.name, "her client opens a session")
+    juliet.expect_message(ann.name, "her client opens a session")
+    check_status(ann.bye(juliet.name), 200)
+    juliet.message(ann.name, "so this opens one, too")
+    ann.expect_message(juliet.name, "so this opens one, too")

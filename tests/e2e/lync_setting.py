@@ -19,7 +19,7 @@ def lync(name, peers=SERVERS, rare=False, **options):
                 lab.lync.forget()
                 raise
             lab.lync.check()
-        scenario(name, peers=peers, lync=True, rare=rare, **options)(run)
+        scenario(name, peers=peers, rare=rare, **{"lync": True, **options})(run)
         return function
     return add
 

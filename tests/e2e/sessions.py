@@ -203,6 +203,18 @@ def reconnected(lab):
     juliet.expect_message(ann.name, "here too")
 
 
+@lync("entented ends: it leaves its sessions first")
+def drained(lab):
+    ann, juliet = couple(lab)
+    introduce(ann, juliet)
+    lab.entented.stop()
+    ann.expect_session(juliet.name, "ended")
+    lab.entented.start()
+    wait_until(lambda: lab.entented.events("sip/home-up", home="fourthcoffee"), 15, "entented did not find the home again")
+    ann.tell(juliet.name, "welcome back")
+    juliet.expect_message(ann.name, "welcome back", timeout=30)
+
+
 @scenario("SIPp: a crowd opens sessions, and another takes them", peers=["prosody"], rare=True, settings=CROWD)
 def crowd(lab, callers=60, texts=3, called=40):
     _, other = lab.names()

@@ -39,7 +39,7 @@ class Lab:
     stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and
     entented has the certificate that others trust, as always with jabberd2.
     world: a name of worlds.py, for DNS out of the ordinary. entented: False for a lab of peers alone.
-    lync: with the home of fourthcoffee.test (lynchome.py), as self.lync.
+    lync: with the home of fourthcoffee.test (lynchome.py), as self.lync; a word: what homes.dialect of it says.
     settings: more of entented's configuration; tests shorten the time that has to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
@@ -65,7 +65,7 @@ class Lab:
             self.xmpp = self._server(peer, stance, auth, bidi)
         self.lync = lync and lynchome.LyncHome(self.run, self.certs)
         if lync:
-            settings += lynchome.SETTINGS
+            settings += lynchome.SETTINGS.replace("dialect: lync", f"dialect: {lync}") if isinstance(lync, str) else lynchome.SETTINGS
         ours = "external" if stance or peer == "jabberd2" else auth
         external = {"external": federation_lab.EXTERNAL.format(peers.GATEWAY)} if federation else {}
         make = Split if layout == "split" else Entented
