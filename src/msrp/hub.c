@@ -49,7 +49,7 @@ size_t msrp_hub_count(const struct msrp_hub *h)
 	return h->sessions.count;
 }
 
-bool hub_write(struct msrp_hub *h, uint64_t line)
+bool msrp_hub_write(struct msrp_hub *h, uint64_t line)
 {
 	bool more = true;
 	if (buf_ok(&h->out) && line != MSRP_LINE_NONE)
@@ -58,14 +58,14 @@ bool hub_write(struct msrp_hub *h, uint64_t line)
 	return more;
 }
 
-void hub_respond(struct msrp_hub *h, uint64_t line, struct slice tid, enum msrp_failure f, int status, struct slice comment,
+void msrp_hub_respond(struct msrp_hub *h, uint64_t line, struct slice tid, enum msrp_failure f, int status, struct slice comment,
 		 struct slice to, struct slice from)
 {
 	if (f == MSRP_FAILURE_NO || (f == MSRP_FAILURE_PARTIAL && status == 200))
 		return;
 	buf_clear(&h->out);
 	msrp_put_response(&h->out, tid, status, comment, to, from);
-	hub_write(h, line);
+	msrp_hub_write(h, line);
 }
 
 static struct slice line_key(const uint64_t *id)
@@ -87,11 +87,11 @@ static void forget(struct msrp_hub *h, struct line *l)
 	mem_free(l);
 }
 
-void hub_bind(struct msrp_session *s, uint64_t id)
+void msrp_hub_bind(struct msrp_session *s, uint64_t id)
 {
 	struct msrp_hub *h = s->hub;
 	struct line *l;
-	hub_unbind(s);
+	msrp_hub_unbind(s);
 	l = find_line(h, id);
 	if (!l) {
 		l = MEM_NEW(struct line);
@@ -103,7 +103,7 @@ void hub_bind(struct msrp_session *s, uint64_t id)
 	s->line = id;
 }
 
-void hub_unbind(struct msrp_session *s)
+void msrp_hub_unbind(struct msrp_session *s)
 {
 	struct line *l = s->line ? find_line(s->hub, s->line) : NULL;
 	s->line = MSRP_LINE_NONE;
@@ -136,7 +136,7 @@ static void each_on(struct msrp_hub *h, uint64_t id, void (*fn)(struct msrp_sess
 
 static void lost(struct msrp_session *s)
 {
-	session_over(s, MSRP_END_LOST, 0, 0);
+	msrp_session_over(s, MSRP_END_LOST, 0, 0);
 }
 
 void msrp_hub_lost(struct msrp_hub *h, uint64_t line)
@@ -144,11 +144,16 @@ void msrp_hub_lost(struct msrp_hub *h, uint64_t line)
 	each_on(h, line, lost);
 }
 
+void msrp_hub_up(struct msrp_hub *h, uint64_t line)
+{
+	each_on(h, line, msrp_session_up);
+}
+
 static void writable(struct msrp_session *s)
 {
 	if (s->open && s->blocked) {
 		s->blocked = false;
-		session_opened(s);
+		msrp_session_opened(s);
 	}
 }
 
@@ -162,7 +167,7 @@ static void refuse(struct msrp_hub *h, uint64_t line, const struct msrp_head *m,
 {
 	if (m->method == MSRP_RESPONSE || m->method == MSRP_REPORT || !m->from.n || !m->to.n)
 		return;
-	hub_respond(h, line, m->tid, m->failure_report, status, comment, m->method == MSRP_SEND ? m->from.uri[0].text : m->from.text,
+	msrp_hub_respond(h, line, m->tid, m->failure_report, status, comment, m->method == MSRP_SEND ? m->from.uri[0].text : m->from.text,
 		    m->to.uri[0].text);
 }
 
@@ -175,7 +180,7 @@ static int admit(struct msrp_session *s, uint64_t line, const struct msrp_head *
 		return s->line == line ? 0 : 506;
 	if (m->method != MSRP_SEND)
 		return 481;
-	hub_bind(s, line);
+	msrp_hub_bind(s, line);
 	s->up = true;
 	return 0;
 }
@@ -188,13 +193,13 @@ void msrp_hub_input(struct msrp_hub *h, uint64_t line, struct slice session, str
 	int status = 0;
 	if (!p->head.len) { /* goes on */
 		if (s && s->line == line && s->chunk.active && slice_eq(slice_str(s->chunk.tid), tid))
-			receive_data(s, p);
+			msrp_receive_data(s, p);
 		return;
 	}
 	msrp_head_parse(p->head, &m);
 	if (m.method == MSRP_RESPONSE) {
 		if (s && s->line == line && !m.fault)
-			session_response(s, &m);
+			msrp_session_response(s, &m);
 		return;
 	}
 	if (m.to.n && m.from.n)
@@ -206,7 +211,7 @@ void msrp_hub_input(struct msrp_hub *h, uint64_t line, struct slice session, str
 	if (status)
 		refuse(h, line, &m, status, m.fault && status == 400 ? slice_str(m.fault) : SLICE_NONE);
 	else if (m.method == MSRP_REPORT)
-		session_reported(s, &m);
+		msrp_session_reported(s, &m);
 	else
-		receive_head(s, &m, p);
+		msrp_receive_head(s, &m, p);
 }

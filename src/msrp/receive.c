@@ -63,7 +63,7 @@ static struct partial *new_partial(struct msrp_session *s, struct slice id)
 	return p;
 }
 
-void receive_stale(struct timer *t, uint64_t now)
+void msrp_receive_stale(struct timer *t, uint64_t now)
 {
 	struct msrp_session *s = CONTAINER_OF(t, struct msrp_session, stale);
 	uint64_t next = UINT64_MAX;
@@ -124,7 +124,7 @@ static bool store(struct msrp_session *s, struct partial *p, size_t at, struct s
 static void respond(struct msrp_session *s, const char *tid, enum msrp_failure f, int status, struct slice comment)
 {
 	struct slice rest = slice_str(s->peer_path);
-	hub_respond(s->hub, s->line, slice_str(tid), f, status, comment, slice_split(&rest, ' '), slice_str(s->from_path));
+	msrp_hub_respond(s->hub, s->line, slice_str(tid), f, status, comment, slice_split(&rest, ' '), slice_str(s->from_path));
 }
 
 /* Answers the request at once; what is left of it is skipped. */
@@ -171,7 +171,7 @@ bool msrp_session_report(struct msrp_session *s, struct slice message_id, int st
 	rand_token(tid, 16);
 	buf_clear(&s->hub->out);
 	msrp_put_report(&s->hub->out, slice_str(tid), slice_str(s->peer_path), slice_str(s->from_path), message_id, &r, status, comment);
-	hub_write(s->hub, s->line);
+	msrp_hub_write(s->hub, s->line);
 	return true;
 }
 
@@ -254,11 +254,11 @@ static void data(struct msrp_session *s, const struct msrp_piece *p)
 		respond(s, c->tid, c->failure_report, c->status, SLICE_NONE);
 }
 
-void receive_data(struct msrp_session *s, const struct msrp_piece *p)
+void msrp_receive_data(struct msrp_session *s, const struct msrp_piece *p)
 {
-	session_enter(s);
+	msrp_session_enter(s);
 	data(s, p);
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
 static void begin(struct msrp_session *s, const struct msrp_head *h, const struct msrp_piece *p)
@@ -303,21 +303,21 @@ static void begin(struct msrp_session *s, const struct msrp_head *h, const struc
 	data(s, p);
 }
 
-void receive_head(struct msrp_session *s, const struct msrp_head *h, const struct msrp_piece *p)
+void msrp_receive_head(struct msrp_session *s, const struct msrp_head *h, const struct msrp_piece *p)
 {
-	session_enter(s);
+	msrp_session_enter(s);
 	if (!s->peer_path || !slice_eq(slice_str(s->peer_path), h->from.text)) {
 		mem_free(s->peer_path);
 		s->peer_path = mem_strndup(h->from.text.p, h->from.text.len);
 	}
 	if (!s->open && s->to_path)
-		session_opened(s);
+		msrp_session_opened(s);
 	if (!s->dead && !s->over)
 		begin(s, h, p);
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
-void receive_free(struct msrp_session *s)
+void msrp_receive_free(struct msrp_session *s)
 {
 	LIST_EACH(n, &s->partials)
 		drop(s, CONTAINER_OF(n, struct partial, node));

@@ -97,7 +97,7 @@ static void write_chunk(struct msrp_session *s, struct text *t)
 		if (t->failure_report == MSRP_FAILURE_NO)
 			timer_arm(s->hub->timers, &s->turn, 0);
 	}
-	s->blocked = !hub_write(s->hub, s->line);
+	s->blocked = !msrp_hub_write(s->hub, s->line);
 }
 
 static void pump(struct msrp_session *s)
@@ -119,7 +119,7 @@ static void write_bodiless(struct msrp_session *s)
 	buf_clear(&s->hub->out);
 	msrp_put_send(&s->hub->out, &m);
 	track(s, x);
-	s->blocked = !hub_write(s->hub, s->line);
+	s->blocked = !msrp_hub_write(s->hub, s->line);
 }
 
 static void write_abort(struct msrp_session *s, const struct text *t)
@@ -135,7 +135,7 @@ static void write_abort(struct msrp_session *s, const struct text *t)
 		track(s, x);
 	else
 		mem_free(x);
-	s->blocked = !hub_write(s->hub, s->line);
+	s->blocked = !msrp_hub_write(s->hub, s->line);
 }
 
 /* ---- being answered */
@@ -163,10 +163,10 @@ static void refused(struct msrp_session *s, struct text *t, int status, struct s
 	if (t)
 		text_over(s, t, status, comment);
 	if (unknown_there(status) && !s->dead)
-		session_over(s, MSRP_END_REFUSED, status, number);
+		msrp_session_over(s, MSRP_END_REFUSED, status, number);
 }
 
-void session_response(struct msrp_session *s, const struct msrp_head *h)
+void msrp_session_response(struct msrp_session *s, const struct msrp_head *h)
 {
 	struct tx *x = NULL;
 	struct text *t;
@@ -175,7 +175,7 @@ void session_response(struct msrp_session *s, const struct msrp_head *h)
 			x = CONTAINER_OF(n, struct tx, node);
 	if (!x)
 		return;
-	session_enter(s);
+	msrp_session_enter(s);
 	t = x->text;
 	list_remove(&x->node);
 	mem_free(x);
@@ -186,17 +186,17 @@ void session_response(struct msrp_session *s, const struct msrp_head *h)
 		if (t->complete && !t->pending)
 			text_over(s, t, 200, SLICE_NONE);
 	}
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
-void session_reported(struct msrp_session *s, const struct msrp_head *h)
+void msrp_session_reported(struct msrp_session *s, const struct msrp_head *h)
 {
 	struct record *r = h->status_namespace == 0 ? find_record(s, h->message_id) : NULL;
 	struct text *t = r ? find_id(s, h->message_id) : NULL;
 	uint64_t number = r ? r->number : 0;
 	if (!r || r->told)
 		return;
-	session_enter(s);
+	msrp_session_enter(s);
 	if (h->status == 200) {
 		if (!h->has_range || h->range.end < 0)
 			r->covered = r->size;
@@ -204,25 +204,25 @@ void session_reported(struct msrp_session *s, const struct msrp_head *h)
 			r->covered = (size_t)h->range.end;
 		if (r->covered >= r->size) {
 			r->told = true;
-			s->ops->report(s->arg, number, 200, h->comment);
+			s->ops->report(s->arg, number, h->message_id, 200, h->comment);
 		}
 	} else if (t) { /* as a response would say it */
 		r->told = true;
 		refused(s, t, h->status, h->comment);
 	} else {
 		r->told = true;
-		s->ops->report(s->arg, number, h->status, h->comment);
+		s->ops->report(s->arg, number, h->message_id, h->status, h->comment);
 		if (!s->dead && (unknown_there(h->status) || h->status == 408))
-			session_over(s, MSRP_END_REFUSED, h->status, number);
+			msrp_session_over(s, MSRP_END_REFUSED, h->status, number);
 	}
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
 static void response_due(struct timer *timer, uint64_t now)
 {
 	struct msrp_session *s = CONTAINER_OF(timer, struct msrp_session, response);
 	struct list *n;
-	session_enter(s);
+	msrp_session_enter(s);
 	while (!s->dead && (n = list_head(&s->txs))) {
 		struct tx *x = CONTAINER_OF(n, struct tx, node);
 		struct text *t = x->text;
@@ -240,7 +240,7 @@ static void response_due(struct timer *timer, uint64_t now)
 			text_over(s, t, 408, S("no answer"));
 		}
 	}
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
 static void turn(struct timer *timer, uint64_t now)
@@ -248,10 +248,10 @@ static void turn(struct timer *timer, uint64_t now)
 	struct msrp_session *s = CONTAINER_OF(timer, struct msrp_session, turn);
 	struct list *n;
 	(void)now;
-	session_enter(s);
+	msrp_session_enter(s);
 	while (!s->dead && (n = list_head(&s->done)))
 		text_over(s, CONTAINER_OF(n, struct text, node), 200, SLICE_NONE);
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
 /* ---- life */
@@ -259,7 +259,7 @@ static void turn(struct timer *timer, uint64_t now)
 static void bind_due(struct timer *timer, uint64_t now)
 {
 	(void)now;
-	session_over(CONTAINER_OF(timer, struct msrp_session, bind), MSRP_END_UNBOUND, 0, 0);
+	msrp_session_over(CONTAINER_OF(timer, struct msrp_session, bind), MSRP_END_UNBOUND, 0, 0);
 }
 
 struct msrp_session *msrp_session_new(struct msrp_hub *h, const struct msrp_session_config *cfg, const struct msrp_session_ops *ops, void *arg)
@@ -290,9 +290,10 @@ struct msrp_session *msrp_session_new(struct msrp_hub *h, const struct msrp_sess
 	list_init(&s->partials);
 	timer_init(&s->bind, bind_due);
 	timer_init(&s->response, response_due);
-	timer_init(&s->stale, receive_stale);
+	timer_init(&s->stale, msrp_receive_stale);
 	timer_init(&s->turn, turn);
-	timer_arm(h->timers, &s->bind, MSRP_BIND_MS);
+	if (s->to_path)
+		timer_arm(h->timers, &s->bind, MSRP_BIND_MS);
 	map_insert(&h->sessions, &s->node, slice_str(s->id));
 	return s;
 }
@@ -314,7 +315,7 @@ struct msrp_session *msrp_session_free(struct msrp_session *s)
 	s->dead = s->over = true;
 	s->open = false;
 	stop_timers(s);
-	hub_unbind(s);
+	msrp_hub_unbind(s);
 	map_remove(&s->hub->sessions, &s->node);
 	lists[0] = &s->urgent;
 	lists[1] = &s->queue;
@@ -324,20 +325,20 @@ struct msrp_session *msrp_session_free(struct msrp_session *s)
 		LIST_EACH(n, lists[i])
 			text_free(s, CONTAINER_OF(n, struct text, node));
 	drop_txs(s, NULL);
-	receive_free(s);
+	msrp_receive_free(s);
 	if (!s->busy) {
 		s->busy = 1;
-		session_leave(s);
+		msrp_session_leave(s);
 	}
 	return NULL;
 }
 
-void session_enter(struct msrp_session *s)
+void msrp_session_enter(struct msrp_session *s)
 {
 	s->busy++;
 }
 
-bool session_leave(struct msrp_session *s)
+bool msrp_session_leave(struct msrp_session *s)
 {
 	bool dead = s->dead;
 	if (--s->busy || !dead)
@@ -350,16 +351,16 @@ bool session_leave(struct msrp_session *s)
 	return false;
 }
 
-void session_over(struct msrp_session *s, enum msrp_end why, int status, uint64_t number)
+void msrp_session_over(struct msrp_session *s, enum msrp_end why, int status, uint64_t number)
 {
 	struct list *lists[4] = {&s->done, &s->waiting, &s->urgent, &s->queue}, *n;
 	if (s->over)
 		return;
 	s->over = true;
 	s->open = false;
-	session_enter(s);
+	msrp_session_enter(s);
 	stop_timers(s);
-	hub_unbind(s);
+	msrp_hub_unbind(s);
 	for (size_t i = 0; i < 4; i++)
 		while (!s->dead && (n = list_head(lists[i]))) {
 			struct text *t = CONTAINER_OF(n, struct text, node);
@@ -370,19 +371,19 @@ void session_over(struct msrp_session *s, enum msrp_end why, int status, uint64_
 		}
 	if (!s->dead)
 		s->ops->ended(s->arg, why, status);
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
-void session_opened(struct msrp_session *s)
+void msrp_session_opened(struct msrp_session *s)
 {
-	session_enter(s);
+	msrp_session_enter(s);
 	timer_cancel(s->hub->timers, &s->bind);
 	if (!s->open) {
 		s->open = true;
 		s->ops->open(s->arg);
 	}
 	pump(s);
-	session_leave(s);
+	msrp_session_leave(s);
 }
 
 int msrp_session_peer(struct msrp_session *s, struct slice to_path)
@@ -393,14 +394,16 @@ int msrp_session_peer(struct msrp_session *s, struct slice to_path)
 	mem_free(s->to_path);
 	s->to_path = mem_strndup(to_path.p, to_path.len);
 	if (s->up && !s->over)
-		session_opened(s);
+		msrp_session_opened(s);
+	else if (!s->over && s->line == MSRP_LINE_NONE)
+		timer_arm(s->hub->timers, &s->bind, MSRP_BIND_MS);
 	return 0;
 }
 
 void msrp_session_connect(struct msrp_session *s, uint64_t line)
 {
 	timer_cancel(s->hub->timers, &s->bind);
-	hub_bind(s, line);
+	msrp_hub_bind(s, line);
 }
 
 void msrp_session_up(struct msrp_session *s)
@@ -410,7 +413,7 @@ void msrp_session_up(struct msrp_session *s)
 	s->up = true;
 	if (list_empty(&s->urgent) && list_empty(&s->queue))
 		write_bodiless(s);
-	session_opened(s);
+	msrp_session_opened(s);
 }
 
 bool msrp_session_is_open(const struct msrp_session *s)
@@ -439,7 +442,7 @@ int msrp_session_send(struct msrp_session *s, const struct msrp_text *in, uint64
 	char *p;
 	if (s->over)
 		return ENTENTE_ECLOSED;
-	if (!fit_for_header(in->content_type) || in->headers.len > 4096)
+	if (!fit_for_header(in->content_type) || in->headers.len > 4096 || in->message_id.len >= sizeof t->id)
 		return ENTENTE_EINVAL;
 	if (s->n_texts >= s->cfg.max_queue || in->body.len > s->cfg.max_queue_octets - s->text_octets)
 		return ENTENTE_ELIMIT;
@@ -457,7 +460,10 @@ int msrp_session_send(struct msrp_session *s, const struct msrp_text *in, uint64
 	t->success_report = in->success_report;
 	t->failure_report = in->failure_report;
 	t->urgent = in->urgent;
-	rand_token(t->id, TID);
+	if (in->message_id.len)
+		slice_cstr(in->message_id, t->id, sizeof t->id);
+	else
+		rand_token(t->id, TID);
 	s->n_texts++;
 	s->text_octets += t->body.len;
 	list_append(t->urgent ? &s->urgent : &s->queue, &t->node);

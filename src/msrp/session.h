@@ -22,7 +22,7 @@
 enum {
 	MSRP_CHUNK = 2048,
 	MSRP_RESPONSE_MS = 30000,  /* RFC 4975 7.1.1 */
-	MSRP_BIND_MS = 32000,      /* a passive session to which nobody has come */
+	MSRP_BIND_MS = 32000,      /* a passive session to which nobody has come, since its peer is known */
 	MSRP_PARTIAL_MS = 180000,  /* an incomplete message that does not grow any more */
 	MSRP_SEEN = 64,
 	MSRP_RANGES = 64,          /* pieces that an incomplete message may be in, with gaps between them */
@@ -63,7 +63,7 @@ struct msrp_session_ops {
 	void (*sent)(void *arg, uint64_t number, int status, struct slice comment);
 	/* A REPORT about a text with success_report or one that failed later; may come before or after sent(). status 200: delivered,
 	 * all of it. At most once for each number; unknown Message-IDs are ignored. */
-	void (*report)(void *arg, uint64_t number, int status, struct slice comment);
+	void (*report)(void *arg, uint64_t number, struct slice message_id, int status, struct slice comment);
 	/* It is bound: we may speak. */
 	void (*open)(void *arg);
 	/* Of no use any more; sent() has come for all. Free it. */
@@ -88,6 +88,8 @@ size_t msrp_id_worker(struct slice id);
 
 /* A piece from a line. `tid` and `session` of the request that it belongs to (each piece has them, so that it can travel alone). */
 void msrp_hub_input(struct msrp_hub *h, uint64_t line, struct slice session, struct slice tid, const struct msrp_piece *p);
+/* The line that sessions asked for (msrp_session_connect) is up. */
+void msrp_hub_up(struct msrp_hub *h, uint64_t line);
 void msrp_hub_writable(struct msrp_hub *h, uint64_t line);
 void msrp_hub_lost(struct msrp_hub *h, uint64_t line);
 size_t msrp_hub_count(const struct msrp_hub *h);
@@ -111,6 +113,7 @@ struct msrp_text {
 	bool success_report;
 	enum msrp_failure failure_report;
 	bool urgent;                      /* goes before the chunks of texts that are being sent (typing) */
+	struct slice message_id;          /* of a text that is sent anew in another session (RFC 4975 5.4), at most 23 octets; empty: a new one */
 };
 /* Queues a text. *ret: its number (never 0) for sent() and report(). ENTENTE_ELIMIT: the queue is full; ENTENTE_EINVAL: cannot be
  * written; ENTENTE_ECLOSED. */

@@ -115,22 +115,22 @@ struct msrp_session {
 };
 
 /* hub.c */
-bool hub_write(struct msrp_hub *h, uint64_t line); /* what is in h->out */
-void hub_bind(struct msrp_session *s, uint64_t line);
-void hub_unbind(struct msrp_session *s);
-void hub_respond(struct msrp_hub *h, uint64_t line, struct slice tid, enum msrp_failure f, int status, struct slice comment,
+bool msrp_hub_write(struct msrp_hub *h, uint64_t line); /* what is in h->out */
+void msrp_hub_bind(struct msrp_session *s, uint64_t line);
+void msrp_hub_unbind(struct msrp_session *s);
+void msrp_hub_respond(struct msrp_hub *h, uint64_t line, struct slice tid, enum msrp_failure f, int status, struct slice comment,
 		 struct slice to, struct slice from);
 
 /* session.c; a session that is entered is not freed before it is left */
-void session_enter(struct msrp_session *s);
-bool session_leave(struct msrp_session *s); /* false: it is gone */
-void session_opened(struct msrp_session *s);
-void session_over(struct msrp_session *s, enum msrp_end why, int status, uint64_t number);
-void session_response(struct msrp_session *s, const struct msrp_head *h);
-void session_reported(struct msrp_session *s, const struct msrp_head *h);
+void msrp_session_enter(struct msrp_session *s);
+bool msrp_session_leave(struct msrp_session *s); /* false: it is gone */
+void msrp_session_opened(struct msrp_session *s);
+void msrp_session_over(struct msrp_session *s, enum msrp_end why, int status, uint64_t number);
+void msrp_session_response(struct msrp_session *s, const struct msrp_head *h);
+void msrp_session_reported(struct msrp_session *s, const struct msrp_head *h);
 
 /* receive.c */
-void receive_head(struct msrp_session *s, const struct msrp_head *h, const struct msrp_piece *p);
-void receive_data(struct msrp_session *s, const struct msrp_piece *p);
-void receive_free(struct msrp_session *s);
-void receive_stale(struct timer *t, uint64_t now);
+void msrp_receive_head(struct msrp_session *s, const struct msrp_head *h, const struct msrp_piece *p);
+void msrp_receive_data(struct msrp_session *s, const struct msrp_piece *p);
+void msrp_receive_free(struct msrp_session *s);
+void msrp_receive_stale(struct timer *t, uint64_t now);

@@ -46,9 +46,9 @@ static void on_sent(void *arg, uint64_t number, int status, struct slice comment
 	(void)arg, (void)comment;
 	MUST(number && status >= 0 && status <= 999);
 }
-static void on_report(void *arg, uint64_t number, int status, struct slice comment)
+static void on_report(void *arg, uint64_t number, struct slice message_id, int status, struct slice comment)
 {
-	(void)arg, (void)number, (void)status, (void)comment;
+	(void)message_id, (void)arg, (void)number, (void)status, (void)comment;
 }
 static void on_open(void *arg)
 {

@@ -53,9 +53,9 @@ static void on_sent(void *arg, uint64_t number, int status, struct slice comment
 	maybe_free();
 }
 
-static void on_report(void *arg, uint64_t number, int status, struct slice comment)
+static void on_report(void *arg, uint64_t number, struct slice message_id, int status, struct slice comment)
 {
-	(void)arg, (void)comment;
+	(void)message_id, (void)arg, (void)comment;
 	buf_printf(&told, "report %u %d\n", (unsigned)number, status);
 	maybe_free();
 }

@@ -52,7 +52,9 @@ static void test_active(void **state)
 	expect(told, "");
 	peer(2, HELLO);
 	expect(wrote, "(2) " ANSWER("hello", "506 Session In Use"));
-	msrp_session_up(ses);
+	msrp_hub_up(hub, 2);
+	expect(told, "");
+	msrp_hub_up(hub, 1);
 	expect(told, "open\n");
 	assert_int_equal(requests(), 1);
 	tid(0, t);
@@ -105,7 +107,16 @@ static void test_peer_before_its_answer(void **state)
 	expect(told, "open\n");
 	assert_true(slice_find(buf_slice(&wrote), S("To-Path: msrp://r.example:1;tcp " THEM "\r\n")) > 0);
 	ses = msrp_session_free(ses);
-	ses = first;
+	/* nobody is waited for before it is known who */
+	ses = msrp_session_new(hub, &c, &session_ops, NULL);
+	msrp_session_free(first);
+	buf_clear(&told);
+	pass(MSRP_BIND_MS * 2);
+	assert_int_equal(msrp_session_peer(ses, S(THEM)), 0);
+	pass(MSRP_BIND_MS - 1);
+	expect(told, "");
+	pass(1);
+	expect(told, "ended unbound 0\n");
 }
 
 static void test_long_text(void **state)
@@ -324,6 +335,13 @@ static void test_limits(void **state)
 	assert_int_equal(f.queued_octets, 20000);
 	msrp_session_cancel(ses, n);
 	t.body = S("x");
+	t.message_id = S("0123456789012345678901234");
+	assert_int_equal(msrp_session_send(ses, &t, &n), ENTENTE_EINVAL);
+	t.message_id = S("again");
+	assert_int_equal(msrp_session_send(ses, &t, &n), 0);
+	bound();
+	peer(1, HELLO);
+	msrp_session_cancel(ses, n);
 	t.content_type = S("text/plain\r\nX: y");
 	assert_int_equal(msrp_session_send(ses, &t, &n), ENTENTE_EINVAL);
 	mem_free(body);
@@ -389,9 +407,9 @@ static void side_sent(void *arg, uint64_t number, int status, struct slice comme
 	assert_int_equal(number, ++x->sent);
 }
 
-static void side_report(void *arg, uint64_t number, int status, struct slice comment)
+static void side_report(void *arg, uint64_t number, struct slice message_id, int status, struct slice comment)
 {
-	(void)arg, (void)number, (void)status, (void)comment;
+	(void)message_id, (void)arg, (void)number, (void)status, (void)comment;
 }
 static void side_open(void *arg)
 {
