@@ -138,6 +138,8 @@ int sip_conn_write(struct sip_conn *c, struct slice bytes); /* as conn_write */
 extern const struct conn_ops sip_conn_ops;
 
 /* sip_home.c */
+/* "192.0.2.1", "2001:db8::/64" */
+bool sip_home_sender_parse(struct slice text, struct home_sender *ret);
 struct sip_home *sip_home_new(struct sip_edge *e, uint32_t index, const struct sip_edge_home *h, struct entente_err *err);
 /* Silent. */
 struct sip_home *sip_home_free(struct sip_home *h);

@@ -447,7 +447,7 @@ int sip_home_send(struct sip_home *h, struct slice bytes)
 
 /* ---- life */
 
-static bool sender_parse(struct slice text, struct home_sender *ret)
+bool sip_home_sender_parse(struct slice text, struct home_sender *ret)
 {
 	struct slice rest = text, ip = slice_split(&rest, '/');
 	uint64_t bits;
@@ -499,7 +499,7 @@ static int parse(const struct sip_edge_home *cfg, struct sip_home *ret, struct e
 		return err_set(err, ENTENTE_ESYNTAX, REASON_NONE, "home %.*s: probing with CRLF is not possible by UDP", SFMT(cfg->name));
 	for (size_t i = 0; i < cfg->n_senders; i++) {
 		struct home_sender one;
-		if (!sender_parse(cfg->senders[i], ret ? &ret->senders[i] : &one))
+		if (!sip_home_sender_parse(cfg->senders[i], ret ? &ret->senders[i] : &one))
 			return err_set(err, ENTENTE_ESYNTAX, REASON_NONE,
 				       "home %.*s: %.*s is no address or network, e.g. 192.0.2.1 or 192.0.2.0/24",
 				       SFMT(cfg->name), SFMT(cfg->senders[i]));
@@ -561,7 +561,7 @@ bool sip_home_same(const struct sip_home *h, const struct sip_edge_home *cfg)
 			return false;
 	for (size_t i = 0; i < cfg->n_senders; i++) {
 		struct home_sender s;
-		if (!sender_parse(cfg->senders[i], &s) || s.bits != h->senders[i].bits ||
+		if (!sip_home_sender_parse(cfg->senders[i], &s) || s.bits != h->senders[i].bits ||
 		    !addr_host_eq(&s.addr, &h->senders[i].addr))
 			return false;
 	}
