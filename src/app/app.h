@@ -5,6 +5,7 @@
 #include "app/expiry.h"
 #include "config/config.h"
 #include "edge/access.h"
+#include "edge/msrp_edge.h"
 #include "edge/sip_edge.h"
 #include "edge/xmpp_proxy.h"
 #include "edge/sip_test.h"
@@ -48,6 +49,7 @@ struct node { /* one worker's roles; its thread's alone */
 	struct worker *worker;
 	struct tls_ctx *tls;
 	struct sip_edge *sip;
+	struct msrp_edge *msrp;     /* NULL: role edge */
 	struct xmpp_proxy *xmpp;
 	struct access *access;      /* NULL without sip.external-listen */
 	struct sip_tests *sip_tests; /* role all */
@@ -67,6 +69,11 @@ struct node { /* one worker's roles; its thread's alone */
 	uint64_t drain_until;
 	_Atomic size_t waiting; /* shared: what has no answer yet, while draining */
 	_Atomic bool drained;   /* shared: its streams are closed */
+};
+
+struct app_msrp_place { /* what MSRP peers call us */
+	char authority[APP_NAME_MAX + 8], address[APP_NAME_MAX];
+	uint16_t port; /* 0: we do not listen */
 };
 
 struct app {
@@ -99,7 +106,7 @@ struct app {
 	struct pace *pace;            /* shared */
 	struct xmpp_seen *seen;       /* shared */
 	struct tls_material *tls;     /* NULL without a certificate */
-	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate;
+	struct gate *xmpp_gate, *sip_gate, *link_gate, *access_gate, *msrp_gate;
 	struct access_shared *access_shared; /* shared; NULL without sip.external-listen */
 	struct access_certs *access_certs;   /* shared; likewise */
 	struct access_own own[9 + APP_POOL_MAX]; /* shared, immutable: our names in Route and Request-URI, those of the pool too */
@@ -115,6 +122,7 @@ struct app {
 	struct api *api;              /* NULL until the end of the start */
 	struct xmpp_service service;  /* shared, immutable */
 	char service_url[320];
+	struct app_msrp_place msrp_places[2]; /* shared, immutable: without and with TLS */
 	char sent_by[3][APP_NAME_MAX]; /* shared, immutable: by enum sip_transport; empty where we do not listen */
 	char contact[3][2][APP_NAME_MAX +
 			   24]; /* shared, immutable: URI under which homes reach us, by transport of the home, by IPv4 or IPv6 */
@@ -144,6 +152,14 @@ void node_accept_sip_tcp(void *arg, struct worker *w, int fd, const struct addr 
 void node_accept_sip_tls(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 /* Runs fn on every worker's thread and waits until all have (at most 5 s; false when not). Control thread. */
 bool nodes_call(struct app *app, void (*fn)(struct node *n, void *arg), void *arg);
+
+/* msrp.c */
+/* What the table of settings cannot check. Pure. */
+int app_msrp_check(const struct config *cfg, struct entente_err *err);
+/* A listener is open: what we are called from now on. Control thread, before the workers start. */
+void app_msrp_place(struct app *app, const struct config *cfg, bool tls, const struct addr *bound);
+void node_accept_msrp_tcp(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
+void node_accept_msrp_tls(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass);
 
 /* access.c */
 /* After app_listen, before the workers start. */

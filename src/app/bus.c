@@ -453,4 +453,5 @@ const struct gateway_ops node_gateway_ops = {
 	.xmpp_send = gw_xmpp_send, .stanza_done = gw_stanza_done, .home = gw_home, .home_learned = gw_home_learned,
 	.contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
 	.dialog_put = gw_dialog_put, .dialog_delete = gw_dialog_delete,
+	.msrp_place = node_msrp_place, .msrp_connect = node_msrp_connect, .msrp_write = node_msrp_write, .msrp_close = node_msrp_close,
 };

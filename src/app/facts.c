@@ -364,6 +364,9 @@ static void listeners(struct app *app, json_t *object)
 	for (size_t i = 0; app->role != CONFIG_EDGE && i < c->n_sip_listen; i++)
 		json_array_append_new(a, json_sprintf("sip/%s %s:%u", transport[c->sip_listen[i].transport],
 						      c->sip_listen[i].address, (unsigned)c->sip_listen[i].port));
+	for (size_t i = 0; app->role != CONFIG_EDGE && i < c->n_msrp_listen; i++)
+		json_array_append_new(a, json_sprintf("msrp/%s %s:%u", transport[1 + c->msrp_listen[i].transport], c->msrp_listen[i].address,
+						      (unsigned)c->msrp_listen[i].port));
 	for (size_t i = 0; i < c->n_sip_external_listen; i++)
 		json_array_append_new(a, json_sprintf("sip/partners %s:%u", c->sip_external_listen[i].address,
 						      (unsigned)c->sip_external_listen[i].port));

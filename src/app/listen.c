@@ -54,6 +54,7 @@ void app_set_gates(struct app *app, const struct config *cfg)
 				.handshakes = (unsigned)cfg->limits_handshake_rate,
 				.handshakes_per_network = (unsigned)cfg->limits_handshake_rate_per_network};
 	struct gate_limits s = {.total = cfg->limits_max_connections}; /* homes are exempt, strangers are held down by the edge */
+	struct gate_limits m = {.total = cfg->msrp_max_connections};
 	struct gate_limits l = {.total = 4 * POOL_WORKERS_MAX, .per_source = 2 * POOL_WORKERS_MAX, .rate_per_minute = CONNECTIONS_PER_MINUTE,
 				.burst = CONNECTIONS_AT_ONCE};
 	if (!app->xmpp_gate) {
@@ -61,10 +62,12 @@ void app_set_gates(struct app *app, const struct config *cfg)
 		app->sip_gate = gate_new(&s);
 		app->link_gate = gate_new(&l);
 		app->access_gate = gate_new(&x);
+		app->msrp_gate = gate_new(&m);
 	}
 	gate_set_limits(app->xmpp_gate, &x);
 	gate_set_limits(app->sip_gate, &s);
 	gate_set_limits(app->access_gate, &x);
+	gate_set_limits(app->msrp_gate, &m);
 }
 
 static int listen_on(struct app *app, const char *what, const char *address, uint64_t port, struct gate *gate,
@@ -217,6 +220,14 @@ int app_listen(struct app *app, const struct config *cfg, struct entente_err *er
 			return rc;
 		if (!i)
 			app->outer_port = addr_port(&bound);
+	}
+	for (size_t i = 0; i < cfg->n_msrp_listen; i++) {
+		const struct config_msrp_listen *l = &cfg->msrp_listen[i];
+		bool tls = l->transport == CONFIG_MSRP_TLS;
+		if ((rc = listen_on(app, tls ? "msrp/tls" : "msrp/tcp", l->address, l->port, app->msrp_gate, tls ? node_accept_msrp_tls : node_accept_msrp_tcp,
+				    &bound, err)))
+			return rc;
+		app_msrp_place(app, cfg, tls, &bound);
 	}
 	name_ourselves(app, cfg, own, n);
 	return 0;

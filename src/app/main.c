@@ -218,6 +218,7 @@ static void stop(struct app *app)
 	gate_unref(app->xmpp_gate);
 	gate_unref(app->sip_gate);
 	gate_unref(app->access_gate);
+	gate_unref(app->msrp_gate);
 	app_access_end(app);
 	gate_unref(app->link_gate);
 	split_free(app->split);

@@ -227,6 +227,7 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user;
 	ret->max_contacts_per_user = cfg->limits_max_contacts_per_user;
 	ret->max_queue_octets = cfg->limits_queue_size;
+	ret->max_msrp_message = cfg->msrp_max_message;
 }
 
 static void make_gateway(struct node *n, const struct config *cfg)
@@ -260,6 +261,7 @@ static void node_end(struct worker *w)
 	n->n_homes = 0;
 	n->remote = gw_node_free(n->remote);
 	n->gateway = gateway_free(n->gateway);
+	n->msrp = msrp_edge_free(n->msrp);
 	n->xmpp = xmpp_proxy_free(n->xmpp);
 	n->edge = edge_node_free(n->edge);
 	n->sip = sip_edge_free(n->sip);
@@ -382,6 +384,7 @@ static int node_start(struct worker *w, struct entente_err *err)
 	if (app->role == CONFIG_GATEWAY)
 		n->remote = gw_node_new(n, app->config);
 	n->records = record_log_new(app->config->limits_decision_log / pool_workers(app->pool), w->id, &w->loop->timers.now, clock_unix() * 1000);
+	node_msrp_make(n, app->config);
 	make_gateway(n, app->config);
 	node_access_make(n, app->config);
 	if (n->xmpp && n->access)
@@ -447,6 +450,8 @@ static void reload_tls(struct node *n, const struct reload *r)
 	if (ctx) {
 		if (n->sip)
 			sip_edge_set_tls(n->sip, ctx);
+		if (n->msrp)
+			msrp_edge_set_tls(n->msrp, ctx);
 		if (n->access)
 			access_set_tls(n->access, ctx);
 		if (n->sip_tests)
@@ -501,6 +506,7 @@ static void reload_settings(struct node *n, const struct config *cfg)
 	if (n->remote)
 		gw_node_set(n->remote, cfg, n->link_tls);
 	node_access_set(n, cfg);
+	node_msrp_set(n, cfg);
 	if (n->sip)
 		set_dialects(n, cfg);
 	if (n->sip && each_home(n, cfg, &err))

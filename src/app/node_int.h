@@ -14,6 +14,13 @@ extern const struct gateway_ops node_gateway_ops;
 void node_to_partner(struct node *n, struct slice local, struct slice remote, struct slice stanza, const struct xmpp_ticket *t);
 /* Runs fn on that node's worker, later, and does not wait. Any thread. */
 void node_post_call(struct node *n, void (*fn)(struct node *n, void *arg), void *arg);
+/* msrp.c; of node_gateway_ops, and the node's life */
+bool node_msrp_place(void *arg, uint32_t home, bool tls, struct gateway_msrp_place *ret);
+uint64_t node_msrp_connect(void *arg, const struct msrp_uri *to, struct slice fingerprint);
+bool node_msrp_write(void *arg, uint64_t line, struct slice octets);
+void node_msrp_close(void *arg, uint64_t line);
+void node_msrp_make(struct node *n, const struct config *cfg);
+void node_msrp_set(struct node *n, const struct config *cfg);
 /* access.c; the worker's thread */
 /* bus.c: the dialect that is set, AUTO when it is found out. */
 enum gateway_dialect node_home_dialect(const struct node_home *h);

@@ -71,6 +71,8 @@ int app_check(const struct config *cfg, struct entente_err *err)
 		rc = api_check(cfg, err);
 	if (!rc)
 		rc = app_access_check(cfg, err);
+	if (!rc)
+		rc = app_msrp_check(cfg, err);
 	if (rc)
 		return rc;
 	rc = cfg->metrics_listen[0] ? metrics_http_address(cfg, &at, err) : 0;

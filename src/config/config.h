@@ -14,6 +14,7 @@ enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, C
 enum config_role { CONFIG_ALL, CONFIG_EDGE, CONFIG_GATEWAY };
 enum config_transport { CONFIG_UDP, CONFIG_TCP, CONFIG_TLS };
 enum config_listen_tls { CONFIG_STARTTLS, CONFIG_DIRECT };
+enum config_msrp_transport { CONFIG_MSRP_TCP, CONFIG_MSRP_TLS };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
 enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };

@@ -140,6 +140,8 @@ struct incoming_way {
 extern const struct incoming_way incoming_by_request;
 /* `id` of its record: a text that came with an INVITE. Nobody is answered. */
 extern const struct incoming_way incoming_by_invite;
+/* `id` of a message that came by MSRP. */
+extern const struct incoming_way incoming_by_msrp;
 
 struct incoming {
 	const struct incoming_way *way;

@@ -499,6 +499,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->max_subscriptions_per_user = cfg->max_subscriptions_per_user;
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
 	c->max_queue_octets = cfg->max_queue_octets;
+	c->max_msrp_message = cfg->max_msrp_message;
 	buf_free(&g->out);
 	buf_init(&g->out, c->im.max_stanza);
 }
@@ -519,6 +520,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	list_init(&g->recent);
 	list_init(&g->later);
 	list_init(&g->sessions);
+	msrp_start(g);
 	timer_init(&g->later_timer, later_fired);
 	g->recheck.run = recheck_run;
 	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));
@@ -551,6 +553,7 @@ struct gateway *gateway_free(struct gateway *g)
 		l->drop(l);
 	}
 	messages_free(g);
+	msrp_stop(g);
 	answers_free(g);
 	contacts_free(g);
 	names_free(g);

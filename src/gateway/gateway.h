@@ -8,6 +8,7 @@
 #pragma once
 #include "interwork/errormap.h"
 #include "interwork/im.h"
+#include "msrp/session.h"
 #include "policy/record.h"
 #include "policy/snapshot.h"
 #include "sip/trans.h"
@@ -40,6 +41,13 @@ struct gateway_home {
 	const struct dialect *dialect; /* what holds now; the gateway's, ops->home leaves it alone */
 };
 
+struct gateway_msrp_place { /* where MSRP peers reach us; valid during the call that got it */
+	struct slice authority;  /* of our URIs: "192.0.2.1:2855" */
+	struct slice address;    /* the same without port and brackets, for c= */
+	uint16_t port;
+	unsigned worker;         /* what msrp_hub_new_id takes */
+};
+
 struct gateway_ops {
 	/* Send this stanza (jabber:server namespace; copied) on the stream from our domain to the partner's. gateway_sent
 	 * follows, maybe from inside. */
@@ -62,6 +70,12 @@ struct gateway_ops {
 	void (*dialog_put)(void *arg, struct slice id, struct slice local, struct slice remote, struct slice blob,
 			   int64_t expires_at);
 	void (*dialog_delete)(void *arg, struct slice id);
+	/* MSRP; NULL together: there is none. A place for the clients of this home, with TLS or without; false: there is none. */
+	bool (*msrp_place)(void *arg, uint32_t home, bool tls, struct gateway_msrp_place *ret);
+	/* As msrp_edge_connect, _write, _close. */
+	uint64_t (*msrp_connect)(void *arg, const struct msrp_uri *to, struct slice fingerprint);
+	bool (*msrp_write)(void *arg, uint64_t line, struct slice octets);
+	void (*msrp_close)(void *arg, uint64_t line);
 };
 
 struct gateway_config {
@@ -84,6 +98,7 @@ struct gateway_config {
 	size_t max_subscriptions, max_conversations; /* of this worker */
 	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
+	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
 };
 
 struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg);
@@ -101,6 +116,11 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *st);
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
 /* A watch is on the disk, or cannot be brought there. */
 void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity);
+/* What msrp_edge_ops tells. */
+void gateway_msrp_input(struct gateway *g, uint64_t line, struct slice session, struct slice tid, const struct msrp_piece *p);
+void gateway_msrp_up(struct gateway *g, uint64_t line);
+void gateway_msrp_writable(struct gateway *g, uint64_t line);
+void gateway_msrp_lost(struct gateway *g, uint64_t line);
 /* The stream to a partner came up or failed. */
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up);
 
@@ -111,7 +131,7 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct sl
 
 /* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
  * absence_s, watcher_probe_s,
- * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user. What exists keeps the values that it was made with. */
+ * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
 /* The process is going to end: sessions are hung up as soon as their texts are through. What is left of them goes with gateway_free,

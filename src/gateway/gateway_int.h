@@ -43,6 +43,8 @@ struct gateway {
 	struct map names;         /* of local users */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
+	struct msrp_hub *msrp;    /* of session_msrp.c; NULL: there is no MSRP */
+	struct map msrp_asked;    /* messages that came by it and are not answered */
 	struct list sessions;     /* of session.c */
 	bool draining;
 	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
@@ -116,6 +118,8 @@ void gateway_trace_out(struct slice partner, struct slice from, struct slice to,
 void gateway_record_request(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from);
 /* The same of a request in the dialog of a session, whose Request-URI is our Contact: it is for `to`. */
 void gateway_record_session(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from, struct slice to);
+/* A message that came by MSRP. */
+void gateway_record_msrp(struct gateway *g, struct slice from, struct slice to, struct slice message_id, uint64_t line);
 void gateway_record_stanza(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer);
 void gateway_record_verdict(struct gateway *g, struct slice from, struct slice to, const struct policy_question *q, const struct policy_verdict *v,
 			    uint64_t generation);

@@ -36,7 +36,7 @@ static bool request_known(struct gateway *g, uint64_t id, uint64_t *ret_record, 
 
 const struct incoming_way incoming_by_request = {.ticket = TICKET_MESSAGE, .answer = request_answer, .known = request_known};
 
-static const struct incoming_way *const ways[] = {&incoming_by_request, &incoming_by_invite};
+static const struct incoming_way *const ways[] = {&incoming_by_request, &incoming_by_invite, &incoming_by_msrp};
 
 static const struct incoming_way *way_of(unsigned ticket)
 {

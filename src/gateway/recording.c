@@ -15,6 +15,12 @@ void gateway_record_session(struct gateway *g, struct sip_server_trans *st, cons
 	sip_server_set_record(st, g->record);
 }
 
+void gateway_record_msrp(struct gateway *g, struct slice from, struct slice to, struct slice message_id, uint64_t line)
+{
+	struct record_start s = {.kind = POLICY_MESSAGE, .direction = POLICY_TO_REMOTE, .from = from, .to = to, .key = message_id, .method = S("SEND"), .conn = line};
+	g->record = record_begin(g->cfg.records, &s);
+}
+
 void gateway_record_stanza(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer)
 {
 	struct record_start s = {.kind = POLICY_MESSAGE, .direction = POLICY_TO_LOCAL, .from = st->from.bare, .to = st->to.bare, .key = st->id};

@@ -84,7 +84,10 @@ struct session_leg {
 	 * machine's. */
 	void (*close)(struct session *s);
 };
-extern const struct session_leg session_leg_sip;
+extern const struct session_leg session_leg_sip, session_leg_msrp;
+/* The hub of MSRP sessions: made before anything else, freed after the sessions. */
+void msrp_start(struct gateway *g);
+void msrp_stop(struct gateway *g);
 /* NULL entries are legs that are not there. */
 const struct session_leg *session_leg_of(enum sdp_im form);
 

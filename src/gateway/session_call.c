@@ -11,7 +11,7 @@ enum { EXTRA = 8 };
 
 const struct session_leg *session_leg_of(enum sdp_im form)
 {
-	static const struct session_leg *const legs[] = {&session_leg_sip};
+	static const struct session_leg *const legs[] = {&session_leg_sip, &session_leg_msrp};
 	for (size_t i = 0; i < sizeof legs / sizeof *legs; i++)
 		if (legs[i]->form == form)
 			return legs[i];
