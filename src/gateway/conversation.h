@@ -63,6 +63,7 @@ struct outgoing {
 	uint32_t home;
 	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
 	uint64_t record;
+	uint64_t serial;             /* later texts have larger ones */
 	uint64_t since;              /* when the stanza came */
 	struct xmpp_receipt receipt; /* until the message is done */
 };
@@ -165,5 +166,9 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a);
 /* ---- page.c */
 /* The headers of a MESSAGE with this text, all but those of the dialog and of the body. */
 void page_write_headers(struct buf *b, const struct interwork_im_page *p);
+/* Does a text of this conversation wait, or is one under way? */
+bool page_waits(const struct conversation *c);
+/* Those that are not under way leave the queue, in order: they go another way. `take` sends nothing in page mode. */
+void page_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg);
 /* Texts that wait are dropped without a word. */
 void pages_free(struct gateway *g);

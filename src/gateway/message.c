@@ -361,6 +361,8 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		o->memory = arena_size(a);
 		o->conversation = conversation_get(g, st->to.bare, st->from.bare);
 		session_choose(o->conversation, pv.home, st->type != STANZA_TYPE_HEADLINE);
+		if (!o->conversation->session && page_waits(o->conversation))
+			o->conversation->carrier = &page_carrier; /* none overtakes another */
 		reason = g->waiting >= MAX_WAITING || g->waiting_memory + o->memory > MAX_WAITING_MEMORY
 				 ? REASON_LIMIT_QUEUE_FULL
 				 : conversation_room(o->conversation, o);
@@ -425,6 +427,7 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		return;
 	}
 	struct conversation *c = o->conversation;
+	o->serial = ++g->next_id;
 	o->since = g->cfg.timers->now;
 	o->receipt = *r;
 	o->record = g->record;

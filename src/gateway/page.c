@@ -99,7 +99,7 @@ static void signal_over(struct target *t, int status)
 static bool in_session(struct outgoing *o)
 {
 	struct conversation *c = o->conversation;
-	if (o->tries)
+	if (o->tries || c->session) /* what came after it may have gone in that session already */
 		return false;
 	session_choose(c, o->home, true);
 	if (c->carrier == &page_carrier || c->carrier->room(c, o))
@@ -277,6 +277,29 @@ static void page_send(struct conversation *c, struct outgoing *o)
 		record_hop(c->g->cfg.records, o->record, RECORD_WAITS, 0, REASON_NONE);
 	else
 		target_send(t);
+}
+
+bool page_waits(const struct conversation *c)
+{
+	const struct target *t = target_find(c->g, c->pair.local);
+	for (const struct list *n = t ? t->texts.next : NULL; n && n != &t->texts; n = n->next)
+		if (CONTAINER_OF(n, struct outgoing, node)->conversation == c)
+			return true;
+	return false;
+}
+
+void page_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg)
+{
+	struct target *t = target_find(c->g, c->pair.local);
+	struct list *next;
+	for (struct list *n = t ? t->texts.next : NULL; n && n != &t->texts; n = next) {
+		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
+		next = n->next;
+		if (o->conversation == c && o != t->text) {
+			text_out_of(t, o);
+			take(arg, o);
+		}
+	}
 }
 
 /* What waits and is not true any more gives way. */

@@ -10,6 +10,7 @@
 static const char *const state_names[] = {"inviting", "answering", "open", "leaving"};
 
 static void give(struct session *s);
+static void go_on(struct session *s);
 static void fired(struct timer *t, uint64_t now);
 
 /* ---- life */
@@ -70,9 +71,13 @@ static void session_bury(struct session *s)
 
 /* ---- texts */
 
+/* Among those that the leg has not, in the order in which they were said: one that comes back from another session is older. */
 static void text_add(struct session *s, struct outgoing *o)
 {
-	list_append(&s->texts, &o->node);
+	struct list *at = &s->texts;
+	for (size_t n = s->count - s->n_under_way; n && CONTAINER_OF(at->prev, struct outgoing, node)->serial > o->serial; n--)
+		at = at->prev;
+	list_append(at, &o->node);
 	s->count++;
 	s->octets += o->page.body.len;
 }
@@ -156,6 +161,10 @@ static void call_again(struct session *s)
 	struct session *next;
 	const enum reason timeout = REASON_SIP_TIMEOUT;
 	s->n_under_way = 0;
+	if (s->banned) {
+		texts_end(s, end_failed, &s->banned);
+		return;
+	}
 	LIST_EACH(n, &s->texts) {
 		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
 		if (o->tries++) {
@@ -234,6 +243,7 @@ static void on_ended(void *arg, const struct sip_session_end *e)
 		not_opened(s, e);
 	if (was_current && s->opened)
 		signals_session_over(s->g, s->conversation, e->why == SIP_SESSION_BYE);
+	go_on(s);
 	session_bury(s);
 }
 
@@ -245,9 +255,32 @@ static void leave(struct session *s)
 	sip_session_end(s->sip); /* on_ended may come from inside */
 }
 
+/* Another session of the two, that this one has replaced, still has a text: that one comes first. */
+static bool behind(const struct session *s)
+{
+	if (s->conversation->n_sessions < 2 || s->conversation->session != s)
+		return false;
+	for (const struct list *n = s->g->sessions.next; n != &s->g->sessions; n = n->next) {
+		const struct session *other = CONTAINER_OF(n, struct session, link);
+		if (other != s && other->conversation == s->conversation && !list_empty(&other->texts))
+			return true;
+	}
+	return false;
+}
+
+/* A text of `s` is over, or all of it: what stood behind it may go. */
+static void go_on(struct session *s)
+{
+	struct session *now = s->conversation->session;
+	if (now && now != s && list_empty(&s->texts))
+		give(now);
+}
+
 static void give(struct session *s)
 {
 	struct outgoing *o;
+	if (behind(s))
+		return;
 	while (s->state == SESSION_OPEN && s->ready && s->n_under_way < s->leg->window && (o = text_next(s))) {
 		s->n_under_way++;
 		record_hop(s->g->cfg.records, o->record, RECORD_SENT, 0, REASON_NONE);
@@ -292,6 +325,7 @@ void session_text_over(struct session *s, struct outgoing *o, enum session_text_
 	else
 		outgoing_status(o, status, phrase);
 	give(s);
+	go_on(s);
 }
 
 void session_broken(struct session *s)
@@ -461,10 +495,17 @@ static enum reason session_room(const struct conversation *c, const struct outgo
 	return s && (s->count >= SESSION_QUEUE || s->octets + o->page.body.len > SESSION_QUEUE_OCTETS) ? REASON_LIMIT_QUEUE_FULL : REASON_NONE;
 }
 
+static void take_over(void *arg, struct outgoing *o)
+{
+	text_add(arg, o);
+}
+
 static void session_send(struct conversation *c, struct outgoing *o)
 {
 	struct session *s = c->session;
-	if (!s || s->state == SESSION_LEAVING) {
+	if (s && s->state != SESSION_LEAVING) {
+		page_yield(c, take_over, s); /* none overtakes another */
+	} else {
 		enum reason reason = session_call(&s, c, o->home, o);
 		if (reason) {
 			outgoing_failed(o, reason);
@@ -473,7 +514,9 @@ static void session_send(struct conversation *c, struct outgoing *o)
 	}
 	if (!s->g->draining)
 		s->ending = false;
+	s->banned = REASON_NONE; /* policy was asked */
 	text_add(s, o);
+	page_yield(c, take_over, s);
 	if (s->state != SESSION_OPEN || s->n_under_way)
 		record_hop(s->g->cfg.records, o->record, RECORD_WAITS, 0, REASON_NONE);
 	give(s);
@@ -519,11 +562,20 @@ void sessions_recheck(struct gateway *g)
 		if (s->state == SESSION_LEAVING)
 			continue;
 		gateway_judge(g, POLICY_MESSAGE, s->conversation->pair.local, s->conversation->pair.remote, &v);
-		if (!v.allow) {
-			const enum reason reason = v.reason;
-			texts_end(s, end_failed, &reason);
+		if (v.allow)
+			continue;
+		s->banned = v.reason;
+		if (s->state != SESSION_OPEN) {
+			texts_end(s, end_failed, &s->banned);
 			leave(s);
+			continue;
 		}
+		for (struct outgoing *o; (o = text_next(s));) { /* what the leg has may be delivered already: its answer counts */
+			text_remove(s, o);
+			end_failed(o, &s->banned);
+		}
+		s->ending = true;
+		give(s);
 	}
 }
 

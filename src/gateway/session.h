@@ -42,6 +42,7 @@ struct session {
 	bool ready;                 /* the leg takes texts */
 	bool opened;                /* it was OPEN */
 	bool ending;                /* by us, when the texts are through */
+	enum reason banned;         /* policy allows it no more: texts that come back are failed with this; REASON_NONE: it does */
 	struct list texts;          /* of struct outgoing, in order; the first n_under_way were given to the leg */
 	size_t count, octets;       /* of these */
 	unsigned n_under_way;

@@ -147,6 +147,10 @@ static int on_send(void *arg, const struct sip_flow *to, struct slice bytes)
 	struct sip_msg *m;
 	struct sip_fault fault;
 	assert_int_equal(to->target, 0);
+	if (h->dying) {
+		arena_release(NULL, a);
+		return 0;
+	}
 	if (h->home_unreachable) {
 		arena_release(NULL, a);
 		return ENTENTE_ENET;
@@ -435,8 +439,10 @@ void house_start(struct house *h)
 
 void house_stop(struct house *h)
 {
+	h->dying = true;
 	h->gateway = gateway_free(h->gateway);
 	h->stack = sip_stack_free(h->stack);
+	h->dying = false;
 	assert_int_equal(h->timers.count, 0);
 	memset(h->queued, 0, sizeof h->queued);
 	memset(h->done, 1, h->n_receipts); /* what was under way is lost, and must not come back from the dead */

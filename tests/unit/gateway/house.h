@@ -66,6 +66,7 @@ struct house {
 	enum gateway_dialect dialect, learned; /* of the home: as set, as found out; AUTO */
 	bool no_home;      /* ops->home says no */
 	bool slow_disk;    /* the test says gateway_stored */
+	bool dying;        /* what is sent now is lost with the process */
 	bool home_unreachable; /* nothing can be sent */
 	enum house_link link;
 	enum reason why;
