@@ -238,7 +238,7 @@ static void on_request(struct life *l, struct talk *t, struct sip_msg *m)
 		life_wrong(l, "text-%d is sent again after it was delivered", n);
 	if (m->method == SIP_NOTIFY)
 		on_notify(l, t, m);
-	l->pending[l->n_pending++] = (struct pending){t, m, l->w->house->timers.now, n};
+	l->pending[l->n_pending++] = (struct pending){t, m, l->w->house->timers.now, ++l->arrivals, n};
 }
 
 static void pending_drop(struct life *l, int i)
@@ -283,10 +283,12 @@ static void answer(struct life *l, int i, int status)
 			life_wrong(l, "text-%d was reported as failed, and is delivered", p.text);
 		if (++x->taken > 1)
 			life_wrong(l, "text-%d is delivered twice", p.text);
-		int *last = &l->last_to_sip[x->user][x->contact];
-		if (p.text < *last)
-			life_wrong(l, "text-%d came after text-%d", p.text, *last);
-		*last = p.text;
+		x->arrived = p.arrived;
+		for (int k = 0; k < l->n_texts; k++) {
+			const struct text *o = &l->text[k];
+			if (o->taken && !o->to_xmpp && o->user == x->user && o->contact == x->contact && (k < p.text) != (o->arrived < x->arrived) && o != x)
+				life_wrong(l, "text-%d and text-%d came in the wrong order", k, p.text);
+		}
 		buf_printf(&l->seen[x->user][x->contact], "<%d\n", p.text);
 	}
 	home_answer(l->w, t, p.msg, status, SLICE_NONE,
@@ -418,6 +420,15 @@ static struct call *call_pick(struct life *l, unsigned n, bool open)
 	return NULL;
 }
 
+/* The last one of the two that is open. */
+static struct talk *call_of(struct life *l, unsigned user, unsigned contact)
+{
+	for (int i = l->n_calls; i--;)
+		if (l->call[i].open && !l->call[i].over && l->call[i].user == user && l->call[i].contact == contact)
+			return l->call[i].talk;
+	return NULL;
+}
+
 static void texts_unknown(struct life *l)
 {
 	for (int i = 0; i < l->n_texts; i++) {
@@ -540,6 +551,10 @@ void life_event(struct life *l, const struct event *e)
 		user_text(l, NULL, user, contact);
 		break;
 	case S_SAY:
+		if (!l->chaos) { /* who says it to whom does not hang on what calls there are */
+			user_text(l, call_of(l, user, contact), user, contact);
+			break;
+		}
 		if ((c = call_pick(l, e->c, true)))
 			user_text(l, c->talk, c->user, c->contact);
 		break;
@@ -570,7 +585,7 @@ void life_event(struct life *l, const struct event *e)
 		break;
 	case X_SUBSCRIBE: {
 		static const char *const types[] = {"subscribe", "subscribe", "probe", "unsubscribe", "unsubscribed", "subscribed"};
-		const char *type = types[e->c % (l->chaos ? 6 : 4)];
+		const char *type = types[l->chaos ? e->c % 6 : e->c % 3 == 2 ? 3 : 0]; /* a look that is under way is lost with a kill */
 		l->asking[user][contact] |= !strcmp(type, "subscribe");
 		stepf(l, false, "sends <presence type='%s' from='%s' to='%s'/>", type, contacts[contact], users[user]);
 		break;
@@ -763,7 +778,7 @@ struct life *life_new(bool chaos)
 	}
 	for (int u = 0; u < LIFE_USERS; u++)
 		for (int c = 0; c < LIFE_CONTACTS; c++) {
-			l->last_to_xmpp[u][c] = l->last_to_sip[u][c] = -1;
+			l->last_to_xmpp[u][c] = -1;
 			buf_init(&l->seen[u][c], 1 << 20);
 			l->shown_user[u][c] = S("nothing");
 		}

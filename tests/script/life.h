@@ -19,6 +19,7 @@ struct text {
 	unsigned cseq;
 	int finals, status;       /* answers to a user's request */
 	int stanzas, failed_on_the_way, errors_sent; /* of what came out; partner's errors */
+	unsigned arrived;         /* at the home: place in the order of what came */
 	int taken, errors;        /* by the home with 2xx; error stanzas to the contact */
 	bool unknown;             /* a crash, or nobody ever told what became of it */
 };
@@ -27,6 +28,7 @@ struct pending { /* a request of the gateway's without final answer */
 	struct talk *talk;
 	struct sip_msg *msg;
 	uint64_t at;
+	unsigned arrived;
 	int text; /* -1: none */
 };
 
@@ -62,7 +64,8 @@ struct life {
 	struct todo todo[64];
 	int n_todo;
 	/* what the users see */
-	int last_to_xmpp[LIFE_USERS][LIFE_CONTACTS], last_to_sip[LIFE_USERS][LIFE_CONTACTS]; /* text numbers */
+	int last_to_xmpp[LIFE_USERS][LIFE_CONTACTS]; /* text numbers */
+	unsigned arrivals;
 	struct buf seen[LIFE_USERS][LIFE_CONTACTS]; /* texts that arrived, one a line, ">3" at the contact, "<4" at the user */
 	bool asking[LIFE_USERS][LIFE_CONTACTS]; /* the contact's subscribe has no answer */
 	struct buf story; /* what happened, to be read */
