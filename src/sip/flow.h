@@ -8,10 +8,16 @@
 
 enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS };
 
+union sip_remote { /* a quarter of a sockaddr_storage: every dialog and every transaction has one */
+	sa_family_t ss_family;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct sip_flow {
 	enum sip_transport transport;
 	uint64_t conn;                 /* identity of an open connection (UDP: of the socket) at its owner, 0 for none yet */
-	struct sockaddr_storage remote; /* ss_family AF_UNSPEC when only conn is known */
+	union sip_remote remote;       /* ss_family AF_UNSPEC when only conn is known */
 	uint32_t target;               /* index of the configured home (or partner) that it belongs to; UINT32_MAX unknown */
 };
 

@@ -169,7 +169,7 @@ void sip_stack_transport_failed(struct sip_stack *s, const struct sip_flow *flow
 
 /* --- addresses --- */
 
-static uint16_t sockaddr_port(const struct sockaddr_storage *ss)
+static uint16_t sockaddr_port(const union sip_remote *ss)
 {
 	if (ss->ss_family == AF_INET)
 		return ntohs(((const struct sockaddr_in *)(const void *)ss)->sin_port);
@@ -178,7 +178,7 @@ static uint16_t sockaddr_port(const struct sockaddr_storage *ss)
 	return 0;
 }
 
-static void sockaddr_set_port(struct sockaddr_storage *ss, uint16_t port)
+static void sockaddr_set_port(union sip_remote *ss, uint16_t port)
 {
 	if (ss->ss_family == AF_INET)
 		((struct sockaddr_in *)(void *)ss)->sin_port = htons(port);
@@ -205,7 +205,7 @@ static struct slice ipv4_text(const uint8_t *ip, char *dst)
 
 struct slice sip_flow_source(const struct sip_flow *flow, char dst[SIP_FLOW_TEXT], uint16_t *ret_port)
 {
-	const struct sockaddr_storage *ss = &flow->remote;
+	const union sip_remote *ss = &flow->remote;
 	*ret_port = sockaddr_port(ss);
 	if (ss->ss_family == AF_INET)
 		return ipv4_text((const uint8_t *)&((const struct sockaddr_in *)(const void *)ss)->sin_addr, dst);

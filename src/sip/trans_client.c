@@ -486,7 +486,7 @@ void trans_client_input(struct sip_stack *s, const struct sip_flow *from, const 
 	}
 }
 
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+static bool same_address(const union sip_remote *a, const union sip_remote *b)
 {
 	if (a->ss_family != b->ss_family)
 		return false;

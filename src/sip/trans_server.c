@@ -237,7 +237,7 @@ static int transmit(struct sip_server_trans *st, struct slice bytes)
 	if (st->reliable && st->to.conn) {
 		/* The connection is gone: to the source address and the port of sent-by, over a new one (RFC 3261 18.2.2). */
 		st->to.conn = 0;
-		struct sockaddr_storage *ss = &st->to.remote;
+		union sip_remote *ss = &st->to.remote;
 		if (ss->ss_family == AF_INET)
 			((struct sockaddr_in *)(void *)ss)->sin_port = htons(st->sent_by_port);
 		else if (ss->ss_family == AF_INET6)
