@@ -49,12 +49,13 @@ def more_shows(lab):
 @scenario("what SIP users do becomes away, busy or extended away: {activity}",
           each={"activity": ["on-the-phone", "meal", "vacation", "meeting", "working"]})
 def activities(lab, activity):
-    show = {"on-the-phone": "dnd", "meeting": "dnd", "meal": "away", "vacation": "xa", "working": None}[activity]
+    show, words = {"on-the-phone": ("dnd", "On the phone"), "meeting": ("dnd", "In a meeting"), "meal": ("away", "Having a meal"),
+                   "vacation": ("xa", "On vacation"), "working": (None, None)}[activity]
     romeo, juliet = lab.friends()
     romeo.publish(activity="busy" if show != "dnd" else None, note="before")    # so that there is a change to see
     juliet.expect_presence(romeo.name, note="before")
     romeo.publish(activity=activity)
-    juliet.expect_presence(romeo.name, show=show, note=None)
+    juliet.expect_presence(romeo.name, show=show, note=words)
 
 
 @scenario("notes with non-ASCII and markup, both ways")
