@@ -25,7 +25,7 @@ static void conversation_free(struct conversation *c)
 }
 
 /* The longest silent conversation makes room, but not one with messages under way (there is a limit to these): it goes to the end of the
- * line. A session is ended first; its turn comes again. */
+ * line. A session is ended first. */
 static void forget_oldest(struct gateway *g)
 {
 	enum { LOOKS = 16 };
@@ -34,9 +34,12 @@ static void forget_oldest(struct gateway *g)
 		struct conversation *c = CONTAINER_OF(n, struct conversation, lru);
 		if (!c->queued && !c->n_sessions) {
 			conversation_free(c);
+			continue;
+		}
+		if (!c->queued && c->session && c->session->state != SESSION_LEAVING) {
+			session_hang_up(c); /* the next one that comes frees it */
 			return;
 		}
-		session_hang_up(c); /* where texts are under way it stays open */
 		list_remove(n);
 		list_append(&g->recent, n);
 	}

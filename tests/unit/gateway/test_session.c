@@ -596,6 +596,69 @@ static void hangs_up_with_texts(void **state)
 	expect(h, "S ACK sip:192.0.2.1:5060;transport=tcp; S MESSAGE sip:192.0.2.1:5060;transport=tcp 'two'");
 }
 
+static void counted(void *arg, const struct gateway_conversation_facts *f)
+{
+	(void)f;
+	++*(int *)arg;
+}
+
+/* The longest silent session gives its place away. */
+static void too_many(void **state)
+{
+	struct house *h = *state;
+	char user[64];
+	h->cfg.max_conversations = 4;
+	house_restart(h, 0);
+	for (int i = 0; i < 50; i++) {
+		snprintf(user, sizeof user, "juliet%d@fabrikam.test/x", i);
+		partner_message(h, user, ROMEO, "hello");
+		expect_count(h, "S BYE", i >= 4);
+		if (i >= 4)
+			home_answers(h, "BYE", 0, 200, "");
+		answers_sdp(h, "INVITE", "", IM);
+		home_answers(h, "MESSAGE", 0, 200, "");
+		house_pass(h, 10);
+	}
+	int n = 0;
+	gateway_each_conversation(h->gateway, counted, &n);
+	assert_int_equal(n, 5);
+}
+
+static void refused_by_policy(void **state)
+{
+	struct house *h = *state;
+	house_policy(h, -1, true, true);
+	invites(h, "c1", "", IM);
+	expect(h, "S 403 INVITE policy/partner-unknown");
+	shows(h, "");
+	house_policy(h, 0, true, true);
+	open_theirs(h, "c2");
+	house_policy(h, -1, true, true);
+	in_theirs(h, "c2", "MESSAGE", 2, TEXT, "still there?"); /* before the change has reached the session */
+	expect(h, "S 403 MESSAGE policy/partner-unknown; S BYE sip:" ROMEO ";opaque=user:epid:xyz;gruu");
+}
+
+/* A text in a session has a record like any other. */
+static bool told(void *arg, const struct record *r)
+{
+	buf_printf(arg, "%s %.*s>%.*s %s;", r->direction == POLICY_TO_REMOTE ? "to-remote" : "to-local", SFMT(record_text(r, RECORD_FROM)), SFMT(record_text(r, RECORD_TO)),
+		   record_outcome_name((enum record_outcome)r->outcome));
+	return true;
+}
+
+static void records(void **state)
+{
+	struct house *h = *state;
+	struct buf b;
+	open_ours(h);
+	in_ours(h, "MESSAGE", 2, TEXT, "hello, juliet");
+	buf_init(&b, 4096);
+	record_each(h->records, told, &b);
+	if (!slice_eq(buf_slice(&b), S("to-remote sip:" ROMEO ">sip:" JULIET " delivered;to-local " JULIET ">" ROMEO " delivered;")))
+		fail_msg("%.*s", SFMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
 static void useless_answer(void **state)
 {
 	struct house *h = *state;
@@ -635,6 +698,7 @@ int main(void)
 		TEST(forgotten),
 		TEST(hangs_up_with_texts),
 		TEST(useless_answer),
+		TEST(too_many), TEST(refused_by_policy), TEST(records),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
