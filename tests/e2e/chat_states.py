@@ -63,7 +63,7 @@ def not_asked(lab):
 def bad_states(lab):
     romeo, juliet = lab.couple()
     for body in ("", "<isComposing", COMPOSING.format("asleep"), "<!DOCTYPE x [<!ENTITY a 'b'>]>" + COMPOSING.format("&a;"), "<a>" * 3000):
-        check_status(romeo.message(juliet.name, body, content_type=COMPOSING_TYPE), 200, 202, "4xx")
+        check_status(romeo.message(juliet.name, body, content_type=COMPOSING_TYPE), 200, 202, "4xx", 513)
     juliet.seen.refuse("been told anything", lambda e: e.kind == "message", 0.5)
     romeo.say(juliet.name, "unharmed")
     juliet.expect_message(romeo.name, "unharmed")

@@ -101,6 +101,40 @@ static void test_in(void **state)
 	peer_free(&p);
 }
 
+/* What is refused before anybody looks at it: the packed bodies that clients send are in MESSAGE, RFC 4028 is spoken in sessions. */
+static void test_capabilities(void **state)
+{
+	static const struct {
+		const char *method, *more;
+		unsigned status;
+	} rows[] = {
+		{"MESSAGE", "Content-Encoding: deflate\r\n", 200}, {"MESSAGE", "Content-Encoding: gzip, identity\r\n", 200},
+		{"MESSAGE", "Content-Encoding: br\r\n", 415},      {"SUBSCRIBE", "Content-Encoding: deflate\r\n", 415},
+		{"INVITE", "Require: timer\r\n", 200},	     {"MESSAGE", "Require: timer\r\n", 420},
+		{"INVITE", "Require: timer, rare\r\n", 420},
+	};
+	struct site *s = *state;
+	struct peer p;
+	site_home(s, "sip:127.0.0.1:9;transport=tcp");
+	site_listen(s);
+	peer_connect(&p, s, s->tcp, NULL);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char text[1024], wanted[32];
+		snprintf(text, sizeof text,
+			 "%s sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKc%zu\r\nMax-Forwards: 70\r\nFrom: "
+			 "<sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>\r\nCall-ID: c%zu\r\nCSeq: 1 %s\r\nContact: "
+			 "<sip:127.0.0.1:9;transport=tcp>\r\n%sContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx",
+			 rows[i].method, i, i, rows[i].method, rows[i].more);
+		buf_clear(&p.got);
+		peer_say(&p, text);
+		snprintf(wanted, sizeof wanted, "SIP/2.0 %u", rows[i].status);
+		UNTIL(s->loop, buf_has(&p.got, "\r\n\r\n"));
+		if (!buf_has(&p.got, wanted))
+			fail_msg("%s %s: %.*s", rows[i].method, rows[i].more, SFMT(buf_slice(&p.got)));
+	}
+	peer_free(&p);
+}
+
 static void test_in_tls(void **state)
 {
 	struct site *s = *state;
@@ -755,6 +789,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_in),
+		T(test_capabilities),
 		T(test_in_tls),
 		T(test_framing),
 		T(test_malformed),
