@@ -388,7 +388,8 @@ void home_answer(struct world *w, struct talk *t, const struct sip_msg *m, int s
 	for (size_t i = 0; (h = sip_msg_header(m, SIP_H_VIA, i)); i++)
 		buf_put(&b, h->line);
 	buf_put(&b, sip_msg_header(m, SIP_H_FROM, 0)->line);
-	struct slice to = address(w, &p, S("To"), m->to.uri_text, status > 100 ? t->peer_tag : SLICE_NONE, &uri, &tag);
+	struct slice to = address(w, &p, S("To"), m->to.uri_text,
+				  m->to.tag.len ? m->to.tag : status > 100 ? t->peer_tag : SLICE_NONE, &uri, &tag);
 	buf_printf(&b, "To: %.*s\r\n", SFMT(to));
 	t->peer_tag = tag;
 	put(&b, &p, S("Call-ID"), m->call_id);
