@@ -6,7 +6,7 @@ from scenario import SCENARIOS      # sets the path to the lab
 
 TOPICS = [
     "im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "split", "ledgers", "streams", "direct_tls",
-    "bidirectional", "acknowledgements", "sessions", "chat_states", "receipts", "dialects", "home", "access", "access_kinds", "access_seeing", "access_trust", "access_refused", "access_homes", "access_pool",
+    "bidirectional", "acknowledgements", "sessions", "msrp", "chat_states", "receipts", "dialects", "home", "access", "access_kinds", "access_seeing", "access_trust", "access_refused", "access_homes", "access_pool",
     "seeing", "real_client", "stances", "srv", "dane", "differential", "access_hide", "external", "acme", "audit", "changes", "both_networks",
 ]
 

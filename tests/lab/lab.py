@@ -6,10 +6,12 @@
 
 runs inside the private namespaces that tests/lab/ns makes.
 """
+import hashlib
 import itertools
 import json
 import os
 import re
+import ssl
 import tempfile
 
 import federation as federation_lab
@@ -21,6 +23,7 @@ import xmppuser
 from baresip import Baresip
 from daemon import BUILD, Entented, Split
 from linphone import Linphone
+from msrpuser import MsrpUser
 from sipe import Sipe
 from sipuser import REGISTRAR, SipUser
 from waiting import LabError
@@ -139,6 +142,19 @@ class Lab:
         user = SipUser(f"{name}@contoso.test", next(self._addresses), transport, f"{self.run}/sip-users.log", self.observer)
         self.users.append(user)
         return user
+
+    def msrp_user(self, name):
+        """A SIP user whose client speaks MSRP; registered."""
+        user = MsrpUser(f"{name}@contoso.test", next(self._addresses), "tcp", f"{self.run}/sip-users.log", self.observer)
+        self.users.append(user)
+        user.register()
+        return user
+
+    def fingerprint(self, name):
+        """Of one of our certificates, as a=fingerprint has it."""
+        with open(f"{self.certs}/{name}.pem", encoding="ascii") as f:
+            der = ssl.PEM_cert_to_DER_cert(f.read())
+        return "sha-256 " + ":".join(f"{b:02X}" for b in hashlib.sha256(der).digest())
 
     def baresip(self, name, contact, transport="udp"):
         """baresip as the SIP user `name`, with `contact` (user@domain) on its list; started."""
