@@ -53,6 +53,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_SIP_EXTENSION] = "the sending client or server does not demand the extension (header Require)",
 	[REASON_SIP_TOO_MANY_HOPS] = "look for a loop in the routes of the home",
 	[REASON_SIP_HOME_UNREACHABLE] = "see `entente show homes`; look at the home server, its next-hop in the configuration, and firewalls between",
+	[REASON_SIP_FAILED_LATER] = "nothing: the sender was told and can send it again",
 	[REASON_SIP_TIMEOUT] = "see `entente show homes`; look at the home server: it takes requests but does not answer",
 	[REASON_SIP_SRV_NONE] = "check the domain's spelling. The partner publishes _sipfederationtls._tcp.{remote} SRV; if you know its server: entente "
 				"allowed-domain set {remote} --proxy-fqdn HOST",
@@ -96,6 +97,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_XMPP_DIALBACK] = "dialback needs DNS and port 5269 in both directions: check your own SRV record and firewall, then ask the partner",
 	[REASON_XMPP_STREAM_ERROR] = "the log has the partner's error; ask the partner",
 	[REASON_XMPP_MALFORMED] = "the log has what was wrong; ask the partner to look for an update of their server",
+	[REASON_XMPP_FAILED_LATER] = "nothing: the sender was told and can send it again",
 	[REASON_XMPP_UNSUPPORTED] = "nothing: only messages and presence cross this gateway",
 	[REASON_LIMIT_QUEUE_FULL] = "see why the destination is not reached (`entente show streams`, `entente show homes`); limits.queue-messages and "
 				    "limits.queue-size set the limits",

@@ -217,6 +217,13 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->im.max_stanza = cfg->limits_max_stanza;
 	ret->errors = interwork_error_rules_default;
 	ret->errors.bare_6xx = cfg->im_bare_jid_errors == CONFIG_BARE_JID_6XX;
+	ret->signals = (struct gateway_signals){
+		.typing = cfg->im_typing,
+		.receipts = cfg->im_receipts,
+		.notices = cfg->im_failure_notices,
+		.by_answer = (enum gateway_by_answer)cfg->im_receipts_by_answer,
+		.life_ms = cfg->im_receipt_life,
+	};
 	ret->subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000);
 	ret->subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000);
 	ret->notify_interval_ms = (uint32_t)cfg->timers_notify_interval;

@@ -16,6 +16,7 @@ enum config_transport { CONFIG_UDP, CONFIG_TCP, CONFIG_TLS };
 enum config_listen_tls { CONFIG_STARTTLS, CONFIG_DIRECT };
 enum config_msrp_transport { CONFIG_MSRP_TCP, CONFIG_MSRP_TLS };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
+enum config_receipts_by_answer { CONFIG_RECEIPTS_SESSION, CONFIG_RECEIPTS_NEVER, CONFIG_RECEIPTS_ALWAYS };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
 enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };
 enum config_revocation { CONFIG_REVOCATION_OFF, CONFIG_REVOCATION_SOFT, CONFIG_REVOCATION_HARD };

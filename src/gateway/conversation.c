@@ -123,6 +123,11 @@ bool conversation_accepts(const struct conversation *c, struct slice content_typ
 	return c->carrier->accepts(c, content_type);
 }
 
+bool conversation_report(struct conversation *c, struct slice message_id, int status)
+{
+	return c->carrier->report && c->carrier->report(c, message_id, status);
+}
+
 void gateway_each_conversation(struct gateway *g, void (*fn)(void *, const struct gateway_conversation_facts *), void *arg)
 {
 	for (struct list *n = g->recent.prev; n != &g->recent; n = n->prev) {

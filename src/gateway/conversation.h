@@ -61,6 +61,8 @@ struct outgoing {
 	struct interwork_im_page page;
 	struct slice uri, from_uri, local, remote, local_domain, remote_domain;
 	uint32_t home;
+	struct slice token;    /* what identifies this text on the SIP side: Call-ID of its MESSAGE, MSRP Message-ID; empty: the carrier's own */
+	bool report;           /* MSRP: Success-Report: yes; signals_reported hears of it */
 	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
 	uint64_t record;
 	uint64_t serial;             /* later texts have larger ones */
@@ -90,6 +92,8 @@ struct carrier {
 	bool (*signal)(struct conversation *c, const struct carried *s);
 	/* Does the peer understand it, as far as is known? Type without parameters. */
 	bool (*accepts)(const struct conversation *c, struct slice content_type);
+	/* REPORT about what came with this MSRP Message-ID: 200, or the status of a failure. False: not carried. NULL: never. */
+	bool (*report)(struct conversation *c, struct slice message_id, int status);
 };
 extern const struct carrier page_carrier;
 
@@ -112,6 +116,7 @@ enum reason conversation_room(const struct conversation *c, const struct outgoin
 void conversation_send(struct conversation *c, struct outgoing *o);
 bool conversation_send_signal(struct conversation *c, const struct carried *s);
 bool conversation_accepts(const struct conversation *c, struct slice content_type);
+bool conversation_report(struct conversation *c, struct slice message_id, int status);
 /* All of them go; their texts have gone before. */
 void conversations_free(struct gateway *g);
 
@@ -150,6 +155,7 @@ struct incoming {
 	const struct sip_msg *msg;   /* the SIP request that brought it; for MSRP: the INVITE of its session (never NULL) */
 	struct slice content_type, body; /* of what came; with params. Of a MESSAGE: the request's */
 	struct slice message_id;     /* MSRP: Message-ID; else empty */
+	bool success_report;         /* MSRP: its sender wants a REPORT when it was delivered */
 	uint32_t home;               /* that it came from: index, UINT32_MAX unknown */
 	bool in_session;
 	bool test;                   /* by `entente test`: nothing lasting changes */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "gateway/receipts.h"
 #include "sip/options.h"
 
 /* ---- pairs */
@@ -489,6 +490,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	struct gateway_config *c = &g->cfg;
 	c->im = cfg->im;
 	c->errors = cfg->errors;
+	c->signals = cfg->signals;
 	c->subscription_expires = cfg->subscription_expires;
 	c->subscription_minimum = cfg->subscription_minimum;
 	c->notify_interval_ms = cfg->notify_interval_ms;
@@ -518,6 +520,8 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	map_init(&g->names);
 	map_init(&g->conversations);
 	list_init(&g->recent);
+	list_init(&g->tracked);
+	list_init(&g->tracked_free);
 	list_init(&g->later);
 	list_init(&g->sessions);
 	msrp_start(g);
@@ -554,6 +558,7 @@ struct gateway *gateway_free(struct gateway *g)
 	}
 	messages_free(g);
 	msrp_stop(g);
+	receipts_free(g);
 	answers_free(g);
 	contacts_free(g);
 	names_free(g);

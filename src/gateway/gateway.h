@@ -78,6 +78,16 @@ struct gateway_ops {
 	void (*msrp_close)(void *arg, uint64_t line);
 };
 
+/* What of typing and receipts crosses, and how (docs/signals.md). */
+enum gateway_by_answer { GATEWAY_ANSWER_SESSION, GATEWAY_ANSWER_NEVER, GATEWAY_ANSWER_ALWAYS }; /* in the order of im.receipts-by-answer */
+struct gateway_signals {
+	bool typing, receipts;
+	bool notices;                     /* tell the SIP user in words what could not be delivered after all */
+	enum gateway_by_answer by_answer; /* the home's 200 is a receipt: of a session only, never, always */
+	uint64_t life_ms;                 /* how long a receipt may come after its message */
+};
+extern const struct gateway_signals gateway_signals_default;
+
 struct gateway_config {
 	struct sip_stack *stack;
 	struct timers *timers;
@@ -87,6 +97,7 @@ struct gateway_config {
 	const struct xmpp_service *service;      /* what disco answers; must outlive the gateway */
 	struct interwork_im_rules im;
 	struct interwork_error_rules errors;
+	struct gateway_signals signals;
 	uint32_t subscription_expires;           /* seconds asked of homes, and granted at most */
 	uint32_t notify_interval_ms;
 	uint32_t subscribe_rate;                 /* SUBSCRIBEs a second that open dialogs nobody is waiting for; 0: no limit */
@@ -129,7 +140,7 @@ void gateway_link(struct gateway *g, struct slice local_domain, struct slice rem
  * that was away does not know what was missed. */
 void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct slice remote_domain), void *arg);
 
-/* Takes over what may change while it runs: im, errors, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
+/* Takes over what may change while it runs: im, errors, signals, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
  * absence_s, watcher_probe_s,
  * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);

@@ -51,6 +51,8 @@ struct gateway {
 	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */
 	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
+	struct list tracked, tracked_free; /* of receipts.c: texts that a receipt may come for, the oldest first; and room for more */
+	size_t n_tracked;
 	struct map watches;       /* XMPP users watching SIP users: struct watch */
 	struct list turns;        /* of struct watch: subscriptions that wait for their turn */
 	struct timer turn_timer;
@@ -163,6 +165,8 @@ void watch_subscribe(struct gateway *g, const struct xmpp_jid *watcher, const st
 void watch_probe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
 void watch_unsubscribe(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
 void watch_refuse(struct gateway *g, const struct xmpp_jid *watcher, const struct xmpp_jid *presentity);
+/* May the XMPP user see the SIP user's presence, by the SIP side's own word? */
+bool watch_authorised(struct gateway *g, struct slice presentity, struct slice watcher);
 void watches_link(struct gateway *g, struct slice local_domain, struct slice remote_domain);
 void watches_recheck(struct gateway *g);
 void watches_free(struct gateway *g);

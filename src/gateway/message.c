@@ -9,6 +9,7 @@
 #include "gateway/conversation.h"
 #include "gateway/groupchat.h"
 #include "gateway/session.h"
+#include "interwork/inflate.h"
 
 enum {
 	MAX_HELD = 10000,
@@ -176,10 +177,33 @@ static struct interwork_im_content content_of(const struct incoming *in)
 	return c;
 }
 
+/* Not a text: passed on where it means something there, and answered at once. */
+static void signal_incoming(struct gateway *g, const struct incoming *in, struct arena *a, const struct signal *sig, enum reason bad)
+{
+	static const struct sip_answer ok = {.status = 200};
+	bool typing = sig->kind == SIGNAL_TYPING && bad == REASON_CONTENT_MALFORMED; /* nothing is lost that an error could bring back */
+	if (bad && !typing) {
+		struct interwork_response more = {0};
+		metric_refused((int)bad);
+		if (bad == REASON_CONTENT_TYPE)
+			interwork_response_add(&more, S("Accept-Encoding"), INTERWORK_ENCODINGS);
+		refuse_incoming(g, in, a, bad, &more);
+		return;
+	}
+	bool crossed = !bad && signals_from_sip(g, in->conversation, in, sig);
+	record_hop(g->cfg.records, g->record, crossed ? RECORD_GIVEN : RECORD_DROPPED, 0, REASON_NONE);
+	if (crossed)
+		record_via(g->cfg.records, g->record, in->to.domain);
+	gateway_record_told(g, g->record, 200, crossed ? RECORD_DELIVERED : RECORD_IGNORED, REASON_NONE);
+	in->way->answer(g, in->id, &ok);
+}
+
 void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 {
 	static const struct sip_answer ok = {.status = 200};
 	struct policy_verdict pv;
+	struct entente_err err = {0};
+	struct signal sig;
 	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_REMOTE, &in->from, &in->to, SLICE_NONE, in->home, &pv);
 	if (!pv.allow) {
 		metric_add(METRIC_MSG_SIP_XMPP_REFUSED, 1);
@@ -196,16 +220,21 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 		if (!xmpp_jid_parse(&full, a, arena_printf(a, "%.*s/%s", SFMT(c->pair.remote), c->resource)))
 			in->to = full;
 	}
+	int bad = signals_look(&sig, a, in, &err);
+	if (sig.kind != SIGNAL_NONE) {
+		signal_incoming(g, in, a, &sig, bad ? err.reason : REASON_NONE);
+		return;
+	}
+	c->signals.report_wanted = in->success_report;
 	struct interwork_im_in im = {.content = content_of(in), .from = &in->from, .to = &in->to, .now = clock_unix(),
-				     .call_id_seen = conversation_call_id_seen, .ctx = c};
+				     .call_id_seen = conversation_call_id_seen, .children = signals_children, .ctx = c};
 	buf_clear(&g->out);
 	struct interwork_im_verdict v = interwork_im_to_xmpp(&g->out, a, &im, &g->cfg.im, &in->found);
 	struct slice id = in->found.id;
 	if (v.action == INTERWORK_IM_DROP) {
 		record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
 		gateway_record_told(g, g->record, 200, RECORD_IGNORED, REASON_NONE);
-		if (!signals_from_sip(g, c, in, &v))
-			in->way->answer(g, in->id, &ok);
+		in->way->answer(g, in->id, &ok);
 		return;
 	}
 	if (v.action == INTERWORK_IM_REFUSE || !buf_ok(&g->out)) {
@@ -224,7 +253,7 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 		contact_learn(g, in->from.bare, in->to.bare, GATEWAY_BY_MESSAGE);
 	}
 	gateway_trace_out(in->to.domain, in->from.bare, in->to.bare, "message", SLICE_NONE);
-	signals_text_in(g, c, in, &v, id);
+	signals_text_in(g, c, in, id);
 	struct gateway_ticket ticket = {.kind = in->way->ticket, .tell_sent = true, .id = in->id};
 	c->to_xmpp++;
 	record_hop(g->cfg.records, g->record, RECORD_GIVEN, 0, REASON_NONE);
@@ -294,6 +323,8 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 	struct held *h = held_find(g, st->id, st->to.bare, st->from.bare);
 	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
 	uint64_t record, since;
+	if (signals_error(c, st))
+		return;
 	if (c) {
 		c->failed++;
 		if (st->from.resource.len && c->resource && slice_eq(slice_str(c->resource), st->from.resource))
@@ -388,6 +419,10 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 static void not_sent(struct gateway *g, const struct stanza *st, struct xmpp_receipt *r, enum reason reason,
 		     const struct interwork_im_verdict *v)
 {
+	if (reason && signals_only(st->node)) {
+		record_end(g->cfg.records, g->record, RECORD_REFUSED, reason);
+		return;
+	}
 	if (reason) {
 		metric_add(METRIC_MSG_XMPP_SIP_REFUSED, 1);
 		gateway_bounce(g, st->node, reason, slice_str(v->why), st->to.domain, st->from.domain, r);
@@ -395,12 +430,10 @@ static void not_sent(struct gateway *g, const struct stanza *st, struct xmpp_rec
 		return;
 	}
 	struct conversation *c = conversation_find(g, st->to.bare, st->from.bare);
-	record_hop(g->cfg.records, g->record, RECORD_DROPPED, 0, REASON_NONE);
-	record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
-	if (!c)
-		return;
-	signals_from_xmpp(g, c, st, v);
-	if (signals_gone(st))
+	bool crossed = c && signals_from_xmpp(g, c, st, v);
+	record_hop(g->cfg.records, g->record, crossed ? RECORD_SENT : RECORD_DROPPED, 0, REASON_NONE);
+	record_end(g->cfg.records, g->record, crossed ? RECORD_DELIVERED : RECORD_IGNORED, REASON_NONE);
+	if (c && signals_gone(st))
 		session_hang_up(c);
 }
 

@@ -145,7 +145,7 @@ static const struct sip_client_handler handler = {.response = on_response, .done
 
 /* ---- the request */
 
-static void write_head(struct conversation *c, struct buf *b, struct slice from_uri, struct slice uri, int max_forwards)
+static void write_head(struct conversation *c, struct buf *b, struct slice from_uri, struct slice uri, struct slice call_id, int max_forwards)
 {
 	conversation_touch(c);
 	rand_token(c->call_id, 24); /* each its own (RFC 3261 8.1.1.4): linphone throws away the second with the same as a duplicate */
@@ -153,7 +153,7 @@ static void write_head(struct conversation *c, struct buf *b, struct slice from_
 	sip_build_header_uint(b, SIP_H_MAX_FORWARDS, (uint64_t)max_forwards);
 	sip_build_header_fmt(b, SIP_H_FROM, "<%.*s>;tag=%s", SFMT(from_uri), c->tag);
 	sip_build_header_fmt(b, SIP_H_TO, "<%.*s>", SFMT(uri));
-	sip_build_header(b, SIP_H_CALL_ID, slice_str(c->call_id));
+	sip_build_header(b, SIP_H_CALL_ID, call_id.len ? call_id : slice_str(c->call_id));
 	sip_build_header_fmt(b, SIP_H_CSEQ, "%u MESSAGE", ++c->cseq);
 }
 
@@ -187,7 +187,7 @@ static enum reason text_start(struct target *t, struct outgoing *o)
 {
 	struct buf *b = &t->g->out;
 	buf_clear(b);
-	write_head(o->conversation, b, o->from_uri, o->uri, o->page.max_forwards);
+	write_head(o->conversation, b, o->from_uri, o->uri, o->token, o->page.max_forwards);
 	page_write_headers(b, &o->page);
 	sip_build_body(b, o->page.content_type, o->page.body);
 	return send_out(t, o->home);
@@ -204,7 +204,7 @@ static enum reason signal_start(struct target *t, const struct page_signal *s)
 	if (!xmpp_jid_parse(&from, a, c->pair.remote) && !xmpp_jid_parse(&to, a, c->pair.local) &&
 	    !interwork_jid_to_sip(&from_uri, a, &from, false, NULL) && !interwork_jid_to_sip(&uri, a, &to, false, NULL)) {
 		buf_clear(&g->out);
-		write_head(c, &g->out, from_uri, uri, 70);
+		write_head(c, &g->out, from_uri, uri, SLICE_NONE, 70);
 		for (size_t i = 0; i < s->n_headers; i++)
 			sip_build_header_named(&g->out, s->headers[i].name, s->headers[i].value);
 		sip_build_body(&g->out, s->content_type, s->body);

@@ -234,6 +234,12 @@ struct watch *watch_find(struct gateway *g, struct slice presentity, struct slic
 	return n ? CONTAINER_OF(n, struct watch, pair.node) : NULL;
 }
 
+bool watch_authorised(struct gateway *g, struct slice presentity, struct slice watcher)
+{
+	const struct watch *w = watch_find(g, presentity, watcher);
+	return w && xmpp_watcher_authorised(w->machine);
+}
+
 static void watch_free(struct watch *w)
 {
 	later_cancel(&w->gone);

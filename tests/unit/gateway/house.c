@@ -475,6 +475,7 @@ struct house *house_new(void)
 		.service = &h->service,
 		.im = interwork_im_rules_default,
 		.errors = interwork_error_rules_default,
+		.signals = gateway_signals_default,
 		.subscription_expires = 3600,
 		.notify_interval_ms = 5000,
 		.error_wait_ms = 500,
