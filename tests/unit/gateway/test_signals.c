@@ -774,6 +774,160 @@ static void recorded(void **state)
 	assert_int_equal(n, 1);
 }
 
+/* ---- in a session of the Lync dialect */
+
+#define IM "v=0\r\no=- 0 0 IN IP4 192.0.2.7\r\ns=session\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=message 5060 sip null\r\na=accept-types:text/plain\r\n"
+#define TYPES "<KeyboardActivity><status status='type'/></KeyboardActivity>"
+
+/* Juliet opens it; her client speaks of chat states. */
+static void in_session(struct house *h)
+{
+	struct arena *a;
+	h->dialect = GATEWAY_DIALECT_LYNC;
+	house_contact(h, S(ROMEO), S(JULIET));
+	juliet(h, "type='chat' id='first'", "<body>hi</body><active xmlns='" STATES "'/>");
+	struct sip_msg *m = house_sip(h, &a, "INVITE", 0);
+	home_says(h, "SIP/2.0 200 OK\nVia: %.*s\nFrom: %.*s\nTo: <sip:" ROMEO ">;tag=hometag\nCall-ID: %.*s\nCSeq: %u INVITE\nContact: <sip:192.0.2.1:5060;transport=tcp>\n"
+		  "Content-Type: application/sdp\n\n" IM, SFMT(sip_msg_header(m, SIP_H_VIA, 0)->value), SFMT(sip_msg_header(m, SIP_H_FROM, 0)->value), SFMT(m->call_id), m->cseq);
+	arena_release(NULL, a);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	buf_clear(&h->log);
+}
+
+static void romeo_in_session(struct house *h, const char *method, unsigned cseq, const char *type, const char *body)
+{
+	struct arena *a;
+	struct sip_msg *m = house_sip(h, &a, "INVITE", 0);
+	home_says(h, "%s sip:juliet@gw.contoso.test:5060;transport=tcp SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKd%d\nMax-Forwards: 70\nFrom: <sip:" ROMEO
+		  ">;tag=hometag\nTo: <sip:" JULIET ">;tag=%.*s\nCall-ID: %.*s\nCSeq: %u %s\nContent-Type: %s\n\n%s",
+		  method, ++h->branch, SFMT(m->from.tag), SFMT(m->call_id), cseq, method, type, body);
+	arena_release(NULL, a);
+}
+
+static void keyboard_in(void **state)
+{
+	struct house *h = *state;
+	in_session(h);
+	romeo_in_session(h, "INFO", 2, "application/xml", TYPES);
+	expect(h, "X message " ROMEO ">" JULIET "/balcony; S 200 INFO");
+	assert_true(stanza_has(h, "<composing xmlns='" STATES "'/>"));
+	for (unsigned i = 0; i < 5; i++) { /* it says so all the time */
+		house_pass(h, 4000);
+		romeo_in_session(h, "INFO", 3 + i, "application/xml", TYPES);
+		expect(h, "S 200 INFO");
+	}
+	house_pass(h, 9999);
+	NOTHING(h);
+	house_pass(h, 1); /* and never says that it has stopped */
+	expect(h, "X message " ROMEO ">" JULIET "/balcony");
+	assert_true(stanza_has(h, "<active xmlns='" STATES "'/>"));
+	romeo_in_session(h, "INFO", 8, "application/xml", "<media_control/>");
+	expect(h, "S 415 INFO");
+	romeo_in_session(h, "INFO", 9, "application/csta+xml", "x");
+	expect(h, "S 415 INFO");
+	romeo_in_session(h, "INFO", 10, "application/im-iscomposing+xml", ACTIVE);
+	expect(h, "X message " ROMEO ">" JULIET "/balcony; S 200 INFO");
+}
+
+static void keyboard_out(void **state)
+{
+	struct house *h = *state;
+	unsigned n = 0;
+	in_session(h);
+	juliet_state(h, "composing");
+	expect_count(h, "S INFO", 1);
+	assert_true(house_sip_has(h, "INFO", 0, "Content-Type: application/xml\r\n") && house_sip_has(h, "INFO", 0, "<status status=\"type\""));
+	home_answers(h, "INFO", 0, 200, "");
+	juliet_state(h, "composing");
+	NOTHING(h);
+	house_pass(h, 4999);
+	NOTHING(h);
+	house_pass(h, 1);
+	expect_count(h, "S INFO", 1); /* Lync forgets what is not repeated */
+	home_answers(h, "INFO", 0, 200, "");
+	juliet_state(h, "paused");
+	expect_count(h, "S INFO", 1);
+	assert_true(house_sip_has(h, "INFO", 0, "<status status=\"idle\""));
+	home_answers(h, "INFO", 0, 200, "");
+	house_pass(h, 60000);
+	NOTHING(h);
+	juliet_state(h, "composing");
+	for (; n < 50; n++) {
+		if (house_sip_has(h, "INFO", 0, "status=\"idle\"") && n)
+			break;
+		home_answers(h, "INFO", 0, 200, "");
+		house_pass(h, 5000);
+	}
+	assert_int_equal(n, 12); /* a minute */
+	home_answers(h, "INFO", 0, 200, "");
+	buf_clear(&h->log);
+	house_pass(h, 60000);
+	NOTHING(h);
+	/* one that does not understand is left alone */
+	juliet_state(h, "composing");
+	home_answers(h, "INFO", 0, 415, "");
+	buf_clear(&h->log);
+	house_pass(h, 60000);
+	NOTHING(h);
+}
+
+static void receipt_in_session(void **state)
+{
+	struct house *h = *state;
+	struct gateway_config cfg = h->cfg;
+	in_session(h);
+	asks(h, "q1", true);
+	assert_true(sip_has(h, "Content-Type: text/plain"));
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "X message " ROMEO ">" JULIET "/balcony"); /* it is the client that answers there */
+	assert_true(stanza_has(h, "<received xmlns='urn:xmpp:receipts' id='q1'/>"));
+	asks(h, "q2", false);
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 202, "");
+	NOTHING(h);
+	cfg.signals.by_answer = GATEWAY_ANSWER_NEVER;
+	gateway_set(h->gateway, &cfg);
+	asks(h, "q3", false);
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	NOTHING(h);
+}
+
+static void failure_in_session(void **state)
+{
+	struct house *h = *state;
+	char id[64];
+	in_session(h);
+	romeo_in_session(h, "MESSAGE", 2, "text/plain", "hello");
+	sscanf(strstr(h->stanza, " id='") + 5, "%63[^']", id);
+	house_pass(h, 1000);
+	buf_clear(&h->log);
+	fails(h, id, "cancel", "service-unavailable");
+	expect(h, "S MESSAGE sip:192.0.2.1:5060;transport=tcp '[not delivered] \"hello\": the user cannot be reached'");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	NOTHING(h);
+	/* a message of Lync's that nobody remembers */
+	romeo_in_session(h, "MESSAGE", 3, "application/ms-imdn+xml", "<imdn><message-id>7</message-id></imdn>");
+	expect(h, "S 200 MESSAGE");
+}
+
+static void session_ends(void **state)
+{
+	struct house *h = *state;
+	in_session(h);
+	juliet_state(h, "composing");
+	home_answers(h, "INFO", 0, 200, "");
+	buf_clear(&h->log);
+	romeo_in_session(h, "BYE", 2, "text/plain", "");
+	expect_count(h, "X message " ROMEO ">" JULIET, 1);
+	assert_true(stanza_has(h, "<gone xmlns='" STATES "'/>"));
+	house_pass(h, 600000);
+	NOTHING(h); /* nothing is repeated into a session that there is not */
+	juliet_state(h, "paused");
+	NOTHING(h);
+}
+
 /* ---- limits */
 
 static void too_late(void **state)
@@ -831,6 +985,7 @@ int main(void)
 		T(states_to_sip), T(composing_is_refreshed), T(texts_end_composing), T(unwanted), T(typing_is_not_kept), T(receipt_by_cpim),
 		T(displayed_is_delivered), T(negative), T(receipt_by_call_id), T(receipt_by_answer), T(forged), T(strangers), T(refused_by_policy),
 		T(receipt_from_xmpp), T(asked_alone), T(negative_to_sip), T(never_both), T(notices), T(long_text), T(recorded), T(too_late), T(bounded),
+		T(keyboard_in), T(keyboard_out), T(receipt_in_session), T(failure_in_session), T(session_ends),
 		T(many_conversations),
 #undef T
 	};
