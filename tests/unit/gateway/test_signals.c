@@ -825,6 +825,7 @@ static void keyboard_in(void **state)
 	expect(h, "S 415 INFO");
 	romeo_in_session(h, "INFO", 9, "application/csta+xml", "x");
 	expect(h, "S 415 INFO");
+	house_pass(h, 5000);
 	romeo_in_session(h, "INFO", 10, "application/im-iscomposing+xml", ACTIVE);
 	expect(h, "X message " ROMEO ">" JULIET "/balcony; S 200 INFO");
 }
