@@ -190,7 +190,7 @@ void receipts_text_out(struct conversation *c, struct outgoing *o)
 	t->record = o->record;
 	t->asks = asks;
 	t->chat = type == STANZA_TYPE_CHAT;
-	t->report = o->report = home.dialect->receipts == DIALECT_REPORT && c->session;
+	t->report = o->report = home.dialect->receipts == DIALECT_REPORT;
 	if (conversation_accepts(c, CPIM_TYPE) && (home.dialect->receipts == DIALECT_IMDN || (c->heard & HEARD_IMDN)))
 		t->by_imdn = wrap(c, o, &home, asks);
 }

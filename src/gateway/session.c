@@ -528,6 +528,12 @@ static bool session_signal(struct conversation *c, const struct carried *in)
 	return s && s->state == SESSION_OPEN && s->ready && s->leg->signal && s->leg->signal(s, in);
 }
 
+static bool session_report(struct conversation *c, struct slice message_id, int status)
+{
+	struct session *s = c->session;
+	return s && s->state == SESSION_OPEN && s->leg->report && s->leg->report(s, message_id, status);
+}
+
 static bool session_accepts(const struct conversation *c, struct slice content_type)
 {
 	const struct session *s = c->session;
@@ -538,6 +544,7 @@ static bool session_accepts(const struct conversation *c, struct slice content_t
 
 const struct carrier session_carrier = {
 	.name = "session", .room = session_room, .send = session_send, .signal = session_signal, .accepts = session_accepts,
+	.report = session_report,
 };
 
 /* ---- what the gateway calls */

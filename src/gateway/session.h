@@ -77,6 +77,8 @@ struct session_leg {
 	void (*text)(struct session *s, struct outgoing *o);
 	/* As carrier.signal. */
 	bool (*signal)(struct session *s, const struct carried *c);
+	/* As carrier.report; NULL: never. */
+	bool (*report)(struct session *s, struct slice message_id, int status);
 	/* A MESSAGE or INFO in the dialog. Takes the arena, answers st. NULL: refused 405 by the machine. */
 	void (*request)(struct session *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
 	/* sip_session_ops.sent, for what the leg sent by sip_session_send. NULL: it sends none. */

@@ -108,7 +108,7 @@ static void on_message(void *arg, const struct msrp_message *m)
 	struct sip_msg of_session = {.is_request = true, .method = SIP_INVITE, .call_id = s->sip ? sip_session_call_id(s->sip) : SLICE_NONE};
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	struct incoming in = {.way = &incoming_by_msrp, .msg = &of_session, .content_type = m->content_type, .body = m->body,
-			      .message_id = m->message_id, .home = s->home, .in_session = true,
+			      .message_id = m->message_id, .success_report = m->success_report, .home = s->home, .in_session = true,
 			      .method = "SEND", .conversation = c};
 	struct slice from = c->pair.local, to = c->pair.remote;
 	session_used(s);
@@ -180,7 +180,7 @@ static void on_report(void *arg, uint64_t number, struct slice message_id, int s
 	struct leg *l = arg;
 	(void)number, (void)comment;
 	session_used(l->s);
-	(void)message_id, (void)status;
+	signals_reported(l->s->g, l->s->conversation, message_id, to_sip(status));
 }
 
 static void on_open(void *arg)
@@ -377,13 +377,13 @@ static void send_text(struct leg *l)
 {
 	struct outgoing *o = l->text;
 	struct arena *a = arena_acquire(l->s->g->cfg.arenas);
-	struct msrp_text t = {.success_report = o->page.receipt_requested};
+	struct msrp_text t = {.success_report = o->report};
 	struct interwork_im_verdict v = pack(l, o, a, &t.content_type, &t.body);
 	int status = 0, rc;
 	if (v.action == INTERWORK_IM_REFUSE) {
 		status = reason_info(v.reason)->sip_status;
 	} else {
-		t.message_id = arena_dup(o->arena, message_id_of(o, a));
+		t.message_id = o->token.len ? o->token : arena_dup(o->arena, message_id_of(o, a));
 		rc = msrp_session_send(l->m, &t, &l->number);
 		status = !rc ? 0 : rc == ENTENTE_ECLOSED ? 481 : rc == ENTENTE_ELIMIT ? 413 : 400;
 	}
@@ -454,6 +454,12 @@ static bool leg_signal(struct session *s, const struct carried *in)
 	return ok;
 }
 
+static bool leg_report(struct session *s, struct slice message_id, int status)
+{
+	struct leg *l = s->leg_data;
+	return l && l->m && msrp_session_report(l->m, message_id, to_msrp(status), SLICE_NONE);
+}
+
 static void leg_close(struct session *s)
 {
 	struct leg *l = s->leg_data;
@@ -465,7 +471,7 @@ static void leg_close(struct session *s)
 
 const struct session_leg session_leg_msrp = {
 	.name = "msrp", .form = SDP_IM_MSRP, .window = 1, .offer = leg_offer, .answered = leg_answered, .answer = leg_answer, .open = leg_open,
-	.text = leg_text, .signal = leg_signal, .close = leg_close,
+	.text = leg_text, .signal = leg_signal, .report = leg_report, .close = leg_close,
 };
 
 /* ---- of the edge */
