@@ -449,9 +449,22 @@ static void gw_dialog_delete(void *arg, struct slice id)
 	store_dialog_delete(n->app->store, id, NULL, NULL);
 }
 
+static void gw_seen_put(void *arg, int64_t at, struct slice records)
+{
+	struct node *n = arg;
+	store_seen_put(n->app->store, at, records, NULL, NULL);
+}
+
+static void gw_seen_purge(void *arg, int64_t before)
+{
+	struct node *n = arg;
+	store_seen_purge(n->app->store, before, NULL, NULL);
+}
+
 const struct gateway_ops node_gateway_ops = {
 	.xmpp_send = gw_xmpp_send, .stanza_done = gw_stanza_done, .home = gw_home, .home_learned = gw_home_learned,
 	.contact_put = gw_contact_put, .watch_put = gw_watch_put, .watch_delete = gw_watch_delete,
 	.dialog_put = gw_dialog_put, .dialog_delete = gw_dialog_delete,
 	.msrp_place = node_msrp_place, .msrp_connect = node_msrp_connect, .msrp_write = node_msrp_write, .msrp_close = node_msrp_close,
+	.seen_put = gw_seen_put, .seen_purge = gw_seen_purge,
 };

@@ -55,11 +55,20 @@ static int load_dialog(void *arg, const struct store_dialog *d)
 	return 0;
 }
 
+static int load_seen(void *arg, struct slice records)
+{
+	struct loading *l = arg;
+	gateway_load_seen(l->node->gateway, records);
+	return 0;
+}
+
 static int load(struct node *n, struct entente_err *err)
 {
 	struct loading l = {.node = n};
 	buf_init(&l.dead, 64 << 20);
-	int rc = store_load_contacts(n->app->store, load_contact, &l, err);
+	int rc = store_load_seen(n->app->store, load_seen, &l, err);
+	if (!rc)
+		rc = store_load_contacts(n->app->store, load_contact, &l, err);
 	if (!rc)
 		rc = store_load_watches(n->app->store, load_watch, &l, err);
 	if (!rc)
@@ -251,6 +260,9 @@ static void make_gateway(struct node *n, const struct config *cfg)
 		.max_conversations = 20000,
 		.xmpp_retry_ms = 10000,
 	};
+	unsigned char secret[STORE_SECRET_LEN];
+	store_dialback_secret(n->app->store, secret);
+	memcpy(c.seen_secret, secret, sizeof c.seen_secret);
 	gateway_settings(&c, cfg, pool_workers(n->app->pool));
 	n->gateway = gateway_new(&c, &node_gateway_ops, n);
 }

@@ -66,6 +66,7 @@ struct outgoing {
 	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
 	uint64_t record;
 	uint64_t serial;             /* later texts have larger ones */
+	struct seen_run *seen;       /* NULL: the partner's server does not send again */
 	uint64_t since;              /* when the stanza came */
 	struct xmpp_receipt receipt; /* until the message is done */
 };

@@ -485,6 +485,11 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *, struct slice
 	partners_links(g, up, ours, arg);
 }
 
+void gateway_load_seen(struct gateway *g, struct slice records)
+{
+	seen_load(g->seen, records);
+}
+
 void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 {
 	struct gateway_config *c = &g->cfg;
@@ -529,6 +534,9 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	g->recheck.run = recheck_run;
 	g->generation = snapshot_generation(snapshot_reader_get(&g->policy));
 	map_init(&g->targets);
+	struct seen_config seen = {.timers = cfg->timers, .put = ops->seen_put, .purge = ops->seen_purge, .arg = arg,
+				   .secret = {cfg->seen_secret[0], cfg->seen_secret[1]}};
+	g->seen = seen_new(&seen);
 	map_init(&g->held);
 	map_init(&g->held_ids);
 	map_init(&g->watches);
@@ -559,6 +567,7 @@ struct gateway *gateway_free(struct gateway *g)
 	messages_free(g);
 	msrp_stop(g);
 	receipts_free(g);
+	seen_free(g->seen);
 	answers_free(g);
 	contacts_free(g);
 	names_free(g);

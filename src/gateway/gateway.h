@@ -76,6 +76,10 @@ struct gateway_ops {
 	uint64_t (*msrp_connect)(void *arg, const struct msrp_uri *to, struct slice fingerprint);
 	bool (*msrp_write)(void *arg, uint64_t line, struct slice octets);
 	void (*msrp_close)(void *arg, uint64_t line);
+	/* Which texts were taken and what became of them, written at `at` (seconds since 1970); older than `before` is of no use any
+	 * more. Both may be NULL. */
+	void (*seen_put)(void *arg, int64_t at, struct slice records);
+	void (*seen_purge)(void *arg, int64_t before);
 };
 
 /* What of typing and receipts crosses, and how (docs/signals.md). */
@@ -110,6 +114,7 @@ struct gateway_config {
 	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
 	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
+	uint64_t seen_secret[2];                 /* of the names of texts that were taken; the same after a restart */
 };
 
 struct gateway *gateway_new(const struct gateway_config *cfg, const struct gateway_ops *ops, void *arg);
@@ -161,6 +166,9 @@ void gateway_load_contact(struct gateway *g, struct slice local, struct slice re
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
 /* False: expired, unreadable or not allowed any more (delete it). */
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob);
+
+/* What seen_put wrote before, oldest first; each worker may be given all. */
+void gateway_load_seen(struct gateway *g, struct slice records);
 
 /* Has the local user the remote one as contact? Bare JIDs. */
 bool gateway_knows_contact(const struct gateway *g, struct slice local, struct slice remote);

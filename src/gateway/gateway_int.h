@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
+#include "gateway/seen.h"
 #include "interwork/address.h"
 #include "interwork/sip_watcher.h"
 #include "interwork/xmpp_watcher.h"
@@ -50,6 +51,7 @@ struct gateway {
 	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
 	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */
+	struct seen *seen;         /* texts that were taken, both ways */
 	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
 	struct list tracked, tracked_free; /* of receipts.c: texts that a receipt may come for, the oldest first; and room for more */
 	size_t n_tracked;

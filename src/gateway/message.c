@@ -47,6 +47,19 @@ static const struct incoming_way *way_of(unsigned ticket)
 	return NULL;
 }
 
+/* Its answer, and that of its repetitions; remembered for those that come later. */
+static void answer(struct gateway *g, const struct incoming_way *way, uint64_t id, const struct sip_answer *an)
+{
+	struct seen_run *run = seen_named(g->seen, way->ticket, id);
+	uint64_t others[SEEN_OTHERS];
+	size_t n = run ? seen_others(run, others) : 0;
+	if (run)
+		seen_end(g->seen, run, (struct seen_outcome){.status = an->status});
+	way->answer(g, id, an);
+	for (size_t i = 0; i < n; i++)
+		way->answer(g, others[i], an);
+}
+
 /* ---- SIP to XMPP */
 
 struct held_key {
@@ -84,7 +97,7 @@ static void accepted(struct gateway *g, const struct incoming_way *way, uint64_t
 	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
 	gateway_record_told(g, record, 200, RECORD_DELIVERED, REASON_NONE);
 	metric_add(METRIC_MSG_SIP_XMPP_DELIVERED, 1);
-	way->answer(g, id, &ok);
+	answer(g, way, id, &ok);
 }
 
 static void held_fired(struct timer *t, uint64_t now)
@@ -135,7 +148,7 @@ static void refuse(struct gateway *g, const struct incoming_way *way, uint64_t i
 	       {"reason", slice_str(reason_info(reason)->id)}, {"text", slice_str(reason_info(reason)->text)},
 	       {"trace", record_id_text(record, z)});
 	gateway_record_told(g, record, ans.status, RECORD_REFUSED, reason);
-	way->answer(g, id, &ans);
+	answer(g, way, id, &ans);
 }
 
 static void refuse_incoming(struct gateway *g, const struct incoming *in, struct arena *a, enum reason reason,
@@ -198,6 +211,34 @@ static void signal_incoming(struct gateway *g, const struct incoming *in, struct
 	in->way->answer(g, in->id, &ok);
 }
 
+/* Has it come before? Then it is answered as it was the first time, or will be with it. The branch does not count: over another
+ * connection it is another one. What it says does, since clients name different texts the same. */
+static bool again(struct gateway *g, const struct incoming *in)
+{
+	char cseq[12];
+	snprintf(cseq, sizeof cseq, "%u", in->msg->cseq);
+	const struct slice parts[] = {in->from.bare, in->to.bare, in->msg->call_id, in->msg->from.tag,
+				      in->message_id.len ? in->message_id : slice_str(cseq), in->content_type, in->body};
+	struct seen_run *run;
+	struct seen_outcome o;
+	switch (seen_take(g->seen, seen_key(g->seen, parts, sizeof parts / sizeof *parts), 0, &run, &o)) {
+	case SEEN_NEW:
+		if (run)
+			seen_name(g->seen, run, in->way->ticket, in->id);
+		return false;
+	case SEEN_UNDER_WAY:
+		metric_add(METRIC_MESSAGES_REPEATED, 1);
+		record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
+		seen_add_other(run, in->id); /* without room the transaction runs out, and its sender asks again */
+		return true;
+	default:
+		metric_add(METRIC_MESSAGES_REPEATED, 1);
+		gateway_record_told(g, g->record, o.status, RECORD_IGNORED, REASON_NONE);
+		in->way->answer(g, in->id, &(struct sip_answer){.status = o.status});
+		return true;
+	}
+}
+
 void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 {
 	static const struct sip_answer ok = {.status = 200};
@@ -248,6 +289,8 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 		refuse_incoming(g, in, a, v.reason, &more);
 		return;
 	}
+	if (!in->test && again(g, in))
+		return;
 	if (!in->test) {
 		name_learn(g, in->from.bare, in->msg->from.display);
 		contact_learn(g, in->from.bare, in->to.bare, GATEWAY_BY_MESSAGE);
@@ -312,6 +355,8 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		refuse(g, way, t->id, a, reason, NULL, "MESSAGE", h ? slice_str(h->local) : SLICE_NONE,
 		       h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
+	} else {
+		seen_forget(g->seen, seen_named(g->seen, t->kind, t->id)); /* not delivered, and nobody was told: it may come again */
 	}
 	if (h)
 		held_free(h);
@@ -346,7 +391,9 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		struct sip_answer ans = {.status = r.status, .reason = r.phrase, .headers = extra, .n_headers = r.n_headers};
 		record_hop(g->cfg.records, record, RECORD_HEARD, 0, REASON_NONE);
 		gateway_record_told(g, record, r.status, RECORD_FAILED, REASON_NONE);
-		h->way->answer(g, h->asked.id, &ans);
+		answer(g, h->way, h->asked.id, &ans);
+	} else {
+		seen_forget(g->seen, seen_named(g->seen, h->asked.ticket, h->asked.id)); /* nobody heard of this end */
 	}
 	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
 	held_free(h);
@@ -415,6 +462,42 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 	return REASON_NONE;
 }
 
+/* The same of a stanza, which a partner's server sends again on its next stream when it was not acknowledged on the last one. The first
+ * goes on; its receipt is that of the last. */
+static bool stanza_again(struct gateway *g, struct outgoing *o, const struct stanza *st, struct xmpp_receipt *r)
+{
+	const struct slice parts[] = {st->from_text, st->to_text, st->id, o->page.content_type, o->page.body};
+	struct seen_run *run;
+	struct seen_outcome out;
+	if (!r->number || !st->id.len)
+		return false;
+	switch (seen_take(g->seen, seen_key(g->seen, parts, sizeof parts / sizeof *parts), r->stream, &run, &out)) {
+	case SEEN_NEW:
+		o->seen = run;
+		if (run)
+			seen_set_owner(run, o);
+		return false;
+	case SEEN_UNDER_WAY: {
+		struct outgoing *first = seen_owner(run);
+		gateway_done(g, &first->receipt);
+		first->receipt = *r;
+		r->number = 0;
+		record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
+		break;
+	}
+	default:
+		gateway_record_told(g, g->record, 0, RECORD_IGNORED, REASON_NONE);
+		if (out.reason) {
+			gateway_bounce(g, st->node, (enum reason)out.reason, SLICE_NONE, st->to.domain, st->from.domain, r);
+		} else if (out.status >= 300) {
+			struct sip_msg m = {.status = out.status};
+			gateway_answer(g, interwork_error_from_response(o->arena, st->node, &m, &g->cfg.errors), st->to.domain, st->from.domain, r);
+		}
+	}
+	metric_add(METRIC_MESSAGES_REPEATED, 1);
+	return true;
+}
+
 /* Not a text that can go on: refused, or none at all. */
 static void not_sent(struct gateway *g, const struct stanza *st, struct xmpp_receipt *r, enum reason reason,
 		     const struct interwork_im_verdict *v)
@@ -453,6 +536,8 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		enum reason reason = outgoing_make(&o, g, st, peer, a, &v);
 		if (!o)
 			not_sent(g, st, r, reason, &v);
+		else if (stanza_again(g, o, st, r))
+			o = NULL;
 	}
 	if (!o) {
 		gateway_done(g, r);
@@ -484,8 +569,18 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 
 /* ---- how it ends */
 
+/* What became of it, should it come again. */
+static void remember(struct outgoing *o, int status, enum reason reason)
+{
+	struct gateway *g = o->conversation->g;
+	if (o->seen)
+		seen_end(g->seen, o->seen, (struct seen_outcome){.status = status, .reason = (int)reason});
+	o->seen = NULL;
+}
+
 void outgoing_drop(struct gateway *g, struct outgoing *o)
 {
+	seen_forget(g->seen, o->seen);
 	o->conversation->queued--;
 	g->waiting--;
 	g->waiting_memory -= o->memory;
@@ -507,6 +602,7 @@ void outgoing_delivered(struct outgoing *o, int status)
 	metric_add(METRIC_MSG_XMPP_SIP_DELIVERED, 1);
 	metric_observe(HISTOGRAM_LATENCY_XMPP_SIP, g->cfg.timers->now - o->since);
 	o->conversation->to_sip++;
+	remember(o, 200, REASON_NONE);
 	signals_text_done(g, o->conversation, o, status, REASON_NONE);
 	outgoing_over(g, o);
 }
@@ -521,6 +617,7 @@ void outgoing_answered(struct outgoing *o, const struct sip_msg *m)
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))}, {"trace", record_id_text(o->record, z)});
 	gateway_record_told(g, o->record, 0, RECORD_FAILED, REASON_NONE);
 	o->conversation->failed++;
+	remember(o, m->status, REASON_NONE);
 	signals_text_done(g, o->conversation, o, m->status, REASON_NONE);
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	gateway_answer(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
@@ -546,6 +643,7 @@ void outgoing_failed(struct outgoing *o, enum reason reason)
 	       {"trace", record_id_text(o->record, z)});
 	gateway_record_told(g, o->record, 0, RECORD_FAILED, reason);
 	o->conversation->failed++;
+	remember(o, 0, reason);
 	signals_text_done(g, o->conversation, o, 0, reason);
 	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
 	outgoing_over(g, o);

@@ -19,6 +19,7 @@ struct each {
 	int (*watch)(void *arg, const struct store_watch *w);
 	int (*dialog)(void *arg, const struct store_dialog *d);
 	int (*change)(void *arg, const struct store_change *c);
+	int (*seen)(void *arg, struct slice records);
 	store_block_each *block;
 };
 
@@ -88,6 +89,17 @@ int store_load_dialogs(struct store *s, int (*each)(void *arg, const struct stor
 {
 	struct each e = {.dialog = each};
 	return load(s, "SELECT id, local_user, remote_user, blob, expires_at FROM dialog", 0, dialog_row, &e, arg, err);
+}
+
+static int seen_row(sqlite3_stmt *st, void *each, void *arg)
+{
+	return ((struct each *)each)->seen(arg, text(st, 0));
+}
+
+int store_load_seen(struct store *s, int (*each)(void *arg, struct slice records), void *arg, struct entente_err *err)
+{
+	struct each e = {.seen = each};
+	return load(s, "SELECT records FROM seen ORDER BY id", 0, seen_row, &e, arg, err);
 }
 
 static int change_row(sqlite3_stmt *st, void *each, void *arg)

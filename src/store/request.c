@@ -26,6 +26,8 @@ static const struct {
 	[STORE_OP_DOCUMENT_PUT] = {"INSERT OR REPLACE INTO document(generation, text) VALUES(?1, ?2)", "nb"},
 	[STORE_OP_NOTE_PUT] = {"INSERT OR REPLACE INTO note(name, value) VALUES(?1, ?2)", "tb"},
 	[STORE_OP_NOTE_DELETE] = {"DELETE FROM note WHERE name = ?1", "t"},
+	[STORE_OP_SEEN_PUT] = {"INSERT INTO seen(at, records) VALUES(?1, ?2)", "nb"},
+	[STORE_OP_SEEN_PURGE] = {"DELETE FROM seen WHERE at < ?1", "n"},
 };
 
 /* The newest ones within the limits; the sum runs from the newest to the oldest. */
@@ -194,5 +196,24 @@ int store_dialog_purge(struct store *s, int64_t now, store_done *done, void *arg
 {
 	struct store_request *r = store_request_new(STORE_OP_DIALOG_PURGE, NULL, 0, SLICE_NONE, NULL, done, arg);
 	r->number[0] = now;
+	return submit(s, r);
+}
+
+int store_seen_put(struct store *s, int64_t at, struct slice records, store_done *done, void *arg)
+{
+	struct slice none = SLICE_NONE;
+	if (slice_empty(records))
+		return ENTENTE_EINVAL;
+	struct store_request *r = store_request_new(STORE_OP_SEEN_PUT, &none, 1, records, NULL, done, arg);
+	if (r)
+		r->number[0] = at;
+	return submit(s, r);
+}
+
+int store_seen_purge(struct store *s, int64_t before, store_done *done, void *arg)
+{
+	struct store_request *r = store_request_new(STORE_OP_SEEN_PURGE, NULL, 0, SLICE_NONE, NULL, done, arg);
+	if (r)
+		r->number[0] = before;
 	return submit(s, r);
 }

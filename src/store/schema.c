@@ -113,6 +113,9 @@ static const char *const steps[] = {
 	/* 7 */
 	"ALTER TABLE xmpp_partner ADD COLUMN protocol TEXT NOT NULL DEFAULT 'xmpp'"
 	" CHECK(protocol IN ('xmpp', 'sip', 'xmpp-first', 'sip-first'));",
+	/* 8 */
+	"CREATE TABLE seen(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, records BLOB NOT NULL);"
+	"CREATE INDEX seen_at ON seen(at);",
 };
 enum { VERSION = sizeof steps / sizeof *steps };
 

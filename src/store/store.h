@@ -139,6 +139,13 @@ int store_dialog_delete(struct store *s, struct slice id, store_done *done, void
 int store_dialog_purge(struct store *s, int64_t now, store_done *done, void *arg);
 int store_load_dialogs(struct store *s, int (*each)(void *arg, const struct store_dialog *d), void *arg, struct entente_err *err);
 
+/* ---- texts that were taken: gateway/seen.h; in pieces of its own form, at most STORE_BLOB_MAX octets ---- */
+int store_seen_put(struct store *s, int64_t at, struct slice records, store_done *done, void *arg);
+/* Those of before this moment go. */
+int store_seen_purge(struct store *s, int64_t before, store_done *done, void *arg);
+/* The oldest first. */
+int store_load_seen(struct store *s, int (*each)(void *arg, struct slice records), void *arg, struct entente_err *err);
+
 /* ---- secrets, made at the first start ---- */
 /* The dialback secret (XEP-0185). Any thread; the same for the life of the database. */
 void store_dialback_secret(const struct store *s, unsigned char ret[STORE_SECRET_LEN]);

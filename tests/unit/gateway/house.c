@@ -220,7 +220,7 @@ static void on_stanza_done(void *arg, const struct xmpp_receipt *r)
 {
 	struct house *h = arg;
 	assert_true(r->number >= 1 && r->number <= h->n_receipts);
-	assert_int_equal(r->stream, 1000 + r->number);
+	assert_int_equal(r->stream, h->receipt_streams[r->number]);
 	assert_int_equal(r->worker, 3);
 	if (h->done[r->number - 1])
 		fail_msg("receipt %d came back twice", (int)r->number);
@@ -355,6 +355,24 @@ static void on_dialog_delete(void *arg, struct slice id)
 	record_delete(h->dialogs, id);
 }
 
+static void on_seen_put(void *arg, int64_t at, struct slice records)
+{
+	struct house *h = arg;
+	assert_int_equal(at, __wrap_clock_unix());
+	assert_in_range(records.len, SEEN_RECORD, SEEN_PIECE * SEEN_RECORD);
+	assert_int_equal(records.len % SEEN_RECORD, 0);
+	h->seen_puts++;
+	if (!h->killed)
+		buf_put(&h->seen, records);
+}
+
+static void on_seen_purge(void *arg, int64_t before)
+{
+	struct house *h = arg;
+	assert_int_equal(before, __wrap_clock_unix() - SEEN_WINDOW_S);
+	h->seen_purges++;
+}
+
 static const struct gateway_ops gateway_ops = {
 	.xmpp_send = on_xmpp_send,
 	.stanza_done = on_stanza_done,
@@ -365,6 +383,8 @@ static const struct gateway_ops gateway_ops = {
 	.watch_delete = on_watch_delete,
 	.dialog_put = on_dialog_put,
 	.dialog_delete = on_dialog_delete,
+	.seen_put = on_seen_put,
+	.seen_purge = on_seen_purge,
 };
 
 /* ---- life */
@@ -414,7 +434,9 @@ void house_start(struct house *h)
 				     .pool = h->arenas};
 	h->stack = sip_stack_new(&stack_ops, h, &h->timers, &c);
 	h->cfg.stack = h->stack;
+	h->killed = false;
 	h->gateway = gateway_new(&h->cfg, &gateway_ops, h);
+	gateway_load_seen(h->gateway, buf_slice(&h->seen));
 	for (size_t i = 0; i < HOUSE_RECORDS; i++)
 		if (h->contacts[i].key) {
 			struct slice remote = slice_str(h->contacts[i].key), local = slice_split(&remote, ' ');
@@ -466,6 +488,7 @@ struct house *house_new(void)
 	h->service = (struct xmpp_service){.name = S("Entente"), .version = S("1"), .url = S("https://entente.example/")};
 	xmpp_service_init(&h->service);
 	buf_init(&h->log, 4 << 20);
+	buf_init(&h->seen, 8 << 20);
 	h->records = record_log_new(1 << 18, 0, &h->timers.now, (int64_t)HOUSE_UNIX * 1000);
 	h->cfg = (struct gateway_config){
 		.timers = &h->timers,
@@ -524,6 +547,7 @@ void house_free(struct house *h)
 	record_log_free(h->records);
 	mem_free(h->stanza);
 	buf_free(&h->log);
+	buf_free(&h->seen);
 	mem_free(h);
 }
 
@@ -735,7 +759,8 @@ static void house_stanza(void *arg, struct xmpp_stanza *st)
 	struct house_stream *s = CONTAINER_OF((struct end *)arg, struct house_stream, in);
 	assert_true(s->house->n_receipts < HOUSE_RECEIPTS);
 	uint64_t n = ++s->house->n_receipts;
-	st->receipt = (struct xmpp_receipt){.stream = 1000 + n, .number = n, .worker = 3};
+	s->house->receipt_streams[n] = s->house->stream ? s->house->stream : 1000 + n;
+	st->receipt = (struct xmpp_receipt){.stream = s->house->receipt_streams[n], .number = n, .worker = 3};
 	gateway_stanza(s->house->gateway, st);
 }
 

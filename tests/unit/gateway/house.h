@@ -21,6 +21,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "gateway/gateway.h"
+#include "gateway/seen.h"
 
 enum { HOUSE_SENT = 8192, HOUSE_RECORDS = 256, HOUSE_LINKS = 8, HOUSE_RECEIPTS = 65536, HOUSE_UNIX = 1600000000 };
 
@@ -73,6 +74,10 @@ struct house {
 	struct house_ticket queued[512];
 	struct house_record contacts[HOUSE_RECORDS], watches[HOUSE_RECORDS], dialogs[HOUSE_RECORDS];
 	unsigned puts;     /* dialog_put calls */
+	struct buf seen;   /* what seen_put wrote */
+	unsigned seen_puts, seen_purges;
+	bool killed;       /* nothing is written any more: what is under way when the process dies */
+	uint64_t stream;   /* on which stanzas come; 0: each on its own */
 	struct house_stream *streams[HOUSE_LINKS];
 	int branch;
 	const char *watcher;
@@ -80,6 +85,7 @@ struct house {
 	uint64_t n_receipts, n_done;
 	uint64_t unreported; /* what LINK_SILENT holds back */
 	bool done[HOUSE_RECEIPTS];
+	uint64_t receipt_streams[HOUSE_RECEIPTS + 1];
 };
 
 /* Partners: fabrikam.test (federated), verified.test, public.test (unverified), off.test (disabled). Home: contoso.test. */

@@ -184,7 +184,7 @@ static void test_documents(void **state)
 static void test_every_table_is_decided(void **state)
 {
 	(void)state;
-	static const char *const others[] = {"history", "contact", "watch", "dialog", "secret", "admin_account", "admin_token", "document", "note"};
+	static const char *const others[] = {"history", "contact", "watch", "dialog", "seen", "secret", "admin_account", "admin_token", "document", "note"};
 	char path[100];
 	sqlite3 *db;
 	sqlite3_stmt *st;

@@ -84,6 +84,34 @@ static void test_round_trip(void **state)
 	store_close(NULL);
 }
 
+static int show_seen(void *arg, struct slice records)
+{
+	buf_printf(arg, "%zu %02x\n", records.len, (unsigned char)records.p[0]);
+	return 0;
+}
+
+static void test_seen(void **state)
+{
+	(void)state;
+	static char large[STORE_BLOB_MAX + 1];
+	struct store *s = scratch_open();
+	assert_int_equal(store_seen_put(s, 100, slice_of("\xff\0z", 3), NULL, NULL), 0);
+	assert_int_equal(store_seen_put(s, 200, slice_of("\1", 1), NULL, NULL), 0);
+	assert_int_equal(store_seen_put(s, 200, slice_of(large, STORE_BLOB_MAX), NULL, NULL), 0);
+	assert_int_equal(store_seen_put(s, 200, slice_of(large, sizeof large), NULL, NULL), ENTENTE_EINVAL);
+	assert_int_equal(store_seen_put(s, 200, SLICE_NONE, NULL, NULL), ENTENTE_EINVAL);
+	assert_int_equal(store_flush(s), 0);
+	for (int round = 0; round < 2; round++) {
+		SHOWS(store_load_seen, show_seen, "3 ff\n1 01\n65536 00\n");
+		store_close(s);
+		s = scratch_open();
+	}
+	assert_int_equal(store_seen_purge(s, 200, NULL, NULL), 0);
+	store_flush(s);
+	SHOWS(store_load_seen, show_seen, "1 01\n65536 00\n");
+	store_close(s);
+}
+
 static int count(void *arg, const struct store_contact *c)
 {
 	(void)c;
@@ -305,7 +333,7 @@ static void test_directory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FRESH(test_round_trip), FRESH(test_order), FRESH(test_bounds), FRESH(test_secret),
+	const struct CMUnitTest tests[] = {FRESH(test_round_trip), FRESH(test_seen), FRESH(test_order), FRESH(test_bounds), FRESH(test_secret),
 					   FRESH(test_mode), FRESH(test_two_daemons), FRESH(test_newer), FRESH(test_foreign),
 					   FRESH(test_garbage), FRESH(test_damaged), FRESH(test_inspect), FRESH(test_directory)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
