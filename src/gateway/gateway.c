@@ -301,8 +301,8 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		     const struct sip_flow *from)
 {
 	static const struct sip_options_config options = {
-		.allow = S("MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE"),
-		.accept = S("text/plain, message/cpim, multipart/alternative, application/pidf+xml"),
+		.allow = S("MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE, INFO, UPDATE"),
+		.accept = S("text/plain, message/cpim, multipart/alternative, application/pidf+xml, application/sdp"),
 		.allow_events = S("presence"),
 	};
 	metric_add(METRIC_SIP_REQUESTS_IN, 1);

@@ -21,6 +21,7 @@ struct session *session_make(struct conversation *c, const struct gateway_home *
 	s->g = c->g;
 	s->conversation = c;
 	s->dialect = h->dialect;
+	s->guessed = h->setting == GATEWAY_DIALECT_AUTO;
 	s->home = home;
 	s->version = 1;
 	rand_bytes(&s->sdp_id, sizeof s->sdp_id);
@@ -191,7 +192,7 @@ static void call_again(struct session *s)
 
 static bool may_fall_back(const struct session *s, int status)
 {
-	return s->dialect->falls_back && (status == 405 || status == 415 || status == 488 || status == 501);
+	return (s->dialect->falls_back || s->guessed) && (status == 405 || status == 415 || status == 488 || status == 501);
 }
 
 static void fall_back(struct session *s)

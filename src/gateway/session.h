@@ -37,6 +37,7 @@ struct session {
 	struct list link;           /* in g->sessions */
 	enum session_state state;
 	const struct dialect *dialect;
+	bool guessed;               /* the dialect is not set: its other users may speak another way */
 	uint32_t home;
 	bool called;                /* the SIP user called */
 	bool ready;                 /* the leg takes texts */

@@ -522,6 +522,20 @@ static void learns(void **state)
 	expect_count(h, "home speaks", 0);
 }
 
+/* One client has spoken like Lync; another of the same home knows page mode alone. */
+static void guessed_wrong(void **state)
+{
+	struct house *h = *state;
+	dialect(h, GATEWAY_DIALECT_AUTO);
+	h->learned = GATEWAY_DIALECT_LYNC;
+	partner_message(h, JULIET "/b", ROMEO, "one");
+	expect(h, CALLED);
+	home_answers(h, "INVITE", 0, 488, "");
+	expect(h, "S ACK sip:" ROMEO "; S MESSAGE sip:" ROMEO " 'one'");
+	home_answers(h, "MESSAGE", 0, 415, "");
+	expect(h, "X message/error " ROMEO ">" JULIET "/b not-acceptable/modify");
+}
+
 /* ---- ends */
 
 static void policy_ends(void **state)
@@ -692,6 +706,7 @@ int main(void)
 		TEST(first_text),
 		TEST(our_headers),
 		TEST(learns),
+		TEST(guessed_wrong),
 		TEST(policy_ends),
 		TEST(drains),
 		TEST(restarts),
