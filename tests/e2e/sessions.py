@@ -37,7 +37,7 @@ def first_text(lab, mode, word):
     check(juliet.expect_message(ann.name).body == "and bold & more", "the text should come once, then what is behind it")
 
 
-@lync("an XMPP user opens a session; what follows before the answer waits, and comes in order", peers=MODERN)
+@lync("an XMPP user opens a session; what follows before the answer waits, and comes in order")
 def opened_by_xmpp(lab):
     ann, juliet = couple(lab)
     ann.answer = Answer(delay=0.7)
@@ -97,7 +97,7 @@ def refused(lab, why):
     status, condition = REFUSALS[why]
     ann, juliet = couple(lab, endpoints=0 if why == "signed out" else 1)
     name = ann.name if why != "no such user" else "nobody@fourthcoffee.test"
-    ann.answer = Answer(status, "No", delay=0.3)
+    ann.answer = Answer(status, "No", delay=0.1)
     numbers = [juliet.message(name, f"line {n}") for n in range(3)]
     for number in numbers:
         error = juliet.expect_error(name, condition, id=number)
