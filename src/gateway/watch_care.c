@@ -18,9 +18,9 @@ static uint64_t step_us(const struct gateway *g)
 /* Milliseconds until the next may go; 0: now, and it is counted. */
 static uint64_t take(struct gateway *g)
 {
-	uint64_t now = g->cfg.timers->now * 1000, slack = AT_ONCE * step_us(g);
 	if (!g->cfg.subscribe_rate)
 		return 0;
+	uint64_t now = g->cfg.timers->now * 1000, slack = AT_ONCE * step_us(g);
 	if (g->turn_at < now)
 		g->turn_at = now;
 	if (g->turn_at - now >= slack)
