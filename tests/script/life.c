@@ -230,8 +230,12 @@ static void on_request(struct life *l, struct talk *t, struct sip_msg *m)
 	tell(l, "#   home gets %.*s%s", SFMT(m->method_text), n >= 0 ? ":" : "");
 	if (n >= 0)
 		tell(l, "#      text-%d", n);
-	if (n >= 0 && l->text[n].to_xmpp)
-		life_wrong(l, "text-%d came back", n);
+	if (n >= 0 && l->text[n].to_xmpp) { /* a notice that quotes it */
+		struct text *x = &l->text[n];
+		if (!x->late_errors || ++x->notices > x->late_errors)
+			life_wrong(l, "text-%d came back", n);
+		n = -1;
+	}
 	if (n >= 0 && l->text[n].errors)
 		life_wrong(l, "text-%d was reported as failed, and is sent", n);
 	if (n >= 0 && l->text[n].taken)
@@ -566,6 +570,7 @@ void life_event(struct life *l, const struct event *e)
 		if (n >= 0 && l->text[n].to_xmpp && l->text[n].id.len && !l->text[n].errors_sent) {
 			if (!l->text[n].finals)
 				l->text[n].errors_sent++;
+			l->text[n].late_errors++; /* before the answer of a text that is in the air this may be late, too */
 			stepf(l, false, "sends <message type='error' id='%.*s' from='%s' to='%s'><error type='cancel'><item-not-found "
 			      "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>", SFMT(l->text[n].id),
 			      contacts[l->text[n].contact], users[l->text[n].user]);

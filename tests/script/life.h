@@ -19,6 +19,7 @@ struct text {
 	unsigned cseq;
 	int finals, status;       /* answers to a user's request */
 	int stanzas, failed_on_the_way, errors_sent; /* of what came out; partner's errors */
+	int late_errors, notices; /* a partner's error after the answer; the message that tells the user of it */
 	unsigned arrived;         /* at the home: place in the order of what came */
 	int taken, errors;        /* by the home with 2xx; error stanzas to the contact */
 	bool unknown;             /* a crash, or nobody ever told what became of it */
