@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions by MSRP (RFC 4975, 7573) with a home whose clients offer them, and a client written from the RFCs (../lab/msrpuser.py)."""
+import peers
 from scenario import MARKUP, STRANGE, check, check_status, scenario
 
 SETTINGS = """timers:
@@ -8,7 +9,7 @@ msrp:
   listen:
     - {address: 127.0.0.12}
     - {address: 127.0.0.12, port: 2856, transport: tls}
-  clients: [127.0.1.0/24]
+  clients: [127.0.1.0/24, 127.0.0.61]
   max-message: 20000
 """
 LONG = "".join(f"{n} Grüße, " for n in range(700))
@@ -128,3 +129,28 @@ def cut_off(lab):
     romeo.expect_text("and on")
     check(not [e for e in juliet.seen.history if e.kind == "error"], "nobody is told that it failed")
     romeo.check()
+
+
+@msrp("clients behind a relay (Kamailio): whoever opens the session, texts both ways")
+def relayed(lab):
+    relay = peers.msrp_relay(lab.run)
+    relay.start()
+    try:
+        for opens in ("romeo", "juliet"):
+            romeo, juliet = couple(lab)
+            romeo.ask_relay("msrp://127.0.0.61:2855;tcp")
+            if opens == "romeo":
+                call = romeo.open(juliet.name)
+            else:
+                juliet.message(romeo.name, "first")
+                call = romeo.take(juliet.name, "active")      # Kamailio would open a second connection else, which is refused (506)
+                romeo.expect_text("first")
+            for text in (STRANGE, LONG[:5000]):
+                romeo.send(text)
+                juliet.expect_message(romeo.name, text)
+                juliet.message(romeo.name, text)
+                romeo.expect_text(text)
+            check_status(call.end(), 200)
+            romeo.check()
+    finally:
+        relay.stop()

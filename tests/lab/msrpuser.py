@@ -66,7 +66,7 @@ class MsrpUser(Phone):
         self.listener = socket.create_server((self.ip, 0))
         self.port = self.listener.getsockname()[1]
         self.id, self.peer, self.socket, self.line = token(16), None, None, 0
-        self.parts, self.sent = {}, {}
+        self.parts, self.sent, self.places = {}, {}, []
         self.version, self.lock = 0, threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -149,11 +149,9 @@ class MsrpUser(Phone):
             self._use(plain, first=True)
 
     def connect(self):
-        uri = self.relay or self.peer.split()[0]
-        host, port = re.match(r"msrps?://([^:/]+):(\d+)", uri).groups()
-        if self.relay:
-            self._use(self.relayed, first=False)
+        if self.relay:              # it connects for us
             return self.send(None)
+        host, port = re.match(r"msrps?://([^:/]+):(\d+)", self.peer.split()[0]).groups()
         plain = socket.create_connection((host, int(port)), 10, (self.ip, 0))
         plain.settimeout(None)
         if self.secure:
@@ -161,6 +159,14 @@ class MsrpUser(Phone):
             plain = context.wrap_socket(plain, server_hostname=host)
         self._use(plain, first=False)
         return self.send(None)      # at once, whoever connects (5.4)
+
+    def ask_relay(self, uri):
+        """A place at this relay (RFC 4976 5.1): what comes for us comes over this connection."""
+        host, port = re.match(r"msrp://([^:/]+):(\d+)", uri).groups()
+        self._use(socket.create_connection((host, int(port)), 10, (self.ip, 0)), first=False)
+        self.peer = uri
+        self.status(self.frame("AUTH", []))
+        self.relay = self.places[0]
 
     def connect_again(self):
         """A second connection, with nothing said."""
@@ -235,6 +241,7 @@ class MsrpUser(Phone):
             self.trouble(f"To-Path {f.get('To-Path')}, but we are {self.uri}")
         if f.status:
             self.sent[f.tid] = f.status
+            self.places += [f.get("Use-Path")] if f.get("Use-Path") else []
             if f.flag != "$":
                 self.trouble("a response is never chunked (7.2)")
         elif f.method == "REPORT":
@@ -275,7 +282,7 @@ class MsrpUser(Phone):
     def frame(self, method, headers, body=None, flag="$", kind="text/plain;charset=UTF-8"):
         """Writes one request; returns its transaction identifier."""
         tid = token(12)
-        text = f"MSRP {tid} {method}\r\nTo-Path: {self.peer}\r\nFrom-Path: {self.uri}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers)
+        text = f"MSRP {tid} {method}\r\nTo-Path: {f'{self.relay} ' if self.relay else ''}{self.peer}\r\nFrom-Path: {self.uri}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers)
         data = text.encode()
         if body is not None:
             data += f"Content-Type: {kind}\r\n\r\n".encode() + body + b"\r\n"

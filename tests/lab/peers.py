@@ -101,6 +101,13 @@ def _presence_tables(path):
                 db.executescript(f.read())
 
 
+def msrp_relay(run):
+    """Kamailio as the relay of clients that speak MSRP."""
+    conf = render("kamailio-msrp.cfg.in", f"{run}/kamailio-msrp.cfg")
+    return Process("msrp-relay", [program("kamailio"), "-f", conf, "-m", "64", "-M", "8", "-w", run, "-P", f"{run}/kamailio-msrp.pid", "-Y", f"{run}/msrp", "-DD", "-E"],
+                   f"{run}/kamailio-msrp.log", lambda _: answers("127.0.0.61", 2855))
+
+
 def sip_home(run, certs, transport, presence_expires=3600):
     """Kamailio. `transport` is the way from it to entented: udp, tcp or tls."""
     port = 5061 if transport == "tls" else 5060
