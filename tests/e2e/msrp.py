@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions by MSRP (RFC 4975, 7573) with a home whose clients offer them, and a client written from the RFCs (../lab/msrpuser.py)."""
 import peers
-from scenario import MARKUP, STRANGE, check, check_status, scenario
+from scenario import MARKUP, STRANGE, befriend, check, check_status, scenario
 
 SETTINGS = """timers:
   notify-interval: 200ms
@@ -154,3 +154,32 @@ def relayed(lab):
             romeo.check()
     finally:
         relay.stop()
+
+
+ACTIVE = "<?xml version='1.0'?><isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>active</state><refresh>90</refresh></isComposing>"
+
+
+@msrp("typing and receipts both ways: RFC 3994 in a SEND, REPORT")
+def signals(lab):
+    romeo, juliet = couple(lab)
+    romeo.online()
+    befriend(romeo, juliet)
+    call = romeo.open(juliet.name)
+    juliet.chat(romeo.name, "hello", "active")      # her client knows of chat states
+    romeo.expect_text("hello")
+    romeo.send(ACTIVE, kind="application/im-iscomposing+xml")
+    juliet.expect_state(romeo.name, "composing")
+    number = romeo.send("did you get it?", headers=[("Success-Report", "yes")])
+    asked = juliet.expect_message(romeo.name, "did you get it?")
+    juliet.received(romeo.name, asked.id)
+    check(romeo.expect_report(number).status.startswith("000 200"), "a receipt is a REPORT of 200")
+    juliet.chat(romeo.name, state="composing")
+    check("active" in romeo.expect_text().body, "composing is active")
+    mine = juliet.chat(romeo.name, "and you?", receipt=True)
+    text = romeo.expect_text("and you?")
+    check(text.success == "yes", "a receipt that is asked for is Success-Report: yes")
+    juliet.seen.refuse("got a receipt before there was a REPORT", lambda e: e.receipt == mine, 0.3)
+    romeo.report(text.id, len("and you?"))
+    juliet.expect_receipt(romeo.name, mine)
+    check_status(call.end(), 200)
+    romeo.check()
