@@ -2,7 +2,7 @@
 """kill -9 under load, in both directions, with XEP-0198: both sides keep ledgers, and they must agree.
 
     XMPP to SIP   what the partner's server was told is taken (acknowledged) has reached the SIP user, or its error the sender;
-                  nothing reaches the SIP user again once it is acknowledged
+                  nothing reaches the SIP user again once it is acknowledged, or once its delivery is on the disk
     SIP to XMPP   what was answered 200 is in the partner's ledger; nothing is there twice
 
 The partner is one that the test plays itself (and that sends again what has no acknowledgement), or Prosody (which returns it to its
@@ -159,14 +159,17 @@ class SipLoad:
 
 
 def kills(lab, victim):
-    program = lab.entented if victim == "all" else getattr(lab.entented, victim)
+    """Returns when."""
+    program, killed = lab.entented if victim == "all" else getattr(lab.entented, victim), []
     for _ in range(KILLS):
         time.sleep(BETWEEN)
+        killed.append(time.monotonic())
         program.kill()
         program.start()
         if victim != "all":
             lab.entented.linked()
     time.sleep(BETWEEN)
+    return killed
 
 
 def sip_to_xmpp(load, received):
@@ -203,7 +206,7 @@ def raw(lab, victim):
     try:
         sending.start()
         load = SipLoad(users, [f"juliet{i}@{PARTNER}" for i in range(USERS)])
-        kills(lab, victim)
+        killed = kills(lab, victim)
         sending.quiet = True
         load.end()
         wait_until(lambda: not sending.unacked, 60, "the partner waits for acknowledgements of what it sent again")
@@ -219,6 +222,9 @@ def raw(lab, victim):
         check(len(acked) > 100, f"only {len(acked)} were acknowledged: that is no load")
         check(sending.streams > KILLS or victim == "gateway", f"{sending.streams} streams: nobody was killed")
         check(not lost, f"acknowledged, but neither delivered nor refused: {sorted(lost)[:10]}")
+        # what was taken a second before a kill is in the record of texts, acknowledged or not
+        known = [b for b, when in delivered.twice().items() if b.startswith("x") and any(when[0] + 1 < k < when[-1] for k in killed)]
+        check(not known, f"delivered before a kill, and again after it: {sorted(known)[:10]}")
         check(not late, f"delivered again after the acknowledgement: {sorted(late)[:10]}")
         again = sum(1 for n in sending.sent.values() if n > 1)
         lab.remark = (f"XMPP to SIP: {len(sending.sent)} sent, {again} of them more than once, {len(acked)} acknowledged, "
