@@ -7,7 +7,7 @@ COMPOSING = '<?xml version="1.0" encoding="UTF-8"?>\n<isComposing xmlns="urn:iet
 COMPOSING_TYPE = "application/im-iscomposing+xml"
 
 
-@lync("in a session: KeyboardActivity and chat states, both ways, each once", rare=True)
+@lync("in a session: KeyboardActivity and chat states, both ways, each once")
 def keyboard(lab):
     ann, juliet = couple(lab)
     juliet.chat(ann.name, "hello", "active")
@@ -34,7 +34,7 @@ def no_session_for_states(lab):
     introduce(ann, juliet)
 
 
-@scenario("page mode: isComposing and chat states, both ways", peers=MODERN, rare=True)
+@scenario("page mode: isComposing and chat states, both ways", peers=MODERN)
 def composing(lab):
     romeo, juliet = lab.couple()
     juliet.chat(romeo.name, "hello", "active")

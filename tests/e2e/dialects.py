@@ -51,7 +51,7 @@ def together(lab):
     ann.expect_message(juliet.name, "busy now")
 
 
-@lync("pidgin-sipe: texts and typing both ways, presence both ways", rare=True)
+@lync("pidgin-sipe: texts and typing both ways, presence both ways")
 def real_client(lab):
     name, other = lab.names()
     juliet = lab.xmpp_user(other, auto_approve=True)

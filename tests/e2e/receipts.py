@@ -40,7 +40,7 @@ def no_texts(juliet, *wanted):
     check(texts == list(wanted), f"{juliet.name} saw the texts {texts}")
 
 
-@lync("in a session the client's answer is the receipt; a text that is refused gets none", rare=True)
+@lync("in a session the client's answer is the receipt; a text that is refused gets none")
 def by_answer(lab):
     ann, juliet = couple(lab)
     juliet.subscribe(ann.name)
@@ -53,7 +53,7 @@ def by_answer(lab):
     juliet.seen.refuse("got a receipt, too", lambda e: e.receipt == number, 0.5)
 
 
-@scenario("linphone: texts both ways, and its notifications are receipts, never texts", peers=["prosody"], rare=True)
+@scenario("linphone: texts both ways, and its notifications are receipts, never texts", peers=["prosody"])
 def with_linphone(lab):
     name, other = lab.names()
     romeo, juliet = lab.linphone(name), lab.xmpp_user(other, receipts=True)
@@ -69,7 +69,7 @@ def with_linphone(lab):
     no_texts(juliet, "from linphone")
 
 
-@scenario("a SIP client asks in CPIM: the receipt and the marker of the XMPP user's client come back as IMDN", peers=MODERN, rare=True)
+@scenario("a SIP client asks in CPIM: the receipt and the marker of the XMPP user's client come back as IMDN", peers=MODERN)
 def asked_by_sip(lab):
     romeo, juliet = watched(lab, receipts=True)
     check_status(ask(romeo, juliet, "have you got this?"), 200, 202)

@@ -21,7 +21,8 @@ AGAIN_OF = 100
 # Each kind of path once, for runs under sanitizers and with several workers.
 SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented",
          "streams/dialback: messages", "access kinds/allowed domain", "access kinds/a Kamailio", "access refused/what comes",
-         "access homes/two", "access pool/a pool behind two", "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
+         "access homes/two", "access pool/a pool behind two", "sessions/a client opens", "chat states/in a session",
+         "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
 # SIP federation has no halves; what is seen is seen on each half by itself (topic split).
 UNDIVIDED = ("seeing",)
 # jabberd2, when nobody names it: what is peculiar to it is in streams and stances.
