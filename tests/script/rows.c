@@ -33,22 +33,22 @@ static bool say(const char *where, int line, const char *what, struct slice who)
 	return false;
 }
 
-/* "interwork/test_errormap.c statuses": that file of tests/unit has a test of this name. */
-static bool unit_there(const char *root, struct slice words, struct arena *a)
+/* "interwork/test_errormap.c statuses", "msrp.py refused": that file of the folder has a function of this name, as `before` begins one. */
+static bool there(const char *root, const char *folder, const char *before, struct slice words, struct arena *a)
 {
 	char path[1024];
 	struct slice file = slice_split(&words, ' ');
-	snprintf(path, sizeof path, "%s/tests/unit/%.*s", root, SFMT(file));
+	size_t at = strlen(before);
+	snprintf(path, sizeof path, "%s/tests/%s/%.*s", root, folder, SFMT(file));
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return false;
 	fclose(f);
 	struct script s;
-	script_read(&s, a, path, "unit");
-	for (size_t i = 0; i < s.n_lines; i++) {
+	script_read(&s, a, path, folder);
+	for (size_t i = 0; i < s.n_lines && words.len; i++) {
 		struct slice l = s.lines[i].text;
-		ptrdiff_t at = slice_starts(l, S("static void ")) ? slice_find(l, words) : -1;
-		if (at == 12 && l.len > 12 + words.len && l.p[12 + words.len] == '(')
+		if (slice_starts(l, slice_str(before)) && slice_starts(slice_skip(l, at), words) && l.len > at + words.len && l.p[at + words.len] == '(')
 			return true;
 	}
 	return false;
@@ -74,14 +74,19 @@ bool rows_check(const char *root, const struct script *scripts, size_t n, bool s
 				good = say(path, l->number, "this row is there twice", id);
 			r->row[r->n++] = (struct row){.id = id, .line = l->number};
 		} else if (slice_starts(l->text, S("unit ")) && last) {
-			if (unit_there(root, slice_skip(l->text, 5), a))
+			if (there(root, "unit", "static void ", slice_skip(l->text, 5), a))
 				last->proofs++;
 			else
 				good = say(path, l->number, "there is no such unit test", slice_skip(l->text, 5));
+		} else if (slice_starts(l->text, S("e2e ")) && last) {
+			if (there(root, "e2e", "def ", slice_skip(l->text, 4), a))
+				last->proofs++;
+			else
+				good = say(path, l->number, "there is no such scenario", slice_skip(l->text, 4));
 		} else if (slice_starts(l->text, S("missing:")) && last) {
 			last->missing = slice_trim(slice_skip(l->text, 8));
 		} else {
-			good = say(path, l->number, "neither \"unit FILE TEST\" nor \"missing: WHAT\"", l->text);
+			good = say(path, l->number, "neither \"unit FILE TEST\", \"e2e FILE SCENARIO\" nor \"missing: WHAT\"", l->text);
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
