@@ -16,7 +16,10 @@ LONG = "".join(f"{n} Grüße, " for n in range(700))
 
 
 def msrp(name, **options):
-    return scenario(name, peers=["prosody"], settings=SETTINGS, **options)
+    def add(function):
+        scenario(name, peers=["prosody"], settings=SETTINGS, **options)(function)
+        return function
+    return add
 
 
 def couple(lab, **options):
@@ -54,7 +57,8 @@ def opened_by_sip(lab):
     romeo.check()
 
 
-@msrp("an XMPP user opens a session, the client is {setup}", each={"setup": ["active", "passive", "silent"]})
+@msrp("an XMPP user opens a session, the client is {setup}", each={"setup": ["passive"]})
+@msrp("an XMPP user opens a session, the client is {setup}", each={"setup": ["active", "silent"]}, rare=True)
 def opened_by_xmpp(lab, setup):
     known(lab)
     romeo, juliet = couple(lab)
@@ -68,7 +72,8 @@ def opened_by_xmpp(lab, setup):
     romeo.check()
 
 
-@msrp("TLS: the certificate is {proof}", each={"proof": ["trusted by its name", "that of the description", "another one"]})
+@msrp("TLS: the certificate is {proof}", each={"proof": ["trusted by its name"]})
+@msrp("TLS: the certificate is {proof}", each={"proof": ["that of the description", "another one"]}, rare=True)
 def tls(lab, proof):
     known(lab)
     romeo, juliet = couple(lab)
