@@ -530,8 +530,8 @@ static void home_gets(struct world *w, struct slice words, const struct block *b
 		if (t->stanza || t->taken)
 			continue;
 		size_t mark = w->n_vars;
-		bool yes = (!to.len || slice_eq(talk_by_label(w, to)->call_id, t->msg->call_id)) & match_sip(w, words, &p, t, &diff);
-		if (yes)
+		bool here = match_sip(w, words, &p, t, &diff);
+		if (here && (!to.len || slice_eq(talk_by_label(w, to)->call_id, t->msg->call_id)))
 			break;
 		w->n_vars = mark;
 		if (!anywhere)
