@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that go away in the middle and come back: nobody has to be asked again, nothing stays wrong."""
+import sqlite3
+
 from scenario import LabError, befriend, check, check_status, gets_through, scenario, wait_until
 
 
@@ -59,6 +61,34 @@ def entented_killed(lab):
     lab.entented.start()
     still_friends(romeo, juliet, subscription)
     no_flap(juliet, romeo)
+
+
+def on_disk(lab):
+    """How many pieces of the record of texts are there."""
+    db = sqlite3.connect(f"{lab.entented.state}/entente.db", timeout=10)
+    try:
+        return db.execute("SELECT count(*) FROM seen").fetchone()[0]
+    finally:
+        db.close()
+
+
+@scenario("a message that is sent again after a kill comes once")
+def repeated(lab):
+    romeo, juliet, _ = friends(lab)
+    name = {"call_id": "again@contoso", "from_tag": "again", "cseq": 70}
+    before = on_disk(lab)
+    check_status(romeo.message(juliet.name, "once", **name), "2xx")
+    juliet.expect_message(romeo.name, "once")
+    wait_until(lambda: on_disk(lab) > before, 10, "the text is not on the disk")
+    juliet.seen.forget()
+    check_status(romeo.message(juliet.name, "once", **name), "2xx")
+    lab.entented.kill()
+    lab.entented.start()
+    check_status(romeo.message(juliet.name, "once", **name), "2xx")
+    # what comes after it would come behind it
+    romeo.say(juliet.name, "twice?")
+    juliet.expect_message(romeo.name, "twice?", timeout=40)
+    check(not [e for e in juliet.seen.history if e.kind == "message" and e.body == "once"][1:], "it came again")
 
 
 @scenario("entented is killed right after a subscription was made")
