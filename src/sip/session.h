@@ -28,7 +28,7 @@ struct sip_session;
 enum sip_session_why {
 	SIP_SESSION_REFUSED,   /* we called: 3xx to 6xx (status, msg) */
 	SIP_SESSION_NO_ANSWER, /* we called: no final answer (408), no way to send (503), a 2xx without Contact (502); all local */
-	SIP_SESSION_CANCELLED, /* we are called: the caller cancelled, or hung up before the answer */
+	SIP_SESSION_CANCELLED, /* we are called: the caller cancelled (487), hung up before the answer, or our answer came too late (408) */
 	SIP_SESSION_BYE,       /* the peer hung up (msg: its BYE) */
 	SIP_SESSION_CLOSED,    /* we did: sip_session_end, _refuse */
 	SIP_SESSION_LOST,      /* a request in the dialog was answered 404, 408, 410, 416, 480 to 485, 502 or 604 (RFC 5057), or not at
