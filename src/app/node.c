@@ -236,6 +236,7 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->subscription_expires = (uint32_t)(cfg->timers_subscription_expires / 1000);
 	ret->subscription_minimum = (uint32_t)(cfg->timers_subscription_minimum / 1000);
 	ret->notify_interval_ms = (uint32_t)cfg->timers_notify_interval;
+	ret->busy_away = cfg->presence_busy == CONFIG_BUSY_AWAY;
 	ret->subscribe_rate = (uint32_t)((cfg->limits_subscribe_rate + workers - 1) / workers);
 	ret->absence_s = (uint32_t)(cfg->timers_watcher_absence / 1000);
 	ret->watcher_probe_s = (uint32_t)(cfg->timers_watcher_probe / 1000);

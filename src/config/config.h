@@ -18,6 +18,7 @@ enum config_msrp_transport { CONFIG_MSRP_TCP, CONFIG_MSRP_TLS };
 enum config_negotiation { CONFIG_STRICT, CONFIG_LYNC };
 enum config_receipts_by_answer { CONFIG_RECEIPTS_SESSION, CONFIG_RECEIPTS_NEVER, CONFIG_RECEIPTS_ALWAYS };
 enum config_im_type { CONFIG_IM_CHAT, CONFIG_IM_NORMAL };
+enum config_presence_busy { CONFIG_BUSY_DND, CONFIG_BUSY_AWAY };
 enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };
 enum config_revocation { CONFIG_REVOCATION_OFF, CONFIG_REVOCATION_SOFT, CONFIG_REVOCATION_HARD };
 /* Of policy-tests, in the order of their choices. */

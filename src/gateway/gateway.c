@@ -500,6 +500,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->subscription_minimum = cfg->subscription_minimum;
 	c->notify_interval_ms = cfg->notify_interval_ms;
 	c->subscribe_rate = cfg->subscribe_rate;
+	c->busy_away = cfg->busy_away;
 	c->absence_s = cfg->absence_s;
 	c->watcher_probe_s = cfg->watcher_probe_s;
 	c->max_subscriptions = cfg->max_subscriptions;

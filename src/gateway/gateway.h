@@ -104,6 +104,7 @@ struct gateway_config {
 	struct gateway_signals signals;
 	uint32_t subscription_expires;           /* seconds asked of homes, and granted at most */
 	uint32_t notify_interval_ms;
+	bool busy_away;                          /* a SIP user who is busy is shown away */
 	uint32_t subscribe_rate;                 /* SUBSCRIBEs a second that open dialogs nobody is waiting for; 0: no limit */
 	uint32_t absence_s;                      /* a watcher that is nowhere for so long is not watched for; 0: always */
 	uint32_t watcher_probe_s;                /* how often a watcher of whom nothing is heard is asked for (RFC 8048 8.1); 0: never */
@@ -146,7 +147,7 @@ void gateway_link(struct gateway *g, struct slice local_domain, struct slice rem
 void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct slice remote_domain), void *arg);
 
 /* Takes over what may change while it runs: im, errors, signals, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
- * absence_s, watcher_probe_s,
+ * busy_away, absence_s, watcher_probe_s,
  * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 

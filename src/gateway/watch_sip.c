@@ -307,7 +307,7 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
 		struct xmpp_watcher_config c = {
 			.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600,
-			.absence_s = g->cfg.absence_s};
+			.absence_s = g->cfg.absence_s, .busy_away = g->cfg.busy_away};
 		w = MEM_NEW(struct watch);
 		pair_init(&w->pair, presentity, watcher);
 		w->g = g;

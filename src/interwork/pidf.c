@@ -30,6 +30,7 @@ struct said {
 	bool show;     /* .value holds */
 	bool anything; /* even if it was "nothing in particular" */
 	bool unsure;   /* Lync's 0 */
+	bool forbids;  /* the user does not want to be disturbed, and is not just busy */
 	enum presence_show value;
 	struct slice token; /* of the activity that said it, empty when something else did */
 };
@@ -61,6 +62,7 @@ static void read_activities(struct said *ret, const struct xml_node *n, struct a
 			struct slice token = named(c, "activity") ? slice_trim(xml_text(c, a)) : c->name;
 			if (!presence_show_of_activity(token, &s))
 				continue;
+			ret->forbids = ret->forbids || presence_activity_forbids(token);
 			if (!ret->show || weight(s) > weight(ret->value)) {
 				ret->value = s;
 				ret->show = true;
@@ -90,6 +92,7 @@ static void read_lync(struct said *ret, const struct xml_node *n, struct arena *
 		return;
 	}
 	ret->show = true;
+	ret->forbids = v >= 9000 && v < 12000;
 	if (act && presence_show_of_activity(slice_trim(xml_attr(act, S("token"))), &s)) {
 		ret->token = slice_trim(xml_attr(act, S("token")));
 		if (ret->value == PRESENCE_AWAY && v >= 15000 && s == PRESENCE_XA)
@@ -114,7 +117,7 @@ static struct said read_said(const struct xml_node *n, const struct xml_node *st
 	struct said s = {0};
 	const struct xml_node *show = status ? xml_child(status, S("show"), S("jabber:client")) : NULL;
 	if (show && presence_show_of(slice_trim(xml_text(show, a)), &s.value)) {
-		s.show = s.anything = true;
+		s.show = s.anything = s.forbids = true;
 		return s;
 	}
 	read_lync(&s, status, a);
@@ -288,6 +291,7 @@ static bool settle(struct tuple *t, const struct person *p)
 		return false;
 	t->item.show = t->closed ? PRESENCE_OFFLINE : s->show ? s->value : PRESENCE_AVAILABLE;
 	t->item.unsure = !t->closed && !s->show && s->unsure;
+	t->item.busy = t->item.show == PRESENCE_DND && !s->forbids;
 	if (!t->item.idle)
 		t->item.idle = p->idle;
 	if (t->item.show == PRESENCE_OFFLINE)

@@ -107,6 +107,15 @@ bool presence_show_of_activity(struct slice token, enum presence_show *ret)
 	return false;
 }
 
+bool presence_activity_forbids(struct slice token)
+{
+	static const char *const forbids[] = {"dnd", "do-not-disturb", "urgent-interruptions-only"};
+	for (size_t i = 0; i < COUNT(forbids); i++)
+		if (slice_ieq(slice_str(forbids[i]), token))
+			return true;
+	return false;
+}
+
 struct slice presence_activity_words(struct slice token)
 {
 	for (size_t i = 0; i < COUNT(activities); i++)

@@ -23,6 +23,7 @@ struct presence_item {
 	struct slice resource; /* prepared; empty for the bare address */
 	enum presence_show show;
 	bool unsure;   /* open, but how available was not said (Lync's 0): whoever knows an earlier show keeps it */
+	bool busy;     /* dnd only because the user is busy: nothing said that it does not want to be disturbed */
 	const struct presence_note *notes; /* one per language */
 	size_t n_notes;
 	int priority;  /* -128..127 or PRESENCE_NO_PRIORITY */
@@ -38,6 +39,8 @@ bool presence_show_of(struct slice text, enum presence_show *ret);
 struct slice presence_activity(enum presence_show s);
 /* An RPID or Lync activity token, without case; false when unknown. */
 bool presence_show_of_activity(struct slice token, enum presence_show *ret);
+/* A token that asks not to be disturbed, where others of dnd say no more than that the user is busy. */
+bool presence_activity_forbids(struct slice token);
 /* What such a token says beyond the show, in English ("On the phone"); empty when it says no more, or is unknown. */
 struct slice presence_activity_words(struct slice token);
 /* AG Projects' <extended/> status (available, away, extended-away, busy, offline ...), without case; false when unknown. */

@@ -396,7 +396,9 @@ static void apply(struct xmpp_watcher *w, const struct pidf *doc, int64_t now_un
 			it.stamp = 0; /* as good as now */
 		if (it.unsure && was && was->show != PRESENCE_OFFLINE)
 			it.show = was->show;
-		it.unsure = false;
+		if (it.busy && w->cfg.busy_away)
+			it.show = PRESENCE_AWAY;
+		it.unsure = it.busy = false;
 		presence_set_put(&now, &it);
 	}
 	w->shown = now;

@@ -46,6 +46,7 @@ struct xmpp_watcher_config {
 	uint32_t expires;        /* seconds asked for, default 3600 */
 	uint32_t backoff_min_s, backoff_max_s; /* 30, 3600 */
 	uint32_t absence_s;      /* a watcher that is nowhere for so long is not watched for any more; 0: always */
+	bool busy_away;          /* who is busy is shown away, not dnd */
 	bool hide_notes;         /* the partner never sees the SIP user's notes (interworking spec 3.6) */
 };
 

@@ -16,7 +16,7 @@
 #include "sip/build.h"
 
 /* Octets of heap that one subscription may take: all of its records, the subscription's dialog, both maps and the timers. */
-enum { MOST_TO_SIP = 1900, MOST_TO_XMPP = 2250 };
+enum { MOST_TO_SIP = 1800, MOST_TO_XMPP = 2150 };
 enum { CONTACTS = 100 /* of each user */, WARM = 1000 /* before the count begins */, LINE = 4096 };
 
 static struct {

@@ -1012,6 +1012,39 @@ static void idleness(void **state)
 	expect("available/orchard");
 }
 
+/* Busy may be shown as away; who asks not to be disturbed is dnd all the same. */
+static void busy(void **state)
+{
+#define ACT(x) "<tuple id='orchard'><status><basic>open</basic><e:activities xmlns:e='urn:e'>" x "</e:activities></status></tuple>"
+#define AVAILABILITY(n) "<tuple id='orchard'><status><basic>open</basic><availability>" n "</availability></status></tuple>"
+	static const struct {
+		const char *tuple, *as_dnd, *as_away;
+	} rows[] = {
+		{ACT("<e:busy/>"), "dnd/orchard", "away/orchard"},
+		{ACT("<e:do-not-disturb/>"), "dnd/orchard 'Do not disturb'", "dnd/orchard 'Do not disturb'"},
+		{ACT("<e:on-the-phone/>"), "dnd/orchard 'On the phone'", "away/orchard 'On the phone'"},
+		{ACT("<e:busy/><e:dnd/>"), "dnd/orchard 'Do not disturb'", "dnd/orchard 'Do not disturb'"},
+		{AVAILABILITY("6500"), "dnd/orchard", "away/orchard"},
+		{AVAILABILITY("9500"), "dnd/orchard", "dnd/orchard"},
+		{AVAILABILITY("7500"), "dnd/orchard", "away/orchard"},
+		{OPEN("orchard", "") "<x/>", "available/orchard", "available/orchard"},
+		{"<tuple id='orchard'><status><basic>open</basic>" SHOW("dnd") "</status></tuple>", "dnd/orchard", "dnd/orchard"},
+		{ACT("<e:meal/>"), "away/orchard 'Having a meal'", "away/orchard 'Having a meal'"},
+	};
+	(void)state;
+	for (int away = 0; away < 2; away++)
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+			struct xmpp_watcher_config c = config;
+			c.busy_away = away;
+			make(&c, true);
+			xmpp_watcher_resume(t.w, 0);
+			pass(0);
+			buf_clear(&t.log);
+			notify(rows[i].tuple);
+			expect(away ? rows[i].as_away : rows[i].as_dnd);
+		}
+}
+
 static void huge_note(void **state)
 {
 	char doc[6000];
@@ -1062,6 +1095,7 @@ int main(void)
 		TEST(timed),
 		TEST(idleness),
 		TEST(huge_note),
+		TEST(busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
