@@ -79,7 +79,8 @@ void life_free(struct life *l);
 void life_event(struct life *l, const struct event *e);
 /* All becomes calm, and the rules of the end are checked. */
 void life_end(struct life *l);
-/* What user and contact have seen: texts in order, each way, then what became of each; without the texts that are unknown in `other`. In the world's arena. */
+/* What user and contact have seen: texts in order, each way, then what became of each; without those that are unknown in either life.
+ * In the world's arena. */
 struct slice life_seen(struct life *l, const struct life *other, int user, int contact);
 /* The gateway is killed and begins again. */
 void life_kill(struct life *l);
