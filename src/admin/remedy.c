@@ -44,6 +44,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_CONTENT_MALFORMED] = "look for an update of the sender's client; the log names the message",
 	[REASON_CONTENT_IDENTITY] = "nothing, if this is an attempt to write in another's name; else look for a fault of the sender's client",
 	[REASON_CONTENT_FILE] = "the users transfer files by other means, e.g. with a link",
+	[REASON_GROUP_CHAT] = "the users write to each other one to one; im.group-chat-notice says whether the invited one is told of the invitation",
 	[REASON_SIP_MALFORMED] = "look for an update of the sending SIP server or client; log.trace shows the headers",
 	[REASON_SIP_METHOD] = "nothing: only messages and presence cross this gateway",
 	[REASON_SIP_EVENT] = "nothing: of SIP events only presence crosses this gateway",

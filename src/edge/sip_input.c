@@ -81,10 +81,12 @@ void sip_edge_refuse(struct sip_edge *e, const struct sip_flow *flow, const stru
 
 bool sip_edge_answers(struct sip_server_trans *st, const struct sip_msg *m, struct arena *a)
 {
-	static const struct slice any[] = {S("*/*")}, timer[] = {S("timer")}, packed[] = {S("deflate"), S("gzip"), S("x-gzip")};
+	/* RFC 4028; the gateway refuses invitations to group chats with words of its own (gateway/groupchat.c) */
+	static const struct slice session[] = {S("timer"), S("com.microsoft.rtc-multiparty"), S("recipient-list-invite")};
+	static const struct slice any[] = {S("*/*")}, packed[] = {S("deflate"), S("gzip"), S("x-gzip")};
 	struct sip_uas_caps caps = {
 		.schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS | 1u << SIP_SCHEME_IM | 1u << SIP_SCHEME_PRES,
-		.extensions = {timer, m->method == SIP_INVITE || m->method == SIP_UPDATE}, /* RFC 4028 */
+		.extensions = {session, m->method == SIP_INVITE ? 3 : m->method == SIP_UPDATE},
 		.types = {any, 1},
 		.encodings = {packed, m->method == SIP_MESSAGE ? 3 : 0}, /* interwork/inflate.h */
 	};

@@ -49,6 +49,7 @@ struct conversation {
 	unsigned next_seen;
 	uint64_t to_xmpp, to_sip, failed, last;
 	size_t queued; /* texts that point here: then it stays */
+	uint64_t group_noticed; /* of groupchat.c: when one of the two was last told of an invitation; 0: never */
 };
 
 /* A text on its way to the SIP user. It lies in its arena, together with the stanza, until it is ended. */
@@ -63,6 +64,7 @@ struct outgoing {
 	uint32_t home;
 	struct slice token;    /* what identifies this text on the SIP side: Call-ID of its MESSAGE, MSRP Message-ID; empty: the carrier's own */
 	bool report;           /* MSRP: Success-Report: yes; signals_reported hears of it */
+	bool quiet;            /* a notice of ours: nobody is told when it fails */
 	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
 	uint64_t record;
 	uint64_t serial;             /* later texts have larger ones */
@@ -120,6 +122,12 @@ bool conversation_accepts(const struct conversation *c, struct slice content_typ
 bool conversation_report(struct conversation *c, struct slice message_id, int status);
 /* All of them go; their texts have gone before. */
 void conversations_free(struct gateway *g);
+
+/* ---- message.c */
+
+/* A text of ours in the conversation of these two, towards the SIP user: as if `from` had written it, but nobody hears of it when it is not
+ * allowed or fails. */
+void message_notice(struct gateway *g, const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice text);
 
 /* ---- message.c: how a text ends that a carrier had. Each frees it. */
 

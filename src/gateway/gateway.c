@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/groupchat.h"
 #include "gateway/session.h"
 
 #include "base/log.h"
@@ -323,6 +324,8 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		out_subscribe(g, st, m, a, from);
 	} else if (m->method == SIP_INVITE) {
 		session_invited(g, st, m, a, from);
+	} else if (m->method == SIP_REFER) {
+		groupchat_referred(g, st, m, a, from);
 	} else {
 		gateway_refuse(g, st, a, REASON_SIP_METHOD, NULL, m->from.uri_text, m->uri_text);
 	}
@@ -508,6 +511,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
 	c->max_queue_octets = cfg->max_queue_octets;
 	c->max_msrp_message = cfg->max_msrp_message;
+	c->group_notice = cfg->group_notice;
 	buf_free(&g->out);
 	buf_init(&g->out, c->im.max_stanza);
 }

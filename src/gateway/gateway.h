@@ -114,6 +114,7 @@ struct gateway_config {
 	size_t max_subscriptions, max_conversations; /* of this worker */
 	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
+	bool group_notice;                       /* who is invited to a group chat is told so */
 	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
 	uint64_t seen_secret[2];                 /* of the names of texts that were taken; the same after a restart */
 };

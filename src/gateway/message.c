@@ -403,14 +403,14 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 
 /* Everything that the answer to it needs lies in the stanza's arena, so *ret does too. REASON_NONE and *ret NULL: it is no text, and
  * *v tells what it is. */
-static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struct stanza *st, const struct xmpp_peer *peer,
-				 struct arena *a, struct interwork_im_verdict *v)
+static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struct stanza *st, struct slice proven, struct arena *a,
+				 struct interwork_im_verdict *v)
 {
 	struct policy_verdict pv;
 	struct gateway_home home;
 	struct entente_err e;
 	*ret = NULL;
-	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, xmpp_peer_remote(peer), UINT32_MAX, &pv);
+	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, proven, UINT32_MAX, &pv);
 	if (!pv.allow)
 		return pv.reason; /* counted and logged */
 	struct outgoing *o = ARENA_NEW(a, struct outgoing);
@@ -520,6 +520,42 @@ static void not_sent(struct gateway *g, const struct stanza *st, struct xmpp_rec
 		session_hang_up(c);
 }
 
+/* It belongs to the conversation until it is ended. */
+static void outgoing_begin(struct gateway *g, struct outgoing *o)
+{
+	o->serial = ++g->next_id;
+	o->since = g->cfg.timers->now;
+	o->record = g->record;
+	o->conversation->home = o->home;
+	o->conversation->queued++;
+	g->waiting++;
+	g->waiting_memory += o->memory;
+}
+
+void message_notice(struct gateway *g, const struct xmpp_jid *from, const struct xmpp_jid *to, struct slice text)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct interwork_im_verdict v = {0};
+	struct outgoing *o = NULL;
+	struct stanza st;
+	uint64_t record = g->record;
+	struct xml_node *n = stanza_new(a, STANZA_MESSAGE, STANZA_TYPE_CHAT, arena_dup(a, from->bare), arena_dup(a, to->bare), SLICE_NONE);
+	xml_add_text(a, xml_add(a, n, S("body"), SLICE_NONE), arena_dup(a, text));
+	g->record = 0; /* it is no message of anybody's */
+	if (n && !n->broken) {
+		stanza_read(&st, a, n);
+		outgoing_make(&o, g, &st, st.from.domain, a, &v);
+	}
+	if (o) {
+		o->quiet = true;
+		outgoing_begin(g, o);
+		conversation_send(o->conversation, o);
+	} else {
+		arena_release(g->cfg.arenas, a);
+	}
+	g->record = record;
+}
+
 void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
 		       struct xmpp_receipt *r)
 {
@@ -532,8 +568,8 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		arena_release(g->cfg.arenas, a);
 		return;
 	}
-	if (!groupchat_from_xmpp(g, st, peer, a)) {
-		enum reason reason = outgoing_make(&o, g, st, peer, a, &v);
+	if (!groupchat_from_xmpp(g, st, peer, a, r)) {
+		enum reason reason = outgoing_make(&o, g, st, xmpp_peer_remote(peer), a, &v);
 		if (!o)
 			not_sent(g, st, r, reason, &v);
 		else if (stanza_again(g, o, st, r))
@@ -545,16 +581,10 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		return;
 	}
 	struct conversation *c = o->conversation;
-	o->serial = ++g->next_id;
-	o->since = g->cfg.timers->now;
+	outgoing_begin(g, o);
 	o->receipt = *r;
-	o->record = g->record;
 	r->number = 0;
 	c->confirmed = true;
-	c->home = o->home;
-	c->queued++;
-	g->waiting++;
-	g->waiting_memory += o->memory;
 	struct slice thread = o->page.thread;
 	bool over = signals_gone(st);
 	if (c->carrier == &session_carrier) {
@@ -620,7 +650,7 @@ void outgoing_answered(struct outgoing *o, const struct sip_msg *m)
 	remember(o, m->status, REASON_NONE);
 	signals_text_done(g, o->conversation, o, m->status, REASON_NONE);
 	struct arena *a = arena_acquire(g->cfg.arenas);
-	gateway_answer(g, interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
+	gateway_answer(g, o->quiet ? NULL : interwork_error_from_response(a, o->stanza, m, &g->cfg.errors), o->local_domain, o->remote_domain,
 		       &o->receipt);
 	arena_release(g->cfg.arenas, a);
 	outgoing_over(g, o);
@@ -645,7 +675,8 @@ void outgoing_failed(struct outgoing *o, enum reason reason)
 	o->conversation->failed++;
 	remember(o, 0, reason);
 	signals_text_done(g, o->conversation, o, 0, reason);
-	gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
+	if (!o->quiet)
+		gateway_bounce(g, o->stanza, reason, SLICE_NONE, o->local_domain, o->remote_domain, &o->receipt);
 	outgoing_over(g, o);
 }
 

@@ -123,6 +123,7 @@ static void setting(struct world *w, struct slice words)
 		{"im.type-normal", &c->im.type_normal, 1},
 		{"im.max-stanza", &c->im.max_stanza, 8},
 		{"im.max-message", &c->im.max_message, 8},
+		{"im.group-chat-notice", &c->group_notice, 1},
 		{"errors.bare-6xx", &c->errors.bare_6xx, 1},
 		{"errors.hide-unknown-users", &c->errors.hide_unknown_users, 1},
 	};

@@ -507,6 +507,7 @@ struct house *house_new(void)
 		.max_subscriptions = 100,
 		.max_conversations = 100,
 		.xmpp_retry_ms = 10000,
+		.group_notice = true,
 	};
 	house_start(h);
 	return h;
