@@ -9,16 +9,17 @@
 
 enum { NOTICE_MS = 600000, MAX_ROOM = 200, MAX_PARTS = 16 };
 
-/* May one of the two be told? Once in a while: clients try again by themselves. */
+/* May one of the two be told? Once in a while: clients try again by themselves. No conversation is made for it: policy comes first. */
 static bool notice_due(struct gateway *g, struct slice local, struct slice remote)
 {
-	if (!g->cfg.group_notice)
-		return false;
-	struct conversation *c = conversation_get(g, local, remote);
-	if (c->group_noticed && g->cfg.timers->now - c->group_noticed < NOTICE_MS)
-		return false;
-	c->group_noticed = g->cfg.timers->now;
-	return true;
+	const struct conversation *c = conversation_find(g, local, remote);
+	return g->cfg.group_notice && !(c && c->group_noticed && g->cfg.timers->now - c->group_noticed < NOTICE_MS);
+}
+
+static void noticed(struct conversation *c)
+{
+	if (c) /* else policy did not allow it */
+		c->group_noticed = c->g->cfg.timers->now;
 }
 
 /* ---- XMPP */
@@ -39,6 +40,7 @@ static void tell_sip_user(struct gateway *g, struct arena *a, const struct xmpp_
 	message_notice(g, &bare, to, arena_printf(a, "[%.*s invites you to the group chat %.*s. Group chats cannot cross to your network, so "
 						     "the invitation was declined. You can go on writing to each other here.]",
 						  SFMT(inviter->bare), SFMT(interwork_line(a, room, MAX_ROOM))));
+	noticed(conversation_find(g, to->bare, inviter->bare));
 }
 
 static void refused(struct gateway *g, const struct stanza *st)
@@ -163,18 +165,7 @@ static struct slice required(const struct sip_msg *m)
 	return SLICE_NONE;
 }
 
-/* A focus that calls in somebody's name says whose: one of our own users, since only homes get here. */
-static struct xmpp_jid inviter_of(const struct sip_msg *m, struct arena *a, const struct xmpp_jid *f)
-{
-	const struct sip_header *h = sip_msg_header(m, SIP_H_REFERRED_BY, 0);
-	struct sip_addr addr;
-	struct xmpp_jid j;
-	if (h && sip_addr_parse(h->value, &addr) == 0 && interwork_sip_to_jid(&j, a, &addr.uri, NULL) == 0 && j.local.len &&
-	    slice_eq(j.domain, f->domain))
-		return j;
-	return *f;
-}
-
+/* In the name of whom the home has vouched for, and of nobody else: a Referred-By could name any colleague. */
 static void tell_xmpp_user(struct gateway *g, struct arena *a, const struct xmpp_jid *f, const struct xmpp_jid *t)
 {
 	struct slice name = name_of(g, f->bare);
@@ -182,6 +173,7 @@ static void tell_xmpp_user(struct gateway *g, struct arena *a, const struct xmpp
 	gateway_judge(g, POLICY_MESSAGE, f->bare, t->bare, &v);
 	if (!v.allow || !notice_due(g, f->bare, t->bare))
 		return;
+	noticed(conversation_get(g, f->bare, t->bare));
 	struct xml_node *n = stanza_new(a, STANZA_MESSAGE, STANZA_TYPE_CHAT, f->bare, t->bare, SLICE_NONE);
 	xml_set_lang(a, n, S("en"));
 	xml_add_text(a, xml_add(a, n, S("body"), SLICE_NONE),
@@ -212,8 +204,7 @@ bool groupchat_from_sip(struct gateway *g, struct sip_server_trans *st, const st
 		       {"reason", slice_str(reason_info(REASON_GROUP_CHAT)->id)});
 	gateway_record_told(g, sip_server_record(st), ans.status, RECORD_REFUSED, REASON_GROUP_CHAT);
 	sip_server_respond(st, &ans);
-	struct xmpp_jid inviter = inviter_of(m, a, f);
-	tell_xmpp_user(g, a, &inviter, t);
+	tell_xmpp_user(g, a, f, t);
 	return true;
 }
 

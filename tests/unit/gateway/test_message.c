@@ -554,6 +554,25 @@ static void facts(void **state)
 	buf_free(&b);
 }
 
+/* A room is declined whoever it is; who may not write to the user is not heard of, and nothing is kept of it. */
+static void invited_by_strangers(void **state)
+{
+	struct house *h = *state;
+	struct buf b;
+	buf_init(&b, 4096);
+	partner_says(h, "public.test", "<message from='cell@public.test' to='" ROMEO "'><x xmlns='http://jabber.org/protocol/muc#user'>"
+		     "<invite from='tybalt@public.test/b'/></x></message>");
+	expect(h, "X message " ROMEO ">cell@public.test");
+	gateway_each_conversation(h->gateway, shown, &b);
+	assert_int_equal(b.len, 0);
+	partner_says(h, "fabrikam.test", "<message from='cell@fabrikam.test' to='" ROMEO "'><x xmlns='http://jabber.org/protocol/muc#user'>"
+		     "<invite from='" JULIET "/b'/></x></message>");
+	expect_count(h, "S MESSAGE sip:" ROMEO " '[" JULIET " invites you", 1);
+	gateway_each_conversation(h->gateway, shown, &b);
+	assert_int_not_equal(b.len, 0);
+	buf_free(&b);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -580,6 +599,7 @@ int main(void)
 		TEST(refused_from_xmpp),
 		TEST(ends_in_the_middle),
 		TEST(facts),
+		TEST(invited_by_strangers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
