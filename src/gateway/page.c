@@ -21,6 +21,7 @@ struct target {
 	struct page_signal *signal; /* or this one, in no list */
 	struct sip_client_trans *trans;
 	bool busy;
+	bool after_signal; /* the last that was sent was no text: now one that waits has its turn */
 	char key[];
 };
 
@@ -225,6 +226,7 @@ static bool signals_send(struct target *t)
 		}
 		t->signal = s;
 		if (!signal_start(t, s)) {
+			t->after_signal = true;
 			list_remove(&s->node);
 			metric_add(METRIC_SIP_REQUESTS_OUT, 1);
 			return true;
@@ -234,12 +236,14 @@ static bool signals_send(struct target *t)
 	return false;
 }
 
-/* Sends what is next; what cannot be sent goes back, and the next one is tried. Frees a target with nothing left. */
+/* Sends what is next; what cannot be sent goes back, and the next one is tried. Frees a target with nothing left. Signals are quick and go
+ * first, but never twice before a text that waits: one who types on and off would keep everybody's texts away. */
 static void target_send(struct target *t)
 {
 	t->busy = true; /* what comes in meanwhile only queues */
-	if (signals_send(t))
+	if (!(t->after_signal && list_head(&t->texts)) && signals_send(t))
 		return;
+	t->after_signal = false;
 	for (struct list *n; (n = list_head(&t->texts));) {
 		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
 		enum reason reason = text_start(t, o);
@@ -253,7 +257,8 @@ static void target_send(struct target *t)
 		text_out_of(t, o);
 		outgoing_failed(o, reason);
 	}
-	target_free(t);
+	if (!signals_send(t))
+		target_free(t);
 }
 
 /* ---- the carrier */

@@ -12,6 +12,7 @@
 #include "interwork/iscomposing.h"
 #include "interwork/keyboard.h"
 #include "interwork/receipt.h"
+#include "xmpp/ns.h"
 
 const struct gateway_signals gateway_signals_default = {
 	.typing = true, .receipts = true, .notices = true, .by_answer = GATEWAY_ANSWER_SESSION, .life_ms = 86400000,
@@ -232,11 +233,26 @@ bool signals_from_xmpp(struct gateway *g, struct conversation *c, const struct s
 	return crossed;
 }
 
+/* What stands beside a signal and says nothing itself. Anything else may be what the user wrote: a link, something encrypted. */
+static bool goes_along(struct slice ns)
+{
+	static const struct slice known[] = {XMPP_NS_CHATSTATES, XMPP_NS_RECEIPTS, XMPP_NS_MARKERS, XMPP_NS_HINTS, XMPP_NS_SID, XMPP_NS_NICK, XMPP_NS_DELAY};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (slice_eq(ns, known[i]))
+			return true;
+	return false;
+}
+
 bool signals_only(const struct xml_node *message)
 {
 	struct receipt_seen r;
 	receipt_read(&r, message);
-	return (r.received.p || r.displayed.p || chatstate_of(message)) && !xml_child(message, S("body"), message->ns);
+	if (!r.received.p && !r.displayed.p && !chatstate_of(message))
+		return false;
+	for (const struct xml_node *n = xml_first(message); n; n = xml_next(n))
+		if (slice_eq(n->ns, message->ns) ? !slice_eq(n->name, S("thread")) : !goes_along(n->ns))
+			return false;
+	return true;
 }
 
 void signals_text_out(struct gateway *g, struct conversation *c, struct outgoing *o)

@@ -325,6 +325,26 @@ static void typing_is_not_kept(void **state)
 	NOTHING(h); /* it waited for too long to be true */
 }
 
+/* One who types on and off does not keep the texts of others away. */
+static void texts_have_their_turn(void **state)
+{
+	struct house *h = *state;
+	acquainted(h);
+	romeo(h, COMPOSING, IDLE);
+	juliet(h, "type='chat' id='a'", "<body>one</body>");
+	juliet_state(h, "composing");
+	partner_message(h, "nurse@fabrikam.test", ROMEO, "two");
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	assert_true(sip_has(h, "<state>active</state>"));
+	juliet_state(h, "paused");
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "S MESSAGE sip:" ROMEO " 'two'");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	assert_true(sip_has(h, "<state>idle</state>")); /* and that comes, too */
+}
+
 /* ---- receipts of SIP users */
 
 static void imdn(struct house *h, const char *from, const char *id, const char *kind, const char *status, bool cpim, const char *cpim_from)
@@ -559,6 +579,12 @@ static void refused_by_policy(void **state)
 	NOTHING(h);
 	partner_says(h, "public.test", "<message from='tybalt@public.test' to='" ROMEO "' type='chat' id='c'><composing xmlns='" STATES "'/><body>x</body></message>");
 	expect(h, "X message/error " ROMEO ">tybalt@public.test service-unavailable/cancel");
+	/* a text that is none of <body/> is one all the same */
+	partner_says(h, "public.test", "<message from='tybalt@public.test' to='" ROMEO "' type='chat' id='d'><active xmlns='" STATES "'/>"
+		     "<x xmlns='jabber:x:oob'><url>https://public.test/1</url></x></message>");
+	expect(h, "X message/error " ROMEO ">tybalt@public.test service-unavailable/cancel");
+	juliet(h, "type='chat' id='e'", "<active xmlns='" STATES "'/><encrypted xmlns='eu.siacs.conversations.axolotl'><payload>AA==</payload></encrypted>");
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony not-acceptable/modify");
 }
 
 /* ---- receipts of XMPP users */
@@ -983,7 +1009,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(states_to_xmpp), T(state_of_the_moment), T(refresh_expires), T(text_ends_typing), T(no_states_unasked), T(refused_states),
-		T(states_to_sip), T(composing_is_refreshed), T(texts_end_composing), T(unwanted), T(typing_is_not_kept), T(receipt_by_cpim),
+		T(states_to_sip), T(composing_is_refreshed), T(texts_end_composing), T(unwanted), T(typing_is_not_kept), T(texts_have_their_turn), T(receipt_by_cpim),
 		T(displayed_is_delivered), T(negative), T(receipt_by_call_id), T(receipt_by_answer), T(forged), T(strangers), T(refused_by_policy),
 		T(receipt_from_xmpp), T(asked_alone), T(negative_to_sip), T(never_both), T(notices), T(long_text), T(recorded), T(too_late), T(bounded),
 		T(keyboard_in), T(keyboard_out), T(receipt_in_session), T(failure_in_session), T(session_ends),
