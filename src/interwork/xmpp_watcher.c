@@ -53,7 +53,7 @@ static void retry_fired(struct timer *t, uint64_t now)
 	(void)now;
 	if (w->state == XMPP_WATCHER_WAIT)
 		start(w);
-	else if (w->absent)
+	else if (w->absent && w->cfg.absence_s)
 		xmpp_watcher_sleep(w, false);
 	else if (w->state == XMPP_WATCHER_ACTIVE)
 		w->ops->refresh(w->arg);
@@ -283,7 +283,7 @@ void xmpp_watcher_absent(struct xmpp_watcher *w, bool absent)
 	} else if (w->state == XMPP_WATCHER_DORMANT && w->authorised) {
 		w->told = false;
 		start(w);
-	} else if (w->state == XMPP_WATCHER_ACTIVE) {
+	} else if (w->state == XMPP_WATCHER_ACTIVE && w->cfg.absence_s) {
 		timer_cancel(w->timers, &w->retry);
 	}
 }

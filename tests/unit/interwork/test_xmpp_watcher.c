@@ -997,6 +997,16 @@ static void timed(void **state)
 	notify(OPEN("orchard", ""));
 	pass(86400000);
 	expect("");
+	/* nor does a watcher who is nowhere end what is never to end */
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" TIMED "</tuple>");
+	xmpp_watcher_absent(t.w, true);
+	pass(200000);
+	expect("REFRESH");
+	expect_state("active");
+	notify("<tuple id='orchard'><status><basic>open</basic></status>" TIMED "</tuple>");
+	xmpp_watcher_absent(t.w, false);
+	pass(200000);
+	expect("REFRESH");
 }
 
 static void idleness(void **state)
