@@ -151,7 +151,7 @@ void msrp_framer_next(struct msrp_framer *f, struct slice in, struct msrp_frame 
 			body(f, in, f->scanned + 2, ret);
 			return;
 		}
-		if (line.len == m.len + 1 && slice_starts(line, m) && strchr("$+#", line.p[m.len])) {
+		if (line.len == m.len + 1 && slice_starts(line, m) && line.p[m.len] && strchr("$+#", line.p[m.len])) {
 			ret->kind = MSRP_FRAME_PIECE;
 			ret->piece.head = slice_first(in, f->scanned);
 			ret->piece.flag = line.p[m.len];

@@ -69,10 +69,15 @@ void msrp_receive_stale(struct timer *t, uint64_t now)
 	uint64_t next = UINT64_MAX;
 	LIST_EACH(n, &s->partials) {
 		struct partial *p = CONTAINER_OF(n, struct partial, node);
-		if (p->touched + MSRP_PARTIAL_MS <= now)
+		if (p->touched + MSRP_PARTIAL_MS <= now) {
+			if (s->chunk.partial == p) { /* in the middle of one: what still comes of it is skipped */
+				s->chunk.skip = true;
+				s->chunk.status = 408;
+			}
 			drop(s, p);
-		else if (p->touched + MSRP_PARTIAL_MS < next)
+		} else if (p->touched + MSRP_PARTIAL_MS < next) {
 			next = p->touched + MSRP_PARTIAL_MS;
+		}
 	}
 	if (next != UINT64_MAX)
 		timer_arm(s->hub->timers, &s->stale, next - now);
@@ -270,6 +275,7 @@ static void begin(struct msrp_session *s, const struct msrp_head *h, const struc
 	*c = (struct chunk){.active = !p->flag, .success_report = h->success_report, .failure_report = h->failure_report};
 	slice_cstr(h->tid, c->tid, sizeof c->tid);
 	if (!p->body) {
+		c->active = false;
 		respond(s, c->tid, c->failure_report, 200, SLICE_NONE);
 		return;
 	}

@@ -48,16 +48,21 @@ static void frames(struct slice in, size_t step, struct buf *ret)
 		buf_put(ret, S("..."));
 }
 
-static void check(const char *in, const char *expect)
+static void check_octets(struct slice in, struct slice expect)
 {
-	for (size_t step = 1; step <= strlen(in); step++) {
+	for (size_t step = 1; step <= in.len; step++) {
 		struct buf b;
 		buf_init(&b, 1 << 20);
-		frames(slice_str(in), step, &b);
-		if (!slice_eq(buf_slice(&b), slice_str(expect)))
+		frames(in, step, &b);
+		if (!slice_eq(buf_slice(&b), expect))
 			fail_msg("%zu at a time: %.*s", step, SFMT(buf_slice(&b)));
 		buf_free(&b);
 	}
+}
+
+static void check(const char *in, const char *expect)
+{
+	check_octets(slice_str(in), slice_str(expect));
 }
 
 #define H "MSRP abcd SEND\r\nA: b\r\n"
@@ -78,6 +83,7 @@ static void test_what_looks_like_an_end(void **state)
 	check(H "\r\n\r\n\r\n\r\n-------abcd$\r\n", "[" H "|\r\n\r\n$]");
 	check(H "\r\nA: b\r\n-------abcd\r\n-------abcd$\r\n", "[" H "|A: b\r\n-------abcd$]");
 	check(H "-------abcx$\r\n\r\nx\r\n-------abcd$\r\n", "[" H "-------abcx$\r\n|x$]"); /* a bad header, no end */
+	check_octets(S(H "-------abcd\0\r\n\r\nx\r\n-------abcd$\r\n"), S("[" H "-------abcd\0\r\n|x$]"));
 }
 
 static void test_empty_bodies(void **state)

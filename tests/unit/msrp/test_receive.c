@@ -246,6 +246,38 @@ static void test_limits_of_what_is_incomplete(void **state)
 	assert_int_equal(f.partial, 0);
 }
 
+/* A request that stands still for longer than its message is kept: what still comes of it is nobody's. */
+static void test_given_up_in_the_middle(void **state)
+{
+	struct msrp_piece more = {.data = S("more")}, last = {.data = S("!"), .flag = '$'};
+	struct msrp_session_facts f;
+	(void)state;
+	bound();
+	peer(1, SEND("t111", "m1", "Byte-Range: 1-*/9\r\nContent-Type: text/plain\r\n\r\nhalf"));
+	pass(MSRP_PARTIAL_MS);
+	msrp_session_show(ses, &f);
+	assert_int_equal(f.partial, 0);
+	msrp_hub_input(hub, 1, S("ours"), S("t111"), &more);
+	expect(wrote, "");
+	msrp_hub_input(hub, 1, S("ours"), S("t111"), &last);
+	expect(wrote, ANSWER("t111", "408 Timeout"));
+	expect(told, "");
+	peer(1, CHUNK("t112", "m1", "1-9/9", "half more", "$"));
+	expect(told, "message m1 text/plain 9:half more\n");
+}
+
+/* What is no end-line is none: the pieces behind a request without a body are not its. */
+static void test_nul_for_a_flag(void **state)
+{
+	(void)state;
+	bound();
+	peer_cut(1, S(SEND("t111", "m1", "-------t111\0\r\n\r\nx\r\n-------t111$\r\n")), SIZE_MAX / 2);
+	expect(wrote, ANSWER("t111", "400 a line that is no header"));
+	peer_cut(1, S("MSRP t111 SEND\r\n" TO_US "\r\n" "no Message-ID\r\n-------t111$\r\n"), 1);
+	expect(wrote, ANSWER("t111", "400 no Message-ID"));
+	expect(told, "");
+}
+
 /* RFC 4975 5.4: acknowledged again, not presented again. */
 static void test_duplicates(void **state)
 {
@@ -375,7 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_a_whole_message), T(test_bodiless), T(test_who_may_speak), T(test_faults_and_methods), T(test_failure_report),
 		T(test_chunks_in_order), T(test_chunks_in_any_order), T(test_overlap_the_last_wins), T(test_aborted), T(test_too_large),
-		T(test_limits_of_what_is_incomplete), T(test_duplicates), T(test_answer_later_and_report), T(test_failure_after_the_fact),
+		T(test_limits_of_what_is_incomplete), T(test_given_up_in_the_middle), T(test_nul_for_a_flag), T(test_duplicates), T(test_answer_later_and_report), T(test_failure_after_the_fact),
 		T(test_behind_a_relay), T(test_freed_in_the_callback), T(test_nobody_comes), T(test_ids),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
