@@ -314,7 +314,7 @@ static void go(struct leg *l)
 	struct msrp_path p;
 	if (l->active && !l->connected && !msrp_path_parse(slice_str(l->peer_path), &p)) {
 		l->connected = true;
-		l->line = g->ops->msrp_connect(g->arg, &p.uri[0], slice_str(l->fingerprint));
+		l->line = g->ops->msrp_connect(g->arg, &p.uri[0], p.n == 1 ? slice_str(l->fingerprint) : SLICE_NONE); /* a relay is not the client */
 		msrp_session_connect(l->m, l->line);
 	}
 	if (l->text && !l->number)
@@ -327,7 +327,11 @@ static int leg_answer(struct session *s, const struct sdp_im_media *peer, struct
 	bool active = slice_ieq(peer->setup, S("passive"));
 	struct slice setup = active ? S("active") : peer->setup.len ? S("passive") : SLICE_NONE;
 	bool moved = l && l->peer_path && !same_peer(l, peer); /* a session of its own then (RFC 4975 8.4) */
+	struct gateway_msrp_place place;
+	struct msrp_path p;
 	(void)a;
+	if (moved && (msrp_path_parse(peer->path, &p) || p.uri[0].secure != peer->tls || !s->g->ops->msrp_place(s->g->arg, s->home, peer->tls, &place)))
+		return 488; /* all stays as it is (RFC 3261 14.2) */
 	if (moved)
 		drop_path(l);
 	if (!l || !l->m) {
@@ -369,7 +373,7 @@ static struct interwork_im_verdict pack(const struct leg *l, struct outgoing *o,
 /* The same for each attempt: who has had it knows it again (RFC 4975 5.4). */
 static struct slice message_id_of(const struct outgoing *o, struct arena *a)
 {
-	struct slice key = arena_printf(a, "%.*s %.*s %.*s %llu", SFMT(o->remote), SFMT(o->local), SFMT(o->page.id), (unsigned long long)o->since);
+	struct slice key = arena_printf(a, "%.*s %.*s %llu", SFMT(o->remote), SFMT(o->local), (unsigned long long)o->serial);
 	return arena_printf(a, "m%016llx", (unsigned long long)hash_slice(key));
 }
 

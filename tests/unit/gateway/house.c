@@ -373,7 +373,40 @@ static void on_seen_purge(void *arg, int64_t before)
 	h->seen_purges++;
 }
 
+static bool on_msrp_place(void *arg, uint32_t home, bool tls, struct gateway_msrp_place *ret)
+{
+	struct house *h = arg;
+	assert_int_equal(home, 0);
+	*ret = (struct gateway_msrp_place){.authority = S("192.0.2.8:2855"), .address = S("192.0.2.8"), .port = 2855};
+	return h->msrp && !tls;
+}
+
+static uint64_t on_msrp_connect(void *arg, const struct msrp_uri *to, struct slice fingerprint)
+{
+	struct house *h = arg;
+	snprintf(h->msrp_to, sizeof h->msrp_to, "%.*s %.*s", SFMT(to->host), SFMT(fingerprint));
+	return ++h->msrp_line;
+}
+
+static bool on_msrp_write(void *arg, uint64_t line, struct slice octets)
+{
+	struct house *h = arg;
+	(void)line;
+	buf_put(&h->msrp_out, octets);
+	return true;
+}
+
+static void on_msrp_close(void *arg, uint64_t line)
+{
+	struct house *h = arg;
+	h->msrp_closed = line;
+}
+
 static const struct gateway_ops gateway_ops = {
+	.msrp_place = on_msrp_place,
+	.msrp_connect = on_msrp_connect,
+	.msrp_write = on_msrp_write,
+	.msrp_close = on_msrp_close,
 	.xmpp_send = on_xmpp_send,
 	.stanza_done = on_stanza_done,
 	.home = on_home,
@@ -489,6 +522,7 @@ struct house *house_new(void)
 	xmpp_service_init(&h->service);
 	buf_init(&h->log, 4 << 20);
 	buf_init(&h->seen, 8 << 20);
+	buf_init(&h->msrp_out, 1 << 20);
 	h->records = record_log_new(1 << 18, 0, &h->timers.now, (int64_t)HOUSE_UNIX * 1000);
 	h->cfg = (struct gateway_config){
 		.timers = &h->timers,
@@ -506,6 +540,7 @@ struct house *house_new(void)
 		.max_queue_octets = 64000,
 		.max_subscriptions = 100,
 		.max_conversations = 100,
+		.max_msrp_message = 65536,
 		.xmpp_retry_ms = 10000,
 		.group_notice = true,
 	};
@@ -549,6 +584,7 @@ void house_free(struct house *h)
 	mem_free(h->stanza);
 	buf_free(&h->log);
 	buf_free(&h->seen);
+	buf_free(&h->msrp_out);
 	mem_free(h);
 }
 
