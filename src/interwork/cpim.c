@@ -141,7 +141,7 @@ int cpim_read(struct cpim *ret, struct arena *a, struct slice doc)
 static void put_string(struct buf *b, struct slice s, bool quoted)
 {
 	while (s.len) {
-		uint32_t cp;
+		uint32_t cp = 0;
 		size_t n = utf8_decode(s, &cp);
 		if (n && cp >= 0x20 && cp != 0x7f && !(cp >= 0x80 && cp < 0xa0)) {
 			if (cp == '\\' || (quoted && cp == '"'))
