@@ -207,7 +207,8 @@ static void xmpp_first(struct ways *w, struct sip_server_trans *st, struct sip_m
 {
 	struct xmpp_jid f, t;
 	struct entente_err err;
-	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err)) {
+	if (interwork_sender_to_jid(&f, a, m, &err) || interwork_sip_to_jid(&t, a, &m->uri, &err) ||
+	    !snapshot_local(snapshot_reader_get(&w->n->policy), m->from.uri.host, NULL)) { /* nothing is asked in the name of others */
 		by_xmpp(w, st, m, a, from); /* which says what is wrong */
 		return;
 	}
