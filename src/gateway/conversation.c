@@ -36,7 +36,7 @@ static void forget_oldest(struct gateway *g)
 			conversation_free(c);
 			continue;
 		}
-		if (!c->queued && c->session && c->session->state != SESSION_LEAVING) {
+		if (!c->queued && c->session && c->session->state != SESSION_LEAVING && !c->session->ending) {
 			session_hang_up(c); /* the next one that comes frees it */
 			return;
 		}

@@ -65,7 +65,7 @@ struct outgoing {
 	struct slice token;    /* what identifies this text on the SIP side: Call-ID of its MESSAGE, MSRP Message-ID; empty: the carrier's own */
 	bool report;           /* MSRP: Success-Report: yes; signals_reported hears of it */
 	bool quiet;            /* a notice of ours: nobody is told when it fails */
-	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session: at most one */
+	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session, or to page mode: at most one such way back */
 	uint64_t record;
 	uint64_t serial;             /* later texts have larger ones */
 	struct seen_run *seen;       /* NULL: the partner's server does not send again */

@@ -565,9 +565,10 @@ struct gateway *gateway_free(struct gateway *g)
 	watches_free(g);
 	turns_free(g);
 	later_cancel(&g->recheck);
-	LIST_EACH(n, &g->later) { /* the records have taken theirs away */
+	LIST_EACH(n, &g->later) { /* sessions take theirs away below */
 		struct later *l = CONTAINER_OF(n, struct later, node);
-		l->drop(l);
+		if (l->drop)
+			l->drop(l);
 	}
 	messages_free(g);
 	msrp_stop(g);

@@ -301,7 +301,9 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 	c->to_xmpp++;
 	record_hop(g->cfg.records, g->record, RECORD_GIVEN, 0, REASON_NONE);
 	record_via(g->cfg.records, g->record, in->to.domain);
-	if (!c->confirmed && g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id))
+	/* one that is answered already is kept, so that its sender can be told of a failure */
+	bool answered = in->way == &incoming_by_invite;
+	if ((answered || !c->confirmed) && g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id))
 		hold(g, in, id);
 	gateway_send_out(g, in->from.domain, in->to.domain, &ticket);
 }
@@ -321,6 +323,15 @@ void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip
 		return;
 	}
 	message_incoming(g, &in, a);
+}
+
+/* The text of an INVITE, whose 200 has said that it was taken, was not delivered: should it come again, it is another one. */
+static struct conversation *first_failed(struct gateway *g, const struct held *h)
+{
+	struct conversation *c = h && h->way == &incoming_by_invite ? conversation_find(g, slice_str(h->local), slice_str(h->remote)) : NULL;
+	if (c && c->session)
+		c->session->first_hash = 0;
+	return c;
 }
 
 /* What came in has reached the partner's stream, or cannot. */
@@ -356,7 +367,10 @@ void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 		       h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
 	} else {
+		struct conversation *c = first_failed(g, h);
 		seen_forget(g->seen, seen_named(g->seen, t->kind, t->id)); /* not delivered, and nobody was told: it may come again */
+		if (c)
+			signals_failed_late(g, c, slice_str(h->id), reason);
 	}
 	if (h)
 		held_free(h);
@@ -394,6 +408,11 @@ static void error_from_xmpp(struct gateway *g, struct stanza *st, struct arena *
 		answer(g, h->way, h->asked.id, &ans);
 	} else {
 		seen_forget(g->seen, seen_named(g->seen, h->asked.ticket, h->asked.id)); /* nobody heard of this end */
+		if (first_failed(g, h)) {
+			signals_error_late(g, c, st);
+			held_free(h);
+			return;
+		}
 	}
 	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
 	held_free(h);

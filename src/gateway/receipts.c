@@ -307,7 +307,7 @@ void receipts_text_in(struct conversation *c, const struct incoming *in, struct 
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	struct slice rest = in->found.type, type = slice_trim(slice_split(&rest, ';')), line = SLICE_NONE;
 	char *mem = t->mem;
-	bool fits = stanza_id.len && keep(&t->xmpp_id, &mem, t, stanza_id) && keep(&t->sip_id, &mem, t, r.asks ? r.message_id : in->message_id);
+	bool fits = stanza_id.len && keep(&t->xmpp_id, &mem, t, stanza_id) && keep(&t->sip_id, &mem, t, r.message_id.len ? r.message_id : in->message_id);
 	if ((type.len == 0 || slice_ieq(type, S("text/plain"))) && utf8_valid(in->found.body))
 		line = interwork_line(a, utf8_first(in->found.body, 4 * EXCERPT), EXCERPT);
 	if (fits) {
@@ -441,28 +441,45 @@ static bool send_notice(struct tracked *t, struct slice condition)
 	return sent;
 }
 
+static void failed(struct tracked *t, struct slice condition, struct slice type, bool by_full)
+{
+	struct conversation *c = t->c;
+	struct gateway *g = c->g;
+	bool forbidden = slice_eq(type, S("auth")), fault = slice_eq(condition, S("internal-server-error")), told;
+	if (t->told & (IMDN_POSITIVE | IMDN_DISPLAY | TOLD_FAILED))
+		return; /* another client of the user's has it */
+	t->told |= TOLD_FAILED;
+	if (t->asks & IMDN_NEGATIVE)
+		told = send_imdn(t, IMDN_DELIVERY, forbidden ? IMDN_FORBIDDEN : fault ? IMDN_ERROR : IMDN_FAILED);
+	else
+		told = t->report && conversation_report(c, t->sip_id, interwork_status_of_condition(condition, by_full, false, &g->cfg.errors));
+	if (!told)
+		told = send_notice(t, condition);
+	record_hop(g->cfg.records, t->record, RECORD_HEARD, 0, REASON_NONE);
+	if (told)
+		record_hop(g->cfg.records, t->record, RECORD_TOLD, 0, REASON_NONE);
+	record_end(g->cfg.records, t->record, RECORD_FAILED, REASON_XMPP_FAILED_LATER);
+}
+
 void receipts_failed(struct conversation *c, const struct stanza *st)
 {
 	struct gateway *g = c->g;
 	struct tracked *t = st->id.len ? find(c, false, SLICE_NONE, st->id) : NULL;
 	struct xmpp_error e;
-	bool told;
-	if (!t || (t->told & (IMDN_POSITIVE | IMDN_DISPLAY | TOLD_FAILED)))
-		return; /* forgotten, or another client of the user's has it */
-	t->told |= TOLD_FAILED;
+	if (!t)
+		return; /* forgotten */
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	xmpp_error_read(a, st->node, &e);
-	bool forbidden = slice_eq(e.type, S("auth")), fault = slice_eq(e.condition, S("internal-server-error"));
-	if (t->asks & IMDN_NEGATIVE)
-		told = send_imdn(t, IMDN_DELIVERY, forbidden ? IMDN_FORBIDDEN : fault ? IMDN_ERROR : IMDN_FAILED);
-	else
-		told = t->report && conversation_report(c, t->sip_id, interwork_status_of_condition(e.condition, st->from.resource.len > 0, false, &g->cfg.errors));
-	if (!told)
-		told = send_notice(t, e.condition);
-	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
-	record_hop(g->cfg.records, t->record, RECORD_HEARD, 0, REASON_NONE);
-	if (told)
-		record_hop(g->cfg.records, t->record, RECORD_TOLD, 0, REASON_NONE);
-	record_end(g->cfg.records, t->record, RECORD_FAILED, REASON_XMPP_FAILED_LATER);
+	if (!(t->told & (IMDN_POSITIVE | IMDN_DISPLAY | TOLD_FAILED)))
+		metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
+	failed(t, e.condition, e.type, st->from.resource.len > 0);
 	arena_release(g->cfg.arenas, a);
+}
+
+void receipts_unsent(struct conversation *c, struct slice stanza_id, enum reason reason)
+{
+	struct tracked *t = find(c, false, SLICE_NONE, stanza_id);
+	const struct reason_info *r = reason_info(reason);
+	if (t)
+		failed(t, slice_str(r->xmpp_condition), slice_str(r->xmpp_type), false);
 }

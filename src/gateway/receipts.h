@@ -19,7 +19,7 @@ void receipts_forget(struct conversation *c);
 void receipts_free(struct gateway *g);
 
 /* ---- XMPP to SIP */
-/* A text goes out. When its sender wants to know and may: o->page is put in CPIM with a request, where the peer takes it; else o->token
+/* A text goes out. When its sender wants to know and may: o->page is put in CPIM with a request, where the peer takes it; else o->call_id
  * or o->report make it known again. */
 void receipts_text_out(struct conversation *c, struct outgoing *o);
 /* It was ended: the answer may be the receipt (im.receipts-by-answer), or nothing will come any more. */
@@ -37,3 +37,5 @@ void receipts_text_in(struct conversation *c, const struct incoming *in, struct 
 bool receipts_answer(struct conversation *c, struct slice id, bool displayed);
 /* Its server has refused the message, after the SIP user's client was told that it was taken. */
 void receipts_failed(struct conversation *c, const struct stanza *error);
+/* The same of one that could not be sent. */
+void receipts_unsent(struct conversation *c, struct slice stanza_id, enum reason reason);

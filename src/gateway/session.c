@@ -146,6 +146,7 @@ static void to_page(struct outgoing *o, const void *unused)
 	struct conversation *c = o->conversation;
 	(void)unused;
 	enum reason reason = page_carrier.room(c, o);
+	o->tries++; /* and does not come back */
 	if (reason)
 		outgoing_failed(o, reason);
 	else
@@ -190,15 +191,23 @@ static void call_again(struct session *s)
 	texts_move(s, next, true);
 }
 
-static bool may_fall_back(const struct session *s, int status)
+static bool not_there(int status)
 {
-	return (s->dialect->falls_back || s->guessed) && (status == 405 || status == 415 || status == 488 || status == 501);
+	return status == 404 || status == 480;
 }
 
-static void fall_back(struct session *s)
+/* Where the dialect is guessed, this client may be a telephone, busy or declining what looks like a call, or its home may keep texts (and
+ * no calls) for who is not there: whatever it says to the INVITE, it has not said it to the text. */
+static bool may_fall_back(const struct session *s, int status)
+{
+	return (s->guessed && status >= 400) || (s->dialect->falls_back && (status == 405 || status == 415 || status == 488 || status == 501));
+}
+
+static void fall_back(struct session *s, int status)
 {
 	struct conversation *c = s->conversation;
-	c->page_until = s->g->cfg.timers->now + SESSION_PAGE_MS;
+	if (!not_there(status)) /* who comes may know sessions */
+		c->page_until = s->g->cfg.timers->now + SESSION_PAGE_MS;
 	c->carrier = &page_carrier;
 	if (c->session == s)
 		c->session = NULL;
@@ -211,7 +220,7 @@ static void not_opened(struct session *s, const struct sip_session_end *e)
 	if (e->msg)
 		gateway_home_heard(s->g, s->home, e->msg);
 	if (e->why == SIP_SESSION_REFUSED && e->msg && may_fall_back(s, e->status))
-		fall_back(s);
+		fall_back(s, e->status);
 	else if (e->msg && e->status >= 300)
 		texts_end(s, end_answered, e->msg);
 	else if (e->status == 503)
@@ -227,7 +236,7 @@ static void useless(struct session *s)
 {
 	const int status = 488;
 	if (may_fall_back(s, status))
-		fall_back(s);
+		fall_back(s, status);
 	else
 		texts_end(s, end_status, &status);
 	sip_session_end(s->sip);
@@ -355,7 +364,10 @@ static void fired(struct timer *t, uint64_t now)
 	struct session *s = CONTAINER_OF(t, struct session, timer);
 	const enum reason timeout = REASON_SIP_TIMEOUT;
 	if (s->state == SESSION_INVITING) {
-		texts_end(s, end_failed, &timeout);
+		if (s->guessed && s->rang)
+			fall_back(s, 408);
+		else
+			texts_end(s, end_failed, &timeout);
 		s->state = SESSION_LEAVING;
 		sip_session_abort(s->sip);
 	} else if (s->state == SESSION_OPEN) {
@@ -373,6 +385,7 @@ static void on_progress(void *arg, const struct sip_msg *m)
 {
 	struct session *s = arg;
 	uint64_t due = s->used + SESSION_RING_MS, now = s->g->cfg.timers->now;
+	s->rang = s->rang || m->status > 100;
 	if (m->status > 100 && s->dialect->ms_headers && s->state == SESSION_INVITING && due > now)
 		timer_arm(s->g->cfg.timers, &s->timer, due - now);
 }
@@ -526,7 +539,9 @@ static void session_send(struct conversation *c, struct outgoing *o)
 static bool session_signal(struct conversation *c, const struct carried *in)
 {
 	struct session *s = c->session;
-	return s && s->state == SESSION_OPEN && s->ready && s->leg->signal && s->leg->signal(s, in);
+	/* what is true at any time need not wait for the ACK */
+	bool now = s && (s->state == SESSION_OPEN ? s->ready : s->state == SESSION_ANSWERING && !in->true_ms);
+	return now && s->leg->signal && s->leg->signal(s, in);
 }
 
 static bool session_report(struct conversation *c, struct slice message_id, int status)

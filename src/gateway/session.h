@@ -39,6 +39,7 @@ struct session {
 	const struct dialect *dialect;
 	bool guessed;               /* the dialect is not set: its other users may speak another way */
 	uint32_t home;
+	bool rang;                  /* somebody has it, but does not answer */
 	bool called;                /* the SIP user called */
 	bool ready;                 /* the leg takes texts */
 	bool opened;                /* it was OPEN */

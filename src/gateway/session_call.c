@@ -236,7 +236,7 @@ static void first_text(struct session *s, struct sip_msg *m, struct arena *a, st
 	s->first_hash = hash_slice(in->body);
 	s->first_at = s->g->cfg.timers->now;
 	in->way = &incoming_by_invite;
-	in->id = s->g->record;
+	in->id = s->g->record ? s->g->record : ++s->g->next_id; /* without a decision log: any that is not 0 */
 	in->msg = m;
 	in->in_session = true;
 	in->method = "INVITE";

@@ -385,6 +385,12 @@ void signals_error_late(struct gateway *g, struct conversation *c, const struct 
 	receipts_failed(c, st);
 }
 
+void signals_failed_late(struct gateway *g, struct conversation *c, struct slice stanza_id, enum reason reason)
+{
+	(void)g;
+	receipts_unsent(c, stanza_id, reason);
+}
+
 /* ---- what we say ourselves */
 
 #define OWN S("entente-s-")

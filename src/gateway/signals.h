@@ -62,6 +62,8 @@ void signals_text_in(struct gateway *g, struct conversation *c, const struct inc
 bool signals_reported(struct gateway *g, struct conversation *c, struct slice message_id, int status);
 /* The partner has refused a message of ours, and the SIP request that brought it is answered already (an error stanza). */
 void signals_error_late(struct gateway *g, struct conversation *c, const struct stanza *st);
+/* The same of one that could not be sent, by its stanza's id. */
+void signals_failed_late(struct gateway *g, struct conversation *c, struct slice stanza_id, enum reason reason);
 
 /* ---- what we say ourselves */
 enum { SIGNALS_ID = 26 };

@@ -469,6 +469,40 @@ static void first_text(void **state)
 	assert_false(house_sip_has(h, "SIP/2.0 200", 0, "Supported: ms-text-format\r\n"));
 }
 
+/* It was answered 200 with the INVITE; what becomes of it afterwards is told in words, and it may come again. */
+static void first_text_fails(void **state)
+{
+	struct house *h = *state;
+	for (int with_records = 1; with_records >= 0; with_records--) {
+		const char *c1 = with_records ? "c1" : "c3", *c2 = with_records ? "c2" : "c4";
+		if (!with_records)
+			h->cfg.records = NULL;
+		house_restart(h, 1000);
+		h->link = LINK_QUEUED;
+		invites(h, c1, FIRST, IM);
+		in_theirs(h, c1, "ACK", 1, "", "");
+		buf_clear(&h->log);
+		house_release(h, REASON_SIP_SRV_NONE);
+		expect(h, "S MESSAGE sip:" ROMEO ";opaque=user:epid:xyz;gruu '[not delivered] \"hello\": the user's server was not found'");
+		home_answers(h, "MESSAGE", 0, 200, "");
+		h->link = LINK_FINE;
+		in_theirs(h, c1, "MESSAGE", 2, TEXT, "hello");
+		house_pass(h, 1000);
+		expect(h, "X message " ROMEO "/xyz>" JULIET " 'hello'; S 200 MESSAGE");
+		/* the same with an error of the partner's server; and before the ACK */
+		invites(h, c2, FIRST, IM);
+		buf_clear(&h->log);
+		struct slice id = slice_str(strstr(h->stanza, "id='") + 4);
+		partner_says(h, "fabrikam.test", "<message type='error' id='%.*s' from='" JULIET "' to='" ROMEO "/xyz'><error type='cancel'>"
+			     "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>", (int)slice_split(&id, '\'').len,
+			     strstr(h->stanza, "id='") + 4);
+		expect(h, "");
+		in_theirs(h, c2, "ACK", 1, "", "");
+		expect(h, "S MESSAGE sip:" ROMEO ";opaque=user:epid:xyz;gruu '[not delivered] \"hello\": there is no such user'");
+		home_answers(h, "MESSAGE", 0, 200, "");
+	}
+}
+
 static void our_headers(void **state)
 {
 	struct house *h = *state;
@@ -536,7 +570,62 @@ static void guessed_wrong(void **state)
 	expect(h, "X message/error " ROMEO ">" JULIET "/b not-acceptable/modify");
 }
 
+/* A telephone that is busy or declines, a user who is not there while the home keeps texts: the text is tried, once. */
+static void guessed_elsewhere(void **state)
+{
+	static const int statuses[] = {404, 480, 486, 600, 603, 606};
+	struct house *h = *state;
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		bool not_there = statuses[i] == 404 || statuses[i] == 480;
+		house_restart(h, 1000);
+		dialect(h, GATEWAY_DIALECT_AUTO);
+		h->learned = GATEWAY_DIALECT_LYNC;
+		partner_message(h, JULIET "/b", ROMEO, "one");
+		expect(h, CALLED);
+		home_answers(h, "INVITE", 0, statuses[i], "");
+		expect(h, "S ACK sip:" ROMEO "; S MESSAGE sip:" ROMEO " 'one'");
+		home_answers(h, "MESSAGE", 0, 202, "");
+		expect(h, "");
+		partner_message(h, JULIET "/b", ROMEO, "two");
+		expect(h, not_there ? CALLED : "S MESSAGE sip:" ROMEO " 'two'");
+		if (not_there)
+			home_answers(h, "INVITE", 0, statuses[i], "");
+		buf_clear(&h->log);
+		home_answers(h, "MESSAGE", 0, 480, ""); /* and that is the end */
+		expect(h, "X message/error " ROMEO ">" JULIET "/b recipient-unavailable/wait");
+	}
+}
+
+/* It rings, and nobody answers. */
+static void guessed_rings(void **state)
+{
+	struct house *h = *state;
+	dialect(h, GATEWAY_DIALECT_AUTO);
+	h->learned = GATEWAY_DIALECT_CISCO;
+	partner_message(h, JULIET "/b", ROMEO, "one");
+	home_answers(h, "INVITE", 0, 180, "");
+	buf_clear(&h->log);
+	house_pass(h, 30000);
+	expect(h, "S MESSAGE sip:" ROMEO " 'one'; S CANCEL sip:" ROMEO);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "");
+	partner_message(h, JULIET "/b", "tybalt@contoso.test", "two"); /* nobody says a word */
+	buf_clear(&h->log);
+	house_pass(h, 30000);
+	expect_count(h, "X message/error", 1);
+}
+
 /* ---- ends */
+
+/* Between the end of a session and the next turn. */
+static void freed_while_ending(void **state)
+{
+	struct house *h = *state;
+	open_ours(h);
+	gateway_drain(h->gateway);
+	expect(h, "S BYE sip:192.0.2.1:5060;transport=tcp");
+	house_restart(h, 0);
+}
 
 static void policy_ends(void **state)
 {
@@ -638,6 +727,25 @@ static void too_many(void **state)
 	assert_int_equal(n, 5);
 }
 
+/* One whose ACK does not come cannot go yet: others go in its place. */
+static void too_many_behind_one(void **state)
+{
+	struct house *h = *state;
+	char user[64];
+	int n = 0;
+	h->cfg.max_conversations = 2;
+	house_restart(h, 0);
+	invites(h, "c1", "", IM);
+	dialect(h, GATEWAY_DIALECT_SIMPLE);
+	for (int i = 0; i < 20; i++) {
+		snprintf(user, sizeof user, "juliet%d@fabrikam.test/x", i);
+		partner_message(h, user, ROMEO, "hello");
+		home_answers(h, "MESSAGE", 0, 200, "");
+	}
+	gateway_each_conversation(h->gateway, counted, &n);
+	assert_in_range(n, 2, 3);
+}
+
 static void refused_by_policy(void **state)
 {
 	struct house *h = *state;
@@ -704,16 +812,20 @@ int main(void)
 		TEST(reinvites),
 		TEST(multiparty),
 		TEST(first_text),
+		TEST(first_text_fails),
 		TEST(our_headers),
 		TEST(learns),
 		TEST(guessed_wrong),
+		TEST(guessed_elsewhere),
+		TEST(guessed_rings),
+		TEST(freed_while_ending),
 		TEST(policy_ends),
 		TEST(drains),
 		TEST(restarts),
 		TEST(forgotten),
 		TEST(hangs_up_with_texts),
 		TEST(useless_answer),
-		TEST(too_many), TEST(refused_by_policy), TEST(records),
+		TEST(too_many), TEST(too_many_behind_one), TEST(refused_by_policy), TEST(records),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
