@@ -272,9 +272,22 @@ static enum reason page_room(const struct conversation *c, const struct outgoing
 		       : REASON_NONE;
 }
 
+/* What waits and is not true any more gives way; content_type empty: of any type. */
+static void replace(struct target *t, const struct conversation *c, struct slice content_type)
+{
+	struct list *next;
+	for (struct list *n = t->signals.next; n != &t->signals; n = next) {
+		struct page_signal *s = CONTAINER_OF(n, struct page_signal, node);
+		next = n->next;
+		if (s->conversation == c && s->replaces && (!content_type.len || slice_eq(s->content_type, content_type)))
+			signal_free(t, s);
+	}
+}
+
 static void page_send(struct conversation *c, struct outgoing *o)
 {
 	struct target *t = target_of(c->g, c->pair.local);
+	replace(t, c, SLICE_NONE); /* a text ends the typing (RFC 3994 3.3), and may go first */
 	list_append(&t->texts, &o->node);
 	t->count++;
 	t->octets += o->octets;
@@ -304,18 +317,6 @@ void page_yield(struct conversation *c, void (*take)(void *arg, struct outgoing 
 			text_out_of(t, o);
 			take(arg, o);
 		}
-	}
-}
-
-/* What waits and is not true any more gives way. */
-static void replace(struct target *t, const struct conversation *c, struct slice content_type)
-{
-	struct list *next;
-	for (struct list *n = t->signals.next; n != &t->signals; n = next) {
-		struct page_signal *s = CONTAINER_OF(n, struct page_signal, node);
-		next = n->next;
-		if (s->conversation == c && s->replaces && slice_eq(s->content_type, content_type))
-			signal_free(t, s);
 	}
 }
 

@@ -307,7 +307,7 @@ void receipts_text_in(struct conversation *c, const struct incoming *in, struct 
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	struct slice rest = in->found.type, type = slice_trim(slice_split(&rest, ';')), line = SLICE_NONE;
 	char *mem = t->mem;
-	bool fits = stanza_id.len && keep(&t->xmpp_id, &mem, t, stanza_id) && keep(&t->sip_id, &mem, t, r.message_id.len ? r.message_id : in->message_id);
+	bool fits = stanza_id.len && keep(&t->xmpp_id, &mem, t, stanza_id) && keep(&t->sip_id, &mem, t, r.asks ? r.message_id : in->message_id);
 	if ((type.len == 0 || slice_ieq(type, S("text/plain"))) && utf8_valid(in->found.body))
 		line = interwork_line(a, utf8_first(in->found.body, 4 * EXCERPT), EXCERPT);
 	if (fits) {

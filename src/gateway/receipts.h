@@ -19,7 +19,7 @@ void receipts_forget(struct conversation *c);
 void receipts_free(struct gateway *g);
 
 /* ---- XMPP to SIP */
-/* A text goes out. When its sender wants to know and may: o->page is put in CPIM with a request, where the peer takes it; else o->call_id
+/* A text goes out. When its sender wants to know and may: o->page is put in CPIM with a request, where the peer takes it; else o->token
  * or o->report make it known again. */
 void receipts_text_out(struct conversation *c, struct outgoing *o);
 /* It was ended: the answer may be the receipt (im.receipts-by-answer), or nothing will come any more. */

@@ -343,6 +343,16 @@ static void texts_have_their_turn(void **state)
 	expect(h, "S MESSAGE sip:" ROMEO " 'two'");
 	home_answers(h, "MESSAGE", 0, 200, "");
 	assert_true(sip_has(h, "<state>idle</state>")); /* and that comes, too */
+	home_answers(h, "MESSAGE", 0, 200, "");
+	/* but not typing that a text has ended */
+	juliet(h, "type='chat' id='b'", "<body>three</body>");
+	juliet_state(h, "composing");
+	juliet(h, "type='chat' id='c'", "<body>four</body>");
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "S MESSAGE sip:" ROMEO " 'four'");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	NOTHING(h);
 }
 
 /* ---- receipts of SIP users */
