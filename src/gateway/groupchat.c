@@ -166,7 +166,7 @@ static struct slice required(const struct sip_msg *m)
 }
 
 /* In the name of whom the home has vouched for, and of nobody else: a Referred-By could name any colleague. */
-static void tell_xmpp_user(struct gateway *g, struct arena *a, const struct xmpp_jid *f, const struct xmpp_jid *t)
+void groupchat_tell_xmpp(struct gateway *g, struct arena *a, const struct xmpp_jid *f, const struct xmpp_jid *t)
 {
 	struct slice name = name_of(g, f->bare);
 	struct policy_verdict v;
@@ -204,7 +204,7 @@ bool groupchat_from_sip(struct gateway *g, struct sip_server_trans *st, const st
 		       {"reason", slice_str(reason_info(REASON_GROUP_CHAT)->id)});
 	gateway_record_told(g, sip_server_record(st), ans.status, RECORD_REFUSED, REASON_GROUP_CHAT);
 	sip_server_respond(st, &ans);
-	tell_xmpp_user(g, a, f, t);
+	groupchat_tell_xmpp(g, a, f, t);
 	return true;
 }
 

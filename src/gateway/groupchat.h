@@ -22,3 +22,5 @@ bool groupchat_from_sip(struct gateway *g, struct sip_server_trans *st, const st
 			const struct xmpp_jid *t);
 /* A REFER outside of any dialog: that too may only be an invitation. Policy is asked here; always answered. */
 void groupchat_referred(struct gateway *g, struct sip_server_trans *st, const struct sip_msg *m, struct arena *a, const struct sip_flow *from);
+/* An invitation of this SIP user to this XMPP user was refused elsewhere: the invited one is told, where that is due. */
+void groupchat_tell_xmpp(struct gateway *g, struct arena *a, const struct xmpp_jid *f, const struct xmpp_jid *t);

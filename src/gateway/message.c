@@ -287,6 +287,8 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 		if (v.header_name.len)
 			interwork_response_add(&more, v.header_name, v.header_value);
 		refuse_incoming(g, in, a, v.reason, &more);
+		if (v.reason == REASON_GROUP_CHAT && !in->test)
+			groupchat_tell_xmpp(g, a, &in->from, &in->to);
 		return;
 	}
 	if (!in->test && again(g, in))

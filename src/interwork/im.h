@@ -14,7 +14,7 @@
 
 struct interwork_im_rules {
 	bool type_normal;	 /* SIP -> XMPP: type normal (RFC 7572 5 to the letter) instead of chat */
-	size_t max_stanza;	 /* octets of a stanza towards XMPP; default 262144 */
+	size_t max_stanza;	 /* octets of a stanza towards XMPP; default 262144. Less by XEP-0478 is the stream's to say */
 	size_t max_message;	 /* octets of a SIP MESSAGE when every hop is TLS or TCP to a configured partner; default 20000 */
 	size_t max_message_udp;	 /* the same when the path is not known (RFC 3428 8); default 1300 */
 	struct slice correction; /* marker before a corrected text (XEP-0308); default "[corrected] " */
@@ -49,12 +49,15 @@ struct interwork_im_verdict {
 };
 
 /* ---- SIP -> XMPP */
+enum { INTERWORK_IM_ENCODINGS = 3 };
 /* A message as its carrier delivered it. What is absent is empty; the texts are raw (folds, controls, malformed octets may be inside),
  * they are cleaned here. */
 struct interwork_im_content {
 	struct slice type;              /* Content-Type; empty: text/plain */
 	struct slice transfer_encoding; /* Content-Transfer-Encoding */
-	struct slice encoding;          /* Content-Encoding, when it is not "identity": refused */
+	/* Content-Encoding in the order in which it was applied (RFC 3261 20.12), without "identity". inflate.h knows some; n counts all. */
+	struct slice encodings[INTERWORK_IM_ENCODINGS];
+	size_t n_encodings;
 	struct slice disposition;       /* Content-Disposition */
 	struct slice language;          /* Content-Language */
 	struct slice body;
@@ -88,7 +91,6 @@ struct interwork_im_in {
 	const struct xmpp_jid *to;   /* mapped from the Request-URI */
 	int64_t now;		     /* Unix seconds */
 	enum interwork_im_choice xhtml; /* of this partner */
-	size_t max_stanza; /* what this partner takes, when it is less than the rule; 0: not known */
 	/* Was this Call-ID seen before with this pair? Then true, and *thread (preset to the Call-ID) may be replaced by the XMPP
 	 * thread that it belongs to. NULL: never (RFC 7572 maps every Call-ID to a thread; in page mode each message has its own,
 	 * so each would open a new window). */

@@ -5,6 +5,7 @@
 #include "interwork/cpim.h"
 #include "interwork/date.h"
 #include "interwork/im.h"
+#include "interwork/inflate.h"
 #include "interwork/plaintext.h"
 #include "interwork/text.h"
 #include "xmpp/stanza.h"
@@ -217,6 +218,8 @@ static struct interwork_im_verdict take(struct content *c, const struct mime_par
 			return take_signal(c, part, INTERWORK_IM_COMPOSING);
 		if (slice_ieq(subtype, S("ms-imdn+xml")))
 			return take_signal(c, part, INTERWORK_IM_RECEIPT);
+		if (slice_ieq(subtype, S("ms-conf-invite+xml")))
+			return refuse(REASON_GROUP_CHAT, "an invitation to a conference");
 		if (slice_ieq(subtype, S("rtf")))
 			return take_text(c, part, subtype);
 		if (slice_ieq(subtype, S("pkcs7-mime")) || slice_ieq(subtype, S("x-pkcs7-mime")))
@@ -304,8 +307,8 @@ struct interwork_im_content interwork_im_content_of(const struct sip_msg *m)
 	struct slice v;
 	uint32_t seconds;
 	while (sip_msg_next_value(m, SIP_H_CONTENT_ENCODING, &it, &v))
-		if (!slice_ieq(v, S("identity")))
-			c.encoding = v;
+		if (!slice_ieq(v, S("identity")) && c.n_encodings++ < INTERWORK_IM_ENCODINGS)
+			c.encodings[c.n_encodings - 1] = v;
 	if (interwork_date_parse(header_value(m, SIP_H_DATE), &c.sent) && sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &seconds))
 		c.expires = c.sent + (int64_t)seconds;
 	return c;
@@ -354,22 +357,36 @@ static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct
 	buf_put(b, S("</message>"));
 }
 
-static struct interwork_im_verdict read_content(struct content *c, const struct interwork_im_in *in)
+/* Takes off the encodings, the last one first. What is larger than any stanza would not pass anyway. */
+static struct interwork_im_verdict decompress(struct arena *a, const struct interwork_im_content *m, struct slice *body, size_t max)
+{
+	int r = m->n_encodings > INTERWORK_IM_ENCODINGS ? ENTENTE_EUNSUPPORTED : 0;
+	for (size_t n = m->n_encodings; !r && n-- > 0;)
+		r = interwork_inflate(body, a, m->encodings[n], *body, max);
+	if (r == ENTENTE_EUNSUPPORTED) {
+		struct interwork_im_verdict v = refuse(REASON_CONTENT_TYPE, "the content encoding is not supported");
+		v.header_name = S("Accept-Encoding");
+		v.header_value = INTERWORK_ENCODINGS;
+		return v;
+	}
+	if (r == ENTENTE_ELIMIT)
+		return refuse(REASON_CONTENT_TOO_LARGE, "the compressed body is larger than allowed");
+	return r ? refuse(REASON_CONTENT_MALFORMED, "the compressed body is broken") : (struct interwork_im_verdict){0};
+}
+
+static struct interwork_im_verdict read_content(struct content *c, const struct interwork_im_in *in, size_t max)
 {
 	const struct interwork_im_content *m = &in->content;
 	struct mime_part whole = {.type = m->type, .encoding = m->transfer_encoding, .language = m->language, .body = m->body};
 	struct slice handling;
 	if (m->max_forwards == 0)
 		return refuse(REASON_SIP_TOO_MANY_HOPS, "no hops are left");
-	if (m->encoding.len) {
-		struct interwork_im_verdict v = refuse(REASON_CONTENT_TYPE, "a compressed body");
-		v.header_name = S("Accept-Encoding");
-		v.header_value = S("identity");
+	struct interwork_im_verdict v = decompress(c->arena, m, &whole.body, max);
+	if (v.action != INTERWORK_IM_PASS)
 		return v;
-	}
-	if (m->body.len == 0)
+	if (whole.body.len == 0)
 		return drop(INTERWORK_IM_EMPTY);
-	struct interwork_im_verdict v = take(c, &whole, 0);
+	v = take(c, &whole, 0);
 	if (v.action != INTERWORK_IM_PASS)
 		return v;
 	if (!is_displayed(m->disposition)) /* RFC 3261 20.11: required unless it says otherwise */
@@ -383,10 +400,9 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 						 const struct interwork_im_rules *rules, struct interwork_im_found *ret)
 {
 	struct content c = {.arena = a, .from = in->from};
-	size_t max = in->max_stanza && in->max_stanza < rules->max_stanza ? in->max_stanza : rules->max_stanza;
 	char id[27];
 
-	struct interwork_im_verdict v = read_content(&c, in);
+	struct interwork_im_verdict v = read_content(&c, in, rules->max_stanza);
 	if (ret)
 		*ret = c.found;
 	if (v.action != INTERWORK_IM_PASS)
@@ -395,7 +411,7 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 	size_t start = b->len;
 	bool was_ok = buf_ok(b);
 	write_stanza(b, in, &c, rules, slice_of(id, 26));
-	if (!buf_ok(b) || b->len - start > max) {
+	if (!buf_ok(b) || b->len - start > rules->max_stanza) {
 		buf_truncate(b, start);
 		b->failed = !was_ok;
 		return refuse(REASON_CONTENT_TOO_LARGE, "the stanza would be larger than XMPP servers accept");

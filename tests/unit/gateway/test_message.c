@@ -220,9 +220,11 @@ static void refused_content(void **state)
 	CONTENT("image/gif", "", "GIF89a");
 	expect(h, "S 415 MESSAGE content/unsupported-type");
 	assert_true(house_sip_has(h, "SIP/2.0 415", 0, "Accept: "));
-	CONTENT("text/plain", "Content-Encoding: gzip\n", "x");
+	CONTENT("text/plain", "Content-Encoding: br\n", "x");
 	expect(h, "S 415 MESSAGE content/unsupported-type");
-	assert_true(house_sip_has(h, "SIP/2.0 415", 0, "Accept-Encoding: identity"));
+	assert_true(house_sip_has(h, "SIP/2.0 415", 0, "Accept-Encoding: identity, deflate, gzip"));
+	CONTENT("text/plain", "Content-Encoding: gzip\n", "x");
+	expect(h, "S 400 MESSAGE content/malformed");
 	CONTENT("application/im-iscomposing+xml", "", "<isComposing/>"); /* nothing to carry, no reason to refuse */
 	expect(h, "S 200 MESSAGE");
 	CONTENT("text/plain", "Expires: 1\nDate: Sat, 01 Jan 2000 00:00:00 GMT\n", "too late");

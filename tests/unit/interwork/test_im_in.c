@@ -2,6 +2,7 @@
 /* SIP MESSAGE -> XMPP message: field by field, every kind of content, and what must not cross. */
 #include "parse.h"
 
+#include <zlib.h>
 #include "base/enc.h"
 #include "interwork/im.h"
 
@@ -365,15 +366,57 @@ static void test_part_limit(void **state)
 	}
 }
 
+static struct slice squeeze_into(char *mem, size_t size, struct slice text, int window)
+{
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)text.p, .avail_in = (uInt)text.len, .next_out = (Bytef *)mem, .avail_out = (uInt)size};
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return slice_of(mem, size - z.avail_out);
+}
+#define squeeze(mem, text, window) squeeze_into(mem, sizeof(mem), text, window)
+
 static void test_content_encoding(void **state)
 {
 	(void)state;
-	struct result r = translate("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", S("\x1f\x8b"));
-	assert_int_equal(reason_info(r.v.reason)->sip_status, 415);
-	assert_slice(r.v.header_name, "Accept-Encoding");
-	assert_slice(r.v.header_value, "identity");
-	r = translate("Content-Type: text/plain\r\ne: identity, deflate\r\n", S("x"));
-	assert_int_equal(r.v.action, INTERWORK_IM_REFUSE);
+	char mem[3][200];
+	const char *text = "hello from the deflated side, hello from the deflated side";
+	struct slice packed = squeeze(mem[0], slice_str(text), 15);
+	struct result r = translate("Content-Type: text/plain\r\nContent-Encoding: deflate\r\n", packed);
+	assert_int_equal(r.v.action, INTERWORK_IM_PASS);
+	assert_slice(child_text(&r, "body"), text);
+	r = translate("Content-Type: text/plain\r\ne: GZIP, identity\r\n", squeeze(mem[1], slice_str(text), 31));
+	assert_int_equal(r.v.action, INTERWORK_IM_PASS);
+	r = translate("Content-Type: text/plain\r\ne: deflate\r\nContent-Encoding: x-gzip\r\n", squeeze(mem[2], packed, 31)); /* the last one first */
+	assert_int_equal(r.v.action, INTERWORK_IM_PASS);
+	r = translate("Content-Type: text/plain\r\nContent-Encoding: deflate\r\n", slice_first(packed, packed.len - 6));
+	assert_int_equal(r.v.reason, REASON_CONTENT_MALFORMED);
+	r = translate("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", S("\x1f\x8b"));
+	assert_int_equal(r.v.reason, REASON_CONTENT_MALFORMED);
+	static const char *const unknown[] = {"br", "deflate, br", "gzip, gzip, gzip, gzip"};
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+		char headers[100];
+		snprintf(headers, sizeof headers, "Content-Type: text/plain\r\nContent-Encoding: %s\r\n", unknown[i]);
+		r = translate(headers, packed);
+		assert_int_equal(reason_info(r.v.reason)->sip_status, 415);
+		assert_slice(r.v.header_name, "Accept-Encoding");
+		assert_slice(r.v.header_value, "identity, deflate, gzip");
+	}
+	/* a bomb ends at the limit of a stanza */
+	enum { MUCH = 400000 };
+	static char bomb[MUCH];
+	char small[2000];
+	memset(bomb, 'x', MUCH);
+	r = translate("Content-Type: text/plain\r\nContent-Encoding: deflate\r\n", squeeze_into(small, sizeof small, slice_of(bomb, MUCH), 15));
+	assert_int_equal(r.v.reason, REASON_CONTENT_TOO_LARGE);
+}
+
+static void test_conference(void **state)
+{
+	(void)state;
+	struct result r = translate("Content-Type: application/ms-conf-invite+xml\r\n", S("<Conferencing version='2.0'/>"));
+	assert_int_equal(r.v.reason, REASON_GROUP_CHAT);
+	assert_int_equal(reason_info(r.v.reason)->sip_status, 488);
 }
 
 static void test_cpim_subject(void **state)
@@ -540,7 +583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain), cmocka_unit_test(test_type_normal), cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_body_hygiene), cmocka_unit_test(test_charsets), cmocka_unit_test(test_contents),
-		cmocka_unit_test(test_part_limit), cmocka_unit_test(test_content_encoding), cmocka_unit_test(test_cpim_subject),
+		cmocka_unit_test(test_part_limit), cmocka_unit_test(test_content_encoding), cmocka_unit_test(test_conference), cmocka_unit_test(test_cpim_subject),
 		cmocka_unit_test(test_thread), cmocka_unit_test(test_id), cmocka_unit_test(test_expiry_and_delay),
 		cmocka_unit_test(test_hops), cmocka_unit_test(test_size), cmocka_unit_test(test_hostile_addresses),
 	};
