@@ -514,6 +514,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->group_notice = cfg->group_notice;
 	buf_free(&g->out);
 	buf_init(&g->out, c->im.max_stanza);
+	watches_rules(g);
 }
 
 /* ---- life */

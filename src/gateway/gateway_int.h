@@ -140,6 +140,8 @@ void tally_add(struct gateway *g, enum tally_kind kind, struct slice user);
 void tally_drop(struct gateway *g, enum tally_kind kind, struct slice user);
 /* A time of the owner's with the user's tally, 0 at first; NULL: the user has none. Valid until the tally changes. */
 uint64_t *tally_stamp(struct gateway *g, enum tally_kind kind, struct slice user);
+/* The user's records of this kind, as far as their owner has put them in; NULL: the user has none. A record is taken out before tally_drop. */
+struct list *tally_records(struct gateway *g, enum tally_kind kind, struct slice user);
 void tallies_free(struct gateway *g);
 
 /* ---- contacts.c */
@@ -171,6 +173,8 @@ void watch_refuse(struct gateway *g, const struct xmpp_jid *watcher, const struc
 bool watch_authorised(struct gateway *g, struct slice presentity, struct slice watcher);
 void watches_link(struct gateway *g, struct slice local_domain, struct slice remote_domain);
 void watches_recheck(struct gateway *g);
+/* The settings have changed. */
+void watches_rules(struct gateway *g);
 void watches_free(struct gateway *g);
 
 /* ---- watch_care.c */

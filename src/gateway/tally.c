@@ -8,6 +8,7 @@ struct tally {
 	struct map_node node; /* key: kind, then the user's bare address; behind this struct */
 	size_t n;
 	uint64_t stamp;
+	struct list records;
 	char key[];
 };
 
@@ -39,6 +40,7 @@ void tally_add(struct gateway *g, enum tally_kind kind, struct slice user)
 	struct tally *t = find(g, kind, user);
 	if (!t) {
 		t = mem_calloc(1, sizeof *t + user.len + 1);
+		list_init(&t->records);
 		map_insert(&g->tallies, &t->node, key_of(t->key, kind, user));
 	}
 	t->n++;
@@ -57,6 +59,12 @@ uint64_t *tally_stamp(struct gateway *g, enum tally_kind kind, struct slice user
 {
 	struct tally *t = find(g, kind, user);
 	return t ? &t->stamp : NULL;
+}
+
+struct list *tally_records(struct gateway *g, enum tally_kind kind, struct slice user)
+{
+	struct tally *t = find(g, kind, user);
+	return t ? &t->records : NULL;
 }
 
 void tallies_free(struct gateway *g)

@@ -13,6 +13,7 @@ struct watch {
 	uint32_t home;
 	uint32_t expires;            /* that the machine wants, while it waits for its turn */
 	struct list turn;            /* in g->turns */
+	struct list mates;           /* all of the same watcher */
 	uint64_t judged;             /* generation of the policy that said the following */
 	bool allowed, hide_notes;
 	bool barred;                 /* asleep because policy said no: a policy that says yes wakes it */

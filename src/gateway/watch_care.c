@@ -148,10 +148,13 @@ void watch_extended(struct watch *w)
 /* All that this user watches here sleeps: the authorisations stay. */
 static void let_sleep(struct gateway *g, struct slice watcher, bool unreachable, struct slice why)
 {
-	size_t i, n = 0;
-	MAP_EACH(node, &g->watches, i) {
-		struct watch *w = CONTAINER_OF(node, struct watch, pair.node);
-		if (!slice_eq(w->pair.remote, watcher) || !xmpp_watcher_authorised(w->machine))
+	struct list *all = tally_records(g, TALLY_WATCHER, watcher);
+	size_t n = 0;
+	if (!all)
+		return;
+	LIST_EACH(node, all) {
+		struct watch *w = CONTAINER_OF(node, struct watch, mates);
+		if (!xmpp_watcher_authorised(w->machine))
 			continue;
 		xmpp_watcher_sleep(w->machine, false);
 		g->unreachable += unreachable && !w->unreachable;
@@ -162,6 +165,12 @@ static void let_sleep(struct gateway *g, struct slice watcher, bool unreachable,
 		log_ev_limited(LOG_INFO, "presence/nobody-looks", watcher, {"watcher", watcher}, {"text", why});
 }
 
+/* What a stream will mend. A queue that was full says nothing of the watcher, and no new stream would wake it. */
+static bool unreachable(enum reason r)
+{
+	return (r >= REASON_XMPP_DNS && r <= REASON_XMPP_STREAM_ERROR) || r == REASON_TLS_REVOKED || r == REASON_TLS_REVOCATION;
+}
+
 void watch_asked(struct gateway *g, const struct gateway_ticket *t, enum reason reason)
 {
 	struct map_node *n = map_find(&g->asked, slice_of((const char *)&t->id, sizeof t->id));
@@ -169,7 +178,7 @@ void watch_asked(struct gateway *g, const struct gateway_ticket *t, enum reason 
 	if (!k)
 		return;
 	map_remove(&g->asked, n);
-	if (reason != REASON_NONE && reason != REASON_SERVER_SHUTDOWN && reason != REASON_LINK_DOWN)
+	if (unreachable(reason))
 		let_sleep(g, slice_str(k->watcher), true, slice_str(reason_info(reason)->text));
 	mem_free(k);
 }

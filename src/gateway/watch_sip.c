@@ -246,6 +246,7 @@ static void watch_free(struct watch *w)
 	watch_turn_cancel(w);
 	w->g->unreachable -= w->unreachable;
 	map_remove(&w->g->watches, &w->pair.node);
+	list_remove(&w->mates);
 	tally_drop(w->g, TALLY_WATCHER, w->pair.remote);
 	tally_drop(w->g, TALLY_PRESENTITY, w->pair.local);
 	metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, -1);
@@ -292,6 +293,20 @@ void watch_judge(struct watch *w)
 	}
 }
 
+static struct xmpp_watcher_config rules(const struct gateway *g)
+{
+	return (struct xmpp_watcher_config){.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600,
+					    .absence_s = g->cfg.absence_s, .busy_away = g->cfg.busy_away};
+}
+
+void watches_rules(struct gateway *g)
+{
+	struct xmpp_watcher_config c = rules(g);
+	size_t i;
+	MAP_EACH(n, &g->watches, i)
+		xmpp_watcher_set_rules(CONTAINER_OF(n, struct watch, pair.node)->machine, &c);
+}
+
 static struct watch *watch_new(struct gateway *g, struct slice presentity, struct slice watcher, bool authorised)
 {
 	struct arena *a = arena_acquire(g->cfg.arenas);
@@ -305,9 +320,7 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		log_ev_limited(LOG_WARNING, "presence/too-many-watchers", watcher, {"watcher", watcher}, {"presentity", presentity});
 	} else if (!xmpp_jid_parse(&local, a, presentity) && !xmpp_jid_parse(&remote, a, watcher) &&
 		   !interwork_jid_to_sip(&uri, a, &local, false, NULL) && !interwork_jid_to_sip(&from, a, &remote, false, NULL)) {
-		struct xmpp_watcher_config c = {
-			.expires = g->cfg.subscription_expires, .backoff_min_s = 30, .backoff_max_s = 3600,
-			.absence_s = g->cfg.absence_s, .busy_away = g->cfg.busy_away};
+		struct xmpp_watcher_config c = rules(g);
 		w = MEM_NEW(struct watch);
 		pair_init(&w->pair, presentity, watcher);
 		w->g = g;
@@ -318,6 +331,7 @@ static struct watch *watch_new(struct gateway *g, struct slice presentity, struc
 		w->machine = xmpp_watcher_new(&machine_ops, w, g->cfg.timers, &c, slice_str(w->uri), authorised);
 		map_insert(&g->watches, &w->pair.node, slice_of(w->pair.key, presentity.len + 1 + watcher.len));
 		tally_add(g, TALLY_WATCHER, watcher);
+		list_append(tally_records(g, TALLY_WATCHER, watcher), &w->mates);
 		tally_add(g, TALLY_PRESENTITY, presentity);
 		metric_add(METRIC_SUBSCRIPTIONS_TO_SIP, 1);
 	}

@@ -138,6 +138,13 @@ void xmpp_watcher_announce(struct xmpp_watcher *w)
 		tell_gone(w, SLICE_NONE);
 }
 
+void xmpp_watcher_set_rules(struct xmpp_watcher *w, const struct xmpp_watcher_config *rules)
+{
+	bool hide = w->cfg.hide_notes;
+	w->cfg = *rules;
+	w->cfg.hide_notes = hide;
+}
+
 void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide)
 {
 	if (hide == w->cfg.hide_notes)

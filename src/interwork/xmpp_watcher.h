@@ -58,6 +58,8 @@ struct xmpp_watcher *xmpp_watcher_free(struct xmpp_watcher *w); /* silent; accep
 enum xmpp_watcher_state xmpp_watcher_state(const struct xmpp_watcher *w);
 bool xmpp_watcher_authorised(const struct xmpp_watcher *w);
 const struct presence_set *xmpp_watcher_presence(const struct xmpp_watcher *w);
+/* The owner's settings have changed: from the next subscription and document on. hide_notes stays as it is. */
+void xmpp_watcher_set_rules(struct xmpp_watcher *w, const struct xmpp_watcher_config *rules);
 /* Takes notes that were shown back. */
 void xmpp_watcher_set_hide_notes(struct xmpp_watcher *w, bool hide);
 

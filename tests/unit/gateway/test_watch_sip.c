@@ -777,6 +777,8 @@ static void daily_probe(void **state)
 	assert_int_equal(count_subscriptions(h), 1);
 }
 
+#define NO_SUCH "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+
 /* An error from the watcher's server: there is no such user, or no such server. */
 static void watcher_is_no_more(void **state)
 {
@@ -836,6 +838,43 @@ static void watcher_unreachable(void **state)
 	house_pass(h, 1000);
 	expect(h, ASK);
 	assert_int_equal(house_records(h->watches), 1);
+}
+
+/* That the probe had no room says nothing of her: no stream would come up and wake what sleeps. An error lets nobody else's sleep. */
+static void watcher_not_asked(void **state)
+{
+	struct house *h = *state;
+	h->cfg.watcher_probe_s = 60;
+	house_restart(h, 0);
+	activate(h);
+	h->link = LINK_BAD;
+	h->why = REASON_LIMIT_QUEUE_FULL;
+	refresh_once(h);
+	house_pass(h, 1000);
+	assert_true(slice_find(buf_slice(&h->log), S(LOOKS)) >= 0);
+	expect_count(h, "transport=tcp 0", 0);
+	h->link = LINK_FINE;
+	partner_presence(h, "nobody@fabrikam.test", ROMEO, "error", NO_SUCH);
+	expect_count(h, "transport=tcp 0", 0);
+	partner_presence(h, JULIET, ROMEO, "error", NO_SUCH);
+	expect_count(h, "transport=tcp 0", 1);
+	partner_presence(h, JULIET, ROMEO, "error", NO_SUCH);
+	expect_count(h, "transport=tcp 0", 0);
+}
+
+/* presence.busy holds for those who are watched already. */
+static void busy_live(void **state)
+{
+	struct house *h = *state;
+	activate(h);
+	h->cfg.busy_away = true;
+	gateway_set(h->gateway, &h->cfg);
+	home_notifies(h, ROMEO, 2, "active;expires=3600", PIDF(ROMEO, OPEN("desk", "<activities xmlns='urn:ietf:params:xml:ns:pidf:rpid'><busy/></activities>")));
+	assert_non_null(strstr(h->stanza, "<show>away</show>"));
+	h->cfg.busy_away = false;
+	gateway_set(h->gateway, &h->cfg);
+	home_notifies(h, ROMEO, 3, "active;expires=3600", PIDF(ROMEO, OPEN("desk", "<activities xmlns='urn:ietf:params:xml:ns:pidf:rpid'><busy/></activities>")));
+	assert_non_null(strstr(h->stanza, "<show>dnd</show>"));
 }
 
 /* A probe of somebody of whom no record is here, but whom romeo has as contact: the home knows whether she may (RFC 8048 7.1). */
@@ -964,7 +1003,7 @@ int main(void)
 		TEST(type_changed),
 		TEST(access_switched_off),
 		TEST(restart),
-		TEST(link_back), TEST(turns), TEST(resumes), TEST(nobody_looks), TEST(perhaps_somebody_looks), TEST(daily_probe), TEST(watcher_is_no_more), TEST(watcher_unreachable), TEST(poll), TEST(idleness),
+		TEST(link_back), TEST(turns), TEST(resumes), TEST(nobody_looks), TEST(perhaps_somebody_looks), TEST(daily_probe), TEST(watcher_is_no_more), TEST(watcher_unreachable), TEST(watcher_not_asked), TEST(busy_live), TEST(poll), TEST(idleness),
 		TEST(limits),
 		TEST(facts),
 	};
