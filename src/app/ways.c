@@ -50,7 +50,7 @@ static const struct policy_partner *both(struct ways *w, const struct sip_msg *m
 	struct node *n = w->n;
 	struct snapshot *s = n->access && n->gateway && n->xmpp ? snapshot_reader_get(&n->policy) : NULL;
 	const struct policy_partner *p = s ? snapshot_partner(s, access_target(m)) : NULL;
-	return p && (p->protocol == POLICY_PROTOCOL_XMPP_FIRST || p->protocol == POLICY_PROTOCOL_SIP_FIRST) ? p : NULL;
+	return p && p->enabled && (p->protocol == POLICY_PROTOCOL_XMPP_FIRST || p->protocol == POLICY_PROTOCOL_SIP_FIRST) ? p : NULL;
 }
 
 static uint64_t now(const struct ways *w)

@@ -183,6 +183,11 @@ static void call_again(struct session *s)
 	}
 	struct outgoing *o = CONTAINER_OF(list_head(&s->texts), struct outgoing, node);
 	c->session = NULL;
+	session_choose(c, o->home, true);
+	if (c->carrier == &page_carrier) { /* the user called; its home speaks page mode */
+		texts_end(s, to_page, NULL);
+		return;
+	}
 	enum reason reason = session_call(&next, c, o->home, o);
 	if (reason) {
 		texts_end(s, end_failed, &reason);

@@ -699,6 +699,23 @@ static void hangs_up_with_texts(void **state)
 	expect(h, "S ACK sip:192.0.2.1:5060;transport=tcp; S MESSAGE sip:192.0.2.1:5060;transport=tcp 'two'");
 }
 
+/* The same where our own calls are not understood. */
+static void hangs_up_in_simple(void **state)
+{
+	struct house *h = *state;
+	dialect(h, GATEWAY_DIALECT_SIMPLE);
+	open_theirs(h, "c1");
+	partner_message(h, JULIET "/balcony", ROMEO, "one");
+	partner_message(h, JULIET "/balcony", ROMEO, "two");
+	buf_clear(&h->log);
+	home_answers(h, "MESSAGE", 0, 481, "");
+	expect(h, "S MESSAGE sip:" ROMEO " 'one'");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "S MESSAGE sip:" ROMEO " 'two'");
+	home_answers(h, "MESSAGE", 0, 404, "");
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony service-unavailable/cancel");
+}
+
 static void counted(void *arg, const struct gateway_conversation_facts *f)
 {
 	(void)f;
@@ -824,6 +841,7 @@ int main(void)
 		TEST(restarts),
 		TEST(forgotten),
 		TEST(hangs_up_with_texts),
+		TEST(hangs_up_in_simple),
 		TEST(useless_answer),
 		TEST(too_many), TEST(too_many_behind_one), TEST(refused_by_policy), TEST(records),
 	};
