@@ -4,8 +4,8 @@
  * carry sessions of many workers, as a relay's does (RFC 4976). Only addresses of homes, and those of msrp.clients, may connect, and only there
  * do we connect to, whatever a description says (docs/adr/0004).
  *
- * Limits: connections in all and of one address (gate, app), input held MSRP_HEAD_MAX and a little, output MSRP_EDGE_OUT_MAX: who reads more
- * slowly than that is cut off; who says nothing that is MSRP within 15 s, too.
+ * Limits: connections in all (gate, app), input held MSRP_HEAD_MAX and a little, output MSRP_EDGE_OUT_MAX: who reads more slowly than that is
+ * cut off; who is silent for 15 s before its first request, for 20 minutes later, too.
  *
  * Thread: its worker's. */
 #pragma once

@@ -31,6 +31,7 @@ static void drop(struct msrp_session *s, struct partial *p)
 	list_remove(&p->node);
 	s->n_partials--;
 	s->partial_octets -= p->cap;
+	s->hub->partial_octets -= p->cap;
 	if (s->chunk.partial == p)
 		s->chunk.partial = NULL;
 	mem_free(p->id);
@@ -103,6 +104,7 @@ static bool mark(struct partial *p, size_t from, size_t to)
 	return true;
 }
 
+/* False: more than is held. */
 static bool store(struct msrp_session *s, struct partial *p, size_t at, struct slice d)
 {
 	size_t need = at + d.len, cap = p->cap ? p->cap : 4096;
@@ -114,8 +116,11 @@ static bool store(struct msrp_session *s, struct partial *p, size_t at, struct s
 			cap *= 2;
 		if (cap > s->cfg.max_message)
 			cap = s->cfg.max_message;
+		if (cap - p->cap > MSRP_PARTIAL_TOTAL - s->hub->partial_octets)
+			return false;
 		p->mem = mem_realloc(p->mem, cap);
 		s->partial_octets += cap - p->cap;
+		s->hub->partial_octets += cap - p->cap;
 		p->cap = cap;
 	}
 	if (!mark(p, at, need))

@@ -7,7 +7,8 @@
  * every other request of this and other sessions on the line finds its place between two chunks, and nobody has to be interrupted.
  *
  * What comes in may be cut in any way: chunks in any order, overlapping (the last one wins), repeated, interrupted, with or without a known
- * length, aborted. A session holds at most max_message octets for one message and max_partial messages at a time. The rules:
+ * length, aborted. A session holds at most max_message octets for one message and max_partial messages at a time, all of a hub together
+ * MSRP_PARTIAL_TOTAL: beyond that a message that does not come in one piece is refused with 413. The rules:
  *   no session of that name: 481; bound to another line: 506; unknown method: 501; a fault in the head: 400
  *   Byte-Range total, or the octets themselves, beyond max_message: 413 at once, at the first such chunk; the rest is skipped in silence
  *   Message-ID of a message that was whole before (a repetition): acknowledged again, not delivered again (the last MSRP_SEEN ones)
@@ -26,6 +27,7 @@ enum {
 	MSRP_PARTIAL_MS = 180000,  /* an incomplete message that does not grow any more */
 	MSRP_SEEN = 64,
 	MSRP_RANGES = 64,          /* pieces that an incomplete message may be in, with gaps between them */
+	MSRP_PARTIAL_TOTAL = 64 << 20, /* octets of memory for the incomplete messages of all sessions of a hub */
 	MSRP_LINE_NONE = 0,
 };
 

@@ -17,6 +17,7 @@ struct msrp_hub {
 	const struct msrp_hub_ops *ops;
 	void *arg;
 	struct map sessions, lines;
+	size_t partial_octets; /* of all sessions */
 	struct buf out; /* scratch */
 };
 

@@ -246,6 +246,34 @@ static void test_limits_of_what_is_incomplete(void **state)
 	assert_int_equal(f.partial, 0);
 }
 
+/* However many sessions somebody opens: one octet at the end of what may be there costs all of it. */
+static void test_limit_of_all(void **state)
+{
+	enum { LARGE = 16 << 20, FIT = MSRP_PARTIAL_TOTAL / LARGE };
+	struct msrp_session *many[FIT + 1];
+	char id[16], z[1000], want[400];
+	(void)state;
+	for (int i = 0; i <= FIT + 1; i++) {
+		int n = i <= FIT ? i : 0; /* once more, when there is room again */
+		if (i <= FIT) {
+			struct msrp_session_config c = {.from_path = S(US), .to_path = S(THEM), .max_message = LARGE};
+			snprintf(id, sizeof id, "s%d", i);
+			c.id = slice_str(id);
+			many[i] = msrp_session_new(hub, &c, &session_ops, NULL);
+		} else {
+			many[1] = msrp_session_free(many[1]);
+		}
+		snprintf(z, sizeof z, "MSRP t%03d SEND\r\nTo-Path: msrp://us.example:2855/s%d;tcp\r\nFrom-Path: " THEM "\r\nMessage-ID: m%d\r\n"
+			 "Byte-Range: %d-*/*\r\nContent-Type: text/plain\r\n\r\nx\r\n-------t%03d+\r\n", i, n, i, LARGE, i);
+		peer(1, z);
+		snprintf(want, sizeof want, "MSRP t%03d %s\r\n" TO_THEM "-------t%03d$\r\n", i, i == FIT ? "413 Stop Sending" : "200 OK", i);
+		expect(wrote, want);
+	}
+	buf_clear(&told);
+	peer(1, CHUNK("t111", "m1", "1-5/5", "hello", "$")); /* what comes whole is no affair of this */
+	expect(told, "open\nmessage m1 text/plain 5:hello\n");
+}
+
 /* A request that stands still for longer than its message is kept: what still comes of it is nobody's. */
 static void test_given_up_in_the_middle(void **state)
 {
@@ -407,7 +435,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_a_whole_message), T(test_bodiless), T(test_who_may_speak), T(test_faults_and_methods), T(test_failure_report),
 		T(test_chunks_in_order), T(test_chunks_in_any_order), T(test_overlap_the_last_wins), T(test_aborted), T(test_too_large),
-		T(test_limits_of_what_is_incomplete), T(test_given_up_in_the_middle), T(test_nul_for_a_flag), T(test_duplicates), T(test_answer_later_and_report), T(test_failure_after_the_fact),
+		T(test_limits_of_what_is_incomplete), T(test_limit_of_all), T(test_given_up_in_the_middle), T(test_nul_for_a_flag), T(test_duplicates), T(test_answer_later_and_report), T(test_failure_after_the_fact),
 		T(test_behind_a_relay), T(test_freed_in_the_callback), T(test_nobody_comes), T(test_ids),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
