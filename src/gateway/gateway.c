@@ -302,7 +302,7 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		     const struct sip_flow *from)
 {
 	static const struct sip_options_config options = {
-		.allow = S("MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE, INFO, UPDATE"),
+		.allow = S(INTERWORK_ALLOW),
 		.accept = S("text/plain, message/cpim, multipart/alternative, application/pidf+xml, application/sdp"),
 		.allow_events = S("presence"),
 	};

@@ -12,7 +12,7 @@ enum { TEXT_MAX = 1024, ADDRESS_MAX = 3072 };
 const struct interwork_error_rules interwork_error_rules_default = {
 	.hide_unknown_users = true,
 	.retry_after = 60,
-	.allow = {"MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS", sizeof "MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS" - 1},
+	.allow = {INTERWORK_ALLOW, sizeof INTERWORK_ALLOW - 1},
 };
 
 /* ---- towards XMPP */

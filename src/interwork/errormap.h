@@ -10,6 +10,9 @@
 #include "xmpp/error.h"
 #include "xmpp/jid.h"
 
+/* The methods that we take from homes, in Allow of an answer to OPTIONS and of a 405. */
+#define INTERWORK_ALLOW "MESSAGE, SUBSCRIBE, NOTIFY, OPTIONS, INVITE, ACK, CANCEL, BYE, INFO, UPDATE"
+
 struct interwork_error_rules {
 	struct slice by;	 /* the gateway's domain: <error by=''>, warn-agent; may be empty */
 	bool hide_unknown_users; /* 404, 484, 485, 604 become service-unavailable without text (RFC 6120 13.11); default true */
