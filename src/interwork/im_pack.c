@@ -68,7 +68,7 @@ struct interwork_im_verdict interwork_im_pack(struct slice *ret_type, struct sli
 		buf_printf(&b, "--%s--\r\n", boundary);
 		type = arena_printf(a, "multipart/alternative;boundary=\"%s\"", boundary);
 		body = arena_dup(a, buf_slice(&b));
-	} else if (!interwork_accepts(list, S("text/plain"))) {
+	} else if (!interwork_accepts(list, type)) { /* plain text, or a page that was wrapped before (receipts) */
 		v = refuse(REASON_CONTENT_TYPE, "the other side does not take plain text");
 	}
 	if (!v.reason && wrap) {

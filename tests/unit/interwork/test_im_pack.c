@@ -64,6 +64,15 @@ static void test_plain(void **state)
 	assert_null(body.p);
 	c = (struct interwork_im_carrier){.accept = S("image/gif")};
 	assert_int_equal(interwork_im_pack(&type, &body, arena, &plain, &c).reason, REASON_CONTENT_TYPE);
+	/* wrapped already, for a receipt: it goes as it is to who takes nothing else */
+	struct interwork_im_page wrapped = plain;
+	wrapped.content_type = S("message/cpim");
+	c.accept = S("message/cpim");
+	assert_int_equal(interwork_im_pack(&type, &body, arena, &wrapped, &c).action, INTERWORK_IM_PASS);
+	assert_slice(type, "message/cpim");
+	assert_true(slice_eq(body, plain.body));
+	c.accept = S("text/plain");
+	assert_int_equal(interwork_im_pack(&type, &body, arena, &wrapped, &c).reason, REASON_CONTENT_TYPE);
 }
 
 static void test_alternative(void **state)
