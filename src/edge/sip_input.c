@@ -40,8 +40,7 @@ static void refuse(struct sip_server_trans *st, enum reason reason, unsigned ret
 	sip_server_respond(st, &ans);
 }
 
-/* One user behind a home must not take the place of all others. Answers to what we asked, and what belongs to a dialog, never
- * come here. */
+/* One user behind a home must not take the place of all others. Answers to what we asked never come here. */
 static bool too_fast(struct sip_edge *e, const struct sip_msg *m)
 {
 	char key[512];
@@ -116,6 +115,15 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	sip_stack_release(e->stack, a);
 }
 
+/* Texts and typing in a session count like those outside; what a dialog itself needs (BYE, NOTIFY, a refresh) does not. */
+static bool on_within(void *arg, struct sip_server_trans *st, const struct sip_msg *m)
+{
+	if ((m->method != SIP_MESSAGE && m->method != SIP_INFO) || !too_fast(arg, m))
+		return false;
+	refuse(st, REASON_LIMIT_RATE, RATE_S);
+	return true;
+}
+
 static void on_cancelled(void *arg, struct sip_server_trans *st)
 {
 	struct sip_edge *e = arg;
@@ -133,7 +141,7 @@ static void on_gone(void *arg, struct sip_server_trans *st)
 }
 
 const struct sip_stack_ops sip_edge_stack_ops = {
-	.send = sip_edge_stack_send, .request = on_request, .cancelled = on_cancelled, .gone = on_gone};
+	.send = sip_edge_stack_send, .request = on_request, .within = on_within, .cancelled = on_cancelled, .gone = on_gone};
 
 /* ---- on the worker of the socket */
 

@@ -320,6 +320,10 @@ void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_ms
 	if (!slice_empty(m->to.tag)) {
 		struct map_node *n = map_find(&s->usages, usage_key(s, m->call_id, m->to.tag));
 		struct sip_usage_slot *slot = n ? CONTAINER_OF(n, struct sip_usage_slot, node) : NULL;
+		if (slot && st && s->ops->within && s->ops->within(s->arg, st, m)) {
+			sip_stack_release(s, a);
+			return;
+		}
 		for (struct list *l = slot ? slot->usages.next : NULL; slot && l != &slot->usages; l = l->next) {
 			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
 			if (u->request(u, st, m, a, from))

@@ -42,6 +42,8 @@ struct sip_stack_ops {
 	/* The transaction is going away; `user` pointers to it must be forgotten. Called only when a user pointer is
 	 * set. May be NULL. */
 	void (*gone)(void *arg, struct sip_server_trans *st);
+	/* A request is about to go to a dialog usage, which knows no limits of its own. True: it was answered instead. May be NULL. */
+	bool (*within)(void *arg, struct sip_server_trans *st, const struct sip_msg *m);
 };
 
 struct sip_stack_config {

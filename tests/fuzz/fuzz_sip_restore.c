@@ -39,7 +39,7 @@ static void on_failed(void *arg, int status, bool local)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sip_stack_ops ops = {on_send, on_request, NULL, NULL, NULL};
+	static const struct sip_stack_ops ops = {.send = on_send, .request = on_request};
 	static const struct sip_notifier_ops watch = {.failed = on_failed};
 	static const struct sip_stack_config stack_config;
 	static const struct sip_notifier_config config = {.contact = {"<sip:gw@x>", 10}};

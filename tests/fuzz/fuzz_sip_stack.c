@@ -107,7 +107,7 @@ static void on_request(void *arg, struct sip_server_trans *st, struct sip_msg *m
 	arena_release(NULL, a);
 }
 
-static const struct sip_stack_ops stack_ops = {on_send, on_request, NULL, NULL, NULL};
+static const struct sip_stack_ops stack_ops = {.send = on_send, .request = on_request};
 
 static void on_accepted(void *arg, uint32_t expires)
 {

@@ -342,6 +342,44 @@ static void test_sender_rate(void **state)
 	peer_free(&p);
 }
 
+static bool usage_request(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from)
+{
+	(void)u, (void)from;
+	sip_server_reply(st, m->method == SIP_BYE ? 202 : 200);
+	arena_release(NULL, a);
+	return true;
+}
+
+/* Within a dialog, too: but what ends it is always heard. */
+static void test_sender_rate_within(void **state)
+{
+	struct site *s = *state;
+	struct peer p;
+	struct sip_usage u = {.request = usage_request};
+	s->set.sender_rate = 1;
+	sip_edge_set(s->edge, &s->set);
+	site_home(s, "sip:127.0.0.1:9;transport=tcp");
+	site_listen(s);
+	peer_connect(&p, s, s->tcp, NULL);
+	sip_usage_register(sip_edge_stack(s->edge), &u, S("call"), S("ours"));
+	for (int i = 0; i < 71; i++) {
+		char text[1024];
+		const char *method = i == 70 ? "BYE" : i & 1 ? "INFO" : "MESSAGE";
+		snprintf(text, sizeof text,
+			 "%s sip:juliet@fabrikam.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKw%d\r\nMax-Forwards: 70\r\nFrom: "
+			 "<sip:romeo@contoso.test>;tag=t\r\nTo: <sip:juliet@fabrikam.test>;tag=ours\r\nCall-ID: call\r\nCSeq: %d %s\r\n"
+			 "Content-Length: 0\r\n\r\n",
+			 method, i, i + 1, method);
+		peer_say(&p, text);
+		loop_once(s->loop, 1);
+	}
+	UNTIL(s->loop, times(&p.got, "SIP/2.0 ") == 71);
+	assert_in_range(times(&p.got, "Entente-Reason: limit/rate"), 7, 10);
+	assert_int_equal(times(&p.got, "SIP/2.0 202"), 1);
+	sip_usage_unregister(sip_edge_stack(s->edge), &u);
+	peer_free(&p);
+}
+
 /* ---- UDP */
 
 struct endpoint { /* a datagram socket that plays a home */
@@ -799,6 +837,7 @@ int main(void)
 		T(test_answer_elsewhere),
 		T(test_quiesce),
 		T(test_sender_rate),
+		T(test_sender_rate_within),
 		T(test_udp),
 		T(test_udp_stranger),
 		T(test_udp_down),

@@ -119,7 +119,8 @@ static inline void pair_gone(void *arg, struct sip_server_trans *st)
 	((struct end *)arg)->n_gone++;
 }
 
-static const struct sip_stack_ops pair_ops = {pair_send, pair_request, pair_cancelled, pair_unacked, pair_gone};
+static const struct sip_stack_ops pair_ops = {
+	.send = pair_send, .request = pair_request, .cancelled = pair_cancelled, .unacked = pair_unacked, .gone = pair_gone};
 
 static inline struct pair *pair_new(enum sip_transport transport, const struct sip_stack_config *config)
 {
