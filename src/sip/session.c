@@ -246,9 +246,11 @@ static void watch_unacked(void *arg, struct sip_server_trans *st)
 	(void)st;
 	session_enter(s);
 	session_unwatch(s);
-	if (s->over)
+	if (s->over) {
 		session_bye(s);
-	else if (s->ending) {
+		if (!s->ct_bye) /* no room for it, and nobody else holds the session */
+			session_destroy(s);
+	} else if (s->ending) {
 		session_bye(s);
 		session_over(s, SIP_SESSION_CLOSED, 0, true, NULL);
 	} else

@@ -524,6 +524,32 @@ static void test_unacked(void **state)
 		assert_log(&r->a, i & 1 ? "Xclosed=0l" : "");
 		rig_free(r);
 	}
+	/* no room for the BYE either: nothing is left of it */
+	struct sip_stack_config few = {.max_client = 1};
+	r = rig_new(TCP);
+	pair_free(r->p);
+	r->p = pair_new(TCP, &few);
+	r->a.e = &r->p->a;
+	r->b.e = &r->p->b;
+	r->p->a.request = rig_request;
+	puppet(r);
+	puppet_call(r, CONTACT, "v=0");
+	char tag[64];
+	struct slice ours = sip_session_dialog(r->a.s)->local_tag;
+	snprintf(tag, sizeof tag, "%.*s", SFMT(ours));
+	r->a.s = sip_session_free(r->a.s);
+	pair_run(r->p, 20000);
+	assert_true(sip_usage_known(r->p->a.stack, S("pc@b"), slice_str(tag)));
+	struct sip_flow to = pair_flow(r->p, 0);
+	assert_int_equal(sip_client_start(NULL, r->p->a.stack, &to,
+					  S("OPTIONS sip:b.example SIP/2.0\r\nFrom: <sip:a.example>;tag=1\r\nTo: <sip:b.example>\r\nCall-ID: o\r\n"
+					    "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"),
+					  NULL, NULL, NULL),
+			 0);
+	pair_run(r->p, 13000);
+	assert_int_equal(pair_count(r->p, 0, 0, "BYE"), 0);
+	assert_false(sip_usage_known(r->p->a.stack, S("pc@b"), slice_str(tag)));
+	rig_free(r);
 	/* no way back for the 200 */
 	r = rig_new(TCP);
 	puppet(r);
