@@ -217,8 +217,9 @@ static bool again(struct gateway *g, const struct incoming *in)
 {
 	char cseq[12];
 	snprintf(cseq, sizeof cseq, "%u", in->msg->cseq);
+	const struct slice way = slice_of((const char *)&in->way->ticket, sizeof in->way->ticket); /* it answers its repetitions, too */
 	const struct slice parts[] = {in->from.bare, in->to.bare, in->msg->call_id, in->msg->from.tag,
-				      in->message_id.len ? in->message_id : slice_str(cseq), in->content_type, in->body};
+				      in->message_id.len ? in->message_id : slice_str(cseq), in->content_type, in->body, way};
 	struct seen_run *run;
 	struct seen_outcome o;
 	switch (seen_take(g->seen, seen_key(g->seen, parts, sizeof parts / sizeof *parts), 0, &run, &o)) {
