@@ -86,7 +86,9 @@ struct carried {
 /* How things get to the SIP user. Rows of functions, one table per carrier. */
 struct carrier {
 	const char *name; /* as shown: "page", "session" */
-	/* Is there room for this one? REASON_NONE, or why not. */
+	/* The octets of a body that this text may have. What the peer turns out not to take is refused by `send`. */
+	size_t (*text_max)(const struct conversation *c, const struct outgoing *o);
+	/* Is there room for this one, and may it be so large? REASON_NONE, or why not. */
 	enum reason (*room)(const struct conversation *c, const struct outgoing *o);
 	/* Takes the text. It is ended once, maybe from inside. */
 	void (*send)(struct conversation *c, struct outgoing *o);
@@ -179,6 +181,8 @@ struct incoming {
 void message_incoming(struct gateway *g, struct incoming *in, struct arena *a);
 
 /* ---- page.c */
+/* The octets of a text that a MESSAGE to its home may have, in a dialog or not: RFC 3428 8. */
+size_t page_text_max(struct gateway *g, const struct outgoing *o);
 /* The headers of a MESSAGE with this text, all but those of the dialog and of the body. */
 void page_write_headers(struct buf *b, const struct interwork_im_page *p);
 /* Does a text of this conversation wait, or is one under way? */

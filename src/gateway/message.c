@@ -429,7 +429,6 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 				 struct interwork_im_verdict *v)
 {
 	struct policy_verdict pv;
-	struct gateway_home home;
 	struct entente_err e;
 	*ret = NULL;
 	gateway_decide(g, a, POLICY_MESSAGE, POLICY_TO_LOCAL, &st->from, &st->to, proven, UINT32_MAX, &pv);
@@ -445,11 +444,7 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		   interwork_jid_to_sip(&o->uri, a, &st->to, false, &e)) {
 		reason = e.reason;
 	} else {
-		struct interwork_im_out in = {.stanza = st->node,
-					      .from_uri = o->from_uri,
-					      .to_uri = o->uri,
-					      .reliable_path = gateway_home(g, pv.home, &home) &&
-							       sip_reliable(home.flow.transport)};
+		struct interwork_im_out in = {.stanza = st->node};
 		*v = interwork_im_to_sip(&o->page, a, &in, &g->cfg.im);
 		if (v->action == INTERWORK_IM_DROP)
 			return REASON_NONE;
@@ -457,6 +452,7 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 			reason = v->reason;
 	}
 	if (!reason) {
+		o->home = pv.home;
 		o->octets = arena_used(a);
 		o->memory = arena_size(a);
 		o->conversation = conversation_get(g, st->to.bare, st->from.bare);
@@ -466,7 +462,9 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 		reason = g->waiting >= MAX_WAITING || g->waiting_memory + o->memory > MAX_WAITING_MEMORY
 				 ? REASON_LIMIT_QUEUE_FULL
 				 : conversation_room(o->conversation, o);
-		if (reason)
+		if (reason == REASON_CONTENT_TOO_LARGE)
+			v->why = "the text is longer than the SIP user's side takes";
+		else if (reason)
 			metric_add(METRIC_LIMIT_HITS, 1);
 	}
 	if (reason) {
@@ -479,7 +477,6 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 	o->remote = st->from.bare;
 	o->local_domain = st->to.domain;
 	o->remote_domain = st->from.domain;
-	o->home = pv.home;
 	*ret = o;
 	return REASON_NONE;
 }

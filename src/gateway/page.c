@@ -263,10 +263,24 @@ static void target_send(struct target *t)
 
 /* ---- the carrier */
 
+size_t page_text_max(struct gateway *g, const struct outgoing *o)
+{
+	struct gateway_home h;
+	bool reliable = gateway_home(g, o->home, &h) && sip_reliable(h.flow.transport);
+	return interwork_im_message_room(&o->page, o->from_uri, o->uri, reliable, &g->cfg.im);
+}
+
+static size_t text_max(const struct conversation *c, const struct outgoing *o)
+{
+	return page_text_max(c->g, o);
+}
+
 static enum reason page_room(const struct conversation *c, const struct outgoing *o)
 {
 	const struct gateway_config *cfg = &c->g->cfg;
 	const struct target *t = target_find(c->g, c->pair.local);
+	if (o->page.body.len > page_text_max(c->g, o))
+		return REASON_CONTENT_TOO_LARGE;
 	return t && (t->count >= cfg->max_queue || (cfg->max_queue_octets && t->octets + o->octets > cfg->max_queue_octets))
 		       ? REASON_LIMIT_QUEUE_FULL
 		       : REASON_NONE;
@@ -376,7 +390,7 @@ static bool page_accepts(const struct conversation *c, struct slice content_type
 	return false;
 }
 
-const struct carrier page_carrier = {.name = "page", .room = page_room, .send = page_send, .signal = page_signal, .accepts = page_accepts};
+const struct carrier page_carrier = {.name = "page", .text_max = text_max, .room = page_room, .send = page_send, .signal = page_signal, .accepts = page_accepts};
 
 void pages_free(struct gateway *g)
 {

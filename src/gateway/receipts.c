@@ -142,16 +142,14 @@ static bool may_be_seen(struct conversation *c)
 }
 
 /* Puts the text into CPIM, where there is room for that. */
-static bool wrap(struct conversation *c, struct outgoing *o, const struct gateway_home *home, unsigned asks)
+static bool wrap(struct conversation *c, struct outgoing *o, unsigned asks)
 {
-	struct gateway *g = c->g;
 	struct cpim_headers h = {.from = o->from_uri, .to = o->uri, .date = stanza_time_format(o->arena, clock_unix() * 1000), .imdn_id = o->token,
 				 .imdn_wanted = imdn_wanted(asks | IMDN_NEGATIVE)};
-	struct interwork_im_out out = {.from_uri = o->from_uri, .to_uri = o->uri, .reliable_path = sip_reliable(home->flow.transport)};
 	struct interwork_im_carrier carrier = {
 		.accept = (c->heard & HEARD_HTML) ? S("text/plain, text/html, multipart/alternative, message/cpim") : S("text/plain, message/cpim"),
 		.cpim = &h,
-		.max = c->session ? 0 : interwork_im_message_room(&o->page, &out, &g->cfg.im),
+		.max = c->carrier->text_max(c, o),
 	};
 	struct slice type, body;
 	if (interwork_im_pack(&type, &body, o->arena, &o->page, &carrier).action != INTERWORK_IM_PASS || !slice_eq(slice_first(type, 12), CPIM_TYPE))
@@ -192,7 +190,7 @@ void receipts_text_out(struct conversation *c, struct outgoing *o)
 	t->chat = type == STANZA_TYPE_CHAT;
 	t->report = o->report = home.dialect->receipts == DIALECT_REPORT;
 	if (conversation_accepts(c, CPIM_TYPE) && (home.dialect->receipts == DIALECT_IMDN || (c->heard & HEARD_IMDN)))
-		t->by_imdn = wrap(c, o, &home, asks);
+		t->by_imdn = wrap(c, o, asks);
 }
 
 /* The answer to the XMPP user's client: it came, or it is read. */

@@ -335,8 +335,8 @@ void session_text_over(struct session *s, struct outgoing *o, enum session_text_
 		outgoing_delivered(o, status);
 	else if (response)
 		outgoing_answered(o, response);
-	else if (status == 408 || status == 503) /* nobody said so */
-		outgoing_failed(o, status == 408 ? REASON_SIP_TIMEOUT : REASON_SIP_HOME_UNREACHABLE);
+	else if (status == 408 || status == 503 || status == 513) /* nobody said so */
+		outgoing_failed(o, status == 408 ? REASON_SIP_TIMEOUT : status == 503 ? REASON_SIP_HOME_UNREACHABLE : REASON_CONTENT_TOO_LARGE);
 	else
 		outgoing_status(o, status, phrase);
 	give(s);
@@ -508,10 +508,25 @@ void session_choose(struct conversation *c, uint32_t home, bool may_open)
 		c->carrier = &page_carrier;
 }
 
+static size_t session_text_max(const struct conversation *c, const struct outgoing *o)
+{
+	const struct session *s = c->session && c->session->state != SESSION_LEAVING ? c->session : NULL;
+	const struct session_leg *leg = s ? s->leg : NULL;
+	struct gateway_home h;
+	if (!leg) {
+		gateway_home(c->g, o->home, &h);
+		leg = session_leg_of(session_form(h.dialect));
+	}
+	return leg ? leg->text_max(c->g, s, o) : page_text_max(c->g, o);
+}
+
 static enum reason session_room(const struct conversation *c, const struct outgoing *o)
 {
 	const struct session *s = c->session;
-	return s && (s->count >= SESSION_QUEUE || s->octets + o->page.body.len > SESSION_QUEUE_OCTETS) ? REASON_LIMIT_QUEUE_FULL : REASON_NONE;
+	if (o->page.body.len > session_text_max(c, o))
+		return REASON_CONTENT_TOO_LARGE;
+	/* a single one may be larger than what may wait */
+	return s && s->count && (s->count >= SESSION_QUEUE || s->octets + o->page.body.len > SESSION_QUEUE_OCTETS) ? REASON_LIMIT_QUEUE_FULL : REASON_NONE;
 }
 
 static void take_over(void *arg, struct outgoing *o)
@@ -564,7 +579,7 @@ static bool session_accepts(const struct conversation *c, struct slice content_t
 }
 
 const struct carrier session_carrier = {
-	.name = "session", .room = session_room, .send = session_send, .signal = session_signal, .accepts = session_accepts,
+	.name = "session", .text_max = session_text_max, .room = session_room, .send = session_send, .signal = session_signal, .accepts = session_accepts,
 	.report = session_report,
 };
 

@@ -75,6 +75,9 @@ struct session_leg {
 	int (*answer)(struct session *s, const struct sdp_im_media *peer, struct sdp_local *local, struct arena *a);
 	/* The dialog is confirmed. True: texts may be given at once; else the leg calls session_ready when they may. */
 	bool (*open)(struct session *s);
+	/* The octets of a text that it carries; `s` NULL: in a session that is still to be made. What the peer turns out not to take is
+	 * refused by `text`. */
+	size_t (*text_max)(struct gateway *g, const struct session *s, const struct outgoing *o);
 	/* Carries this text; session_text_over follows once, maybe from inside, unless close comes before. */
 	void (*text)(struct session *s, struct outgoing *o);
 	/* As carrier.signal. */

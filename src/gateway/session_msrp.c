@@ -15,6 +15,7 @@ struct leg {
 	struct msrp_session *m;
 	char id[MSRP_SESSION_ID_MAX];
 	char *path, *peer_path, *fingerprint; /* owned; the peer's: NULL until known */
+	uint64_t peer_max;           /* a=max-size; 0: not said */
 	char *address;               /* owned */
 	uint16_t port;
 	bool tls, active, connected; /* active: we connect; connected: we have asked for it */
@@ -286,6 +287,7 @@ static bool use_peer(struct leg *l, const struct sdp_im_media *peer, bool active
 	l->peer_path = mem_strndup(peer->path.p, peer->path.len);
 	l->fingerprint = mem_strndup(peer->fingerprint.p ? peer->fingerprint.p : "", peer->fingerprint.len);
 	l->active = active;
+	l->peer_max = peer->max_size;
 	return true;
 }
 
@@ -358,13 +360,20 @@ static bool leg_open(struct session *s)
 
 /* ---- out */
 
+static size_t leg_text_max(struct gateway *g, const struct session *s, const struct outgoing *o)
+{
+	const struct leg *l = s ? s->leg_data : NULL;
+	(void)o;
+	return l && l->peer_max && l->peer_max < g->cfg.max_msrp_message ? (size_t)l->peer_max : g->cfg.max_msrp_message;
+}
+
 /* As the peer takes it: by itself, or in message/cpim (RFC 4975 8.6). */
 static struct interwork_im_verdict pack(const struct leg *l, struct outgoing *o, struct arena *a, struct slice *ret_type, struct slice *ret_body)
 {
 	const struct session *s = l->s;
 	struct slice accept = slice_str(s->accept_types ? s->accept_types : ""), wrapped = slice_str(s->accept_wrapped_types ? s->accept_wrapped_types : "");
 	struct cpim_headers h = {.from = o->from_uri, .to = o->uri, .date = o->page.date, .subject = o->page.subject, .subject_lang = o->page.language};
-	struct interwork_im_carrier carrier = {.accept = accept, .wrapped = wrapped};
+	struct interwork_im_carrier carrier = {.accept = accept, .wrapped = wrapped, .max = leg_text_max(s->g, s, o)};
 	if (!interwork_accepts(accept, o->page.content_type) && interwork_accepts(accept, S("message/cpim")))
 		carrier.cpim = &h;
 	return interwork_im_pack(ret_type, ret_body, a, &o->page, &carrier);
@@ -475,7 +484,7 @@ static void leg_close(struct session *s)
 
 const struct session_leg session_leg_msrp = {
 	.name = "msrp", .form = SDP_IM_MSRP, .window = 1, .offer = leg_offer, .answered = leg_answered, .answer = leg_answer, .open = leg_open,
-	.text = leg_text, .signal = leg_signal, .report = leg_report, .close = leg_close,
+	.text_max = leg_text_max, .text = leg_text, .signal = leg_signal, .report = leg_report, .close = leg_close,
 };
 
 /* ---- of the edge */

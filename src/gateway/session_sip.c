@@ -86,7 +86,7 @@ static void pack(struct session *s, struct outgoing *o, struct slice *ret_type, 
 {
 	struct interwork_im_carrier carrier = {.accept = slice_str(s->accept_types ? s->accept_types : ""),
 					       .wrapped = slice_str(s->accept_wrapped_types ? s->accept_wrapped_types : ""),
-					       .max = s->g->cfg.im.max_message};
+					       .max = page_text_max(s->g, o)};
 	struct slice type, body;
 	*ret_type = o->page.content_type;
 	*ret_body = o->page.body;
@@ -96,11 +96,21 @@ static void pack(struct session *s, struct outgoing *o, struct slice *ret_type, 
 	}
 }
 
+static size_t leg_text_max(struct gateway *g, const struct session *s, const struct outgoing *o)
+{
+	(void)s;
+	return page_text_max(g, o);
+}
+
 static void leg_text(struct session *s, struct outgoing *o)
 {
 	struct sip_extra extra[2];
 	struct slice type, body;
 	size_t n = 0;
+	if (o->page.body.len > page_text_max(s->g, o)) { /* it was meant for another carrier */
+		session_text_over(s, o, SESSION_TEXT_REFUSED, 513, SLICE_NONE, NULL);
+		return;
+	}
 	pack(s, o, &type, &body);
 	if (o->page.subject.len)
 		extra[n++] = (struct sip_extra){S("Subject"), o->page.subject};
@@ -246,5 +256,5 @@ static void leg_close(struct session *s)
 
 const struct session_leg session_leg_sip = {
 	.name = "session", .form = SDP_IM_SIP, .window = 1, .offer = leg_offer, .answered = leg_answered, .answer = leg_answer, .open = leg_open,
-	.text = leg_text, .signal = leg_signal, .request = leg_request, .sent = leg_sent, .close = leg_close,
+	.text_max = leg_text_max, .text = leg_text, .signal = leg_signal, .request = leg_request, .sent = leg_sent, .close = leg_close,
 };

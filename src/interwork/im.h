@@ -108,9 +108,6 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 /* ---- XMPP -> SIP */
 struct interwork_im_out {
 	const struct xml_node *stanza; /* a message */
-	struct slice from_uri, to_uri; /* mapped; their length counts towards the size limit of a MESSAGE */
-	bool reliable_path;	       /* every hop is TLS or TCP to a configured partner */
-	bool later;		       /* the carrier is not known yet: interwork_im_pack will look at the size */
 	enum interwork_im_choice xhtml; /* of this partner */
 	/* Did we forward a message with this id from this sender? NULL: yes. (A correction of something unknown is a plain
 	 * message.) */
@@ -144,8 +141,9 @@ struct interwork_im_carrier {
  * message. PASS, or REFUSE: larger than the carrier takes, or a type that it must not carry. Never cuts. */
 struct interwork_im_verdict interwork_im_pack(struct slice *ret_type, struct slice *ret_body, struct arena *a,
 					      const struct interwork_im_page *page, const struct interwork_im_carrier *carrier);
-/* The octets of a body that a MESSAGE with this page may have: the limit of the path less what its other parts take. */
-size_t interwork_im_message_room(const struct interwork_im_page *page, const struct interwork_im_out *out,
+/* The octets of a body that a MESSAGE with this page and these URIs may have: the limit of the path less what its other parts take.
+ * `reliable`: every hop is TLS or TCP to a configured partner. */
+size_t interwork_im_message_room(const struct interwork_im_page *page, struct slice from_uri, struct slice to_uri, bool reliable,
 				 const struct interwork_im_rules *rules);
 /* Is this media type (parameters do not count) in such a list? "*" and "text/" followed by "*" match. */
 bool interwork_accepts(struct slice list, struct slice type);

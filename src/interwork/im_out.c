@@ -172,11 +172,11 @@ static struct slice compose(struct arena *a, const struct payload *p, struct sli
 	return slice_of(out, (size_t)(q - out));
 }
 
-size_t interwork_im_message_room(const struct interwork_im_page *page, const struct interwork_im_out *out,
+size_t interwork_im_message_room(const struct interwork_im_page *page, struct slice from_uri, struct slice to_uri, bool reliable,
 				 const struct interwork_im_rules *rules)
 {
-	size_t max = out->reliable_path ? rules->max_message : rules->max_message_udp;
-	size_t taken = OVERHEAD + out->from_uri.len + 2 * out->to_uri.len + page->subject.len;
+	size_t max = reliable ? rules->max_message : rules->max_message_udp;
+	size_t taken = OVERHEAD + from_uri.len + 2 * to_uri.len + page->subject.len;
 	return max > taken ? max - taken : 0;
 }
 
@@ -237,8 +237,6 @@ struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, s
 	page.receipt_requested = p.receipt_requested && page.id.len;
 	page.markable = p.markable && page.id.len;
 
-	if (!out->later && page.body.len > interwork_im_message_room(&page, out, rules))
-		return refuse(REASON_CONTENT_TOO_LARGE, "the message is larger than a SIP MESSAGE may be");
 	*ret = page;
 	return (struct interwork_im_verdict){0};
 }

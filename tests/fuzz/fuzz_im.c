@@ -32,8 +32,7 @@ static void to_xmpp(struct arena *a, struct slice raw)
 
 static void to_sip(struct arena *a, struct slice doc)
 {
-	struct interwork_im_out out = {
-		.from_uri = S("sip:juliet@x.example"), .to_uri = S("sip:romeo@example.net"), .reliable_path = true};
+	struct interwork_im_out out = {0};
 	struct interwork_im_page page;
 	struct xml_node *n;
 	struct sip_msg *m;
@@ -46,7 +45,7 @@ static void to_sip(struct arena *a, struct slice doc)
 	if (interwork_im_to_sip(&page, a, &out, &interwork_im_rules_default).action != INTERWORK_IM_PASS)
 		return;
 	buf_init(&b, 1 << 20);
-	sip_build_request(&b, S("MESSAGE"), out.to_uri);
+	sip_build_request(&b, S("MESSAGE"), S("sip:romeo@example.net"));
 	sip_build_header(&b, SIP_H_VIA, S("SIP/2.0/TLS gw.example;branch=z9hG4bK1"));
 	sip_build_header(&b, SIP_H_FROM, S("<sip:juliet@x.example>;tag=1"));
 	sip_build_header(&b, SIP_H_TO, S("<sip:romeo@example.net>"));

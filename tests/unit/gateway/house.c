@@ -246,7 +246,7 @@ static bool on_home(void *arg, uint32_t home, struct gateway_home *ret)
 	struct house *h = arg;
 	if (h->no_home || home != 0)
 		return false;
-	ret->flow = (struct sip_flow){.transport = SIP_TCP, .conn = 7, .target = 0};
+	ret->flow = (struct sip_flow){.transport = h->udp ? SIP_UDP : SIP_TCP, .conn = 7, .target = 0};
 	ret->contact = S("sip:gw.contoso.test:5060;transport=tcp");
 	ret->setting = h->dialect;
 	ret->learned = h->learned;

@@ -69,6 +69,7 @@ struct house {
 	bool slow_disk;    /* the test says gateway_stored */
 	bool dying;        /* what is sent now is lost with the process */
 	bool home_unreachable; /* nothing can be sent */
+	bool udp;          /* the home is reached by UDP */
 	bool msrp;         /* there is a place for MSRP, without TLS */
 	uint64_t msrp_line, msrp_closed; /* the last one that was opened, closed */
 	char msrp_to[256]; /* whereto: host and fingerprint */

@@ -250,6 +250,29 @@ static void large(void **state)
 	free(text);
 }
 
+#define TOO_LARGE "X message/error " ROMEO ">" JULIET "/balcony policy-violation/modify"
+
+/* RFC 3428 8: by UDP little, by TCP more; refused whole, and the next one goes. */
+static void large_to_sip(void **state)
+{
+	struct house *h = *state;
+	static char text[30000];
+	for (int udp = 1; udp >= 0; udp--) {
+		h->udp = udp;
+		memset(text, 'x', sizeof text);
+		text[udp ? 1200 : 19900] = 0;
+		partner_message(h, JULIET "/balcony", ROMEO, text);
+		expect(h, TOO_LARGE);
+		text[udp ? 700 : 19000] = 0;
+		partner_message(h, JULIET "/balcony", ROMEO, text);
+		struct arena *a;
+		assert_int_equal(house_sip(h, &a, "MESSAGE", 0)->body.len, strlen(text));
+		arena_release(NULL, a);
+		home_answers(h, "MESSAGE", 0, 200, "");
+		buf_clear(&h->log);
+	}
+}
+
 /* A SIP user's device, by its gr, is the sender's resource; gr of the target reaches one device. */
 static void instances(void **state)
 {
@@ -588,7 +611,7 @@ int main(void)
 		TEST(refused_by_policy),
 		TEST(refused_addresses),
 		TEST(refused_content),
-		TEST(large),
+		TEST(large), TEST(large_to_sip),
 		TEST(instances),
 		TEST(conversation_limit),
 		TEST(fifo),

@@ -319,6 +319,38 @@ static void queue_octets(void **state)
 	free(text);
 }
 
+/* A text in the dialog may be as large as a MESSAGE over that path; the session goes on. */
+static void too_large(void **state)
+{
+	struct house *h = *state;
+	static char text[20000];
+	memset(text, 'x', 19900);
+	partner_message(h, JULIET "/balcony", ROMEO, text); /* not even called for it */
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony policy-violation/modify");
+	open_ours(h);
+	partner_message(h, JULIET "/balcony", ROMEO, text);
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony policy-violation/modify");
+	text[19000] = 0;
+	partner_message(h, JULIET "/balcony", ROMEO, text);
+	expect_count(h, "S MESSAGE", 1);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	expect(h, "");
+}
+
+/* RFC 3428 8 holds for the path, in a dialog or not. */
+static void too_large_by_udp(void **state)
+{
+	struct house *h = *state;
+	static char text[2000];
+	memset(text, 'x', 1500);
+	h->udp = true;
+	partner_message(h, JULIET "/balcony", ROMEO, text);
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony policy-violation/modify");
+	text[600] = 0;
+	partner_message(h, JULIET "/balcony", ROMEO, text);
+	expect(h, CALLED);
+}
+
 static void idles(void **state)
 {
 	struct house *h = *state;
@@ -810,7 +842,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(xmpp_opens),
+		TEST(xmpp_opens), TEST(too_large), TEST(too_large_by_udp),
 		TEST(sip_opens),
 		TEST(dead_dialog),
 		TEST(dead_twice),

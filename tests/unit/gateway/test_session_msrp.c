@@ -147,9 +147,39 @@ static void fingerprint(void **state)
 	*state = h;
 }
 
+/* What the client said that it takes (a=max-size), and at most msrp.max-message; the next text goes. */
+static void too_large(void **state)
+{
+	static const struct {
+		const char *sdp;
+		size_t most;
+	} rows[] = {
+		{SDP_OF("TCP/MSRP", "a=path:" PATH "\r\na=max-size:3000\r\n"), 3000},
+		{SDP_OF("TCP/MSRP", "a=path:" PATH "\r\n"), 65536},
+		{SDP_OF("TCP/MSRP", "a=path:" PATH "\r\na=max-size:99999999\r\n"), 65536},
+	};
+	static char text[70000];
+	struct house *h = *state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		called(h, rows[i].sdp);
+		gateway_msrp_up(h->gateway, h->msrp_line);
+		memset(text, 'x', rows[i].most + 1);
+		text[rows[i].most + 1] = 0;
+		partner_message(h, JULIET "/balcony", ROMEO, text);
+		expect(h, "X message/error " ROMEO ">" JULIET "/balcony policy-violation/modify");
+		text[rows[i].most] = 0;
+		partner_message(h, JULIET "/balcony", ROMEO, text);
+		expect(h, "");
+		assert_true(h->msrp_out.len > 2000);
+		house_free(h);
+		setup((void **)&h);
+	}
+	*state = h;
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {TEST(refused_reinvite), TEST(ids), TEST(fingerprint)};
+	const struct CMUnitTest tests[] = {TEST(refused_reinvite), TEST(ids), TEST(fingerprint), TEST(too_large)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

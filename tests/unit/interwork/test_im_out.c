@@ -36,8 +36,7 @@ static struct interwork_im_verdict translate_with(struct interwork_im_page *page
 		arena_printf(arena,
 			     "<message xmlns='jabber:server' from='juliet@x.example/b' to='romeo@example.net' %s>%s</message>",
 			     attrs, inside));
-	out.from_uri = S("sip:juliet@x.example");
-	out.to_uri = S("sip:romeo@example.net");
+	struct slice from_uri = S("sip:juliet@x.example"), to_uri = S("sip:romeo@example.net");
 	memset(page, 0, sizeof *page);
 	struct interwork_im_verdict v = interwork_im_to_sip(page, arena, &out, &interwork_im_rules_default);
 	if (v.action != INTERWORK_IM_PASS) {
@@ -47,10 +46,10 @@ static struct interwork_im_verdict translate_with(struct interwork_im_page *page
 	/* Whatever was accepted can be written as a request and is read back as the same. */
 	struct buf b;
 	buf_init(&b, 65536);
-	sip_build_request(&b, S("MESSAGE"), out.to_uri);
+	sip_build_request(&b, S("MESSAGE"), to_uri);
 	sip_build_header(&b, SIP_H_VIA, S("SIP/2.0/TLS gw.example;branch=z9hG4bK1"));
-	sip_build_header_fmt(&b, SIP_H_FROM, "<%.*s>;tag=1", SFMT(out.from_uri));
-	sip_build_header_fmt(&b, SIP_H_TO, "<%.*s>", SFMT(out.to_uri));
+	sip_build_header_fmt(&b, SIP_H_FROM, "<%.*s>;tag=1", SFMT(from_uri));
+	sip_build_header_fmt(&b, SIP_H_TO, "<%.*s>", SFMT(to_uri));
 	sip_build_header(&b, SIP_H_CALL_ID, S("c"));
 	sip_build_header(&b, SIP_H_CSEQ, S("1 MESSAGE"));
 	const struct {
@@ -78,7 +77,7 @@ static struct interwork_im_verdict translate_with(struct interwork_im_page *page
 static struct interwork_im_verdict translate(struct interwork_im_page *page, const char *attrs, const char *inside)
 {
 	arena_reset(arena);
-	return translate_with(page, (struct interwork_im_out){.reliable_path = true}, attrs, inside);
+	return translate_with(page, (struct interwork_im_out){0}, attrs, inside);
 }
 
 /* A server that does not rewrite what a client has written with a prefix (jabberd2). */
@@ -262,7 +261,7 @@ static void test_hops(void **state)
 			"<body>x</body><headers xmlns='http://jabber.org/protocol/shim'><header name='Other'>1</header>"
 			"<header name='Max-Forwards'>%s</header></headers>",
 			t[i].value);
-		struct interwork_im_verdict v = translate_with(&p, (struct interwork_im_out){.reliable_path = true}, "", shim.p);
+		struct interwork_im_verdict v = translate_with(&p, (struct interwork_im_out){0}, "", shim.p);
 		if (t[i].hops < 0)
 			assert_int_equal(v.reason, REASON_SIP_TOO_MANY_HOPS);
 		else
@@ -282,35 +281,33 @@ static void test_unknown_correction(void **state)
 	(void)state;
 	struct interwork_im_page p;
 	int calls = 0;
-	translate_with(&p, (struct interwork_im_out){.reliable_path = true, .id_known = never, .ctx = &calls}, "",
+	translate_with(&p, (struct interwork_im_out){.id_known = never, .ctx = &calls}, "",
 		       "<body>right</body><replace xmlns='urn:xmpp:message-correct:0' id='m0'/>");
 	assert_slice(p.body, "right");
 	assert_int_equal(calls, 1);
 }
 
+/* What a MESSAGE has room for; who carries it judges by that. Nothing is cut here. */
 static void test_size(void **state)
 {
 	(void)state;
-	static const struct {
-		bool reliable;
-		size_t body;
-		bool passes;
-	} t[] = {{false, 700, true}, {false, 1300, false}, {true, 1300, true}, {true, 19000, true}, {true, 20000, false}};
-	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-		struct interwork_im_page p;
-		char body[20100] = "<body>";
-		memset(body + 6, 'x', t[i].body);
-		memcpy(body + 6 + t[i].body, "</body>", 8);
-		arena_reset(arena);
-		struct interwork_im_verdict v =
-			translate_with(&p, (struct interwork_im_out){.reliable_path = t[i].reliable}, "", body);
-		if ((v.action == INTERWORK_IM_PASS) != t[i].passes)
-			fail_msg("%zu octets", t[i].body);
-		if (!t[i].passes)
-			assert_string_equal(reason_info(v.reason)->xmpp_condition, "policy-violation");
-		else
-			assert_int_equal(p.body.len, t[i].body); /* never cut */
-	}
+	struct slice from = S("sip:juliet@x.example"), to = S("sip:romeo@example.net");
+	struct interwork_im_page p;
+	static char body[20100] = "<body>";
+	memset(body + 6, 'x', 20000);
+	memcpy(body + 6 + 20000, "</body>", 8);
+	arena_reset(arena);
+	assert_int_equal(translate_with(&p, (struct interwork_im_out){0}, "", body).action, INTERWORK_IM_PASS);
+	assert_int_equal(p.body.len, 20000);
+	size_t udp = interwork_im_message_room(&p, from, to, false, &interwork_im_rules_default);
+	size_t tcp = interwork_im_message_room(&p, from, to, true, &interwork_im_rules_default);
+	assert_in_range(udp, 700, 1000);
+	assert_int_equal(tcp - udp, 20000 - 1300);
+	p.subject = S("0123456789");
+	assert_int_equal(interwork_im_message_room(&p, from, to, true, &interwork_im_rules_default), tcp - 10);
+	struct interwork_im_rules small = interwork_im_rules_default;
+	small.max_message = 100;
+	assert_int_equal(interwork_im_message_room(&p, from, to, true, &small), 0);
 }
 
 int main(void)
