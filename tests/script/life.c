@@ -867,7 +867,8 @@ void life_end(struct life *l)
 		for (int c = 0; c < LIFE_CONTACTS; c++) {
 			stepf(l, false, "sends <presence type='unsubscribe' from='%s' to='%s'/>", contacts[c], users[u]);
 			absorb(l);
-			stepf(l, false, "sends <presence type='unsubscribed' from='%s' to='%s'/>", contacts[c], users[u]);
+			if (c) /* what the other one's users watch has to end by itself */
+				stepf(l, false, "sends <presence type='unsubscribed' from='%s' to='%s'/>", contacts[c], users[u]);
 			absorb(l);
 			answer_all(l);
 		}
