@@ -66,7 +66,7 @@ def methods(lab):
     romeo, juliet = lab.couple()
     check_status(romeo.request("PUBLISH", "sip:" + juliet.name, [("Event", "presence"), ("Expires", "60")]), 405, 489, 501)
     refer = [("Contact", romeo.contact), ("Refer-To", "<sip:x@y.test>")]
-    check_status(romeo.request("REFER", "sip:" + juliet.name, refer), 405, 501)
+    check_status(romeo.request("REFER", "sip:" + juliet.name, refer), 603)
 
 
 @scenario("a partner whose server is not there: 4xx or 504, soon")

@@ -151,6 +151,8 @@ def refused_by_us(lab):
     check(time.monotonic() - start < 5, "that took too long: her client waits")
     invite = b"Application-Name: File Transfer\r\nApplication-GUID: {5D3E02AB-6190-11d3-BBBB-00C04F795683}\r\nInvitation-Command: INVITE\r\nInvitation-Cookie: 1\r\n\r\n"
     check_status(session.request("MESSAGE", "text/x-msmsgsinvite; charset=UTF-8", invite), 606, 415, 488)
+    told = juliet.expect_message(ann.name)
+    check("invites you to a group chat" in told.body, f"{told.body!r} instead of words about the invitation")
     juliet.expect_no_message(ann.name, 0.5)
     ann.tell(juliet.name, "still here")
     juliet.expect_message(ann.name, "still here")

@@ -129,6 +129,7 @@ class Jabberd2(Group):
             with gzip.open("/usr/share/doc/jabberd2/db-setup.sqlite.gz", "rt", encoding="utf-8") as f, \
                     sqlite3.connect(self.database) as db:
                 db.executescript(f.read())
+            db.close()
         tls = ""
         if stance.tls != "off":
             tls = (f"<pemfile>{certs}/{stance.certificate}-both.pem</pemfile><verify-mode>0</verify-mode>"
@@ -151,7 +152,13 @@ class Jabberd2(Group):
             db.close()
             if os.path.exists(self.router_log):
                 self.router_start = os.path.getsize(self.router_log)
-        super().start()
+        try:
+            super().start()
+        except LabError:    # on a busy machine its own parts find the file locked by each other, and give up
+            self.stop()
+            time.sleep(1)
+            self.router_start = os.path.getsize(self.router_log)
+            super().start()
 
     def _online(self, *names):
         """The router that runs now knows these."""
