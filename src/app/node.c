@@ -224,6 +224,7 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->im = interwork_im_rules_default;
 	ret->im.type_normal = cfg->im_type == CONFIG_IM_NORMAL;
 	ret->im.max_stanza = cfg->limits_max_stanza;
+	ret->im.xhtml = cfg->im_xhtml;
 	ret->group_notice = cfg->im_group_chat_notice;
 	ret->errors = interwork_error_rules_default;
 	ret->errors.bare_6xx = cfg->im_bare_jid_errors == CONFIG_BARE_JID_6XX;

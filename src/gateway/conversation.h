@@ -26,6 +26,7 @@ enum conversation_heard {
 	HEARD_COMPOSING = 8, /* application/im-iscomposing+xml */
 	HEARD_IMDN = 16,
 	HEARD_KEYBOARD = 32, /* INFO with KeyboardActivity */
+	HEARD_ALTERNATIVE = 64, /* multipart/alternative: of its parts it shows what it can */
 };
 
 struct conversation {
@@ -64,6 +65,7 @@ struct outgoing {
 	uint32_t home;
 	struct slice token;    /* what identifies this text on the SIP side: Call-ID of its MESSAGE, MSRP Message-ID; empty: the carrier's own */
 	bool report;           /* MSRP: Success-Report: yes; signals_reported hears of it */
+	bool marked;           /* page mode: its markup went with it */
 	bool quiet;            /* a notice of ours: nobody is told when it fails */
 	unsigned tries;        /* times that it was taken from one session, or from page mode, to another session, or to page mode: at most one such way back */
 	uint64_t record;

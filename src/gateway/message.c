@@ -165,6 +165,7 @@ static void hear(struct conversation *c, const struct incoming *in)
 	} rows[] = {
 		{S("text/plain"), HEARD_TEXT},
 		{S("text/html"), HEARD_HTML},
+		{S("multipart/alternative"), HEARD_ALTERNATIVE | HEARD_HTML},
 		{S("message/cpim"), HEARD_CPIM},
 		{S("application/im-iscomposing+xml"), HEARD_COMPOSING},
 		{S("message/imdn+xml"), HEARD_IMDN},

@@ -121,6 +121,12 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	signal_over(t, m->status);
 	if (!o)
 		return;
+	if (m->status == 415 && o->marked) { /* another client than we heard: the text alone, once this transaction is done */
+		o->conversation->heard &= ~(unsigned)HEARD_ALTERNATIVE;
+		o->page.html = SLICE_NONE;
+		t->text = NULL;
+		return;
+	}
 	text_out_of(t, o);
 	gateway_home_heard(t->g, o->home, m);
 	if (m->status < 300)
@@ -184,13 +190,31 @@ void page_write_headers(struct buf *b, const struct interwork_im_page *p)
 		sip_build_header_uint(b, SIP_H_EXPIRES, (uint64_t)p->expires);
 }
 
+/* With its markup, where the client has shown that it reads such a thing and the two together are not too much. */
+static void pack(struct outgoing *o, struct slice *ret_type, struct slice *ret_body)
+{
+	struct interwork_im_carrier carrier = {.accept = S("text/plain text/html multipart/alternative"),
+					       .max = page_carrier.text_max(o->conversation, o)};
+	struct slice type, body;
+	*ret_type = o->page.content_type;
+	*ret_body = o->page.body;
+	o->marked = carrier.max && o->page.html.len && conversation_accepts(o->conversation, S("multipart/alternative")) &&
+		    interwork_im_pack(&type, &body, o->arena, &o->page, &carrier).action == INTERWORK_IM_PASS;
+	if (o->marked) {
+		*ret_type = type;
+		*ret_body = body;
+	}
+}
+
 static enum reason text_start(struct target *t, struct outgoing *o)
 {
 	struct buf *b = &t->g->out;
+	struct slice type, body;
+	pack(o, &type, &body);
 	buf_clear(b);
 	write_head(o->conversation, b, o->from_uri, o->uri, o->token, o->page.max_forwards);
 	page_write_headers(b, &o->page);
-	sip_build_body(b, o->page.content_type, o->page.body);
+	sip_build_body(b, type, body);
 	return send_out(t, o->home);
 }
 
@@ -380,6 +404,7 @@ static bool page_accepts(const struct conversation *c, struct slice content_type
 	} rows[] = {
 		{S("text/plain"), ~0u},
 		{S("text/html"), HEARD_HTML},
+		{S("multipart/alternative"), HEARD_ALTERNATIVE},
 		{S("message/cpim"), HEARD_CPIM},
 		{S("application/im-iscomposing+xml"), HEARD_COMPOSING},
 		{S("message/imdn+xml"), HEARD_IMDN},

@@ -147,7 +147,9 @@ static bool wrap(struct conversation *c, struct outgoing *o, unsigned asks)
 	struct cpim_headers h = {.from = o->from_uri, .to = o->uri, .date = stanza_time_format(o->arena, clock_unix() * 1000), .imdn_id = o->token,
 				 .imdn_wanted = imdn_wanted(asks | IMDN_NEGATIVE)};
 	struct interwork_im_carrier carrier = {
-		.accept = (c->heard & HEARD_HTML) ? S("text/plain, text/html, multipart/alternative, message/cpim") : S("text/plain, message/cpim"),
+		.accept = conversation_accepts(c, S("multipart/alternative")) && conversation_accepts(c, S("text/html"))
+				  ? S("text/plain, text/html, multipart/alternative, message/cpim")
+				  : S("text/plain, message/cpim"),
 		.cpim = &h,
 		.max = c->carrier->text_max(c, o),
 	};

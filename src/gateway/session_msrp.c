@@ -398,6 +398,11 @@ static void send_text(struct leg *l)
 	} else {
 		t.message_id = o->token.len ? o->token : arena_dup(o->arena, message_id_of(o, a));
 		rc = msrp_session_send(l->m, &t, &l->number);
+		if (rc == ENTENTE_ELIMIT && o->page.html.len) { /* the text alone may not be too much */
+			o->page.html = SLICE_NONE;
+			if (pack(l, o, a, &t.content_type, &t.body).action == INTERWORK_IM_PASS)
+				rc = msrp_session_send(l->m, &t, &l->number);
+		}
 		status = !rc ? 0 : rc == ENTENTE_ECLOSED ? 481 : rc == ENTENTE_ELIMIT ? 413 : 400;
 	}
 	if (status)

@@ -18,12 +18,9 @@ struct interwork_im_rules {
 	size_t max_message;	 /* octets of a SIP MESSAGE when every hop is TLS or TCP to a configured partner; default 20000 */
 	size_t max_message_udp;	 /* the same when the path is not known (RFC 3428 8); default 1300 */
 	struct slice correction; /* marker before a corrected text (XEP-0308); default "[corrected] " */
-	bool xhtml;		 /* XHTML-IM both ways (XEP-0071, deprecated): default no. A partner's own choice is in interwork_im_in and _out */
+	bool xhtml;		 /* markup both ways beside the text (XHTML-IM, XEP-0071, deprecated), as xhtml.h lets it pass: default no */
 };
 extern const struct interwork_im_rules interwork_im_rules_default;
-
-/* What a partner has of its own, or the rule. */
-enum interwork_im_choice { INTERWORK_IM_DEFAULT, INTERWORK_IM_YES, INTERWORK_IM_NO };
 
 enum interwork_im_action {
 	INTERWORK_IM_PASS,   /* send what was written */
@@ -90,7 +87,6 @@ struct interwork_im_in {
 	const struct xmpp_jid *from; /* mapped: interwork_sender_to_jid of the asserted identity, of the peer of the session */
 	const struct xmpp_jid *to;   /* mapped from the Request-URI */
 	int64_t now;		     /* Unix seconds */
-	enum interwork_im_choice xhtml; /* of this partner */
 	/* Was this Call-ID seen before with this pair? Then true, and *thread (preset to the Call-ID) may be replaced by the XMPP
 	 * thread that it belongs to. NULL: never (RFC 7572 maps every Call-ID to a thread; in page mode each message has its own,
 	 * so each would open a new window). */
@@ -108,7 +104,6 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 /* ---- XMPP -> SIP */
 struct interwork_im_out {
 	const struct xml_node *stanza; /* a message */
-	enum interwork_im_choice xhtml; /* of this partner */
 	/* Did we forward a message with this id from this sender? NULL: yes. (A correction of something unknown is a plain
 	 * message.) */
 	bool (*id_known)(void *ctx, struct slice id);
@@ -117,7 +112,7 @@ struct interwork_im_out {
 /* What crosses; empty or -1 when absent. Values are free of CR, LF and controls, but the body's CRLF. */
 struct interwork_im_page {
 	struct slice content_type, body; /* the text alone: what every carrier can send as it is */
-	struct slice html;               /* the same with markup, UTF-8: for interwork_im_pack */
+	struct slice html;               /* the same with markup, UTF-8: for interwork_im_pack; empty: none */
 	struct slice subject, language, priority, date;
 	int64_t expires;
 	int max_forwards;        /* always set */

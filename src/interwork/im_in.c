@@ -8,6 +8,7 @@
 #include "interwork/inflate.h"
 #include "interwork/plaintext.h"
 #include "interwork/text.h"
+#include "interwork/xhtml.h"
 #include "xmpp/stanza.h"
 
 enum { MAX_DEPTH = 3, MAX_PARTS = 16, MAX_SUBJECT = 512, MAX_CALL_ID = 256, MAX_SKEW = 60 };
@@ -47,6 +48,8 @@ struct content {
 	struct interwork_im_found found;
 	struct slice text;          /* UTF-8 as far as it is well-formed, not yet clean */
 	struct slice lang;          /* of the text */
+	struct slice markup;        /* the inside of an XHTML-IM body, or empty */
+	bool xhtml;                 /* it is wanted */
 	struct slice subject, subject_lang;
 	unsigned parts;
 	bool in_cpim;
@@ -74,6 +77,8 @@ static struct interwork_im_verdict take_text(struct content *c, const struct mim
 		if (r == ENTENTE_EUNSUPPORTED)
 			return refuse(REASON_CONTENT_CHARSET, "the charset is not known");
 		if (r == 0 && slice_ieq(subtype, S("html"))) {
+			if (c->xhtml)
+				c->markup = interwork_xhtml_from_html(c->arena, c->text);
 			c->text = interwork_html_to_text(c->arena, c->text);
 			r = c->text.p ? 0 : ENTENTE_ELIMIT;
 		}
@@ -112,6 +117,24 @@ static struct interwork_im_verdict take_cpim(struct content *c, const struct mim
 	return v;
 }
 
+static bool is_type(struct slice value, struct slice type)
+{
+	return slice_ieq(sip_token(value, NULL), type);
+}
+
+/* The markup of an alternative to the text that was taken: of the richest one, which comes last. */
+static void take_markup(struct content *c, const struct mime_part *parts, size_t n)
+{
+	struct slice raw, charset = SLICE_NONE;
+	while (n-- > 0 && !c->markup.len) {
+		if (!is_type(parts[n].type, S("text/html")) || mime_decode(&raw, c->arena, parts[n].encoding, parts[n].body) != 0)
+			continue;
+		mime_param(parts[n].type, S("charset"), c->arena, &charset);
+		if (interwork_from_charset(&raw, c->arena, charset, raw) == 0)
+			c->markup = interwork_xhtml_from_html(c->arena, raw);
+	}
+}
+
 /* Not to be shown in place: attachments, icons, recipient lists. */
 static bool is_displayed(struct slice disposition)
 {
@@ -126,11 +149,6 @@ static struct interwork_im_verdict take_signal(struct content *c, const struct m
 	if (mime_decode(&c->found.body, c->arena, part->encoding, part->body) != 0)
 		return refuse(REASON_CONTENT_MALFORMED, "the transfer encoding is broken");
 	return drop(kind);
-}
-
-static bool is_type(struct slice value, struct slice type)
-{
-	return slice_ieq(sip_token(value, NULL), type);
 }
 
 /* The first part that gives a text; a refusal or an empty part is remembered in *found until something better comes. False: look
@@ -174,12 +192,14 @@ static struct interwork_im_verdict take_multipart(struct content *c, const struc
 		return started ? unsupported("a multipart body with too many parts")
 			       : refuse(REASON_CONTENT_MALFORMED, "a multipart body without parts");
 	if (slice_ieq(subtype, S("alternative"))) {
-		/* We can show plain text only, so a sender's own plain text is better than what we would make of the rich one,
-		 * which comes last. */
+		/* A sender's own plain text is better than what we would make of the rich one, which comes last. */
 		for (size_t i = 0; i < n; i++)
 			if ((parts[i].type.len == 0 || is_type(parts[i].type, S("text/plain"))) &&
-			    !consider(c, &parts[i], depth, &found, &have))
+			    !consider(c, &parts[i], depth, &found, &have)) {
+				if (c->xhtml && found.action == INTERWORK_IM_PASS)
+					take_markup(c, parts, n);
 				return found;
+			}
 		for (size_t i = n; i-- > 0;)
 			if (parts[i].type.len && !is_type(parts[i].type, S("text/plain")) &&
 			    !consider(c, &parts[i], depth, &found, &have))
@@ -314,8 +334,26 @@ struct interwork_im_content interwork_im_content_of(const struct sip_msg *m)
 	return c;
 }
 
+/* Beside the text, so it is left out where there is no room for it. */
+static void put_markup(struct buf *b, struct slice markup, size_t end)
+{
+	size_t before = b->len;
+	if (!markup.len || !buf_ok(b))
+		return;
+	buf_put(b, S("<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'>"));
+	buf_put(b, markup);
+	buf_put(b, S("</body></html></message>"));
+	if (!buf_ok(b) || b->len > end) {
+		buf_truncate(b, before);
+		b->failed = false;
+	} else {
+		buf_truncate(b, b->len - strlen("</message>"));
+	}
+}
+
+/* `end`: where the stanza has to end. */
 static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct content *c,
-			 const struct interwork_im_rules *rules, struct slice id)
+			 const struct interwork_im_rules *rules, struct slice id, size_t end)
 {
 	const struct interwork_im_content *m = &in->content;
 	struct slice lang = c->lang.len ? c->lang : interwork_lang(m->language);
@@ -354,6 +392,7 @@ static void write_stanza(struct buf *b, const struct interwork_im_in *in, struct
 	}
 	if (in->children)
 		in->children(in->ctx, b, &c->found);
+	put_markup(b, c->markup, end);
 	buf_put(b, S("</message>"));
 }
 
@@ -399,7 +438,7 @@ static struct interwork_im_verdict read_content(struct content *c, const struct 
 struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a, const struct interwork_im_in *in,
 						 const struct interwork_im_rules *rules, struct interwork_im_found *ret)
 {
-	struct content c = {.arena = a, .from = in->from};
+	struct content c = {.arena = a, .from = in->from, .xhtml = rules->xhtml};
 	char id[27];
 
 	struct interwork_im_verdict v = read_content(&c, in, rules->max_stanza);
@@ -410,7 +449,7 @@ struct interwork_im_verdict interwork_im_to_xmpp(struct buf *b, struct arena *a,
 	stanza_hash(&in->content, id);
 	size_t start = b->len;
 	bool was_ok = buf_ok(b);
-	write_stanza(b, in, &c, rules, slice_of(id, 26));
+	write_stanza(b, in, &c, rules, slice_of(id, 26), start + rules->max_stanza);
 	if (!buf_ok(b) || b->len - start > rules->max_stanza) {
 		buf_truncate(b, start);
 		b->failed = !was_ok;

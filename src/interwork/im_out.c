@@ -3,6 +3,7 @@
 #include "interwork/date.h"
 #include "interwork/im.h"
 #include "interwork/text.h"
+#include "interwork/xhtml.h"
 #include "xmpp/stanza.h"
 
 enum {
@@ -22,7 +23,7 @@ static struct interwork_im_verdict drop(enum interwork_im_kind kind)
 
 /* What the children of a message say, gathered in one pass. */
 struct payload {
-	const struct xml_node *body, *subject, *thread; /* body: the best so far, see body_rank */
+	const struct xml_node *body, *subject, *thread, *html; /* body: the best so far, see body_rank */
 	int rank;
 	bool forged, encrypted, ciphertext, state, receipt, receipt_requested, markable;
 	struct slice replaces; /* id that is corrected; p == NULL for none */
@@ -107,6 +108,9 @@ static void read_child(struct payload *p, const struct xml_node *stanza, const s
 		} else if (slice_eq(n->name, S("thread"))) {
 			p->thread = n;
 		}
+	} else if (slice_eq(ns, XMPP_NS_XHTML_IM)) {
+		if (!p->html && slice_eq(n->name, S("html")))
+			p->html = n;
 	} else if (slice_eq(ns, XMPP_NS_CARBONS)) {
 		p->forged |= slice_eq(n->name, S("sent")) || slice_eq(n->name, S("received"));
 	} else if (slice_starts(ns, S("urn:xmpp:mam:"))) {
@@ -222,10 +226,16 @@ struct interwork_im_verdict interwork_im_to_sip(struct interwork_im_page *ret, s
 
 	if (p.replaces.len && (!out->id_known || out->id_known(out->ctx, p.replaces)))
 		marker = rules->correction;
+	struct slice written = text;
 	text = compose(a, &p, marker, text);
 	page.body = text.p ? interwork_crlf(a, text) : SLICE_NONE;
 	if (!page.body.p)
 		return refuse(REASON_CONTENT_TOO_LARGE, "the message is too large to be converted");
+	if (rules->xhtml && p.html && text.p == written.p) { /* what we added would be missing in it */
+		struct slice markup = interwork_xhtml_from_stanza(a, p.html);
+		if (markup.len)
+			page.html = arena_printf(a, "<html><body>%.*s</body></html>", SFMT(markup));
+	}
 	page.content_type = S("text/plain;charset=UTF-8");
 	page.language = interwork_lang(xml_lang(p.body ? p.body : stanza));
 	if (p.subject)

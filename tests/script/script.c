@@ -124,6 +124,7 @@ static void setting(struct world *w, struct slice words)
 		{"im.max-stanza", &c->im.max_stanza, 8},
 		{"im.max-message", &c->im.max_message, 8},
 		{"im.group-chat-notice", &c->group_notice, 1},
+		{"im.xhtml", &c->im.xhtml, 1},
 		{"errors.bare-6xx", &c->errors.bare_6xx, 1},
 		{"errors.hide-unknown-users", &c->errors.hide_unknown_users, 1},
 	};
