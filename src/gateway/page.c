@@ -194,7 +194,7 @@ void page_write_headers(struct buf *b, const struct interwork_im_page *p)
 static void pack(struct outgoing *o, struct slice *ret_type, struct slice *ret_body)
 {
 	struct interwork_im_carrier carrier = {.accept = S("text/plain text/html multipart/alternative"),
-					       .max = page_carrier.text_max(o->conversation, o)};
+					       .max = page_text_max(o->conversation->g, o)};
 	struct slice type, body;
 	*ret_type = o->page.content_type;
 	*ret_body = o->page.body;

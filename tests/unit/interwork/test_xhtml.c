@@ -270,8 +270,7 @@ static struct slice to_sip(const char *children, bool xhtml)
 {
 	struct interwork_im_rules rules = interwork_im_rules_default;
 	struct interwork_im_page page;
-	struct interwork_im_out out = {.stanza = parse_xml(arena, arena_printf(arena, "<message type='chat' xmlns='jabber:client'>%s</message>", children)),
-				       .from_uri = S("sip:a@b"), .to_uri = S("sip:c@d"), .reliable_path = true};
+	struct interwork_im_out out = {.stanza = parse_xml(arena, arena_printf(arena, "<message type='chat' xmlns='jabber:client'>%s</message>", children))};
 	rules.xhtml = xhtml;
 	assert_int_equal(interwork_im_to_sip(&page, arena, &out, &rules).action, INTERWORK_IM_PASS);
 	return page.html;
