@@ -107,6 +107,7 @@ static const char *const remedies[REASON_COUNT] = {
 				     "limits.max-unproven-per-network or the "
 				     "partner's --connection-limit when the traffic is legitimate",
 	[REASON_LIMIT_CONTACTS] = "if the partner is known to you: entente allowed-domain add {remote}. `entente show sip watch-list` tells what it did",
+	[REASON_LIMIT_SESSIONS] = "wait until silent sessions end (10 minutes), or raise limits.max-sessions-per-user",
 	[REASON_LIMIT_SIZE] = "the sender writes a shorter message; limits.max-stanza and limits.max-sip-message set the limits",
 	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
 	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",

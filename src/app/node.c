@@ -245,6 +245,7 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->max_subscriptions = cfg->limits_max_subscriptions / workers + 1;
 	ret->max_subscriptions_per_user = cfg->limits_max_subscriptions_per_user;
 	ret->max_contacts_per_user = cfg->limits_max_contacts_per_user;
+	ret->max_sessions_per_user = cfg->limits_max_sessions_per_user;
 	ret->max_queue_octets = cfg->limits_queue_size;
 	ret->max_msrp_message = cfg->msrp_max_message;
 }

@@ -509,6 +509,7 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->max_subscriptions = cfg->max_subscriptions;
 	c->max_subscriptions_per_user = cfg->max_subscriptions_per_user;
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
+	c->max_sessions_per_user = cfg->max_sessions_per_user;
 	c->max_queue_octets = cfg->max_queue_octets;
 	c->max_msrp_message = cfg->max_msrp_message;
 	c->group_notice = cfg->group_notice;

@@ -113,6 +113,7 @@ struct gateway_config {
 	uint32_t subscription_minimum;           /* seconds; shorter ones get 423; 0: 60 */
 	size_t max_subscriptions, max_conversations; /* of this worker */
 	size_t max_subscriptions_per_user, max_contacts_per_user; /* 0: no limit */
+	size_t max_sessions_per_user;            /* that the user's clients have opened; 0: no limit */
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
 	bool group_notice;                       /* who is invited to a group chat is told so */
 	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
@@ -149,7 +150,7 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct sl
 
 /* Takes over what may change while it runs: im, errors, signals, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
  * busy_away, absence_s, watcher_probe_s,
- * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_msrp_message. What exists keeps the values that it was made with. */
+ * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_sessions_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
 /* The process is going to end: sessions are hung up as soon as their texts are through. What is left of them goes with gateway_free,

@@ -133,7 +133,7 @@ void gateway_record_home(struct gateway *g, uint64_t record, uint32_t home);
 void gateway_record_told(struct gateway *g, uint64_t record, int status, enum record_outcome o, enum reason reason);
 
 /* ---- tally.c */
-enum tally_kind { TALLY_CONTACTS, TALLY_WATCHER, TALLY_PRESENTITY, TALLY_SIP_WATCHER };
+enum tally_kind { TALLY_CONTACTS, TALLY_WATCHER, TALLY_PRESENTITY, TALLY_SIP_WATCHER, TALLY_SESSIONS };
 /* True (and counted as a hit) when the user has `max` records of this kind already; max 0: no limit. */
 bool tally_full(struct gateway *g, enum tally_kind kind, struct slice user, size_t max);
 void tally_add(struct gateway *g, enum tally_kind kind, struct slice user);

@@ -41,6 +41,8 @@ void session_free(struct session *s)
 	if (c->session == s)
 		c->session = NULL;
 	c->n_sessions--;
+	if (s->called)
+		tally_drop(s->g, TALLY_SESSIONS, c->pair.local);
 	timer_cancel(s->g->cfg.timers, &s->timer);
 	later_cancel(&s->gone);
 	list_remove(&s->link);

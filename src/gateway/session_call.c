@@ -294,6 +294,10 @@ void session_invited(struct gateway *g, struct sip_server_trans *st, struct sip_
 	}
 	if (groupchat_from_sip(g, st, m, a, &in.from, &in.to))
 		return;
+	if (tally_full(g, TALLY_SESSIONS, in.from.bare, g->cfg.max_sessions_per_user)) {
+		refuse(g, st, m, a, REASON_LIMIT_SESSIONS);
+		return;
+	}
 	if (in.test || !gateway_home(g, from->target, &h))
 		reason = REASON_SIP_HOME_UNREACHABLE; /* nothing could be answered in the dialog */
 	else
@@ -307,6 +311,7 @@ void session_invited(struct gateway *g, struct sip_server_trans *st, struct sip_
 	bool with_text = session_first_text(m, a, &in.content_type, &in.body);
 	s->leg = leg;
 	s->called = true;
+	tally_add(g, TALLY_SESSIONS, c->pair.local);
 	s->state = SESSION_ANSWERING;
 	s->instance = mem_strndup(in.from.resource.p ? in.from.resource.p : "", in.from.resource.len);
 	c->home = from->target;

@@ -795,6 +795,18 @@ static void too_many_behind_one(void **state)
 	assert_in_range(n, 2, 3);
 }
 
+/* One user's clients cannot have more sessions than this; others can. */
+static void too_many_of_one(void **state)
+{
+	struct house *h = *state;
+	h->cfg.max_sessions_per_user = 1;
+	house_restart(h, 0);
+	open_theirs(h, "c1");
+	buf_clear(&h->log);
+	invites(h, "c2", "", IM);
+	expect(h, "S 486 INVITE limit/sessions");
+}
+
 static void refused_by_policy(void **state)
 {
 	struct house *h = *state;
@@ -875,7 +887,7 @@ int main(void)
 		TEST(hangs_up_with_texts),
 		TEST(hangs_up_in_simple),
 		TEST(useless_answer),
-		TEST(too_many), TEST(too_many_behind_one), TEST(refused_by_policy), TEST(records),
+		TEST(too_many), TEST(too_many_behind_one), TEST(too_many_of_one), TEST(refused_by_policy), TEST(records),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
