@@ -41,7 +41,7 @@ struct hold {
 	bool sip_up, stream_up;
 	/* what is done now */
 	enum task task;
-	unsigned n, next, done, failed, shows; /* shows: how often "change" came */
+	unsigned n, next, done, failed, shows, rounds; /* shows: how often "change" came; rounds: any */
 	uint8_t *seen;              /* by user: done in this task */
 	uint64_t began;
 	struct timer patience;      /* nothing happens any more */
@@ -320,7 +320,8 @@ static void begin(struct hold *h, unsigned i)
 		send_stanza(h, i, "<presence from='juliet%u@%s' to='romeo%u@%s' type='subscribe'/>", i, h->partner, i, own);
 		break;
 	case SAY:
-		send_stanza(h, i, "<message from='juliet%u@%s/home' to='romeo%u@%s' type='chat' id='m%u'><body>the first of a long conversation</body></message>", i, h->partner, i, own, i);
+		send_stanza(h, i, "<message from='juliet%u@%s/home' to='romeo%u@%s' type='chat' id='m%u-%u'><body>number %u of a long conversation</body></message>",
+			    i, h->partner, i, own, i, h->rounds, h->rounds);
 		break;
 	case IDLE:
 		break;
@@ -344,6 +345,7 @@ static void command(void *arg, struct slice line)
 			h->n = (unsigned)n;
 			h->next = h->done = h->failed = 0;
 			h->shows += t == CHANGE;
+			h->rounds++;
 			memset(h->seen, 0, USERS_MAX);
 			h->began = track_now();
 			timer_arm(&h->loop->timers, &h->patience, PATIENCE_MS);

@@ -11,7 +11,8 @@ LOADS = {"flat": "flat out", "rate": "at a fixed rate"}
 AIM_SUBSCRIPTION, AIM_CONVERSATION = 1024, 4096
 AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
 HELD = {"watch simple": "SIP users watch XMPP users", "refresh simple": "  each refreshes", "change simple": "  each sees a change",
-        "watched simple": "XMPP users watch SIP users", "say simple": "conversations, page mode", "say lync": "conversations, sessions (Lync)"}
+        "watched simple": "XMPP users watch SIP users", "say simple": "conversations, page mode", "more simple": "  one more text in each",
+        "say lync": "conversations, sessions (Lync)", "more lync": "  one more text in each"}
 NAMES = {"sip-to-xmpp": "SIP to XMPP", "xmpp-to-sip": "XMPP to SIP", "sip-to-sip": "Kamailio, SIP to SIP"}
 
 

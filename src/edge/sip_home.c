@@ -274,8 +274,7 @@ void sip_home_lost(struct sip_home *h, const struct entente_err *why)
 		       {"address", slice_str(h->address)}, {"text", slice_str(h->err.text)});
 		h->state = HOME_IDLE;
 		h->began = timers_of(h)->now;
-		tell_failed(h, conn);
-		tell_failed(h, 0);
+		tell_failed(h, conn); /* all that went out on it, whether they know its number or not */
 		if (h->state != HOME_IDLE) /* whoever was told has sent again */
 			return;
 		if (stable && (h->wanted || h->n_queue))

@@ -129,8 +129,8 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	}
 	text_out_of(t, o);
 	gateway_home_heard(t->g, o->home, m);
-	if (m->status < 300)
-		outgoing_delivered(o, m->status);
+	if (m->status < 300 || (m->status == 482 && sip_client_repeated(ct)))
+		outgoing_delivered(o, m->status < 300 ? m->status : 200);
 	else if (!in_session(o))
 		outgoing_answered(o, m);
 }
@@ -172,7 +172,8 @@ static enum reason send_out(struct target *t, uint32_t home)
 		return REASON_SIP_HOME_UNREACHABLE;
 	if (!buf_ok(&g->out))
 		return REASON_CONTENT_TOO_LARGE;
-	int rc = sip_client_start(&t->trans, g->cfg.stack, &h.flow, buf_slice(&g->out), &handler, t, NULL);
+	static const struct sip_client_opts opts = {.repeat = true};
+	int rc = sip_client_start(&t->trans, g->cfg.stack, &h.flow, buf_slice(&g->out), &handler, t, &opts);
 	return rc == 0 ? REASON_NONE : rc == ENTENTE_ELIMIT ? REASON_LIMIT_QUEUE_FULL : REASON_SERVER_INTERNAL;
 }
 

@@ -201,7 +201,8 @@ int session_request_send(struct sip_session *s, struct buf *b, const struct sip_
 {
 	if (s->ops->route)
 		s->ops->route(s->arg, sip_dialog_next_hop(&s->dialog), &s->flow);
-	int rc = buf_ok(b) ? sip_client_start(ret, s->stack, &s->flow, buf_slice(b), h, s, NULL) : ENTENTE_EINVAL;
+	static const struct sip_client_opts opts = {.repeat = true};
+	int rc = buf_ok(b) ? sip_client_start(ret, s->stack, &s->flow, buf_slice(b), h, s, &opts) : ENTENTE_EINVAL;
 	if (rc < 0)
 		s->dialog.local_cseq--; /* nobody saw the number */
 	buf_free(b);

@@ -146,10 +146,11 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	struct sip_session *s = arg;
 	if (m->status < 200)
 		return;
+	bool arrived = sip_client_repeated(ct) && (m->status == 482 || m->status == 500);
 	sip_client_drop(ct);
 	s->ct_sent = NULL;
 	session_flow_seen(s, from);
-	struct sip_session_result r = {.status = m->status, .left = true, .retry_after = sip_retry_after(m), .msg = m};
+	struct sip_session_result r = {.status = arrived ? 200 : m->status, .left = true, .retry_after = sip_retry_after(m), .msg = m};
 	settled(s, &r);
 }
 

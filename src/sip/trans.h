@@ -180,11 +180,16 @@ struct sip_client_handler {
 	void (*done)(void *arg, enum sip_done why);
 };
 
+enum { SIP_REPEAT_MS = 8000 };
+
 struct sip_client_opts {
 	struct slice sent_by;       /* in place of the configuration's */
 	struct slice branch_suffix; /* token characters appended to the branch (RFC 5393 loop hash); at most 64 octets are used */
 	struct slice via_params;    /* appended to our Via, ";alias" */
 	uint32_t timeout_ms;        /* in place of 64*T1 for Timer B or F */
+	/* Not for INVITE: when the connection that it went out on breaks before the answer, the same octets go out again, on another connection, if one comes up
+	 * within SIP_REPEAT_MS: who has taken the request already answers it as a repetition. Else it would count as failed although it may have been carried out. */
+	bool repeat;
 };
 
 /* Sends a request. `request` is the whole message without our Via: the stack inserts it behind the start line (other
@@ -193,6 +198,9 @@ struct sip_client_opts {
  * (not a request); ENTENTE_ELIMIT (max_client). */
 int sip_client_start(struct sip_client_trans **ret, struct sip_stack *s, const struct sip_flow *to, struct slice request,
 		     const struct sip_client_handler *handler, void *arg, const struct sip_client_opts *opts);
+/* It went out more than once (sip_client_opts.repeat). Then 482, and in a dialog 500 for its CSeq, may say that the first one has arrived: whoever answered over the
+ * connection that broke has forgotten the transaction, and passes the repetition on as if it were new (RFC 3261 8.2.2.2, 12.2.2). */
+bool sip_client_repeated(const struct sip_client_trans *ct);
 /* INVITE only: sends CANCEL now, or as soon as a provisional response has come (RFC 3261 9.1). The outcome is still
  * reported (487 as a rule). */
 void sip_client_cancel(struct sip_client_trans *ct);

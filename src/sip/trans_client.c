@@ -4,7 +4,7 @@
 #include "base/rand.h"
 #include "sip/trans_int.h"
 
-enum { BRANCH_RANDOM = 16, SUFFIX_MAX = 64, SCRATCH_MAX = 4 << 20 };
+enum { BRANCH_RANDOM = 16, SUFFIX_MAX = 64, SCRATCH_MAX = 4 << 20, REPEAT_STEP_MS = 500 };
 
 static void fire_send(struct timer *t, uint64_t now);
 static void fire_end(struct timer *t, uint64_t now);
@@ -234,6 +234,21 @@ static void fail(struct sip_client_trans *ct)
 	timer_arm(ct->stack->timers, &ct->t_end, 0);
 }
 
+/* No way: that is the end, or it goes out again where it did go out before. `sent`: on the connection that is gone now. */
+static void fail_or_repeat(struct sip_client_trans *ct, bool sent)
+{
+	struct timers *q = ct->stack->timers;
+	bool first = ct->repeat && sent && !ct->repeat_until;
+	if (first)
+		ct->repeat_until = q->now + SIP_REPEAT_MS;
+	if (!ct->repeat_until || q->now >= ct->repeat_until) {
+		fail(ct);
+		return;
+	}
+	ct->to.conn = 0;
+	timer_arm(q, &ct->t_send, first ? 0 : REPEAT_STEP_MS);
+}
+
 static void key_set(struct sip_client_trans *ct, struct slice branch, struct slice method)
 {
 	buf_put(&ct->key, branch);
@@ -272,7 +287,9 @@ int sip_client_start(struct sip_client_trans **ret, struct sip_stack *s, const s
 	ct->reliable = sip_reliable(to->transport);
 	ct->handler = handler;
 	ct->arg = arg;
-	struct buf *b = ct->reliable && ct->method != SIP_INVITE ? &s->out : &ct->request;
+	ct->repeat = opts && opts->repeat && ct->reliable && ct->method != SIP_INVITE;
+	ct->repeat_until = 0;
+	struct buf *b = ct->reliable && ct->method != SIP_INVITE && !ct->repeat ? &s->out : &ct->request;
 	struct slice branch;
 	buf_clear(b);
 	if (!trans_insert_via(s, b, to, request, opts, &branch)) {
@@ -288,6 +305,11 @@ int sip_client_start(struct sip_client_trans **ret, struct sip_stack *s, const s
 	return 0;
 }
 
+bool sip_client_repeated(const struct sip_client_trans *ct)
+{
+	return ct->repeat_until != 0;
+}
+
 static void send_cancel(struct sip_client_trans *ct)
 {
 	struct sip_stack *s = ct->stack;
@@ -297,6 +319,7 @@ static void send_cancel(struct sip_client_trans *ct)
 	cancel->method = SIP_CANCEL;
 	cancel->to = ct->to;
 	cancel->reliable = ct->reliable;
+	cancel->repeat = false;
 	cancel->handler = NULL;
 	if (!write_companion(ct, &cancel->request, S("CANCEL"), SLICE_NONE)) {
 		list_remove(&cancel->all);
@@ -351,14 +374,16 @@ static void fire_send(struct timer *t, uint64_t now)
 	struct sip_stack *s = ct->stack;
 	if (ct->state > TRANS_PROCEEDING)
 		return;
-	ct->wait *= 2;
-	if (ct->method != SIP_INVITE && (ct->wait > s->config.t2 || ct->state == TRANS_PROCEEDING))
-		ct->wait = s->config.t2;
-	timer_arm(s->timers, t, ct->wait);
+	if (!ct->reliable) {
+		ct->wait *= 2;
+		if (ct->method != SIP_INVITE && (ct->wait > s->config.t2 || ct->state == TRANS_PROCEEDING))
+			ct->wait = s->config.t2;
+		timer_arm(s->timers, t, ct->wait);
+	}
 	s->stats.retransmitted++;
 	s->stats.requests_out++;
 	if (trans_send(s, &ct->to, buf_slice(&ct->request)) != 0)
-		fail(ct);
+		fail_or_repeat(ct, false);
 }
 
 static void fire_end(struct timer *t, uint64_t now)
@@ -509,6 +534,6 @@ void trans_client_flow_failed(struct sip_stack *s, const struct sip_flow *flow)
 			continue;
 		if (ct->to.conn ? ct->to.conn == flow->conn
 				: ct->to.target == flow->target && same_address(&ct->to.remote, &flow->remote))
-			fail(ct);
+			fail_or_repeat(ct, flow->conn != 0);
 	}
 }

@@ -53,9 +53,11 @@ struct sip_client_trans {
 	enum sip_method method;
 	struct sip_flow to;
 	bool reliable, failing, cancel_wanted, cancelled, dead;
+	bool repeat;                /* sip_client_opts.repeat */
+	uint64_t repeat_until;      /* 0: the connection that it went out on stands */
 	unsigned busy;              /* callbacks running: not to be freed under them */
 	struct buf key;             /* branch LF method */
-	struct buf request;         /* what went out: over UDP, and for INVITE (ACK and CANCEL are made of it) */
+	struct buf request;         /* what went out: over UDP, for INVITE (ACK and CANCEL are made of it), and what is to be repeated */
 	struct buf ack;             /* as sent: the transaction's own, or the owner's of a 2xx */
 	struct sip_flow ack_to;
 	struct buf tag;             /* To tag of the last 2xx reported */

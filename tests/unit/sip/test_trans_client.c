@@ -462,6 +462,49 @@ static void test_transport_failure(void **state)
 	pair_free(p);
 }
 
+/* A connection that breaks before the answer: once more, the same octets, where the owner wants it so. */
+static void test_repeat(void **state)
+{
+	(void)state;
+	static const struct sip_client_opts opts = {.repeat = true};
+	struct pair *p = pair_new(SIP_TCP, NULL);
+	struct sip_flow to = pair_flow(p, 1), nowhere = to;
+	struct seen w = {.pair = p}, v = {.pair = p}, u = {.pair = p};
+	p->b.request = reply_200;
+	p->lose = lose_all;
+	assert_int_equal(sip_client_start(&w.ct, p->a.stack, &to, S(PAIR_MESSAGE_TEXT), &seen_handler, &w, &opts), 0);
+	pair_run(p, 100);
+	p->lose = NULL;
+	sip_stack_transport_failed(p->a.stack, &to);
+	assert_int_equal(pair_count(p, 0, 0, "MESSAGE"), 1); /* not from within */
+	pair_run(p, 100);
+	assert_int_equal(pair_count(p, 0, 0, "MESSAGE"), 2);
+	assert_int_equal(w.status, 200);
+	assert_int_equal(w.done, 1);
+	/* not for ever */
+	nowhere.conn = 0;
+	p->lose = lose_all;
+	assert_int_equal(sip_client_start(&v.ct, p->a.stack, &to, S(PAIR_MESSAGE_TEXT), &seen_handler, &v, &opts), 0);
+	sip_stack_transport_failed(p->a.stack, &to);
+	for (int ms = 0; ms < SIP_REPEAT_MS; ms += 1000) { /* no connection comes up */
+		assert_int_equal(v.done, 0);
+		sip_stack_transport_failed(p->a.stack, &nowhere);
+		pair_run(p, 1000);
+	}
+	sip_stack_transport_failed(p->a.stack, &nowhere);
+	pair_run(p, 10);
+	assert_int_equal(v.done, 1);
+	assert_int_equal(v.why, SIP_DONE_TRANSPORT);
+	/* nothing went out: there is no connection */
+	assert_int_equal(sip_client_start(&u.ct, p->a.stack, &nowhere, S(PAIR_MESSAGE_TEXT), &seen_handler, &u, &opts), 0);
+	sip_stack_transport_failed(p->a.stack, &nowhere);
+	pair_run(p, 10);
+	assert_int_equal(u.done, 1);
+	assert_int_equal(u.why, SIP_DONE_TRANSPORT);
+	assert_int_equal(sip_stack_stats(p->a.stack)->clients, 0);
+	pair_free(p);
+}
+
 static void test_wrong_answerer(void **state)
 {
 	(void)state;
@@ -625,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_ring_limit),
 		cmocka_unit_test(test_cancel_unknown),
 		cmocka_unit_test(test_transport_failure),
+		cmocka_unit_test(test_repeat),
 		cmocka_unit_test(test_wrong_answerer),
 		cmocka_unit_test(test_client_limit),
 		cmocka_unit_test(test_client_limit_of_calls),
