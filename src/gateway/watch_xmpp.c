@@ -440,6 +440,12 @@ void out_presence(struct gateway *g, const struct stanza *st, struct arena *a)
 	collect(p);
 }
 
+/* RFC 6665 4.1.3: a change of policy; or the watcher shall ask again at once, and finds the other network. */
+static void end_by_policy(struct out_pair *p, enum reason reason)
+{
+	sip_watcher_end(p->machine, reason == REASON_POLICY_OTHER_PROTOCOL ? S("deactivated") : S("rejected"), 0);
+}
+
 void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason)
 {
 	struct map_node *n = map_find(&g->out_ids, slice_of((const char *)&t->id, sizeof t->id));
@@ -453,7 +459,7 @@ void out_sent(struct gateway *g, const struct gateway_ticket *t, enum reason rea
 	if (reason == REASON_XMPP_DNS)
 		sip_watcher_end(p->machine, S("noresource"), 0);
 	else if (reason >= REASON_POLICY_PARTNER_UNKNOWN && reason <= REASON_POLICY_LOOP)
-		sip_watcher_end(p->machine, S("rejected"), 0);
+		end_by_policy(p, reason);
 	else
 		sip_watcher_end(p->machine, S("probation"), RETRY_S);
 }
@@ -501,8 +507,7 @@ void outs_recheck(struct gateway *g)
 		struct policy_verdict v;
 		gateway_judge(g, POLICY_PRESENCE_SUBSCRIBE, p->pair.local, p->pair.remote, &v);
 		if (!v.allow)
-			/* RFC 6665 4.1.3: a change of policy; or the watcher shall ask again at once, and finds the other network */
-			sip_watcher_end(p->machine, v.reason == REASON_POLICY_OTHER_PROTOCOL ? S("deactivated") : S("rejected"), 0);
+			end_by_policy(p, v.reason);
 	}
 }
 

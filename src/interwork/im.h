@@ -60,7 +60,6 @@ struct interwork_im_content {
 	struct slice body;
 	struct slice subject;
 	struct slice thread;   /* Call-ID */
-	struct slice priority; /* Priority: to be logged, nothing in XMPP corresponds */
 	int64_t sent;          /* Date, Unix seconds; 0: not known */
 	int64_t expires;       /* when it is too old, Unix seconds; 0: never */
 	int max_forwards;      /* hops left, as received; -1: the carrier does not count */

@@ -318,7 +318,6 @@ struct interwork_im_content interwork_im_content_of(const struct sip_msg *m)
 		.body = m->body,
 		.subject = header_value(m, SIP_H_SUBJECT),
 		.thread = m->call_id,
-		.priority = header_value(m, SIP_H_PRIORITY),
 		.max_forwards = m->max_forwards,
 		.id_material = {m->via.branch.len ? m->via.branch : m->via.raw, m->call_id, m->from.tag},
 		.id_number = m->cseq,

@@ -537,11 +537,6 @@ uint32_t sip_notifier_remaining(const struct sip_notifier *n)
 	return seconds_left(n);
 }
 
-const struct sip_dialog *sip_notifier_dialog(const struct sip_notifier *n)
-{
-	return &n->dialog;
-}
-
 /* --- text --- */
 
 void sip_notifier_save(const struct sip_notifier *n, int64_t now_unix, struct buf *b)

@@ -63,7 +63,6 @@ struct sip_notifier *sip_notifier_free(struct sip_notifier *n);
 
 bool sip_notifier_is_poll(const struct sip_notifier *n);
 uint32_t sip_notifier_remaining(const struct sip_notifier *n); /* seconds */
-const struct sip_dialog *sip_notifier_dialog(const struct sip_notifier *n);
 
 /* Appends a text that sip_notifier_restore understands, here or in another process; polls save nothing. Save after
  * accept and after each refreshed(). */
