@@ -178,7 +178,7 @@ def xmpp_down(lab):
         juliet.seen.refuse("received what was refused", lambda e: e.kind == "message" and e.body == "in between", 0.5)
 
 
-@scenario("the home restarts and forgets everything", presence_expires=8)
+@scenario("the home restarts and forgets everything", peers=["prosody"], presence_expires=8)
 def home_restarts(lab):
     romeo, juliet, subscription = friends(lab)
     lab.home.stop()

@@ -116,7 +116,7 @@ def refresh(lab):
     romeo.expect_presence(juliet.name, state="active", show="dnd", note="all of it")
 
 
-@scenario("the home's short subscriptions are refreshed in time", presence_expires=8)
+@scenario("the home's short subscriptions are refreshed in time", peers=["prosody"], presence_expires=8)
 def home_refresh(lab):
     sip, xmpp = lab.names()
     romeo, juliet = lab.sip_user(sip), lab.xmpp_user(xmpp)
