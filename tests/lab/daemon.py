@@ -76,8 +76,15 @@ class Entented(Process):
         self.has_store = role != "edge"
 
     def start(self):
-        new = self.has_store and not os.path.exists(f"{self.state}/entente.db")
+        new = self.before_start()
         super().start()
+        self.after_start(new)
+
+    def before_start(self):
+        """Is this the first start of a new installation?"""
+        return self.has_store and not os.path.exists(f"{self.state}/entente.db")
+
+    def after_start(self, new):
         if new:
             done = self.cli(*EVERYBODY_MAY)
             if done.returncode:

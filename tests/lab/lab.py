@@ -24,6 +24,7 @@ from baresip import Baresip
 from daemon import BUILD, Entented, Split
 from linphone import Linphone
 from msrpuser import MsrpUser
+from service import Service
 from sipe import Sipe
 from sipuser import REGISTRAR, SipUser
 from waiting import LabError
@@ -42,12 +43,14 @@ class Lab:
     stance: a Stance (xmppserver.py) for the XMPP server in the place of auth's; then its domains are those below stance.test, and
     entented has the certificate that others trust, as always with jabberd2.
     world: a name of worlds.py, for DNS out of the ordinary. entented: False for a lab of peers alone.
+    service: entented runs as it would under systemd (service.py): its sockets outlive it, and when it dies it is started again.
     lync: with the home of fourthcoffee.test (lynchome.py), as self.lync; a word: what homes.dialect of it says.
     settings: more of entented's configuration; tests shorten the time that has to pass between two notifications."""
 
     def __init__(self, peer="prosody", auth="external", transport="tcp", workers=1, presence_expires=3600,
                  entented=True, run=None, log_level="debug", direct=None, stance=None, bidi=False, layout="one",
-                 world=None, settings="timers:\n  notify-interval: 200ms\n", federation=False, lync=False):
+                 world=None, settings="timers:\n  notify-interval: 200ms\n", federation=False, lync=False,
+                 service=False):
         if not os.environ.get("ENTENTE_NS"):
             raise LabError("the lab uses fixed addresses: start it through tests/lab/ns")
         stance = stance and xmppserver.Stance(*stance)
@@ -73,6 +76,8 @@ class Lab:
         external = {"external": federation_lab.EXTERNAL.format(peers.GATEWAY)} if federation else {}
         make = Split if layout == "split" else Entented
         self.entented = make(self.run, self.certs, ours, transport, workers, log_level, settings, **external) if entented else None
+        if service:
+            self.entented = Service(self.entented)
         self.federation = federation    # with adatum.test and woodgrove.test (federation.py)
         if federation:
             self.adatum_home = federation_lab.adatum_home(self.run, self.certs)
