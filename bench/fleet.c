@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fleet.h"
 
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -14,7 +17,14 @@ struct stream {
 	struct xmpp_stream *xmpp;
 	struct loop_hook kill;
 	bool inbound, up, over;
+	struct list thoughts; /* stanzas that are not taken yet */
+	struct timer think;
 	char why[sizeof ((struct entente_err *)0)->text];
+};
+
+struct thought {
+	struct list node;
+	uint64_t due, number;
 };
 
 struct member {
@@ -36,6 +46,7 @@ struct fleet {
 	struct list streams;
 	struct slice server;
 	struct fleet_counts counts;
+	bool held;
 };
 
 static const struct conn_limits limits = {
@@ -49,9 +60,30 @@ static struct member *member_of(const struct fleet *f, struct slice domain)
 	return n ? CONTAINER_OF(n, struct member, node) : NULL;
 }
 
+/* Sockets made between these two belong to the fleet's namespace. */
+static int enter(const struct fleet *f)
+{
+	int own = f->o.netns > 0 ? open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) : -1;
+	if (own >= 0 && setns(f->o.netns, CLONE_NEWNET))
+		perror("setns");
+	return own;
+}
+
+static void leave(int own)
+{
+	if (own < 0)
+		return;
+	if (setns(own, CLONE_NEWNET))
+		perror("setns");
+	close(own);
+}
+
 static void stream_free(struct stream *s)
 {
 	struct fleet *f = s->fleet;
+	timer_cancel(&f->loop->timers, &s->think);
+	LIST_EACH(n, &s->thoughts)
+		mem_free(CONTAINER_OF(n, struct thought, node));
 	if (s->up)
 		*(s->inbound ? &f->counts.in : &f->counts.out) -= 1;
 	if (s->member && s->member->out == s)
@@ -145,14 +177,53 @@ static void pair_failed(void *arg, struct slice local, struct slice remote, cons
 	snprintf(s->why, sizeof s->why, "%s", err->text);
 }
 
+static void thought_over(struct timer *t, uint64_t now)
+{
+	struct stream *s = CONTAINER_OF(t, struct stream, think);
+	LIST_EACH(n, &s->thoughts) {
+		struct thought *o = CONTAINER_OF(n, struct thought, node);
+		if (o->due > now) {
+			timer_arm(&s->fleet->loop->timers, t, o->due - now);
+			return;
+		}
+		xmpp_stream_done(s->xmpp, o->number);
+		list_remove(n);
+		mem_free(o);
+	}
+}
+
+static void taken(struct stream *s, uint64_t number)
+{
+	struct fleet *f = s->fleet;
+	if (!f->o.think_ms || !number) {
+		xmpp_stream_done(s->xmpp, number);
+		return;
+	}
+	struct thought *o = MEM_NEW(struct thought);
+	o->number = number;
+	o->due = f->loop->timers.now + f->o.think_ms;
+	list_append(&s->thoughts, &o->node);
+	if (!timer_armed(&s->think))
+		timer_arm(&f->loop->timers, &s->think, f->o.think_ms);
+}
+
 static void stanza(void *arg, struct xmpp_stanza *st)
 {
 	struct stream *s = arg;
 	struct fleet *f = s->fleet;
 	if (s->member)
 		f->o.stanza(f->o.arg, s->member->index, st);
-	xmpp_stream_done(s->xmpp, st->receipt.number);
+	taken(s, st->receipt.number);
 	arena_release(f->loop->arenas, st->arena);
+}
+
+static void acked(void *arg, uint64_t n)
+{
+	const struct stream *s = arg;
+	const struct fleet *f = s->fleet;
+	uint64_t sent;
+	if (f->o.acked && s->member && !s->inbound && xmpp_stream_acks(s->xmpp, &sent))
+		f->o.acked(f->o.arg, s->member->index, n);
 }
 
 static void misaddressed(void *arg, const struct xmpp_peer *peer, struct xml_node *node, struct arena *a, const char *which)
@@ -183,7 +254,7 @@ static void failed(void *arg, const struct xmpp_failure *f)
 static const struct xmpp_stream_ops stream_ops = {
 	.policy = policy, .write = out, .start_tls = start_tls, .close = over, .established = established,
 	.pair_failed = pair_failed, .stanza = stanza, .misaddressed = misaddressed, .verify = verify, .verified = verified,
-	.failed = failed,
+	.acked = acked, .failed = failed,
 };
 
 /* ---- connection */
@@ -235,6 +306,8 @@ static struct stream *stream_new(struct fleet *f, struct member *m)
 	s->member = m;
 	s->inbound = !m;
 	s->kill.run = kill_run;
+	list_init(&s->thoughts);
+	timer_init(&s->think, thought_over);
 	list_append(&f->streams, &s->node);
 	f->counts.conns++;
 	return s;
@@ -253,6 +326,8 @@ static void accepted(void *arg, struct worker *w, int fd, const struct addr *fro
 		return;
 	}
 	s->xmpp = xmpp_stream_new_receiver(&f->cfg, &stream_ops, s);
+	if (f->held)
+		conn_pause(s->conn);
 	xmpp_stream_start(s->xmpp);
 }
 
@@ -266,9 +341,13 @@ void fleet_dial(struct fleet *f, unsigned i)
 	struct conn_opts o = {.ops = &conn_callbacks, .owner = s, .limits = &limits, .bind = &m->from};
 	f->counts.dialled++;
 	s->xmpp = xmpp_stream_new_initiator(&f->cfg, &stream_ops, s, slice_str(m->domain), f->server, false);
-	if (conn_connect(&s->conn, f->loop, &f->o.target, &o, &err)) {
+	int own = enter(f), rc = conn_connect(&s->conn, f->loop, &f->o.target, &o, &err);
+	leave(own);
+	if (rc) {
 		snprintf(s->why, sizeof s->why, "%s", err.text);
 		loop_reap(f->loop, &s->kill);
+	} else if (f->held) {
+		conn_pause(s->conn);
 	}
 }
 
@@ -298,7 +377,6 @@ static int identity(struct member *m, const struct fleet_opts *o, struct entente
 int fleet_new(struct fleet **ret, struct loop *loop, const struct fleet_opts *o, struct entente_err *err)
 {
 	struct fleet *f = MEM_NEW(struct fleet);
-	struct listener_opts lo = {.addr = o->listen, .backlog = 4096, .accepted = accepted, .arg = f};
 	int rc = 0;
 	f->o = *o;
 	f->loop = loop;
@@ -321,7 +399,7 @@ int fleet_new(struct fleet **ret, struct loop *loop, const struct fleet_opts *o,
 	}
 	if (!rc) {
 		tls_ctx_set_choose(f->members[0].ctx, choose, f);
-		rc = listener_new(&f->listener, loop, &lo, err);
+		rc = fleet_listen(f, true, err);
 	}
 	if (rc)
 		fleet_free(f);
@@ -352,6 +430,39 @@ bool fleet_send(struct fleet *f, unsigned i, struct slice stanza)
 {
 	struct stream *s = f->members[i].out;
 	return s && s->up && !s->over && !xmpp_stream_send(s->xmpp, stanza);
+}
+
+uint64_t fleet_sent(const struct fleet *f, unsigned i)
+{
+	const struct stream *s = f->members[i].out;
+	uint64_t n;
+	return s && s->up && xmpp_stream_acks(s->xmpp, &n) ? n : 0;
+}
+
+int fleet_listen(struct fleet *f, bool on, struct entente_err *err)
+{
+	struct listener_opts lo = {.addr = f->o.listen, .backlog = 4096, .accepted = accepted, .arg = f};
+	int rc = 0;
+	if (!on) {
+		f->listener = listener_free(f->listener);
+	} else if (!f->listener) {
+		int own = enter(f);
+		rc = listener_new(&f->listener, f->loop, &lo, err);
+		leave(own);
+	}
+	return rc;
+}
+
+void fleet_hold(struct fleet *f, bool hold)
+{
+	if (hold == f->held)
+		return;
+	f->held = hold;
+	LIST_EACH(n, &f->streams) {
+		struct stream *s = CONTAINER_OF(n, struct stream, node);
+		if (s->conn)
+			(hold ? conn_pause : conn_resume)(s->conn);
+	}
 }
 
 void fleet_cut(struct fleet *f)
