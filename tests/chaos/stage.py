@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all experiments stand on: name server, entented (one process or two), the ledger that plays both networks, and who kills and starts
+again. Runs inside the namespaces of tests/lab/ns."""
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, f"{TOP}/tests/lab", f"{TOP}/bench"]
+import peers                                                # noqa: E402
+from common import Generator, command, cpu, memory, rewrite, tree     # noqa: E402,F401
+from daemon import BUILD, SOCKET, Entented, Split           # noqa: E402,F401
+from partners import add_partners                           # noqa: E402
+from waiting import LabError, wait_until                    # noqa: E402,F401
+
+CHAOS = os.environ.get("CHAOS_BIN") or f"{BUILD}/tests/chaos"      # the laboratory's own programs: never a sanitizer's build
+SETTINGS = ("limits:\n  partner-rate: 100000\n  sender-rate: 100000\n  max-connections: 20000\n  max-unproven: 10000\n"
+            "  max-connections-per-address: 10000\n")
+INSTRUMENTED = any(os.environ.get(v) for v in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
+
+
+class Group:
+    """Partners of one kind, all at one server."""
+
+    def __init__(self, name, acks, n=4, listen=None, target=peers.GATEWAY, source=None, number=0, netns=None):
+        self.name, self.acks, self.n, self.netns, self.target = name, acks, n, netns, target
+        self.listen = listen or f"127.0.0.{60 + number}"
+        self.source = source or f"127.{201 + number}.0.1"
+
+    def domains(self):
+        return [f"{self.name}{i:04}.chaos.test" for i in range(self.n)]
+
+    def words(self):
+        return ["--group", f"name={self.name},n={self.n},acks={int(self.acks)},listen={self.listen},target={self.target},from={self.source}"
+                + (f",netns={self.netns}" if self.netns else "")]
+
+    def zone(self):
+        return [f"xmpp.{self.name} A {self.listen}", *(f"_xmpp-server._tcp.{d}. SRV 0 0 5269 xmpp.{self.name}" for d in self.domains())]
+
+
+BOTH = (("sm", True), ("plain", False))     # the kinds of partners: with XEP-0198, and without
+
+
+class Stage:
+    """with Stage(run, ...) as s: everything runs. `groups`: Group; without: four partners that acknowledge, four that do not."""
+
+    def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=500,
+                 conns=2, env=None, before=(), zones=None, certs=None, listen=""):
+        os.makedirs(folder, exist_ok=True)
+        self.run = folder
+        self.certs = certs or peers.certificates(f"{BUILD}/lab/certs")
+        self.groups = groups or [Group(name, acks, number=i) for i, (name, acks) in enumerate(BOTH)]
+        self.dns = peers.name_server(folder, more=[line for g in self.groups for line in g.zone()], zones=zones)
+        make = Split if layout == "split" else Entented
+        self.daemon = make(folder, self.certs, "external", transport, workers, log_level, SETTINGS + settings)
+        self.parts = getattr(self.daemon, "parts", [self.daemon])
+        for part in self.parts:
+            rewrite(part.config, ("trace: true", "trace: false"), *([("xmpp:\n  listen:\n", f"xmpp:\n  listen:\n{listen}")] if listen else []))
+            part.env = {**part.env, **(env or {})}
+            part.argv = [*before, *part.argv]
+        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--conns", conns]
+        self.ledger = None
+        self.restarts = []      # seconds from a kill to "ready"
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.kill()
+        else:
+            self.stop()
+
+    def start(self):
+        self.dns.start()
+        self.daemon.start()
+        self.add(d for g in self.groups for d in g.domains())
+        words = [str(x) for x in self.options] + [w for g in self.groups for w in g.words()]
+        self.ledger = Generator([f"{CHAOS}/ledger", "--certs", self.certs, "--own", f"{self.run}/partners", *words], f"{self.run}/ledger.log")
+        self.ledger.hear("ready", 60)
+        self.all_up(30)
+
+    def add(self, domains):
+        """Partners, at the part that has the store."""
+        gateway = self.parts[-1]
+        if gateway.socket == SOCKET:
+            add_partners(domains)
+            return
+        for d in domains:
+            command(gateway, "partner", "xmpp", "add", d, "--type", "federated")
+
+    def all_up(self, timeout):
+        def up():
+            s = self.status()
+            return s["home_links"] and all(g["up"] == g["members"] for g in s["groups"].values())
+        wait_until(up, timeout, "not every partner has its stream")
+
+    def status(self):
+        return self.ledger.ask("status", "status")
+
+    def tell(self, *words):
+        self.ledger.tell(" ".join(map(str, words)))
+
+    def rate(self, to_xmpp, to_sip):
+        """Messages a second, of all groups together."""
+        n = len(self.groups)
+        for g in self.groups:
+            self.tell("rate", g.name, max(1, to_xmpp // n) if to_xmpp else 0, max(1, to_sip // n) if to_sip else 0)
+
+    def mark(self, name):
+        self.tell("mark", name)
+
+    def lap(self):
+        return self.ledger.ask("lap", "lap")
+
+    def end(self, seconds=60):
+        """The account of both books."""
+        return self.ledger.ask(f"end {int(seconds * 1000)}", "end", seconds + 30)
+
+    # --- evil -------------------------------------------------------------------------------------------------------
+
+    def kill_and_start(self, part=None, name="kill"):
+        """kill -9 of a process with its children; it is started again at once. Seconds until it said that it is ready."""
+        part = part or self.parts[0]
+        self.mark(name)
+        begin = time.monotonic()
+        part.kill()
+        part.start()
+        self.restarts.append(time.monotonic() - begin)
+        return self.restarts[-1]
+
+    def children(self, part=None):
+        """Processes that entented has made."""
+        return tree((part or self.parts[0]).popen.pid)[1:]
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def complaints(self):
+        """What sanitizers said, and ends that nobody asked for."""
+        found = self.daemon.complaints()
+        return found + [f"{p.name} died with status {p.popen.returncode}" for p in self.parts if p.popen and not p.alive()]
+
+    def stop(self):
+        if self.ledger:
+            self.ledger.stop()
+        for p in [*reversed(self.parts), self.dns]:
+            p.stop(30)
+
+    def kill(self):
+        if self.ledger:
+            self.ledger.kill()
+        for p in [*self.parts, self.dns]:
+            p.kill()
+
+
+# --- judging the account --------------------------------------------------------------------------------------------
+
+def total(account, key, side=None, acks=None):
+    """A figure of the account, over groups and directions."""
+    return sum(g[s][key] for g in account["groups"].values() if acks in (None, g["acks"]) for s in ("to_xmpp", "to_sip") if side in (None, s))
+
+
+def books(account):
+    """The account in one line, and what is wrong in it."""
+    wrong = []
+    lost, twice, order = total(account, "lost"), total(account, "doubled_wrong"), total(account, "disordered")
+    silent, accepted = total(account, "silent_wrong"), total(account, "accepted") + total(account, "sent", "to_sip", False)
+    if lost:
+        wrong.append(f"{lost} accepted messages were lost")
+    if twice:
+        wrong.append(f"{twice} came twice although the far side had confirmed them")
+    if order:
+        wrong.append(f"{order} came out of order")
+    if silent:
+        wrong.append(f"{silent} of partners without acknowledgements vanished though nothing had happened when they were sent")
+    if account["unsettled"]:
+        wrong.append(f"{account['unsettled']} were still open at the end")
+    if accepted < 50:
+        wrong.append(f"only {accepted} were accepted: that is no load")
+    line = (f"{total(account, 'sent')} sent, {accepted} accepted, {lost} lost, {total(account, 'doubled')} twice ({twice} of them although confirmed), "
+            f"{order} out of order")
+    return line, wrong
