@@ -13,10 +13,12 @@ import sys
 import time
 
 import access
+import grow
 import hold
 import partners
 import relay
 import report
+import strain
 from common import BUILD, HERE, Bench, LabError, command, field, first_line, memory, peers, render, tree
 from daemon import binary
 from process import Process, answers
@@ -38,7 +40,7 @@ def options():
     p.add_argument("--body", type=int, default=100, help="octets of a text (100)")
     p.add_argument("--partners", type=int, metavar="N", help="partners connected at once (2000)")
     p.add_argument("--idle", type=int, metavar="N", help="idle connections of SIP partners (10000)")
-    p.add_argument("--subscriptions", type=int, metavar="N", help="held at once, both directions together (100000)")
+    p.add_argument("--subscriptions", type=int, metavar="N", help="held at once, both directions together (1000000)")
     p.add_argument("--conversations", type=int, metavar="N", help="held at once (10000)")
     p.add_argument("--talk", type=int, default=500, metavar="RATE", help="messages a second of the others meanwhile (500)")
     p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
@@ -46,7 +48,7 @@ def options():
     o.repeats = o.repeats or (1 if o.quick else 3)
     o.partners = o.partners or (200 if o.quick else 2000)
     o.idle = o.idle or (1000 if o.quick else 10000)
-    o.subscriptions = o.subscriptions or (4000 if o.quick else 100000)
+    o.subscriptions = o.subscriptions or (4000 if o.quick else 1000000)
     o.conversations = o.conversations or (1000 if o.quick else 10000)
     o.warm = o.warm or (400 if o.quick else 600)
     o.measure = o.measure or (1500 if o.quick else 2500)
@@ -207,9 +209,11 @@ def main():
     rows = rows_of(o)
     relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
     sips = access.rows_of(o)
+    strains = [x for x in ("latency", "workers", "durable") if re.search(o.rows, x)]
+    grows = [k for k in grow.KINDS if re.search(o.rows, f"grow.{k}")]
     crowd, holding = re.search(o.rows, "partners"), re.search(o.rows, "hold")
     others = [x for x in ("sip.quiet", *([] if o.quick else ["sip.workers"])) if re.search(o.rows, x)]
-    if not (rows or relays or sips or others or crowd or holding):
+    if not (rows or relays or sips or others or crowd or holding or grows or strains):
         sys.exit(f"bench: no row matches {o.rows}")
     results = {"schema": 1, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "quick": o.quick,
                "machine": machine(), "memory": []}
@@ -226,6 +230,11 @@ def main():
             results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
         if holding:
             results["hold"] = hold.measure(bench, o.subscriptions, o.conversations, report.progress)
+        for name, part in (("latency", strain.latency), ("workers", strain.two_workers), ("durable", strain.durable)):
+            if name in strains:
+                results[name] = part(bench, o.quick, report.progress)
+        if grows:
+            results["grow"] = grow.measure(bench, grows, o.quick, report.progress)
         bench.stop()
     except (LabError, subprocess.SubprocessError) as e:
         report.progress("")

@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LAB = os.path.join(HERE, "..", "tests", "lab")
 sys.path[:0] = [HERE, LAB]
 import peers                                    # noqa: E402
-from daemon import BUILD, SOCKET, Entented      # noqa: E402
+from daemon import BUILD, SOCKET, Entented, binary      # noqa: E402, F401
 from process import answers                     # noqa: E402
 from waiting import LabError                    # noqa: E402
 

@@ -2,7 +2,7 @@
 /* bench/hold: one partner and the organisation's SIP server, who bring many subscriptions and conversations about and keep them, so that
  * what each costs can be measured. Started by bench/run. User i of one side always has to do with user i of the other.
  *
- * Commands, each answered when it is done for all: "watch N" (SIP users watch XMPP users), "refresh N" (they refresh), "change N" (the
+ * Commands, each answered when it is done for all, that is for the users FROM (0) to N - 1: "watch N [FROM]" (SIP users watch XMPP users), "refresh N" (they refresh), "change N" (the
  * XMPP users' presence changes), "watched N" (XMPP users watch SIP users), "say N" (each XMPP user writes to the SIP user), "quit". */
 #include <getopt.h>
 #include <sys/stat.h>
@@ -17,7 +17,7 @@
 #include "sip/msg.h"
 #include "track.h"
 
-enum { USERS_MAX = 200000, WINDOW = 200, PATIENCE_MS = 20000, TAG_MAX = 40, URI_MAX = 200 };
+enum { USERS_MAX = 1000000, WINDOW = 200, PATIENCE_MS = 20000, TAG_MAX = 40, URI_MAX = 200 };
 
 static const char own[] = "contoso.test";
 static const struct conn_limits limits = {
@@ -41,7 +41,7 @@ struct hold {
 	bool sip_up, stream_up;
 	/* what is done now */
 	enum task task;
-	unsigned n, next, done, failed, shows, rounds; /* shows: how often "change" came; rounds: any */
+	unsigned from, n, next, done, failed, shows, rounds; /* users from .. n-1; shows: how often "change" came; rounds: any */
 	uint8_t *seen;              /* by user: done in this task */
 	uint64_t began;
 	struct timer patience;      /* nothing happens any more */
@@ -62,7 +62,7 @@ static void step(struct hold *h);
 
 static void report(struct hold *h)
 {
-	printf("{\"event\": \"%s\", \"n\": %u, \"done\": %u, \"failed\": %u, \"seconds\": %.3f}\n", words[h->task], h->n, h->done, h->failed,
+	printf("{\"event\": \"%s\", \"n\": %u, \"done\": %u, \"failed\": %u, \"seconds\": %.3f}\n", words[h->task], h->n - h->from, h->done, h->failed,
 	       (double)(track_now() - h->began) / 1e9);
 	fflush(stdout);
 	timer_cancel(&h->loop->timers, &h->patience);
@@ -71,12 +71,12 @@ static void report(struct hold *h)
 
 static void user_done(struct hold *h, enum task t, unsigned user, bool good)
 {
-	if (h->task != t || user >= h->n || h->seen[user])
+	if (h->task != t || user < h->from || user >= h->n || h->seen[user])
 		return;
 	h->seen[user] = 1;
 	good ? h->done++ : h->failed++;
 	timer_arm(&h->loop->timers, &h->patience, PATIENCE_MS);
-	if (h->done + h->failed == h->n)
+	if (h->done + h->failed == h->n - h->from)
 		report(h);
 	else
 		step(h);
@@ -86,7 +86,7 @@ static void gave_up(struct timer *t, uint64_t now)
 {
 	struct hold *h = CONTAINER_OF(t, struct hold, patience);
 	(void)now;
-	h->failed = h->n - h->done;
+	h->failed = h->n - h->from - h->done;
 	report(h);
 }
 
@@ -330,7 +330,7 @@ static void begin(struct hold *h, unsigned i)
 
 static void step(struct hold *h)
 {
-	while (h->task && h->next < h->n && h->next - (h->done + h->failed) < WINDOW)
+	while (h->task && h->next < h->n && h->next - h->from - (h->done + h->failed) < WINDOW)
 		begin(h, h->next++);
 }
 
@@ -338,12 +338,16 @@ static void command(void *arg, struct slice line)
 {
 	struct hold *h = arg;
 	struct slice word = slice_split(&line, ' ');
-	uint64_t n;
+	struct slice number = slice_split(&line, ' ');
+	uint64_t n, from = 0;
+	if (line.len && !slice_u64(line, USERS_MAX, &from))
+		from = USERS_MAX;
 	for (enum task t = WATCH; t <= SAY; t++)
-		if (slice_eq(word, slice_str(words[t])) && slice_u64(line, USERS_MAX, &n) && n) {
+		if (slice_eq(word, slice_str(words[t])) && slice_u64(number, USERS_MAX, &n) && n > from) {
 			h->task = t;
 			h->n = (unsigned)n;
-			h->next = h->done = h->failed = 0;
+			h->next = h->from = (unsigned)from;
+			h->done = h->failed = 0;
 			h->shows += t == CHANGE;
 			h->rounds++;
 			memset(h->seen, 0, USERS_MAX);

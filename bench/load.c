@@ -208,10 +208,14 @@ static void ready(struct load *l)
 
 static void print_times(const char *name, struct track_times *times)
 {
+	static const double shares[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999};
 	struct track_summary s;
 	track_summarise(times, &s);
-	printf("  \"%s\": {\"n\": %zu, \"p50\": %.1f, \"p95\": %.1f, \"p99\": %.1f, \"max\": %.1f},\n",
+	printf("  \"%s\": {\"n\": %zu, \"p50\": %.1f, \"p95\": %.1f, \"p99\": %.1f, \"max\": %.1f, \"curve\": [",
 	       name, s.n, s.p50, s.p95, s.p99, s.max);
+	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+		printf("%s[%g, %.1f]", i ? ", " : "", shares[i], track_quantile(times, shares[i]));
+	printf("]},\n");
 }
 
 static void print_number(const char *name, double n, int decimals)
@@ -267,6 +271,7 @@ static int usage(FILE *to)
 		    "  --partner ADDRESS       the XMPP server that we play (127.0.0.21)\n"
 		    "  --target ADDRESS[:PORT] the server under test (127.0.0.12); its ports are 5060, 5061, 5269\n"
 		    "  --sni NAME              its name in SIP over TLS (gw.contoso.test)\n"
+		    "  --acks                  the XMPP server has acknowledgements (XEP-0198)\n"
 		    "  --users N               pairs of users (500)\n"
 		    "  --body N                octets of a text (100)\n"
 		    "  --rate N | --window N   messages a second, or messages under way (--window 256)\n"
@@ -297,7 +302,7 @@ int main(int argc, char **argv)
 {
 	enum {
 		FROM, TO, CERTS, TRANSPORT, HOME, PARTNER, TARGET, SNI, USERS, BODY, RATE, WINDOW, WARMUP, MEASURED, WATCH, HELP,
-		IDENTITY, CONNS, FAR, FAR_TRANSPORT, FAR_IDENTITY, CALLS, FROM_DOMAIN, TO_DOMAIN,
+		IDENTITY, CONNS, FAR, FAR_TRANSPORT, FAR_IDENTITY, CALLS, FROM_DOMAIN, TO_DOMAIN, ACKS,
 	};
 	static const struct option options[] = {
 		{"from", 1, 0, FROM}, {"to", 1, 0, TO}, {"certs", 1, 0, CERTS}, {"transport", 1, 0, TRANSPORT},
@@ -306,6 +311,7 @@ int main(int argc, char **argv)
 		{"warm", 1, 0, WARMUP}, {"measure", 1, 0, MEASURED}, {"watch", 1, 0, WATCH}, {"help", 0, 0, HELP},
 		{"identity", 1, 0, IDENTITY}, {"conns", 1, 0, CONNS}, {"far", 1, 0, FAR}, {"far-transport", 1, 0, FAR_TRANSPORT},
 		{"far-identity", 1, 0, FAR_IDENTITY}, {"calls", 0, 0, CALLS}, {"from-domain", 1, 0, FROM_DOMAIN}, {"to-domain", 1, 0, TO_DOMAIN},
+		{"acks", 0, 0, ACKS},
 		{0},
 	};
 	struct driver d = {.window = 256, .warm_ms = 1000, .measure_ms = 3000, .pace_fd = -1};
@@ -313,6 +319,7 @@ int main(int argc, char **argv)
 	const char *certs = NULL, *from = NULL, *to = NULL, *home = "127.0.0.11", *partner = "127.0.0.21", *target = "127.0.0.12";
 	const char *identity_name = "home", *far = NULL, *far_identity = "home", *from_domain = NULL, *to_domain = NULL;
 	struct sip_end_opts so = {.tls = true, .sni = "gw.contoso.test"}, fo = {.tls = true};
+	bool acks = false;
 	struct entente_err err;
 	int c, n;
 	l->users = 500;
@@ -346,6 +353,7 @@ int main(int argc, char **argv)
 		case CALLS: so.calls = true; break;
 		case FROM_DOMAIN: from_domain = optarg; break;
 		case TO_DOMAIN: to_domain = optarg; break;
+		case ACKS: acks = true; break;
 		case HELP: return usage(stdout);
 		default: return usage(stderr);
 		}
@@ -383,7 +391,7 @@ int main(int argc, char **argv)
 	l->sip = sip_end_new(l, &so);
 	if (d.from_xmpp || d.to_xmpp) {
 		struct xmpp_end_opts xo = {.listen = option_address(partner, 5269), .target = option_address(target, 5269), .ctx = partner_ctx,
-					   .send = d.from_xmpp};
+					   .send = d.from_xmpp, .acks = acks};
 		l->xmpp = xmpp_end_new(l, &xo);
 	}
 	if (!l->ending)

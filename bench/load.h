@@ -78,6 +78,7 @@ struct xmpp_end_opts {
 	struct addr listen, target;
 	struct tls_ctx *ctx;
 	bool send;
+	bool acks; /* XEP-0198 */
 };
 struct xmpp_end *xmpp_end_new(struct load *l, const struct xmpp_end_opts *o);
 void xmpp_end_send(struct xmpp_end *e, unsigned user, uint64_t seq);

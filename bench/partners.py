@@ -18,6 +18,22 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def ask(words, args, timeout=120):
+    """One request to the control socket, as `entente` makes it; the answer, which must not be an error."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(timeout)
+        s.connect(SOCKET)
+        return request(s, s.makefile("rb"), words, args)
+
+
+def request(s, answers_in, words, args):
+    s.sendall(json.dumps({"command": words, "json": True, "color": False, "width": 80, "args": args}).encode() + b"\n")
+    said = json.loads(answers_in.readline())
+    if said.get("exit"):
+        raise LabError(f"{' '.join(words)} {args}: {said}")
+    return said
+
+
 def add_partners(domains):
     """On one connection with the control socket, as `entente partner xmpp add` would, one after the other."""
     began = time.monotonic()
@@ -26,12 +42,7 @@ def add_partners(domains):
         s.connect(SOCKET)
         answers_in = s.makefile("rb")
         for domain in domains:
-            request = {"command": ["partner", "xmpp", "add"], "json": True, "color": False, "width": 80,
-                       "args": {"domain": domain, "type": "federated"}}
-            s.sendall(json.dumps(request).encode() + b"\n")
-            said = json.loads(answers_in.readline())
-            if said.get("exit"):
-                raise LabError(f"the partner {domain} could not be added: {said}")
+            request(s, answers_in, ["partner", "xmpp", "add"], {"domain": domain, "type": "federated"})
     return time.monotonic() - began
 
 
@@ -46,7 +57,7 @@ def zone(run, hosts):
 
 def name_server(run, count):
     server = peers.name_server(run)
-    zone(run, {"xmpp.many": ("127.0.0.22", crowd_domains(count)), "xmpp.talk": ("127.0.0.23", talk_domains())})
+    zone(run, {"xmpp.many": ("127.0.0.22", crowd_domains(count)), "xmpp.talk": ("127.0.0.23", talk_domains(64))})
     return server
 
 
@@ -54,8 +65,8 @@ def crowd_domains(count):
     return [f"p{i:04}.many.test" for i in range(count)]
 
 
-def talk_domains():
-    return [f"t{i:04}.talk.test" for i in range(TALKERS)]
+def talk_domains(count=TALKERS):
+    return [f"t{i:04}.talk.test" for i in range(count)]
 
 
 def spent(before, after):

@@ -2,7 +2,7 @@
 /* bench/talk: some partners and the organisation's SIP server, whose users write to each other at a steady rate, one message at a
  * time, in both directions, while something else goes on. Started by bench/run.
  *
- * Commands: "go RATE" (messages a second, both ways together); "lap" reports what was measured since the last one; "quit". */
+ * Commands: "go RATE" (messages a second, both ways together); "flat N" (N under way, as fast as they go); "stop"; "lap" reports what was measured since the last one; "quit". */
 #include <event2/event.h>
 #include <getopt.h>
 #include <sys/stat.h>
@@ -24,9 +24,10 @@ struct talk {
 	struct load load; /* first */
 	struct fleet *fleet;
 	const char *partners[PARTNERS_MAX];
-	unsigned up, rate, next_user;
+	unsigned up, window, next_user;
 	uint64_t due, step;
 	struct timer tick;
+	struct loop_hook fill;
 	bool sip_up, ready;
 	uint64_t sent, arrived, refused; /* at the last lap */
 };
@@ -62,6 +63,13 @@ static void tick(struct timer *timer, uint64_t now)
 	timer_arm(&t->load.loop->timers, timer, TICK_MS);
 }
 
+static void fill_run(struct loop_hook *h)
+{
+	struct talk *t = CONTAINER_OF(h, struct talk, fill);
+	while (t->load.track.open < t->window)
+		send_one(t, track_now());
+}
+
 static void lap(struct talk *t)
 {
 	struct track *k = &t->load.track;
@@ -82,13 +90,18 @@ static void command(void *arg, struct slice line)
 {
 	struct talk *t = arg;
 	struct slice word = slice_split(&line, ' ');
-	uint64_t rate;
-	if (slice_eq(word, S("go")) && slice_u64(line, 100000, &rate) && rate) {
+	uint64_t rate, window;
+	if (slice_eq(word, S("flat")) && slice_u64(line, 10000, &window)) {
+		t->window = (unsigned)window;
+		t->load.track.measuring = true;
+		loop_defer(t->load.loop, &t->fill);
+	} else if (slice_eq(word, S("go")) && slice_u64(line, 100000, &rate) && rate) {
 		t->step = 1000000000u / rate;
 		t->due = track_now() + t->step;
 		t->load.track.measuring = true;
 		timer_arm(&t->load.loop->timers, &t->tick, TICK_MS);
 	} else if (slice_eq(word, S("stop"))) {
+		t->window = 0;
 		timer_cancel(&t->load.loop->timers, &t->tick);
 	} else if (slice_eq(word, S("lap"))) {
 		lap(t);
@@ -115,7 +128,9 @@ static void sip_ready(struct load *l)
 
 static void completed(struct load *l)
 {
-	(void)l;
+	struct talk *t = (struct talk *)l;
+	if (t->window)
+		loop_defer(l->loop, &t->fill);
 }
 
 static void broken(struct load *l, const char *what, struct slice why)
@@ -175,13 +190,14 @@ static struct tls_ctx *identity(const char *certs, const char *trust)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"certs", 1, 0, 'c'}, {"own", 1, 0, 'o'}, {"n", 1, 0, 'n'}, {0}};
+	static const struct option options[] = {{"certs", 1, 0, 'c'}, {"own", 1, 0, 'o'}, {"n", 1, 0, 'n'}, {"users", 1, 0, 'u'}, {"conns", 1, 0, 'k'}, {0}};
 	struct talk t = {0};
 	struct load *l = &t.load;
 	struct entente_err err;
 	struct mint *mint;
 	const char *certs = NULL, *own = NULL;
 	char trust[1024];
+	unsigned users = 5, conns = 1;
 	struct fleet_opts o = {
 		.n = 10, .prefix = "t", .suffix = "talk.test", .server = "contoso.test", .trust = trust,
 		.listen = option_address("127.0.0.23", 5269), .target = option_address("127.0.0.12", 5269),
@@ -192,11 +208,13 @@ int main(int argc, char **argv)
 		case 'c': certs = optarg; break;
 		case 'o': own = optarg; break;
 		case 'n': o.n = (unsigned)option_number(optarg, 1, PARTNERS_MAX); break;
+		case 'u': users = (unsigned)option_number(optarg, 1, 1000); break;
+		case 'k': conns = (unsigned)option_number(optarg, 1, SIP_END_CONNS); break;
 		default: return 2;
 		}
 	}
 	if (!certs || !own) {
-		fprintf(stderr, "usage: talk --certs DIR (of the lab) --own DIR (for those of the partners) --n PARTNERS\n");
+		fprintf(stderr, "usage: talk --certs DIR (of the lab) --own DIR (for those of the partners) --n PARTNERS [--users OF_EACH] [--conns OF_SIP]\n");
 		return 2;
 	}
 	snprintf(trust, sizeof trust, "%s/ca.pem", certs);
@@ -217,7 +235,7 @@ int main(int argc, char **argv)
 		t.partners[i] = fleet_domain(t.fleet, i);
 	l->partners = t.partners;
 	l->n_partners = o.n;
-	l->users = o.n * 5;
+	l->users = o.n * users;
 	l->body = 100;
 	l->from_domain = "contoso.test";
 	l->ready = sip_ready;
@@ -226,14 +244,16 @@ int main(int argc, char **argv)
 	rand_token(l->run, 8);
 	track_init(&l->track, TRACK_ARRIVED);
 	timer_init(&t.tick, tick);
+	t.fill.run = fill_run;
 	struct sip_end_opts so = {.tls = true, .home = option_address("127.0.0.11", 5061), .target = option_address("127.0.0.12", 5061),
-				  .sni = "gw.contoso.test", .ctx = identity(certs, trust), .send = true};
+				  .sni = "gw.contoso.test", .ctx = identity(certs, trust), .send = true, .conns = conns};
 	l->sip = sip_end_new(l, &so);
 	for (unsigned i = 0; i < o.n; i++)
 		fleet_dial(t.fleet, i);
 	command_listen(l->loop, command, &t);
 	loop_run(l->loop);
 	timer_cancel(&l->loop->timers, &t.tick);
+	loop_undefer(&t.fill);
 	sip_end_free(l->sip);
 	fleet_free(t.fleet);
 	tls_ctx_unref(so.ctx);

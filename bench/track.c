@@ -91,3 +91,9 @@ void track_summarise(struct track_times *times, struct track_summary *ret)
 	ret->p99 = times->ns[n * 99 / 100] / 1e3;
 	ret->max = times->ns[n - 1] / 1e3;
 }
+
+double track_quantile(const struct track_times *times, double share)
+{
+	size_t i = (size_t)((double)times->n * share);
+	return times->n ? times->ns[i < times->n ? i : times->n - 1] / 1e3 : 0;
+}

@@ -44,3 +44,5 @@ struct track_summary { /* microseconds */
 };
 /* Sorts the times. */
 void track_summarise(struct track_times *times, struct track_summary *ret);
+/* After it: the time, in microseconds, that `share` (0 .. 1) of the messages did not exceed; 0 without any. */
+double track_quantile(const struct track_times *times, double share);

@@ -232,6 +232,7 @@ struct xmpp_end *xmpp_end_new(struct load *l, const struct xmpp_end_opts *o)
 	xmpp_stream_config_defaults(&e->cfg);
 	e->cfg.timers = &l->loop->timers;
 	e->cfg.pool = l->loop->arenas;
+	e->cfg.acks = o->acks;
 	if (listener_new(&e->listener, l->loop, &lo, &err) || (o->send && dial(e, &err)))
 		l->broken(l, "opening the XMPP side", slice_str(err.text));
 	return e;
