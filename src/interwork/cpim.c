@@ -104,14 +104,14 @@ int cpim_read(struct cpim *ret, struct arena *a, struct slice doc)
 		} else if (slice_eq(name, S("NS"))) {
 			read_ns(value, &imdn);
 		} else if (slice_eq(name, S("Subject")) && !c.subject.p) {
-			while (value.len && value.p[0] == ';') { /* Subject:;lang=fr Objet */
-				size_t n = 0;
-				while (n < value.len && value.p[n] != ' ')
-					n++;
-				struct slice param = slice_of(value.p + 1, n - 1);
-				if (slice_istarts(param, S("lang=")))
-					c.subject_lang = slice_skip(param, 5);
-				value = slice_trim(slice_skip(value, n));
+			if (value.len && value.p[0] == ';' && value.p[-1] == ':') { /* Subject:;lang=fr Objet; behind a space ";" is text (RFC 3862 2.3) */
+				struct slice params = slice_split(&value, ' ');
+				while (params.len) {
+					struct slice param = slice_split(&params, ';');
+					if (slice_istarts(param, S("lang=")))
+						c.subject_lang = slice_skip(param, 5);
+				}
+				value = value.p ? slice_trim(value) : S("");
 			}
 			c.subject = unescape(a, value);
 			if (!c.subject.p)
