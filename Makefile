@@ -35,7 +35,8 @@ bench: all
 	@tools/deps bench
 	@bench/run
 
-# Each target for SECONDS (default 60) with its corpus.
+# Each target for SECONDS (default 60) from its corpus, as many at a time as there are cores; it says first how long that takes, and notes the processor
+# time of each (tests/fuzz/run --hours-table; docs/fuzzing.md).
 fuzz:
 	@tools/deps fuzz
 	@tests/fuzz/run --seconds $(SECONDS)
