@@ -128,7 +128,7 @@ static int tcp_open(struct api *a, const struct api_opts *o, struct entente_err 
 {
 	struct gate_limits limits = {.total = API_CLIENTS - 16, .per_source = API_CLIENTS_ADDRESS, .rate_per_minute = PER_MINUTE, .burst = AT_ONCE,
 				     .handshakes = HANDSHAKES, .handshakes_per_network = HANDSHAKES};
-	struct listener_opts l = {.accepted = accepted, .refused = refused, .arg = a};
+	struct listener_opts l = {.accepted = accepted, .refused = refused, .arg = a, .kept = LISTENER_KEPT};
 	char z[ADDR_TEXT];
 	int rc = 0;
 	if (!listen_address(o->cfg, &l.addr))
@@ -204,10 +204,8 @@ struct api *api_close(struct api *a)
 	timer_cancel(&a->control->loop->timers, &a->rest);
 	if (a->acceptable)
 		event_free(a->acceptable);
-	if (a->fd >= 0) {
-		close(a->fd);
-		unlink(a->path);
-	}
+	if (a->fd >= 0)
+		unix_close(a->fd, a->path);
 	mem_free(a->path);
 	free(a->openapi);
 	listener_free(a->listener);

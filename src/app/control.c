@@ -440,8 +440,7 @@ struct control *control_close(struct control *c)
 		peer_free(CONTAINER_OF(n, struct peer, node));
 	timer_cancel(&pool_control(c->app->pool)->loop->timers, &c->rest);
 	event_free(c->acceptable);
-	close(c->fd);
-	unlink(c->path);
+	unix_close(c->fd, c->path);
 	admin_free(c->admin);
 	c->app->seeing = seeing_free(c->app->seeing);
 	c->app->test_ims = test_ims_free(c->app->test_ims);

@@ -74,7 +74,7 @@ static int listen_on(struct app *app, const char *what, const char *address, uin
 		     void (*accepted)(void *, struct worker *, int, const struct addr *, struct gate_pass *),
 		     struct addr *ret_bound, struct entente_err *err)
 {
-	struct listener_opts o = {.gate = gate, .pool = app->pool, .accepted = accepted, .refused = refused, .arg = app};
+	struct listener_opts o = {.gate = gate, .pool = app->pool, .accepted = accepted, .refused = refused, .arg = app, .kept = LISTENER_KEPT};
 	if (app->n_listeners == sizeof app->listeners / sizeof *app->listeners)
 		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "more than %zu listeners are configured", app->n_listeners);
 	addr_parse(slice_str(address), (uint16_t)port, &o.addr);
@@ -169,7 +169,7 @@ int app_serve(struct app *app, struct entente_err *err)
 static int try_partners(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	for (size_t i = 0; i < cfg->n_xmpp_listen; i++) {
-		struct listener_opts o = {.pool = app->pool, .accepted = node_accept_xmpp, .arg = app};
+		struct listener_opts o = {.pool = app->pool, .accepted = node_accept_xmpp, .arg = app, .kept = LISTENER_TRIED};
 		struct listener *l;
 		addr_parse(slice_str(cfg->xmpp_listen[i].address), (uint16_t)cfg->xmpp_listen[i].port, &o.addr);
 		int rc = listener_new(&l, pool_control(app->pool)->loop, &o, err);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/kept.h"
 
 enum { EXIT_USAGE = 2, EXIT_UNAVAILABLE = 69, EXIT_CANTCREAT = 73, EXIT_CONFIG = 78 };
 
@@ -68,6 +69,12 @@ static int open_revocation(struct app *app, const struct config *cfg)
 	app_revocation_settings(&s, cfg);
 	app->revocation = revocation_new(pool_control(app->pool), app->dns, &s);
 	return 0;
+}
+
+static void unwanted(void *arg, const char *name)
+{
+	(void)arg;
+	log_ev(LOG_INFO, "net/not-listening", {"socket", slice_str(name)}, {"text", S("it was kept, but the configuration does not want it any more")});
 }
 
 static void on_signal(void *arg, int signo)
@@ -170,6 +177,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = api_open(&app->api, &api, err)) || (rc = app_listen(app, cfg, err)) ||
 	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
+	kept_end(unwanted, NULL);
 	recover(app);
 	struct loop *control = pool_control(app->pool)->loop;
 	loop_signal(control, SIGHUP, on_signal, app);
@@ -281,6 +289,7 @@ int main(int argc, char **argv)
 	log_journal(NULL);
 	log_set_level((enum log_level)app.config->log_level);
 	log_set_trace(app.config->log_trace);
+	kept_begin();
 	app.started_ms = clock_ms();
 	app.started_at = clock_unix();
 	int code = EXIT_UNAVAILABLE;

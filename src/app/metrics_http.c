@@ -3,6 +3,7 @@
  * homes, and what keeps us from serving; nothing else. */
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <unistd.h>
 #include "app/facts.h"
 #include "app/health.h"
 #include "base/log.h"
@@ -92,7 +93,7 @@ int metrics_http_address(const struct config *cfg, struct addr *ret, struct ente
 int metrics_http_open(struct metrics_http **ret, struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	struct addr at;
-	char host[ADDR_TEXT], text[ADDR_TEXT];
+	char text[ADDR_TEXT];
 	if (!cfg->metrics_listen[0])
 		return 0;
 	int rc = metrics_http_address(cfg, &at, err);
@@ -102,11 +103,14 @@ int metrics_http_open(struct metrics_http **ret, struct app *app, const struct c
 	m->app = app;
 	buf_init(&m->text, 4 << 20);
 	m->http = evhttp_new(pool_control(app->pool)->loop->base);
-	addr_host_text(&at, host);
 	addr_text(&at, text);
-	if (!m->http || evhttp_bind_socket(m->http, host, addr_port(&at))) {
+	struct listener_opts o = {.addr = at, .kept = LISTENER_KEPT};
+	int fd = listener_socket(&o, err);
+	if (fd < 0 || !m->http || evhttp_accept_socket(m->http, fd)) {
+		if (fd >= 0)
+			close(fd);
 		metrics_http_close(m);
-		return err_set(err, ENTENTE_EIO, REASON_NONE, "metrics.listen: cannot listen on %s", text);
+		return fd < 0 ? fd : err_set(err, ENTENTE_EIO, REASON_NONE, "metrics.listen: cannot listen on %s", text);
 	}
 	evhttp_set_timeout(m->http, TIMEOUT_S);
 	evhttp_set_max_headers_size(m->http, HEADERS_MAX);

@@ -48,7 +48,7 @@ static void datagram(struct udp *u, const struct addr *from, struct slice in)
 
 int sip_edge_udp(struct sip_edge *e, const struct addr *at, struct addr *ret_bound, struct entente_err *err)
 {
-	struct udp_opts o = {.addr = *at, .data = datagram, .owner = e, .queue_max = 4 << 20};
+	struct udp_opts o = {.addr = *at, .data = datagram, .owner = e, .queue_max = 4 << 20, .kept = true};
 	if (e->n_udp == SIP_EDGE_UDP_MAX)
 		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "more than %d UDP listeners", SIP_EDGE_UDP_MAX);
 	int rc = udp_open(&e->udp[e->n_udp], e->loop, &o, err);

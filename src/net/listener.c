@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "net/kept.h"
 
 enum { BACKLOG = 1024, PER_EVENT = 64, REST_MS = 200 };
 
@@ -137,8 +138,14 @@ static int open_socket(const struct listener_opts *o, struct entente_err *err)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (addr_is_v6(&o->addr))
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	if (bind(fd, &o->addr.sa, addr_len(&o->addr)) == 0 && listen(fd, o->backlog ? o->backlog : BACKLOG) == 0)
+	int failed = bind(fd, &o->addr.sa, addr_len(&o->addr));
+	if (failed && errno == EADDRINUSE && o->kept && kept_make_room(SOCK_STREAM, &o->addr))
+		failed = bind(fd, &o->addr.sa, addr_len(&o->addr));
+	if (!failed && listen(fd, o->backlog ? o->backlog : BACKLOG) == 0) {
+		if (o->kept == LISTENER_KEPT)
+			kept_put(fd, SOCK_STREAM, &o->addr);
 		return fd;
+	}
 	const char *hint = "";
 	int error = errno;
 	if (error == EADDRINUSE)
@@ -152,11 +159,17 @@ static int open_socket(const struct listener_opts *o, struct entente_err *err)
 	return err_set(err, ENTENTE_ENET, REASON_NONE, "listening on %s: %s%s", text, strerror(error), hint);
 }
 
+int listener_socket(const struct listener_opts *o, struct entente_err *err)
+{
+	int fd = o->fd > 0 ? o->fd : o->kept ? kept_take(SOCK_STREAM, &o->addr) : -1;
+	return fd >= 0 ? fd : open_socket(o, err);
+}
+
 int listener_new(struct listener **ret, struct loop *loop, const struct listener_opts *o, struct entente_err *err)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof ss;
-	int fd = o->fd > 0 ? o->fd : open_socket(o, err);
+	int fd = listener_socket(o, err);
 	if (fd < 0)
 		return fd;
 	struct listener *l = MEM_NEW(struct listener);

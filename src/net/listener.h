@@ -49,10 +49,17 @@ void gate_counts(struct gate *g, struct gate_counts *ret);
 
 struct listener;
 
+enum listener_kept {
+	LISTENER_OWN,   /* closed with the listener */
+	LISTENER_KEPT,  /* outlives the process where somebody keeps it (kept.h), and is taken from there */
+	LISTENER_TRIED, /* taken from there, but not handed on */
+};
+
 struct listener_opts {
 	struct addr addr;     /* port 0: any; see listener_addr */
 	int backlog;          /* 0 = 1024 */
-	int fd;               /* > 0: an inherited listening socket instead (systemd); taken over */
+	int fd;               /* > 0: a listening socket instead; taken over */
+	enum listener_kept kept;
 	struct gate *gate;    /* NULL: no limits */
 	struct pool *pool;    /* deal out to its workers in turn; NULL: `accepted` runs on `loop` with w = NULL */
 	/* On the chosen worker's thread. fd and pass become the callee's (give both to conn_accept). */
@@ -63,6 +70,7 @@ struct listener_opts {
 };
 
 /* ENTENTE_ENET: the address cannot be bound (the text says why and what to do). IPv6 sockets are v6 only. */
+int listener_socket(const struct listener_opts *o, struct entente_err *err); /* only the socket: the descriptor is the caller's */
 int listener_new(struct listener **ret, struct loop *loop, const struct listener_opts *o, struct entente_err *err);
 /* Loop's thread. Connections already dealt out still reach their worker. Accepts NULL; returns NULL. */
 struct listener *listener_free(struct listener *l);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "net/kept.h"
 #include "net/loop_int.h"
 
 enum { BATCH = 16, DATAGRAM_MAX = 65507, SLOT = 65536, QUEUE_DEFAULT = 1 << 20, SOCKET_BUFFER = 1 << 20 };
@@ -122,24 +123,40 @@ static void reap(struct loop_hook *h)
 	mem_free(CONTAINER_OF(h, struct udp, reap));
 }
 
-int udp_open(struct udp **ret, struct loop *l, const struct udp_opts *o, struct entente_err *err)
+static int bind_socket(const struct udp_opts *o, struct entente_err *err)
 {
 	char text[ADDR_TEXT];
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof ss;
-	int one = 1, size = SOCKET_BUFFER;
-	int fd = socket(o->addr.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, fd = socket(o->addr.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_set(err, ENTENTE_ENET, REASON_NONE, "no datagram socket: %s", strerror(errno));
 	if (addr_is_v6(&o->addr))
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	int failed = bind(fd, &o->addr.sa, addr_len(&o->addr));
+	if (failed && errno == EADDRINUSE && o->kept && kept_make_room(SOCK_DGRAM, &o->addr))
+		failed = bind(fd, &o->addr.sa, addr_len(&o->addr));
+	if (!failed) {
+		if (o->kept)
+			kept_put(fd, SOCK_DGRAM, &o->addr);
+		return fd;
+	}
+	int error = errno;
+	addr_text(&o->addr, text);
+	close(fd);
+	return err_set(err, ENTENTE_ENET, REASON_NONE, "UDP %s: %s", text, strerror(error));
+}
+
+int udp_open(struct udp **ret, struct loop *l, const struct udp_opts *o, struct entente_err *err)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof ss;
+	int size = SOCKET_BUFFER, fd = o->kept ? kept_take(SOCK_DGRAM, &o->addr) : -1;
+	if (fd < 0 && (fd = bind_socket(o, err)) < 0)
+		return fd;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	if (bind(fd, &o->addr.sa, addr_len(&o->addr)) < 0 || getsockname(fd, (struct sockaddr *)&ss, &n) < 0) {
-		int error = errno;
-		addr_text(&o->addr, text);
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0) {
 		close(fd);
-		return err_set(err, ENTENTE_ENET, REASON_NONE, "UDP %s: %s", text, strerror(error));
+		return err_set(err, ENTENTE_ENET, REASON_NONE, "a datagram socket has no name: %s", strerror(errno));
 	}
 	struct udp *u = MEM_NEW(struct udp);
 	u->loop = l;

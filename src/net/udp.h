@@ -12,6 +12,7 @@ struct udp_opts {
 	/* One datagram; the slice is valid for the call. Empty ones are passed on too. udp_close may be called from here. */
 	void (*data)(struct udp *u, const struct addr *from, struct slice in);
 	void *owner;
+	bool kept; /* the socket outlives the process where somebody keeps it (kept.h), and is taken from there */
 	/* Octets waiting to be sent; 0 = 1 MiB. What does not fit is dropped and counted. */
 	size_t queue_max;
 };
