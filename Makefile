@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 export B
 
-.PHONY: all demo first-partner test stances bench deb install deps fuzz clean
+.PHONY: all demo first-partner test stances bench chaos deb install deps fuzz clean
 
 all: $(B)/build.ninja
 	@ninja -C $(B)
@@ -34,6 +34,11 @@ stances: all
 bench: all
 	@tools/deps bench
 	@bench/run
+
+# The fault laboratory: every promise of docs/reliability.md, in less than an hour.
+chaos: all
+	@tools/deps chaos
+	@tests/chaos/run
 
 # Each target for SECONDS (default 60) from its corpus, as many at a time as there are cores; it says first how long that takes, and notes the processor
 # time of each (tests/fuzz/run --hours-table; docs/fuzzing.md).

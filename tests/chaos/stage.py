@@ -19,6 +19,7 @@ import peers                                                # noqa: E402
 from common import Generator, command, cpu, memory, rewrite, tree     # noqa: E402,F401
 from daemon import BUILD, SOCKET, Entented, Split           # noqa: E402,F401
 from partners import add_partners                           # noqa: E402
+from service import Service                                 # noqa: E402
 from waiting import LabError, wait_until                    # noqa: E402,F401
 
 CHAOS = os.environ.get("CHAOS_BIN") or f"{BUILD}/tests/chaos"      # the laboratory's own programs: never a sanitizer's build
@@ -53,7 +54,7 @@ class Stage:
     """with Stage(run, ...) as s: everything runs. `groups`: Group; without: four partners that acknowledge, four that do not."""
 
     def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=500,
-                 conns=2, env=None, before=(), zones=None, certs=None, listen=""):
+                 conns=2, env=None, before=(), zones=None, certs=None, listen="", unit=None):
         os.makedirs(folder, exist_ok=True)
         self.run = folder
         self.certs = certs or peers.certificates(f"{BUILD}/lab/certs")
@@ -62,13 +63,14 @@ class Stage:
         make = Split if layout == "split" else Entented
         self.daemon = make(folder, self.certs, "external", transport, workers, log_level, SETTINGS + settings)
         self.parts = getattr(self.daemon, "parts", [self.daemon])
+        # as under systemd: what dies comes back by itself, by the settings of our unit file
+        self.services = [Service(p, {"WatchdogSec": "0", **(unit or {})}) for p in self.parts]
         for part in self.parts:
             rewrite(part.config, ("trace: true", "trace: false"), *([("xmpp:\n  listen:\n", f"xmpp:\n  listen:\n{listen}")] if listen else []))
             part.env = {**part.env, **(env or {})}
             part.argv = [*before, *part.argv]
         self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--conns", conns]
         self.ledger = None
-        self.restarts = []      # seconds from a kill to "ready"
 
     def __enter__(self):
         try:
@@ -86,7 +88,10 @@ class Stage:
 
     def start(self):
         self.dns.start()
-        self.daemon.start()
+        for service in self.services:
+            service.start()
+        if len(self.parts) > 1:
+            self.daemon.linked()
         self.add(d for g in self.groups for d in g.domains())
         words = [str(x) for x in self.options] + [w for g in self.groups for w in g.words()]
         self.ledger = Generator([f"{CHAOS}/ledger", "--certs", self.certs, "--own", f"{self.run}/partners", *words], f"{self.run}/ledger.log")
@@ -132,38 +137,53 @@ class Stage:
 
     # --- evil -------------------------------------------------------------------------------------------------------
 
-    def kill_and_start(self, part=None, name="kill"):
-        """kill -9 of a process with its children; it is started again at once. Seconds until it said that it is ready."""
-        part = part or self.parts[0]
-        self.mark(name)
-        begin = time.monotonic()
-        part.kill()
-        part.start()
-        self.restarts.append(time.monotonic() - begin)
-        return self.restarts[-1]
+    def kill_part(self, number=0, child=False):
+        """kill -9 of a process; it comes back as systemd would have it. False when there is nothing to be killed: it just comes up."""
+        service = self.services[number]
+        pid = service.pid
+        if service.phase != "ready" or not pid:
+            return False
+        children = tree(pid)[1:] if child else []
+        victims = children or [pid]
+        self.mark(f"kill {service.name}{' child' if children else ''}")
+        for victim in victims:
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return "child" if children else "process"
 
-    def children(self, part=None):
-        """Processes that entented has made."""
-        return tree((part or self.parts[0]).popen.pid)[1:]
+    def gaps(self):
+        return [g for s in self.services for g in s.gaps()]
+
+    def wait_ready(self):
+        for service in self.services:
+            service.wait_ready()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def complaints(self):
         """What sanitizers said, and ends that nobody asked for."""
         found = self.daemon.complaints()
-        return found + [f"{p.name} died with status {p.popen.returncode}" for p in self.parts if p.popen and not p.alive()]
+        for s in self.services:
+            found += [f"systemd would say of {s.name}: {x}" for x in s.refused]
+            if s.phase == "failed":
+                found.append(f"{s.name} failed for good")
+        return found
 
     def stop(self):
         if self.ledger:
             self.ledger.stop()
-        for p in [*reversed(self.parts), self.dns]:
-            p.stop(30)
+        for s in reversed(self.services):
+            s.stop()
+        self.dns.stop()
 
     def kill(self):
         if self.ledger:
             self.ledger.kill()
-        for p in [*self.parts, self.dns]:
-            p.kill()
+        for s in self.services:
+            s.end()
+        self.dns.kill()
 
 
 # --- judging the account --------------------------------------------------------------------------------------------

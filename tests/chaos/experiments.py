@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All experiments, in the order in which they run."""
+import kills        # noqa: F401

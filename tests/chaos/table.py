@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The promises, and the table of what was measured of them."""
+import re
+
+PROMISES = {
+    "R1": ("kill -9 of any process under load, and a power cut, lose no accepted message", ""),
+    "R2": ("A dead process is back within 500 ms", "There is one process, no worker of its own that could die alone: R2's \"other workers\" are partners of the other half of a split."),
+    "R3": ("A planned restart or upgrade loses nothing and refuses no connection", ""),
+    "R4": ("A reload drops no connection, takes at most 100 ms, and a bad one changes nothing", ""),
+    "R5": ("An edge of a pool dies: new sessions within 1 s; falls silent: within 5 s", ""),
+    "R6": ("Partners that stick to one edge: its address moves within 3 s",
+           "Moving an address between machines is the work of a VRRP daemon or of the operator, not of Entente; what Entente adds to it is R2 (how fast it serves) and R5 (how fast others find another edge)."),
+    "R7": ("2,000 partners are back within 60 s, p99 of the others at most 250 ms", ""),
+    "R8": ("DNS is gone: open streams go on, unknown names are answered for in time, no thread is blocked",
+           "The 24 hours of the promise are shortened to a minute; stale answers for partners that have to be called again are resolver's business (libunbound serve-expired)."),
+    "R9": ("A certificate is renewed and swapped under load; none expires unnoticed", ""),
+    "R10": ("The clock jumps ten years: nothing is dropped, no timer fires", ""),
+    "R11": ("The disk is full: refused with 503 and resource-constraint, nothing is corrupted, back within 1 s", ""),
+    "R12": ("A stalled partner costs at most 1 MiB, and others nothing", ""),
+    "R13": ("Memory: 40 MiB idle, 64 KiB per idle link", ""),
+    "R14": ("2,000 translated messages a second, p99 at most 20 ms, at most 70 % of two cores, journal on", ""),
+    "R15": ("72 hours: no slope of memory, no descriptor lost, sanitizers silent",
+            "72 hours do not fit into a run of an hour: `make soak HOURS=n` is the program for it; the short form is shown."),
+    "R16": ("30 % loss, 500 ms jitter, reordering: nothing lost, order kept", ""),
+    "R17": ("A message that ends the process is set aside after two crashes", ""),
+    "R18": ("Prosody, ejabberd and Kamailio restart in mid-traffic: nothing lost", ""),
+    "R19": ("An idle stream is closed and comes back on demand without loss", ""),
+    "R20": ("One version back: queue and state are readable, or cleanly refused",
+            "There is one version so far. What can be shown: files of a newer version are refused with words, and left as they are."),
+}
+BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
+
+
+def rows_of(results):
+    """[(promise, what, figure, verdict, experiment)] of all promises, in order."""
+    found, skipped = {}, {}
+    for e in results["experiments"]:
+        if e.get("skipped"):
+            skipped[e["name"]] = e["skipped"]
+        for row in e["rows"]:
+            found.setdefault(row["promise"], []).append((row["what"], row["figure"], row["ok"], e["name"]))
+    table = []
+    for promise, (_, reason) in PROMISES.items():
+        for what, figure, ok, name in found.get(promise, []):
+            table.append((promise, what, figure, {True: "held", False: "**NOT HELD**", None: "information"}[ok], name))
+        if promise not in found:
+            table.append((promise, reason or "not part of this run", "", "not measured", ""))
+    return table
+
+
+def failures(results):
+    return [f"{e['name']}: {text}" for e in results["experiments"] for text in e["wrong"]]
+
+
+def verdict(results, promise):
+    found = [row["ok"] for e in results["experiments"] for row in e["rows"] if row["promise"] == promise]
+    if any(ok is False for ok in found):
+        return "**not held**"
+    return "held" if any(found) else ("see the text" if found else "not measured")
+
+
+def markdown(results):
+    m, v = results["machine"], results["versions"]
+    loads = [x for e in results["experiments"] for x in e.get("load", [])]
+    programs = ", ".join(f"{k} {v[k]}" for k in v if v[k] and k not in ("entented", "commit"))
+    words = ["tests/chaos/run", *results["patterns"], f"--seed {results['seed']}"]
+    words += [f"--minutes {results['minutes']:g}"] if results["minutes"] != 10 else []
+    words += ["--quick"] if results["quick"] else []
+    words += [f"--sanitizer {results['sanitizer']}"] if results["sanitizer"] else []
+    lines = [BEGIN, f"Run of {results['date']}, {results.get('seconds', 0) / 60:.0f} minutes: `{' '.join(words)}`, entented {v['entented']} ({v['commit']})"
+             + (f", sanitizer build {results['sanitizer']}" if results["sanitizer"] else "") + ".",
+             f"Machine: {m['cores']} cores ({m['cpu']}), {m['memory_mib']} MiB, {m['system']}, Linux {m['kernel']}; load before the run {m['load_before']}, "
+             f"highest between experiments {max(loads, default=0)}. {programs}.", "",
+             "| | promise | verdict |", "|---|---|---|"]
+    lines += [f"| {p} | {text} | {verdict(results, p)} |" for p, (text, _) in PROMISES.items()]
+    lines += ["", "| | measured | figure | verdict | experiment |", "|---|---|---|---|---|"]
+    lines += [f"| {p} | {what} | {figure} | {ok} | {name} |" for p, what, figure, ok, name in rows_of(results)]
+    reasons = [f"* {p}: {reason}" for p, (_, reason) in PROMISES.items() if reason]
+    lines += ["", "What cannot be measured here, or only in part:", "", *reasons]
+    wrong = failures(results)
+    if wrong:
+        lines += ["", "What went wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)]
+    return "\n".join([*lines, END])
+
+
+def write(path, text):
+    """The part between the two marks."""
+    with open(path, encoding="utf-8") as f:
+        old = f.read()
+    new, n = re.subn(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, old, flags=re.S)
+    if not n:
+        raise SystemExit(f"chaos: {path} has no place for the table: {BEGIN} ... {END}")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(new)
+
+
+def finish(results, path):
+    """Shows, writes; the exit status."""
+    print()
+    for promise, what, figure, ok, name in rows_of(results):
+        if figure:
+            print(f"{promise:4} {ok.strip('*'):12} {what}: {figure}  [{name}]")
+    for e in results["experiments"]:
+        if e.get("skipped"):
+            print(f"skipped: {e['name']}: {e['skipped']}")
+    wrong = failures(results)
+    for text in wrong:
+        print(f"wrong: {text}")
+    print(f"# {results.get('seconds', 0):.0f} s, seed {results['seed']}")
+    good = sum(e["ok"] for e in results["experiments"])
+    print(f"{good} passed, {len(results['experiments']) - good} failed")
+    if path:
+        write(path, markdown(results))
+    return 1 if wrong else 0
