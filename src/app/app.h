@@ -17,6 +17,7 @@
 #include "net/tls.h"
 #include "net/worker.h"
 #include "policy/snapshot.h"
+#include "sandbox/sandbox.h"
 #include "store/store.h"
 
 struct app;
@@ -78,6 +79,8 @@ struct app_msrp_place { /* what MSRP peers call us */
 
 struct app {
 	const char *config_path;
+	struct sandbox_level sandbox; /* what was reached; immutable after the start */
+	struct sandbox_paths *paths;  /* what may be opened; NULL: anything */
 	struct config *config;        /* of the present generation; workers use it only in node_start */
 	enum config_role role;        /* shared, immutable */
 	struct split_app *split;      /* shared; NULL: role all */
@@ -196,6 +199,12 @@ void control_reload(struct control *c);
 /* admin_recover and admin_policy_tests of its admin. */
 bool control_recover(struct control *c, struct entente_err *err);
 int control_policy_tests(struct control *c, const struct config *cfg, struct snapshot *s, struct config_errors *errs);
+
+/* confine.c: server.sandbox */
+/* Gives up what a daemon of this configuration does not need. Control thread, before there is another; see sandbox/sandbox.h. */
+int app_confine(struct app *app, const struct config *cfg, struct entente_err *err);
+/* Could the files of this configuration be read, after that? ENTENTE_EINVAL: one of them needs a restart. */
+int app_confined(const struct app *app, const struct config *cfg, struct entente_err *err);
 
 /* metrics_http.c: metrics.listen */
 /* *ret stays NULL when the setting is empty. */

@@ -161,6 +161,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = app_check(cfg, err)) || (rc = app_use_secrets(app, cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
+	if ((rc = app_confine(app, cfg, err)))
+		return rc;
 	if ((rc = pool_new(&app->pool, &po, err)))
 		return rc;
 	*ret_exit = EXIT_CANTCREAT;
@@ -213,6 +215,7 @@ static void stop(struct app *app)
 		app->pool = pool_free(app->pool);
 		app->health = health_free(app->health); /* its questions may have waited there until now */
 	}
+	sandbox_paths_free(app->paths);
 	expiry_watch_free(&app->expiry);
 	mem_free(app->nodes);
 	xmpp_quota_free(app->quota);

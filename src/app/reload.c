@@ -163,7 +163,7 @@ int app_reload_check(struct app *app, const struct config *cfg, struct entente_e
 	int rc = 0;
 	if (cfg->server_role != app->role)
 		rc = err_set(err, ENTENTE_EINVAL, REASON_NONE, "server.role has changed: that needs a restart, and nothing else of the file is applied before");
-	if (!rc && !(rc = app_check(cfg, err)) && !(rc = app_load_tls(&tls, cfg, err)) && app->split)
+	if (!rc && !(rc = app_confined(app, cfg, err)) && !(rc = app_check(cfg, err)) && !(rc = app_load_tls(&tls, cfg, err)) && app->split)
 		rc = split_load_tls(&link_tls, cfg, err);
 	tls_material_unref(tls);
 	tls_material_unref(link_tls);
@@ -197,7 +197,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 		goto out;
 	if (cfg->server_role != app->role)
 		rc = err_set(&err, ENTENTE_EINVAL, REASON_NONE, "server.role has changed: that needs a restart, and nothing else of the file is applied before");
-	if (!rc && !(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err)) &&
+	if (!rc && !(rc = app_confined(app, cfg, &err)) && !(rc = app_check(cfg, &err)) && !(rc = app_load_tls(&tls, cfg, &err)) &&
 	    !(rc = app->split ? split_load_tls(&link_tls, cfg, &err) : 0) && !(rc = policy_tests(app, cfg, errs, &err))) {
 		keep_places(cfg, app->config);
 		app_use_secrets(app, cfg, &err); /* checked just now; should the file be gone since, the old ones stay */
