@@ -26,11 +26,15 @@ struct keeper_opts {
 	unsigned lanes; /* how many signatures may be under way at the same time, 1 to KEEPER_LANES: as many as there are threads that shake
 			   hands is best, more share */
 	bool confine;   /* leave the keeper only the system calls that it needs (seccomp); keeper_facts says whether that worked */
+	const char *program; /* executed in the child, which then has addresses and a heap of its own: a program whose main begins with
+				keeper_child_main, "/proc/self/exe". NULL, or it cannot be: the fork is the keeper */
 };
 
 /* Forks the keeper. Before there are threads, and before anything hostile was read: the child gets all memory that is there now. It closes every
  * descriptor but its own and standard error. ENTENTE_EIO when there cannot be one; the text says why. Nothing is left behind then. */
 int keeper_start(struct keeper **ret, const struct keeper_opts *o, struct entente_err *err);
+/* The first thing in main of a program that is opts.program. Returns when the program was not started as a keeper; never returns when it was. */
+void keeper_child_main(int argc, char **argv);
 /* No new keys and no more signatures; the keeper ends, and this waits for it (not more than two seconds, then it is killed). Keys may outlive
  * it: they hold what they need. Accepts NULL; returns NULL. */
 struct keeper *keeper_free(struct keeper *k);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/rand.h"
+#include "keeper/keeper.h"
 #include "net/tls_int.h"
 
 enum {
@@ -89,13 +90,29 @@ static BIO *bio_of(const struct buf *b)
 	return BIO_new_mem_buf(b->len ? b->mem + b->off : "", (int)b->len);
 }
 
-static EVP_PKEY *parse_key(const struct buf *pem)
+static struct keeper *keeper;
+
+void tls_set_keeper(struct keeper *k)
 {
-	BIO *bio = bio_of(pem);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	ERR_clear_error();
-	return key;
+	keeper = k;
+}
+
+int tls_key_load(EVP_PKEY **ret, const char *path, struct entente_err *err)
+{
+	struct buf pem;
+	if (keeper)
+		return keeper_key_load(keeper, ret, path, err);
+	int code = read_file(&pem, path, "private key", err);
+	if (code == 0) {
+		BIO *bio = bio_of(&pem);
+		*ret = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+		BIO_free(bio);
+		ERR_clear_error();
+		if (!*ret)
+			code = err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s: no valid PEM key without a passphrase in it", path);
+	}
+	buf_wipe(&pem);
+	return code;
 }
 
 STACK_OF(X509) *tls_parse_chain(const struct buf *pem, int max)
@@ -115,22 +132,20 @@ STACK_OF(X509) *tls_parse_chain(const struct buf *pem, int max)
 	return NULL;
 }
 
-static int load_pair(struct buf *chain, struct buf *key, struct tls_peer **facts, const char *chain_path,
-	const char *key_path, struct entente_err *err)
+static int load_pair(struct buf *chain, EVP_PKEY **key, struct tls_peer **facts, const char *chain_path, const char *key_path,
+	struct entente_err *err)
 {
 	STACK_OF(X509) *list = NULL;
-	EVP_PKEY *pkey = NULL;
 	int code = 0;
 	if (!chain_path || !key_path)
 		return err_set(err, ENTENTE_EINVAL, REASON_NONE, "a certificate needs both its chain file and its key file");
-	if ((code = read_file(chain, chain_path, "certificate", err)) || (code = read_file(key, key_path, "private key", err)))
+	if ((code = read_file(chain, chain_path, "certificate", err)))
 		goto out;
 	if (!(list = tls_parse_chain(chain, TLS_CHAIN_MAX)))
 		code = err_set(err, ENTENTE_ETLS, REASON_NONE, "certificate %s: no valid PEM certificate in it", chain_path);
-	else if (!(pkey = parse_key(key)))
-		code = err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s: no valid PEM key without a passphrase in it",
-			key_path);
-	else if (X509_check_private_key(sk_X509_value(list, 0), pkey) != 1)
+	else if ((code = tls_key_load(key, key_path, err)))
+		;
+	else if (X509_check_private_key(sk_X509_value(list, 0), *key) != 1)
 		code = err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s does not belong to the first certificate of %s",
 			key_path, chain_path);
 	else
@@ -138,7 +153,6 @@ static int load_pair(struct buf *chain, struct buf *key, struct tls_peer **facts
 out:
 	ERR_clear_error();
 	sk_X509_pop_free(list, X509_free);
-	EVP_PKEY_free(pkey);
 	return code;
 }
 
@@ -218,8 +232,8 @@ struct tls_material *tls_material_unref(struct tls_material *m)
 {
 	if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
 		return NULL;
-	buf_wipe(&m->server_key);
-	buf_wipe(&m->client_key);
+	EVP_PKEY_free(m->server_key);
+	EVP_PKEY_free(m->client_key);
 	buf_free(&m->server_chain);
 	buf_free(&m->client_chain);
 	buf_free(&m->trust);
@@ -296,10 +310,9 @@ static int on_servername(SSL *ssl, int *alert, void *arg)
 	return name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
-static bool use_pair(SSL_CTX *c, SSL *ssl, const struct buf *chain, const struct buf *key)
+static bool use_pair(SSL_CTX *c, SSL *ssl, const struct buf *chain, EVP_PKEY *pkey)
 {
 	STACK_OF(X509) *list = tls_parse_chain(chain, TLS_CHAIN_MAX);
-	EVP_PKEY *pkey = parse_key(key);
 	bool ok = false;
 	if (list && pkey) {
 		X509 *leaf = sk_X509_shift(list);
@@ -310,7 +323,6 @@ static bool use_pair(SSL_CTX *c, SSL *ssl, const struct buf *chain, const struct
 		X509_free(leaf);
 	}
 	sk_X509_pop_free(list, X509_free);
-	EVP_PKEY_free(pkey);
 	return ok;
 }
 
@@ -375,7 +387,7 @@ static bool make_server(struct tls_ctx *t)
 	SSL_CTX *c = t->server = make_ctx(TLS_server_method(), m, NULL);
 	if (c && m->set.no_client)
 		SSL_CTX_set_verify(c, SSL_VERIFY_NONE, NULL);
-	if (!c || !use_pair(c, NULL, &m->server_chain, &m->server_key))
+	if (!c || !use_pair(c, NULL, &m->server_chain, m->server_key))
 		return false;
 	/* Tickets only, under keys that the workers share: no session store to fill. One per connection is enough between
 	 * servers. */
@@ -397,7 +409,7 @@ static bool make_client(struct tls_ctx *t)
 		return false;
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c, on_new_session);
-	return m->set.client_none || !m->client_chain.len || use_pair(c, NULL, &m->client_chain, &m->client_key);
+	return m->set.client_none || !m->client_chain.len || use_pair(c, NULL, &m->client_chain, m->client_key);
 }
 
 int tls_ctx_new(struct tls_ctx **ret, struct tls_material *m, struct entente_err *err)
@@ -461,7 +473,7 @@ static bool set_slot(SSL *ssl, const struct tls_material *m, enum tls_slot slot)
 		return true;
 	}
 	if (slot == TLS_SLOT_SERVER)
-		return m->server_chain.len && use_pair(NULL, ssl, &m->server_chain, &m->server_key);
+		return m->server_chain.len && use_pair(NULL, ssl, &m->server_chain, m->server_key);
 	return true;
 }
 

@@ -112,12 +112,20 @@ struct tls_settings { /* NUL-terminated paths; not kept */
 	size_t sessions;         /* client sessions kept for resumption per context; 0 = 1024 */
 };
 
+/* From now on private keys are loaded by this keeper (keeper/keeper.h) and are with it only; NULL, as at the start: this process reads them
+ * itself. For the whole process; before threads. The keeper stays the caller's and must not be freed while material is loaded. */
+struct keeper;
+void tls_set_keeper(struct keeper *k);
+/* A private key, from where tls_set_keeper says; the caller's, EVP_PKEY_free. Errors as tls_material_load. */
+struct evp_pkey_st;
+int tls_key_load(struct evp_pkey_st **ret, const char *path, struct entente_err *err);
+
 struct tls_material;
 /* Reads and checks everything (key fits certificate, chain parses, trust not empty). ENTENTE_EIO for files, ENTENTE_ETLS
  * for contents; the text names the file and the remedy. Any thread. */
 int tls_material_load(struct tls_material **ret, const struct tls_settings *s, struct entente_err *err);
 struct tls_material *tls_material_ref(struct tls_material *m);
-/* Accepts NULL; returns NULL. Thread-safe count; keys are wiped with the last reference. */
+/* Accepts NULL; returns NULL. Thread-safe count; keys are wiped, or forgotten by their keeper, with the last reference. */
 struct tls_material *tls_material_unref(struct tls_material *m);
 enum tls_slot { TLS_SLOT_CLIENT, TLS_SLOT_SERVER, TLS_SLOT_NONE };
 /* Facts of our own leaf certificate, NULL when the slot is empty; lives as long as the material. */

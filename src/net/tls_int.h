@@ -10,7 +10,8 @@
 struct tls_material {
 	int refs; /* atomic */
 	struct tls_settings set; /* without the paths */
-	struct buf server_chain, server_key, client_chain, client_key, trust; /* PEM */
+	struct buf server_chain, client_chain, trust; /* PEM */
+	EVP_PKEY *server_key, *client_key; /* shared by the contexts of all threads */
 	struct tls_peer *facts[2]; /* by enum tls_slot */
 	unsigned char alpn[128]; /* wire format, what a server agrees to */
 	size_t alpn_len;
