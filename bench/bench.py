@@ -15,6 +15,7 @@ import time
 import access
 import grow
 import hold
+import page
 import partners
 import relay
 import report
@@ -29,7 +30,7 @@ PARTNER = "fabrikam.test"
 
 def options():
     p = argparse.ArgumentParser(prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--quick", action="store_true", help="one short repeat, TLS only, 200 partners: less than a minute, for a first look")
+    p.add_argument("--quick", action="store_true", help="one short repeat, TLS only, small sizes: some minutes, for a first look")
     p.add_argument("--rows", metavar="REGEX", default="", help="only rows whose name matches, e.g. 'sip-to-xmpp.tls', 'relay' or 'partners'")
     p.add_argument("--repeats", type=int, help="of each row (3)")
     p.add_argument("--warm", type=int, metavar="MS", help="warm-up before each measurement (600)")
@@ -43,6 +44,9 @@ def options():
     p.add_argument("--subscriptions", type=int, metavar="N", help="held at once, both directions together (1000000)")
     p.add_argument("--conversations", type=int, metavar="N", help="held at once (10000)")
     p.add_argument("--talk", type=int, default=500, metavar="RATE", help="messages a second of the others meanwhile (500)")
+    p.add_argument("--write", action="store_true", help="write docs/bench.md and its plots from the results")
+    p.add_argument("--add", action="store_true", help="what is not measured now stays as the last run had it")
+    p.add_argument("--show", action="store_true", help="measure nothing: print (and --write) the results of the last run")
     p.add_argument("--no-pin", action="store_true", help="let the system place the processes")
     o = p.parse_args()
     o.repeats = o.repeats or (1 if o.quick else 3)
@@ -204,8 +208,60 @@ def measure_sip(bench, rows, others, results):
     bench.stop(server)
 
 
+PATH = f"{BUILD}/bench/results.json"
+LISTS = ("rows", "relay", "sip")                        # by id
+PARTS = ("sip_quiet", "sip_workers", "partners", "hold", "latency", "workers", "durable")
+
+
+def last_results():
+    try:
+        with open(PATH, encoding="utf-8") as f:
+            return json.load(f)
+    except OSError:
+        sys.exit(f"bench: there is no {PATH}: nothing was measured yet")
+
+
+def add_to(old, new):
+    """What `new` does not have it takes from `old`, and says when that was measured."""
+    new["parts"] = {}
+
+    def since(name):
+        new["parts"][name] = old.get("parts", {}).get(name, old["date"][:16])
+
+    for name in LISTS:
+        have = {r["id"] for r in new[name]}
+        kept = [r for r in old.get(name, []) if r["id"] not in have]
+        if kept:
+            since(name if not new[name] else f"{len(kept)} of {name}")
+        new[name] = kept + new[name]
+    for name in PARTS:
+        if name not in new and name in old:
+            since(name)
+            new[name] = old[name]
+    if "grow" in old:
+        for half in ("room", "daemon"):
+            kept = {k: v for k, v in old["grow"][half].items() if k not in new.get("grow", {}).get(half, {})}
+            if kept:
+                since("grow")
+                new.setdefault("grow", {"room": {}, "daemon": {}, "ok": True})[half].update(kept)
+    new["memory"] += [m for m in old["memory"] if all(any(m.get(k) != x.get(k) for k in ("server", "transport", "what")) for x in new["memory"])]
+
+
+def tell(results, write):
+    report.show(results)
+    print(f"\nAll figures: {os.path.relpath(PATH)}")
+    if write:
+        print(f"Written: {os.path.relpath(page.write(results))}")
+    if not results["ok"]:
+        sys.exit("bench: not every message arrived, see above" + (f"; logs are in {results['run']}" if results.get("run") else ""))
+
+
 def main():
     o = options()
+    if o.show:
+        tell(last_results(), o.write)
+        return
+    began = time.monotonic()
     rows = rows_of(o)
     relays = [{"id": f"relay.{name}", "server": name, "runs": []} for name in relay.SERVERS if re.search(o.rows, f"relay.{name}")]
     sips = access.rows_of(o)
@@ -243,16 +299,15 @@ def main():
     except BaseException:
         bench.kill()
         raise
-    report.finish(results, rows, relays, sips)
+    results.update(rows=rows, relay=relays, sip=sips, seconds=round(time.monotonic() - began), run=bench.run)
+    if o.add and os.path.exists(PATH):
+        add_to(last_results(), results)
+    report.finish(results)
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
-    path = f"{BUILD}/bench/results.json"
-    with open(path, "w", encoding="utf-8") as f:
+    with open(PATH, "w", encoding="utf-8") as f:
         json.dump(results, f, indent=1)
         f.write("\n")
-    report.show(results)
-    print(f"\nAll figures: {os.path.relpath(path)}")
-    if not results["ok"]:
-        sys.exit(f"bench: not every message arrived, see above; logs are in {bench.run}")
+    tell(results, o.write)
 
 
 if __name__ == "__main__":

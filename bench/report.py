@@ -3,13 +3,8 @@
 import statistics
 import sys
 
-AIM_CPU_US, AIM_IDLE_MIB = 30, 40
-AIM_RELAY_US, AIM_LINK_KIB, PROMISE_LINK_KIB, PROMISE_P99_MS = 8, 20, 64, 250
-AIM_SIP = {"kamailio": 1 / 3, "haproxy": 2}
-AIM_SIP_LINK_KIB, AIM_SIP_SHAKE = 32, 1.25
-LOADS = {"flat": "flat out", "rate": "at a fixed rate"}
-AIM_SUBSCRIPTION, AIM_CONVERSATION = 1024, 4096
-AIM_RATIO = {"prosody": 1 / 5, "ejabberd": 1 / 3}
+import aims
+
 HELD = {"watch simple": "SIP users watch XMPP users", "refresh simple": "  each refreshes", "change simple": "  each sees a change",
         "watched simple": "XMPP users watch SIP users", "say simple": "conversations, page mode", "more simple": "  one more text in each",
         "say lync": "conversations, sessions (Lync)", "more lync": "  one more text in each"}
@@ -46,27 +41,45 @@ BUSY = {"rate": "rate", "busy": "busy", "generator_busy": "generator_busy"}
 COUNTS = ("refused", "lost", "doubled", "stray", "unsent")
 
 
-def finish(results, rows, relays, sips):
+def finish(results):
     """Fills in what follows from the runs."""
+    rows, relays, sips = results["rows"], results["relay"], results["sip"]
     for row in relays:
         sum_up(row, "stanzas", ("refused", "lost", "doubled"),
                {**{k: k for k in ("cpu_per_stanza_us", "user_per_stanza_us", "system_per_stanza_us")}, **BUSY})
-    results["relay"] = relays
     for row in rows + sips:
         word = "transaction" if row in sips else "message"
         runs = sum_up(row, "messages", COUNTS, {**{f"{k}per_message_us": f"{k}per_{word}_us" for k in ("cpu_", "user_", "system_")}, **BUSY})
         # an overloaded server has finished less than was sent when the measured time ends; what is late is no loss
         row["behind"] = row["load"] == "rate" and any(r["messages"] < 0.95 * r["sent"] for r in runs)
-    results["sip"] = sips
     for row in results.get("sip_quiet", []):
         for key in ("cpu_us", "rate", "busy"):
             row[key] = spread([r[key] for r in row["runs"]])
     for row in results.get("sip_workers", []):
         sum_up(row, "messages", COUNTS, {"cpu_per_message_us": "cpu_per_transaction_us", "least_share": "least_share", **BUSY})
-    results["rows"] = rows
     results["ratios"] = list(ratios(rows)) + list(relay_ratios(relays)) + list(sip_ratios(sips))
-    results["aims"] = list(aims(results))
-    results["ok"] = all(r["ok"] for r in rows + relays + sips + results.get("sip_workers", [])) and results.get("partners", {"ok": True})["ok"] and results.get("hold", {"ok": True})["ok"]
+    strained(results)
+    results["aims"] = list(aims.all_of(results))
+    parts = rows + relays + sips + results.get("sip_workers", []) + results.get("latency", []) + results.get("workers", []) + results.get("durable", {}).get("rows", [])
+    results["ok"] = all(r["ok"] for r in parts) and all(results.get(k, {"ok": True})["ok"] for k in ("partners", "hold", "grow"))
+
+
+def strained(results):
+    """What follows from the runs with two workers, and with and without a journal."""
+    rows = {r["workers"]: r for r in results.get("workers", [])}
+    if len(rows) == 2:
+        cost = {n: statistics.median(x["cpu_us"] for x in r["runs"]) for n, r in rows.items()}
+        rate = {n: statistics.median(x["rate"] for x in r["runs"]) for n, r in rows.items()}
+        most = statistics.median(x["most_share"] for x in rows[2]["runs"])
+        # with a core for each the busier one is full first: it has carried 1/most of what it could alone
+        results["workers_speedup"] = {"cpu_us": cost[1], "cpu_us_two": cost[2], "most_share": most, "by_cpu": round(cost[1] / cost[2] / most, 3),
+                                      "measured": round(rate[2] / rate[1], 3)}
+    results["durable_ratios"] = []
+    for r in results.get("durable", {}).get("rows", []):
+        pairs = [(a, b) for a, b in zip(r["none"], r["acks"]) if a and b]
+        if pairs:
+            results["durable_ratios"].append({"id": r["id"], "rate": round(statistics.median(a["rate"] / b["rate"] for a, b in pairs), 3),
+                                              "cpu": round(statistics.median(a["cpu_per_message_us"] / b["cpu_per_message_us"] for a, b in pairs), 3)})
 
 
 def ratios(rows):
@@ -168,6 +181,8 @@ def show(results):
     show_sip_quiet(results)
     show_sip_workers(results)
     show_partners(results.get("partners"))
+    show_strain(results)
+    show_grow(results.get("grow"))
     show_hold(results.get("hold"))
     for x in results["memory"]:
         print(f"Memory of {x['server']}{', between organisations' if x.get('what') == 'federation' else ''}, SIP over {x['transport'].upper()}: {x['idle_kib'] / 1024:.1f} MiB idle, "
@@ -291,7 +306,51 @@ def show_hold(h):
         s = h["steps"].get(name)
         if s:
             print(f"  {words:34}{s['done']:>8}{s['n'] / s['seconds']:>10.0f}{s['cpu_us']:>9.1f}{s['bytes']:>9}" + (f"   {s['failed']} FAILED" if s["failed"] else ""))
+    for row in h["decades"]:
+        print(f"  with {row['subscriptions']:,} subscriptions: {row['watch']['bytes']} and {row['watched']['bytes']} octets each, {row['watch']['cpu_us']:.0f} and "
+              f"{row['watched']['cpu_us']:.0f} µs, a refresh {row['refresh']['cpu_us']:.0f} µs, a change {row['change']['cpu_us']:.0f} µs; {row['rss_kib'] / 1024:.0f} MiB")
     print()
+
+
+def show_strain(results):
+    for row in results.get("latency", []):
+        if not row["ok"]:
+            print(f"{row['id']}: FAILED")
+            continue
+        t, low, steady = row["steady"]["latency_us"], row["low"]["latency_us"], row["steady"]
+        print(f"{row['id']}: {row['flat']['rate']:.0f}/s flat out; at {row['rate']}/s, {row['share'] * 100:.0f} % of it: p50 {milliseconds(t['p50'])}, p95 {milliseconds(t['p95'])}, "
+              f"p99 {milliseconds(t['p99'])} ms, the server {steady['busy'] * 100:.0f} % and the generator {steady['generator_busy'] * 100:.0f} % busy; "
+              f"at {low['rate'] if 'rate' in low else row['low']['rate']:.0f}/s: p99 {milliseconds(low['p99'])} ms")
+    for row in results.get("workers", []):
+        r = row["runs"]
+        print(f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}, both ways, {statistics.median(x['rate'] for x in r):.0f} messages/s, {statistics.median(x['cpu_us'] for x in r):.1f} µs of CPU each, "
+              f"the busiest worker has {statistics.median(x['most_share'] for x in r) * 100:.0f} %{'' if row['ok'] else ', FAILED'}")
+    if "workers_speedup" in results:
+        w = results["workers_speedup"]
+        print(f"Two workers over one: {w['by_cpu']:.2f} by processor time and balance; {w['measured']:.2f} measured, where the generator has to share the two cores with them")
+    for r in results["durable_ratios"]:
+        journal = results["durable"]["journal"]
+        print(f"{r['id']}: a partner without XEP-0198 over one with it: {r['rate']:.2f} of the throughput, {r['cpu']:.2f} of the CPU{'' if journal else ' (there is no journal in this build)'}")
+    if any(k in results for k in ("latency", "workers", "durable")):
+        print()
+
+
+def show_grow(g):
+    if not g:
+        return
+    for kind, rows in g["room"].items():
+        print(f"The policy with so many {kind}:")
+        print_table([["", "octets", "ns a decision", "", "", "to build"], ["", "each", "any", "the same", "unknown", "s"],
+                     *([f"{r['n']:,}", f"{r['bytes_each']:.0f}", f"{r['decide_ns']:.0f}", f"{r['decide_one_ns']:.0f}", f"{r['decide_unknown_ns']:.0f}", f"{r['build_s']:.4f}"]
+                       for r in rows)], {})
+    for kind, rows in g["daemon"].items():
+        print(f"The daemon with so many {kind}:")
+        table = [["", "memory", "start, s", "", "one change, s", "", "reload, s", "", "CPU of a message, µs", ""],
+                 ["", "MiB", "until ready", "CPU", "", "CPU", "", "CPU", "to XMPP", "to SIP"]]
+        for r in rows:
+            table.append([f"{r['n']:,}", f"{r['rss_kib'] / 1024:.0f}", *(f"{r[what][k]:.3f}" for what in ("start", "change", "reload") for k in ("wall_s", "cpu_s")),
+                          *(f"{r[w]['cpu_us']:.1f}" if r[w] else "FAILED" for w in ("sip-to-xmpp", "xmpp-to-sip"))])
+        print_table(table, {})
 
 
 def show_partners(p):
@@ -320,54 +379,7 @@ def lap(x):
     return f"p50 {milliseconds(x['p50'])} ms, p99 {milliseconds(x['p99'])} ms, at most {milliseconds(x['max'])} ms"
 
 
-def aims(results):
-    """What the project wants of one worker, and what this run says."""
-    cpu = [r["cpu_per_message_us"]["median"] for r in results["rows"] if r["server"] == "entented" and r["transport"] == "tls"
-           and r["load"] == "flat" and r["cpu_per_message_us"]]
-    idle = [x["idle_kib"] / 1024 for x in results["memory"] if x["server"] == "entented"]
-    for name, words, unit, most, values in (
-            ("cpu_per_message", "CPU per message, TLS on both sides, flat out", "µs", AIM_CPU_US, cpu),
-            ("idle_memory", "idle memory", "MiB", AIM_IDLE_MIB, idle),
-            *more_aims(results), *held(results)):
-        if values:
-            yield {"name": name, "words": words, "unit": unit, "at_most": most, "is": round(max(values), 3 if unit == "times" else 1),
-                   "met": max(values) <= most}
-
-
-def more_aims(results):
-    relays = [r["cpu_per_stanza_us"]["median"] for r in results["relay"] if r["server"] == "entented" and r["cpu_per_stanza_us"]]
-    yield "relay_cpu", "CPU per relayed stanza, in and out", "µs", AIM_RELAY_US, relays
-    for server, most in AIM_RATIO.items():
-        found = [r["cpu"]["median"] for r in results["ratios"] if r["against"] == f"relay.{server}"]
-        yield f"relay_{server}", f"CPU per relayed stanza against {server}", "times", round(most, 3), found
-    for server, most in AIM_SIP.items():
-        for load in ("flat", "rate"):
-            found = [r["least"] for r in results["ratios"] if r["id"].startswith("sip.") and r["id"].endswith(f".{load}.entented")
-                     and r["against"].endswith(f".{load}.{server}")]
-            yield f"sip_{server}_{load}", f"CPU per SIP transaction, the dearest, against {server}, {LOADS[load]}", "times", round(most, 3), found
-    quiet = {r["server"]: r for r in results.get("sip_quiet", [])}
-    if quiet:
-        pairs = [a["cpu_us"] / b["cpu_us"] for a, b in zip(quiet["entented"]["runs"], quiet["openssl"]["runs"])]
-        yield ("sip_connection_memory", "memory per idle SIP connection", "KiB", AIM_SIP_LINK_KIB, [quiet["entented"]["per_connection_kib"]])
-        yield ("sip_handshake", "CPU per full mutual handshake against bare OpenSSL", "times", AIM_SIP_SHAKE, [statistics.median(pairs)])
-    p = results.get("partners")
-    if p:
-        yield "link_memory_promise", "memory per idle stream, promised", "KiB", PROMISE_LINK_KIB, [p["memory"]["per_link_kib"]]
-        yield "link_memory", "memory per idle stream", "KiB", AIM_LINK_KIB, [p["memory"]["per_link_kib"]]
-        yield "storm_p99", "p99 of the others in the storm", "ms", PROMISE_P99_MS, [p["storm"]["others"]["p99"] / 1000]
-
-
-def held(results):
-    steps = results.get("hold", {}).get("steps", {})
-    for way, words in (("watch simple", "a SIP user's subscription"), ("watched simple", "an XMPP user's subscription")):
-        if way in steps:
-            yield way.replace(" ", "_"), f"memory of {words}", "octets", AIM_SUBSCRIPTION, [steps[way]["bytes"]]
-    for way, words in (("say simple", "in page mode"), ("say lync", "with a session")):
-        if way in steps:
-            yield way.replace(" ", "_"), f"memory of a conversation {words}", "octets", AIM_CONVERSATION, [steps[way]["bytes"]]
-
-
 def verdict(results):
     for a in results["aims"]:
-        words = f"{a['words']}, at most {a['at_most']} {a['unit']}"
-        print(f"Aim: {words}: {'met' if a['met'] else 'missed'} ({a['is']:g} {a['unit']})")
+        limit = f"at least {a['at_least']:g}" if "at_least" in a else f"at most {a['at_most']:g}"
+        print(f"Aim: {a['words']}, {limit} {a['unit']}: {'met' if a['met'] else 'missed'} ({a['is']:g} {a['unit']})")
