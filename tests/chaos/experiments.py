@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """All experiments, in the order in which they run."""
 import kills        # noqa: F401
+import disk         # noqa: F401
+import network      # noqa: F401

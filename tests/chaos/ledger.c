@@ -9,7 +9,7 @@
  *   home on|off|hold|release
  *   home-says STATUS            what MESSAGEs are answered from now on (200); 0: nothing
  *   mark NAME                   now something is done to the server: what comes twice around that moment is explained by it
- *   poison TEXT                 one message each way of the first pair, which has TEXT in it; counted like the others
+ *   say GROUP to-xmpp|to-sip TEXT   one message that has TEXT in it; counted like the others
  *   status                      how far it is
  *   lap                         what happened since the last lap, with times
  *   end MS                      no more is sent; waits so long for what is under way, then gives account
@@ -53,6 +53,9 @@ static struct pair *free_pair(struct group *g, bool to_xmpp)
 {
 	for (unsigned n = 0; n < g->n_pairs; n++) {
 		struct pair *p = &g->pairs[(to_xmpp ? g->next_sip++ : g->next_xmpp++) % g->n_pairs];
+		const struct entry *e = to_xmpp && p->waits ? book_find(g->ledger, p->waits) : NULL;
+		if (to_xmpp && p->waits && (!e || track_now() - e->sent > ANSWER_NS)) /* timer F */
+			p->waits = 0;
 		if (!to_xmpp || !p->waits)
 			return p;
 	}
@@ -351,12 +354,12 @@ static void command(void *arg, struct slice line)
 		l->home_says = (int)n;
 	} else if (slice_eq(word, S("mark"))) {
 		book_mark(l, what);
-	} else if (slice_eq(word, S("poison"))) {
-		char text[64];
-		int used = snprintf(text, sizeof text, "%.*s ", (int)(what.len < 60 ? what.len : 60), what.p);
-		(void)used;
-		send_to_xmpp(l, &l->groups[0], track_now(), text);
-		send_to_sip(l, &l->groups[0], track_now(), text);
+	} else if (slice_eq(word, S("say"))) {
+		struct group *g = group_named(l, what);
+		struct slice way = slice_split(&line, ' ');
+		char text[24];
+		snprintf(text, sizeof text, "%.*s ", (int)(line.len < 20 ? line.len : 20), line.p);
+		(slice_eq(way, S("to-xmpp")) ? send_to_xmpp : send_to_sip)(l, g, track_now(), text);
 	} else if (slice_eq(word, S("status"))) {
 		status(l);
 	} else if (slice_eq(word, S("lap"))) {

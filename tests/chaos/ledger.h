@@ -10,6 +10,7 @@ enum { TO_XMPP, TO_SIP };
 /* QUIET_MS: so long nothing came any more, when it ends. */
 enum { GROUPS_MAX = 16, MARKS_MAX = 8192, TICK_MS = 2, QUIET_MS = 2000, ENTRIES = 1 << 20, REASONS = 24 };
 
+#define ANSWER_NS 40000000000u /* nobody waits longer for an answer */
 extern const char *const side_names[2]; /* "to_xmpp" "to_sip" */
 
 struct ledger;

@@ -28,6 +28,10 @@ SETTINGS = ("limits:\n  partner-rate: 100000\n  sender-rate: 100000\n  max-conne
 INSTRUMENTED = any(os.environ.get(v) for v in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 
 
+def phase(service):
+    return service.__dict__.get("phase", service.__dict__.get("state"))
+
+
 class Group:
     """Partners of one kind, all at one server."""
 
@@ -141,7 +145,7 @@ class Stage:
         """kill -9 of a process; it comes back as systemd would have it. False when there is nothing to be killed: it just comes up."""
         service = self.services[number]
         pid = service.pid
-        if service.phase != "ready" or not pid:
+        if phase(service) != "ready" or not pid:
             return False
         children = tree(pid)[1:] if child else []
         victims = children or [pid]
@@ -167,7 +171,7 @@ class Stage:
         found = self.daemon.complaints()
         for s in self.services:
             found += [f"systemd would say of {s.name}: {x}" for x in s.refused]
-            if s.phase == "failed":
+            if phase(s) == "failed":
                 found.append(f"{s.name} failed for good")
         return found
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of what was accepted when the disk fails: the power goes, it is full, it errs. R1, R11."""
+import errno
+import os
+import sqlite3
+import subprocess
+import time
+
+from experiment import experiment, percentile
+from faults import Faults
+from stage import Stage, total
+
+RATE = 200
+# The preloaded library opens files of its own: the sandbox would end the process for it.
+OPEN = "server:\n  sandbox: off\n"
+
+
+def has_setting(name):
+    """Whether this entented knows a setting: what is not built yet is not asked for."""
+    from stage import BUILD
+    done = subprocess.run([os.path.join(os.environ.get("ENTENTE_BIN") or BUILD, "entente"), "config", "explain", name], capture_output=True, text=True, check=False, timeout=20)
+    return done.returncode == 0
+
+
+def unboxed():
+    return OPEN if has_setting("server.sandbox") else ""
+
+
+def intact(r, state):
+    """The database says so itself."""
+    path = f"{state}/entente.db"
+    db = sqlite3.connect(path, timeout=10)
+    try:
+        said = db.execute("PRAGMA integrity_check").fetchone()[0]
+    finally:
+        db.close()
+    r.check(said == "ok", f"the database is damaged: {said}")
+    return said == "ok"
+
+
+def queue_state(stage):
+    """What `entente queue list` says, or None where there is no queue."""
+    done = stage.parts[-1].cli("status", "--json")
+    return done.stdout
+
+
+@experiment("power-cut", "R1", seconds=120)
+def power_cut(r):
+    """the power goes again and again under load: what was written and not synced is lost, torn, or there"""
+    folder = f"{r.run}/power"
+    state = f"{folder}/entente"
+    os.makedirs(state, exist_ok=True)
+    faults = Faults(f"{r.run}/fault", state, undo=True)
+    cuts, undone, changes = 3 if r.quick else 15, 0, 0
+    # ends of entries are synced within a second: until then a message may come once more after the cut
+    with Stage(folder, settings=unboxed(), env=faults.environment, grace=1500) as s:
+        s.rate(RATE, RATE)
+        for n in range(cuts):
+            time.sleep(r.rng.uniform(2.0, 4.0))
+            s.mark("power cut")
+            s.services[0].end()
+            lost, of = faults.cut(r.rng)
+            undone, changes = undone + lost, changes + of
+            r.say(f"cut {n + 1}: {of} changes were not synced, {lost} undone")
+            s.services[0].start()
+        time.sleep(3)
+        account = s.end(90)
+        r.complaints(s)
+    intact(r, state)
+    r.check(undone > 0, "no cut undid anything: that is no power cut")
+    r.books("R1", f"power cut, {cuts} times under {RATE} messages/s each way ({undone} of {changes} changes that no sync had made good were undone, whole or in part)", account)
+
+
+@experiment("write-fails", "R1", "R11", seconds=90)
+def write_fails(r):
+    """each so many-th write or sync of the database and the journal fails with EIO or ENOSPC"""
+    folder = f"{r.run}/fails"
+    state = f"{folder}/entente"
+    os.makedirs(state, exist_ok=True)
+    faults = Faults("/run/chaos", state)
+    with Stage(folder, settings=unboxed(), env=faults.environment, log_level="info") as s:
+        s.rate(RATE, RATE)
+        time.sleep(2)
+        for n in range(2 if r.quick else 8):
+            every, error = r.rng.choice([1, 2, 5, 17]), r.rng.choice([errno.EIO, errno.ENOSPC])
+            s.mark("writes fail")
+            (faults.write_fails if n % 2 == 0 else faults.sync_fails)(every, error)
+            time.sleep(r.rng.uniform(2, 4))
+            faults.write_fails(0)
+            faults.sync_fails(0)
+            if n % 3 == 2:
+                s.kill_part(0)      # what is on the disk then is what counts
+                s.wait_ready()
+            time.sleep(r.rng.uniform(1, 3))
+            r.say(f"each {every}-th {'write' if n % 2 == 0 else 'sync'} failed ({errno.errorcode[error]}): {faults['writes_failed']} writes, {faults['syncs_failed']} syncs so far")
+        time.sleep(2)
+        account = s.end(90)
+        r.complaints(s)
+    intact(r, state)
+    r.check(faults["writes_failed"] + faults["syncs_failed"] > 10, "hardly a write failed: that is no fault")
+    r.books("R1", f"writes and syncs fail ({faults['writes_failed']} and {faults['syncs_failed']}), kills in between", account)
+
+
+def mounted(folder, size):
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], check=True)
+
+
+def fill(path):
+    """Every octet of its file system. Returns when it is full."""
+    with open(path, "wb", buffering=0) as f:
+        for block in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    f.write(b"x" * block)
+            except OSError as e:
+                if e.errno != errno.ENOSPC:
+                    raise
+
+
+@experiment("disk-full", "R11", "R1", seconds=150)
+def disk_full(r):
+    """the disk of the state directory is full and has room again, in cycles, with kills"""
+    folder = f"{r.run}/full"
+    state = f"{folder}/entente"
+    mounted(state, "64m")
+    cycles, times, refused = 3 if r.quick else 25, [], 0
+    with Stage(folder, log_level="info", think=5) as s:
+        s.rate(RATE, RATE)
+        time.sleep(2)
+        for n in range(cycles):
+            s.mark("disk full")
+            fill(f"{state}/filler")
+            before = s.status()
+            time.sleep(r.rng.uniform(1.0, 2.0))
+            during = s.status()
+            if n % 5 == 3:
+                s.kill_part(0)
+                s.wait_ready()
+                time.sleep(1)
+            s.mark("disk has room")
+            os.unlink(f"{state}/filler")
+            begin = time.monotonic()
+            refused += sum(during["groups"][g][d]["refused"] - before["groups"][g][d]["refused"] for g in during["groups"] for d in ("to_xmpp", "to_sip"))
+            times.append(works_again(s, begin))
+            if n % 5 == 4:
+                r.say(f"{n + 1} cycles, {refused} messages were refused")
+        time.sleep(2)
+        account = s.end(90)
+        r.complaints(s)
+    intact(r, state)
+    subprocess.run(["umount", "-l", state], check=False)
+    reasons = sorted({x for g in account["groups"].values() for d in ("to_xmpp", "to_sip") for x in g[d]["reasons"]})
+    r.figures["reasons"] = reasons
+    r.books("R1", f"disk full {cycles} times, every fifth time with a kill", account)
+    r.show("R11", f"disk full, {cycles} cycles: what was refused meanwhile", f"{refused} messages ({', '.join(reasons) or 'nothing needed the disk'}); the database is intact", None)
+    known = [t for t in times if t is not None]
+    r.timed("R11", "from room on the disk to texts that are taken by partners without acknowledgements again", f"median {percentile(known, 0.5) * 1000:.0f} ms, worst {max(known, default=0) * 1000:.0f} ms",
+            len(known) == len(times) and percentile(known, 0.9) <= 1.0)
+
+
+def works_again(s, begin, limit=30):
+    """Seconds until a partner that acknowledges nothing is written to again: such a text needs the journal."""
+    start = s.status()["groups"]["plain"]["to_xmpp"]["accepted"]
+    while time.monotonic() < begin + limit:
+        if s.status()["groups"]["plain"]["to_xmpp"]["accepted"] > start + 5:
+            return time.monotonic() - begin
+        time.sleep(0.02)
+    return None
