@@ -86,7 +86,7 @@ class Service:
         self.store = []             # of Stored
         self.told = []              # (monotonic time, pid, {variable: value}): every notification that counted
         self.refused = []           # what systemd would have complained of, in words
-        self.state = "stopped"      # starting, ready, stopping, waiting (for RestartSec), stopped, failed
+        self.phase = "stopped"      # starting, ready, stopping, waiting (for RestartSec), stopped, failed
         self.status = ""            # what it says of itself
         self.generation = 0         # how often it was started
         self._gaps, self._gap = [], None
@@ -114,7 +114,7 @@ class Service:
         with self._lock:
             self._open()
             self._want = "up"
-            if self.state in ("stopped", "failed"):
+            if self.phase in ("stopped", "failed"):
                 self._starts.clear()        # somebody asks for it: the limit counts anew
                 self._spawn()
         self.wait_ready()
@@ -142,7 +142,7 @@ class Service:
                 self._stopping(signal.SIGTERM)
             self._poke()
         limit = timeout or 3 * seconds(self.unit.get("TimeoutStopSec"), 90)
-        wait_until(lambda: self.state in ("stopped", "failed"), limit, f"{self.name} did not stop")
+        wait_until(lambda: self.phase in ("stopped", "failed"), limit, f"{self.name} did not stop")
         self._close_store()
         status = self.program.popen.returncode if running else None
         if status and -status in (signal.SIGKILL, signal.SIGABRT):
@@ -166,7 +166,7 @@ class Service:
             self._want = "down"
             self.kill()
             self._poke()
-        wait_until(lambda: self.state in ("stopped", "failed"), 10, f"{self.name} cannot be killed")
+        wait_until(lambda: self.phase in ("stopped", "failed"), 10, f"{self.name} cannot be killed")
         self._close_store()
 
     def gaps(self):
@@ -189,10 +189,10 @@ class Service:
     def wait_ready(self, timeout=60, after=None):
         """Until it is ready, in a start later than number `after`."""
         def ready():
-            if self.state == "failed":
+            if self.phase == "failed":
                 raise LabError(f"{self.name} failed, systemd does not start it again: {'; '.join(self.refused[-3:])}; "
                                f"the end of {self.program.log}:\n{self.program.tail()}")
-            return self.state == "ready" and (after is None or self.generation > after)
+            return self.phase == "ready" and (after is None or self.generation > after)
         wait_until(ready, timeout, f"{self.name} is not ready (log: {self.program.log})", step=0.002)
 
     def stored(self):
@@ -254,7 +254,7 @@ class Service:
         self._poke()
 
     def _set(self, state):
-        self.state = state
+        self.phase = state
         self._change.notify_all()
 
     def _complain(self, text):
@@ -285,7 +285,7 @@ class Service:
                     except OSError:
                         pidfd = None
                 now = time.monotonic()
-                limits = [x for x in (again, self._deadline if self.state in ("starting", "stopping") else None, self._watchdog()) if x]
+                limits = [x for x in (again, self._deadline if self.phase in ("starting", "stopping") else None, self._watchdog()) if x]
             poll = select.poll()
             for fd in (self._notify.fileno(), self._wake_r, pidfd):
                 if fd is not None:
@@ -298,16 +298,16 @@ class Service:
             with self._lock:
                 while self._hear():
                     pass
-                if watched is not None and watched is self.program.popen and self.state in ("starting", "ready", "stopping") and watched.poll() is not None:
+                if watched is not None and watched is self.program.popen and self.phase in ("starting", "ready", "stopping") and watched.poll() is not None:
                     again = self._died(watched)
                     if pidfd is not None:
                         os.close(pidfd)
                         pidfd = None
                 self._in_time(time.monotonic())
-                if self.state == "waiting" and self._want == "down":
+                if self.phase == "waiting" and self._want == "down":
                     again = None
                     self._set("stopped")
-                if again and time.monotonic() >= again and self.state == "waiting":
+                if again and time.monotonic() >= again and self.phase == "waiting":
                     again = None
                     if self._want == "restart":
                         self._want = "up"
@@ -315,11 +315,11 @@ class Service:
 
     def _watchdog(self):
         limit = seconds(self.unit.get("WatchdogSec"))
-        return self._heard + limit if limit and self.state == "ready" else None
+        return self._heard + limit if limit and self.phase == "ready" else None
 
     def _in_time(self, now):
-        if self.state in ("starting", "stopping") and self._deadline and now > self._deadline and self.alive():
-            self._complain(f"{self.state}: timed out, killed")
+        if self.phase in ("starting", "stopping") and self._deadline and now > self._deadline and self.alive():
+            self._complain(f"{self.phase}: timed out, killed")
             self._deadline = now + 5
             self.program.popen.kill()
         if (limit := self._watchdog()) and now > limit and self.alive():
@@ -410,11 +410,11 @@ class Service:
                 os.close(s.fd)
         if "FDSTORE=1" in lines:
             self._keep(said.get("FDNAME", "stored"), fds)
-        if "STOPPING=1" in lines and self.state == "ready":     # by itself, or by a signal that was not ours
+        if "STOPPING=1" in lines and self.phase == "ready":     # by itself, or by a signal that was not ours
             self._begin_gap("ended")
             self._set("stopping")
             self._deadline = now + seconds(self.unit.get("TimeoutStopSec"), 90) + int(said.get("EXTEND_TIMEOUT_USEC", 0)) / 1e6
-        if "READY=1" in lines and self.state == "starting":
+        if "READY=1" in lines and self.phase == "starting":
             if self._gap is not None:
                 self._gap["seconds"] = round(now - self._gap["at"], 4)
                 self._gaps.append(self._gap)
