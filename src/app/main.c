@@ -13,6 +13,7 @@
 #include "app/health.h"
 #include "app/probes.h"
 #include "app/split.h"
+#include "app/starts.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -49,7 +50,13 @@ static int open_store(struct app *app, const struct config *cfg, struct entente_
 	if (mkdir(o.directory, 0700) && access(o.directory, W_OK))
 		return err_set(err, ENTENTE_EIO, REASON_SERVER_STORE,
 			       "the state directory %s cannot be written: create it for the daemon's user", o.directory);
-	return store_open(&app->store, &o, err);
+	char path[4200];
+	snprintf(path, sizeof path, "%.4000s/entente.db", o.directory);
+	o.checked = starts_found_sound(path);
+	int rc = store_open(&app->store, &o, err);
+	if (!rc)
+		starts_note_sound(path);
+	return rc;
 }
 
 static int open_dns(struct app *app, const struct config *cfg, struct entente_err *err)
@@ -92,6 +99,7 @@ static void on_signal(void *arg, int signo)
 		_exit(0);
 	}
 	app->stopping = true;
+	starts_planned_end();
 	loop_stop(pool_control(app->pool)->loop);
 }
 
@@ -293,6 +301,8 @@ int main(int argc, char **argv)
 	log_set_level((enum log_level)app.config->log_level);
 	log_set_trace(app.config->log_trace);
 	kept_begin();
+	if (!starts_begin())
+		return 0;
 	app.started_ms = clock_ms();
 	app.started_at = clock_unix();
 	int code = EXIT_UNAVAILABLE;

@@ -62,7 +62,7 @@ struct store {
 
 /* ---- schema.c ---- */
 /* Identity, migrations, integrity. Called before the thread runs. */
-int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err);
+int store_schema_prepare(sqlite3 *db, const char *path, bool checked, struct entente_err *err);
 /* A connection with our settings. */
 int store_connect(sqlite3 **ret, const char *path, bool writer, struct entente_err *err);
 /* err filled from the connection's last error; returns ENTENTE_ESTORE. */

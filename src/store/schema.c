@@ -186,7 +186,7 @@ static int check_integrity(sqlite3 *db, const char *path, struct entente_err *er
 	return rc;
 }
 
-int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err)
+int store_schema_prepare(sqlite3 *db, const char *path, bool checked, struct entente_err *err)
 {
 	int64_t id = 0, version = 0, tables = 0;
 	if (one_number(db, "PRAGMA application_id", &id) != SQLITE_OK ||
@@ -200,7 +200,7 @@ int store_schema_prepare(sqlite3 *db, const char *path, struct entente_err *err)
 			       "%s has schema %lld, made by a newer version of Entente; this one "
 			       "knows up to %d: install the newer version again, or restore a backup from before the upgrade",
 			       path, (long long)version, VERSION);
-	int rc = check_integrity(db, path, err);
+	int rc = checked && version == VERSION ? 0 : check_integrity(db, path, err);
 	if (rc)
 		return rc;
 	for (; version < VERSION; version++) {

@@ -210,7 +210,7 @@ int store_open(struct store **ret, const struct store_options *opt, struct enten
 	if (!rc)
 		rc = store_connect(&s->db, s->path, true, err);
 	if (!rc)
-		rc = store_schema_prepare(s->db, s->path, err);
+		rc = store_schema_prepare(s->db, s->path, opt->checked, err);
 	if (!rc)
 		rc = get_secret(s, "dialback", s->dialback, err);
 	if (!rc) {

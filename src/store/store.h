@@ -24,13 +24,14 @@ enum {
 struct store_options {
 	const char *directory; /* must exist and be writable */
 	size_t queue_max;      /* requests waiting; 0: STORE_QUEUE_DEFAULT */
+	bool checked;          /* somebody has found it sound since the machine has started, and only processes have ended: do not look again */
 	/* Called on the store thread when writing begins to fail (disk full, I/O error) with failing = true, and with false and
 	 * err == NULL when a later transaction succeeds. May be NULL. Must not call into the store. */
 	void (*health)(void *arg, bool failing, const struct entente_err *err);
 	void *arg;
 };
 
-/* Opens or creates, checks integrity, migrates the schema, makes the secrets of a first start, starts the thread.
+/* Opens or creates, checks integrity (unless `checked`), migrates the schema, makes the secrets of a first start, starts the thread.
  * ENTENTE_ESTORE (damaged, not ours, locked by another daemon), ENTENTE_EUNSUPPORTED (made by a newer version),
  * ENTENTE_EIO; err says what to do. */
 int store_open(struct store **ret, const struct store_options *opt, struct entente_err *err);
