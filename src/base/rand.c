@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rand.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,18 @@ static void from_kernel(void *p, size_t n)
 		}
 		got += (size_t)r;
 	}
+}
+
+/* A child must not give what its parent gives. */
+static void forget(void)
+{
+	explicit_bzero(pool, sizeof pool);
+	left = 0;
+}
+
+__attribute__((constructor)) static void at_fork(void)
+{
+	pthread_atfork(NULL, NULL, forget);
 }
 
 void rand_bytes(void *p, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unguessable numbers from the kernel (buffered per thread). */
+/* Unguessable numbers from the kernel (buffered per thread; a child of fork begins anew). */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

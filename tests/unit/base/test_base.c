@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -273,11 +275,32 @@ static void times(void **state)
 	assert_int_equal(strlen(t), 8);
 }
 
+/* A child of fork does not give the numbers that its parent gives. */
+static void rand_after_fork(void **state)
+{
+	(void)state;
+	uint64_t ours, theirs = 0;
+	int fd[2];
+	rand_u64(); /* something is left in the buffer */
+	assert_int_equal(pipe(fd), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		theirs = rand_u64();
+		_exit(write(fd[1], &theirs, sizeof theirs) != sizeof theirs);
+	}
+	ours = rand_u64();
+	assert_int_equal(read(fd[0], &theirs, sizeof theirs), sizeof theirs);
+	assert_true(ours != theirs);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
 		cmocka_unit_test(slices), cmocka_unit_test(arenas), cmocka_unit_test(bufs), cmocka_unit_test(maps), cmocka_unit_test(timers),
-		cmocka_unit_test(encodings), cmocka_unit_test(logs), cmocka_unit_test(tables), cmocka_unit_test(times),
+		cmocka_unit_test(encodings), cmocka_unit_test(logs), cmocka_unit_test(tables), cmocka_unit_test(times), cmocka_unit_test(rand_after_fork),
 	};
 	return cmocka_run_group_tests(t, NULL, NULL);
 }
