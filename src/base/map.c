@@ -31,11 +31,17 @@ static inline uint64_t word(const char *p, size_t n, bool fold)
 {
 	const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
 	uint64_t m = 0;
-	if (n == 8)
+	if (n == 8) {
 		memcpy(&m, p, 8);
-	else if (n)
-		memcpy(&m, p, n);
-	m = le64toh(m);
+		m = le64toh(m);
+	} else if (n >= 4) { /* two loads that overlap, instead of a call */
+		uint32_t low, high4;
+		memcpy(&low, p, 4);
+		memcpy(&high4, p + n - 4, 4);
+		m = le32toh(low) | (uint64_t)le32toh(high4) << (n - 4) * 8;
+	} else if (n) {
+		m = (unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << n / 2 * 8 | (uint64_t)(unsigned char)p[n - 1] << (n - 1) * 8;
+	}
 	if (fold) {
 		uint64_t low = m & ~high;
 		uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x80 - 'Z' - 1)) & ~m & high;

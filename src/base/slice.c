@@ -112,3 +112,17 @@ bool slice_cstr(struct slice s, char *dst, size_t size)
 	dst[n] = '\0';
 	return n == s.len;
 }
+
+struct slice slice_join(char *dst, size_t size, const struct slice *parts, size_t n)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].len >= size - len)
+			return SLICE_NONE;
+		if (parts[i].len)
+			memcpy(dst + len, parts[i].p, parts[i].len);
+		len += parts[i].len;
+	}
+	dst[len] = '\0';
+	return slice_of(dst, len);
+}

@@ -84,8 +84,7 @@ static bool key_of(const struct sip_msg *m, struct slice tag, char dst[KEY_MAX])
 		a = tag;
 		b = m->from.tag;
 	}
-	int n = snprintf(dst, KEY_MAX, "%.*s\n%.*s\n%.*s", SFMT(m->call_id), SFMT(a), SFMT(b));
-	return n > 0 && n < KEY_MAX && m->call_id.len <= ID_MAX;
+	return m->call_id.len <= ID_MAX && SLICE_JOIN(dst, KEY_MAX, m->call_id, S("\n"), a, S("\n"), b).p;
 }
 
 /* Each worker has its own idea of now: that of the last message may be ahead. */

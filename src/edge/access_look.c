@@ -326,7 +326,7 @@ void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct a
 	struct sip_uas_verdict v;
 	size_t all, own = access_own_routes(p, m, &all);
 	bool to_us = access_own_uri(p, &m->uri) && slice_empty(m->uri.user);
-	*ret = (struct access_look){.kind = access_kind(m->method), .media = access_media(m)};
+	*ret = (struct access_look){.kind = access_kind(m->method), .media = access_media(m), .own_routes = own, .routes = all};
 	ret->local = outward ? m->from.uri.host : access_target(m);
 	ret->remote = outward ? access_target(m) : m->from.uri.host;
 	if (m->method == SIP_NEGOTIATE) { /* gates the first request of a Lync edge: at once, and no compression */

@@ -102,6 +102,37 @@ static bool same_party(const struct access_conn *asker, const struct access_conn
 	return x && y && x->has_cert && y->has_cert && memcmp(x->sha256, y->sha256, sizeof x->sha256) == 0;
 }
 
+/* The decision with this connection's certificate is yes. */
+static void use(struct seek *k, struct access_conn *c, const struct policy_verdict *v)
+{
+	struct access *e = k->e;
+	if (k->transit && same_party(access_conn_find(e, k->asker), c)) {
+		forbid(k, REASON_POLICY_LOOP, S("it would go back to the server that it came from"));
+		return;
+	}
+	const struct policy_access *a = snapshot_access(snapshot_reader_get(&e->policy));
+	struct sip_flow flow = access_conn_flow(c);
+	struct access_marks marks = {
+		.keep_asserted = v->cls != POLICY_CLASS_DISCOVERED && v->cls != POLICY_CLASS_PUBLIC,
+		.source_type = k->peer_home && e->ops->lync(e->arg, k->peer_home - 1) ? access_source_type(v->cls) : NULL,
+		.edge_name = e->cfg.name, .verified = a->mark_verifiable, .publiccloud = access_public(e, v->cls), .mark = true,
+		.disclaimer = a->archiving_disclaimer,
+	};
+	uint64_t leg = k->leg;
+	struct access_guest *guest;
+	record_via(e->cfg.records, k->record, slice_str(c->host));
+	if (access_guard_ask(c, &guest)) {
+		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests for the partner are under way"));
+		return;
+	}
+	metric_decided(REASON_NONE);
+	access_trust_proved(c, policy_domain_slice(&k->remote));
+	c->requests++;
+	c->used = e->loop->timers.now;
+	seek_free(k);
+	access_proxy_way(e->proxy, leg, &flow, &marks, guest);
+}
+
 /* The connection is there: may this request use it? */
 static void finish(struct seek *k, struct access_conn *c)
 {
@@ -125,31 +156,7 @@ static void finish(struct seek *k, struct access_conn *c)
 		}
 		return;
 	}
-	if (k->transit && same_party(access_conn_find(e, k->asker), c)) {
-		forbid(k, REASON_POLICY_LOOP, S("it would go back to the server that it came from"));
-		return;
-	}
-	const struct policy_access *a = snapshot_access(snapshot_reader_get(&e->policy));
-	struct sip_flow flow = access_conn_flow(c);
-	struct access_marks marks = {
-		.keep_asserted = v.cls != POLICY_CLASS_DISCOVERED && v.cls != POLICY_CLASS_PUBLIC,
-		.source_type = k->peer_home && e->ops->lync(e->arg, k->peer_home - 1) ? access_source_type(v.cls) : NULL,
-		.edge_name = e->cfg.name, .verified = a->mark_verifiable, .publiccloud = access_public(e, v.cls), .mark = true,
-		.disclaimer = a->archiving_disclaimer,
-	};
-	uint64_t leg = k->leg;
-	struct access_guest *guest;
-	record_via(e->cfg.records, k->record, slice_str(c->host));
-	if (access_guard_ask(c, &guest)) {
-		refuse(k, REASON_LIMIT_QUEUE_FULL, S("too many requests for the partner are under way"));
-		return;
-	}
-	metric_decided(REASON_NONE);
-	access_trust_proved(c, policy_domain_slice(&k->remote));
-	c->requests++;
-	c->used = e->loop->timers.now;
-	seek_free(k);
-	access_proxy_way(e->proxy, leg, &flow, &marks, guest);
+	use(k, c, &v);
 }
 
 /* ---- peers */
@@ -241,14 +248,28 @@ static void on_patience(struct timer *t, uint64_t now)
 		rest(p);
 }
 
-/* The peer of a key; NULL: its name cannot be, or there are too many. */
+enum { PEER_KEY = DNS_NAME_MAX + 16 };
+
+/* The peer of a key, if there is one; the key is written to `key` ("" when the name cannot be). */
+static struct access_peer *peer_find(struct access *e, char kind, struct slice name, uint16_t port, char key[PEER_KEY])
+{
+	char number[8] = "";
+	if (kind == '@')
+		snprintf(number, sizeof number, ":%u", port);
+	struct slice text = SLICE_JOIN(key, PEER_KEY, slice_of(&kind, 1), name, slice_str(number));
+	struct map_node *n = text.p ? map_find(&e->peers, text) : NULL;
+	if (!text.p)
+		*key = '\0';
+	return n ? CONTAINER_OF(n, struct access_peer, node) : NULL;
+}
+
+/* ... or a new one; NULL: its name cannot be, or there are too many. */
 static struct access_peer *peer_of(struct access *e, char kind, struct slice name, uint16_t port)
 {
-	char key[DNS_NAME_MAX + 16];
-	snprintf(key, sizeof key, kind == '@' ? "%c%.*s:%u" : "%c%.*s", kind, SFMT(name), port);
-	struct map_node *n = map_find(&e->peers, slice_str(key));
-	if (n)
-		return CONTAINER_OF(n, struct access_peer, node);
+	char key[PEER_KEY];
+	struct access_peer *found = peer_find(e, kind, name, port, key);
+	if (found || !*key)
+		return found;
 	if (e->peers.count >= ACCESS_PEERS_MAX)
 		return NULL;
 	struct access_peer *p = MEM_NEW(struct access_peer);
@@ -403,10 +424,32 @@ static struct access_peer *followed(struct seek *k)
 	return p && p->shun_until <= e->loop->timers.now ? p : NULL;
 }
 
+/* Mostly there is a connection to a server of the domain's own already: then the decision with its certificate is the only one that is needed.
+ * False: nothing has happened, the long way will tell. */
+static bool straight(struct seek *k)
+{
+	struct access *e = k->e;
+	struct policy_verdict v;
+	char key[PEER_KEY];
+	struct access_peer *p = k->busy ? NULL : peer_find(e, '~', policy_domain_slice(&k->remote), 0, key);
+	struct access_conn *c = p ? ready_conn(p, k, slice_str(k->follow)) : NULL;
+	if (!c)
+		return false;
+	decide(e, k, c, &v);
+	if (!v.allow || v.route.len) /* not with this one, or by another server */
+		return false;
+	if (conn_congested(c->conn) && may_open_more(p))
+		access_race_begin(p);
+	use(k, c, &v);
+	return true;
+}
+
 static void go(struct seek *k)
 {
 	struct access *e = k->e;
 	struct policy_verdict v;
+	if (straight(k))
+		return;
 	decide(e, k, NULL, &v);
 	if (v.need_srv) {
 		if (!access_srv_ask(e, policy_domain_slice(&k->remote), &k->wait))
@@ -467,9 +510,8 @@ static void learn(struct access *e, const struct sip_msg *m)
 }
 
 /* Where the dialog goes after us. */
-static void note_route(struct seek *k, const struct sip_msg *m)
+static void note_route(struct seek *k, const struct sip_msg *m, size_t own, size_t all)
 {
-	size_t all, own = access_own_routes(k->e->proxy, m, &all);
 	struct sip_values it = {0};
 	struct slice value, transport;
 	struct sip_addr a;
@@ -492,6 +534,7 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 		unsigned attempt, bool busy)
 {
 	struct access *e = arg;
+	struct access_leg leg_is;
 	struct arena *mem = arena_acquire(e->loop->arenas);
 	struct slice user = access_local_part(e, mem, &m->from.uri);
 	struct seek *k = mem_calloc(1, sizeof *k + user.len + 1);
@@ -503,9 +546,10 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 	if (user.len)
 		memcpy(k->user, user.p, user.len);
 	arena_release(e->loop->arenas, mem);
-	k->transit = access_proxy_transits(e->proxy, leg);
+	access_proxy_leg(e->proxy, leg, &leg_is);
+	k->transit = leg_is.transit;
 	k->asker = k->transit ? from->conn : 0;
-	k->record = access_proxy_record(e->proxy, leg);
+	k->record = leg_is.record;
 	k->peer_home = k->transit || from->target == UINT32_MAX ? 0 : from->target + 1;
 	k->busy = busy;
 	k->wait.known = srv_known;
@@ -515,10 +559,10 @@ static void way(void *arg, uint64_t leg, const struct sip_msg *m, struct slice l
 		return;
 	}
 	if (attempt)
-		k->avoid = access_proxy_last(e->proxy, leg);
+		k->avoid = leg_is.last;
 	else if (!k->transit && from->conn != SIP_FLOW_TEST) /* a test changes nothing that lasts */
 		learn(e, m);
-	note_route(k, m);
+	note_route(k, m, leg_is.own_routes, leg_is.routes);
 	go(k);
 }
 

@@ -32,6 +32,8 @@ struct leg {
 	char *parties;        /* owned: of an INVITE that is being answered, From LF To */
 	struct sip_client_trans *ct;
 	unsigned attempt;
+	size_t own_routes, routes; /* on top that name us, all; counted once `routed` */
+	bool routed;
 	uint32_t home;        /* inward */
 	uint64_t last;        /* outward: the connection of the last attempt */
 	bool wants;           /* a way is being looked for */
@@ -317,10 +319,18 @@ static void note_source(struct sip_edit *e, const struct leg *l)
 		sip_edit_insert(e, v->raw.p + v->raw.len, ARENA_JOIN(e->arena, S(";received="), ip));
 }
 
-/* Takes our Routes off; a Request-URI that is our Record-Route was put there by a strict router (RFC 3261 16.4). */
-static void edit_routes(struct sip_edit *e, const struct leg *l)
+static void look_at_routes(struct leg *l)
 {
-	size_t all, own = access_own_routes(l->p, e->m, &all);
+	if (!l->routed)
+		l->own_routes = access_own_routes(l->p, l->m, &l->routes);
+	l->routed = true;
+}
+
+/* Takes our Routes off; a Request-URI that is our Record-Route was put there by a strict router (RFC 3261 16.4). */
+static void edit_routes(struct sip_edit *e, struct leg *l)
+{
+	look_at_routes(l);
+	size_t all = l->routes, own = l->own_routes;
 	struct sip_values it = {0};
 	struct slice last = SLICE_NONE, value;
 	struct sip_addr a;
@@ -550,8 +560,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 static char *parties_of(const struct sip_msg *m)
 {
 	char text[512];
-	int n = snprintf(text, sizeof text, "%.*s\n%.*s", SFMT(slice_first(m->from.uri_text, 240)), SFMT(slice_first(m->to.uri_text, 240)));
-	return mem_strndup(text, (size_t)n);
+	return mem_strndup(text, SLICE_JOIN(text, sizeof text, slice_first(m->from.uri_text, 240), S("\n"), slice_first(m->to.uri_text, 240)).len);
 }
 
 static void passed(const struct leg *l, const struct sip_msg *m)
@@ -715,8 +724,13 @@ void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, s
 		arena_release(p->cfg.pool, a);
 		return;
 	}
-	if (room(p, st, true, a))
-		try_way(leg_new(p, true, st, m, a, from), false);
+	if (!room(p, st, true, a))
+		return;
+	struct leg *l = leg_new(p, true, st, m, a, from);
+	l->own_routes = look.own_routes;
+	l->routes = look.routes;
+	l->routed = true;
+	try_way(l, false);
 }
 
 void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow *to, const struct access_marks *marks, struct access_guest *guest)
@@ -755,22 +769,14 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 	launch(l, to, contact);
 }
 
-uint64_t access_proxy_last(const struct access_proxy *p, uint64_t id)
+void access_proxy_leg(struct access_proxy *p, uint64_t id, struct access_leg *ret)
 {
-	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
-	return l ? l->last : 0;
-}
-
-uint64_t access_proxy_record(const struct access_proxy *p, uint64_t id)
-{
-	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
-	return l ? l->record : 0;
-}
-
-bool access_proxy_transits(const struct access_proxy *p, uint64_t id)
-{
-	const struct leg *l = leg_find((struct access_proxy *)(uintptr_t)p, id);
-	return l && l->transit;
+	struct leg *l = leg_find(p, id);
+	*ret = (struct access_leg){0};
+	if (!l || !l->m)
+		return;
+	look_at_routes(l);
+	*ret = (struct access_leg){.record = l->record, .last = l->last, .transit = l->transit, .own_routes = l->own_routes, .routes = l->routes};
 }
 
 static bool taken_elsewhere(struct leg *l, enum reason reason)

@@ -90,14 +90,14 @@ void access_proxy_way(struct access_proxy *p, uint64_t leg, const struct sip_flo
 /* No way, or not allowed: answered with the reason's status. `why`: for ms-diagnostics and the log, may be empty. */
 void access_proxy_refuse(struct access_proxy *p, uint64_t leg, enum reason reason, struct slice why);
 
-/* Its record in the decision log; 0: none. */
-uint64_t access_proxy_record(const struct access_proxy *p, uint64_t leg);
-
-/* Is the leg one of access_proxy_transit? */
-bool access_proxy_transits(const struct access_proxy *p, uint64_t leg);
-
-/* The outside connection that the leg was given last (sip_flow.conn), 0 for none: what attempt > 0 must not take again. */
-uint64_t access_proxy_last(const struct access_proxy *p, uint64_t leg);
+/* What is known of a leg whose way is being looked for. */
+struct access_leg {
+	uint64_t record;           /* in the decision log; 0: none */
+	uint64_t last;             /* the outside connection that it was given last (sip_flow.conn), 0 for none: what attempt > 0 must not take again */
+	bool transit;              /* it is one of access_proxy_transit */
+	size_t own_routes, routes; /* Routes on top that name us; all of them */
+};
+void access_proxy_leg(struct access_proxy *p, uint64_t leg, struct access_leg *ret);
 
 /* A request of a partner that may pass. The arena is the proxy's. */
 void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from,
@@ -117,6 +117,7 @@ struct access_look {
 	enum policy_kind kind;
 	bool media;                 /* policy_sip.media */
 	enum access_place place;    /* of a partner's request */
+	size_t own_routes, routes;  /* as in struct access_leg */
 	bool for_us;                /* answered by us: OPTIONS to the edge itself, NEGOTIATE */
 	int status;                 /* not 0: to be refused with this status ... */
 	enum reason reason;         /* ... for this reason, unless REASON_NONE */

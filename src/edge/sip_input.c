@@ -44,10 +44,9 @@ static void refuse(struct sip_server_trans *st, enum reason reason, unsigned ret
 static bool too_fast(struct sip_edge *e, const struct sip_msg *m)
 {
 	char key[512];
-	int n = snprintf(key, sizeof key, "%.*s@%.*s", SFMT(m->from.uri.user), SFMT(m->from.uri.host));
-	if (!e->cfg.set.sender_rate || m->method == SIP_OPTIONS || n < 0)
+	if (!e->cfg.set.sender_rate || m->method == SIP_OPTIONS)
 		return false;
-	struct slice user = slice_of(key, (size_t)n < sizeof key ? (size_t)n : sizeof key - 1);
+	struct slice user = SLICE_JOIN(key, sizeof key, slice_first(m->from.uri.user, sizeof key / 2), S("@"), slice_first(m->from.uri.host, sizeof key / 2 - 2));
 	if (rate_admit(e->senders, user, e->loop->timers.now, e->cfg.set.sender_rate))
 		return false;
 	metric_add(METRIC_LIMIT_HITS, 1);

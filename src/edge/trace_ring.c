@@ -80,21 +80,9 @@ static void room(struct trace_ring *r, size_t len)
 		drop(r);
 }
 
-/* Where the line of a header ends, folded lines included. */
-static size_t line_end(struct slice s, size_t from)
-{
-	const char *lf;
-	while (from < s.len && (lf = memchr(s.p + from, '\n', s.len - from))) {
-		from = (size_t)(lf - s.p) + 1;
-		if (from >= s.len || (s.p[from] != ' ' && s.p[from] != '\t'))
-			return from;
-	}
-	return s.len;
-}
-
 static bool secret(struct slice line)
 {
-	switch (line.len ? *line.p | 0x20 : 0) { /* most lines begin otherwise, and every message comes here */
+	switch (*line.p | 0x20) { /* most lines begin otherwise, and every message comes here */
 	case 'a': return slice_istarts(line, S("Authorization")) || slice_istarts(line, S("Authentication-Info"));
 	case 'p': return slice_istarts(line, S("Proxy-Authorization")) || slice_istarts(line, S("Proxy-Authenticate"));
 	case 'w': return slice_istarts(line, S("WWW-Authenticate"));
@@ -102,24 +90,33 @@ static bool secret(struct slice line)
 	}
 }
 
+/* Where the next header begins, folded lines passed over. */
+static const char *next_header(const char *p, const char *end)
+{
+	do {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p ? p + 1 : end;
+	} while (p < end && (*p == ' ' || *p == '\t'));
+	return p;
+}
+
 /* Start line and headers; a line that does not fit, and what is after it, is left out. */
 static size_t put_head(char *dst, struct slice raw)
 {
-	size_t n = 0, from = 0, i = 0; /* what is between from and i is to be copied, in one piece */
-	while (i < raw.len && raw.p[i] != '\r' && raw.p[i] != '\n') {
-		size_t end = line_end(raw, i);
-		bool keep = !secret(slice_of(raw.p + i, end - i));
-		if (keep && n + (end - from) + 2 > TRACE_RING_HEAD)
+	const char *line = raw.p, *end = raw.p + raw.len, *from = line, *next; /* from..line is to be copied, in one piece */
+	size_t n = 0;
+	for (; line < end && *line != '\r' && *line != '\n'; line = next) {
+		next = next_header(line, end);
+		if (secret(slice_of(line, (size_t)(next - line)))) {
+			memcpy(dst + n, from, (size_t)(line - from));
+			n += (size_t)(line - from);
+			from = next;
+		} else if (n + (size_t)(next - from) + 2 > TRACE_RING_HEAD) {
 			break;
-		if (!keep) {
-			memcpy(dst + n, raw.p + from, i - from);
-			n += i - from;
-			from = end;
 		}
-		i = end;
 	}
-	memcpy(dst + n, raw.p + from, i - from);
-	n += i - from;
+	memcpy(dst + n, from, (size_t)(line - from));
+	n += (size_t)(line - from);
 	memcpy(dst + n, "\r\n", 2);
 	return n + 2;
 }

@@ -25,10 +25,9 @@ bool policy_judge(struct judge *j, const struct policy_rule *rules, size_t n)
 
 enum policy_outcome policy_judge_domains(struct judge *j)
 {
-	struct policy_domain d;
-	if (!policy_domain_make(&d, j->q->from.domain))
+	if (!j->from_is)
 		return deny(j, REASON_ADDRESS_MALFORMED, "the sender's domain is malformed", j->q->from.domain);
-	if (!policy_domain_make(&d, j->q->to.domain))
+	if (!j->to_is)
 		return deny(j, REASON_ADDRESS_MALFORMED, "the recipient's domain is malformed", j->q->to.domain);
 	return pass(j, "both domains are well-formed", SLICE_NONE);
 }
@@ -64,17 +63,17 @@ static enum policy_outcome rule_loop(struct judge *j)
 {
 	if (inbound(j))
 		return skip(j, "concerns only what comes from a home");
-	if (snapshot_partner(j->s, j->q->from.domain))
+	if (j->from.partner)
 		return deny(j, REASON_POLICY_LOOP, "a home sends in the name of an XMPP partner: it was translated before",
 			    j->q->from.domain);
-	if (snapshot_local(j->s, j->q->to.domain, NULL))
+	if (j->to.ours)
 		return deny(j, REASON_POLICY_LOOP, "a home sends to one of our own domains", j->q->to.domain);
 	return pass(j, "sender is no partner, recipient is not ours", SLICE_NONE);
 }
 
 static enum policy_outcome rule_sender(struct judge *j)
 {
-	bool ours = snapshot_local(j->s, j->q->from.domain, NULL);
+	bool ours = j->from.ours;
 	if (inbound(j) && ours)
 		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "an outside connection uses one of our own domains",
 			    j->q->from.domain);
@@ -120,7 +119,7 @@ static enum policy_outcome rule_partner_protocol(struct judge *j)
 
 static enum policy_outcome rule_local_known(struct judge *j)
 {
-	if (j->v->home == UINT32_MAX && snapshot_partner(j->s, j->local))
+	if (j->v->home == UINT32_MAX && local_of(j)->partner)
 		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "the recipient is another partner: we do not carry between partners",
 			    j->local);
 	if (j->v->home == UINT32_MAX)
@@ -172,6 +171,13 @@ static const struct policy_rule rules[] = {
 enum { N_RULES = sizeof rules / sizeof *rules };
 _Static_assert(sizeof rules / sizeof *rules <= POLICY_STEPS_MAX, "each rule needs a step");
 
+static struct policy_whose whose(const struct snapshot *s, struct slice text, bool *ret_is)
+{
+	struct policy_domain d;
+	*ret_is = policy_domain_make(&d, text);
+	return *ret_is ? snapshot_whose(s, &d) : (struct policy_whose){.home = UINT32_MAX};
+}
+
 void policy_decide(const struct snapshot *s, const struct policy_question *q, struct policy_verdict *ret)
 {
 	struct judge j = {.s = s, .q = q, .v = ret};
@@ -190,14 +196,15 @@ void policy_decide(const struct snapshot *s, const struct policy_question *q, st
 	ret->external = NULL;
 	ret->lacks = 0;
 	ret->n_steps = 0;
-	ret->home = UINT32_MAX;
-	snapshot_local(s, j.local, &ret->home);
+	j.from = whose(s, q->from.domain, &j.from_is);
+	j.to = whose(s, q->to.domain, &j.to_is);
+	ret->home = local_of(&j)->home;
 	if (q->sip) {
 		ret->partner = NULL;
 		policy_decide_sip(&j);
 		return;
 	}
-	ret->partner = snapshot_partner(s, j.remote);
+	ret->partner = remote_of(&j)->partner;
 	if (!policy_judge(&j, rules, N_RULES))
 		return;
 	if (ret->partner->type != POLICY_FEDERATED)

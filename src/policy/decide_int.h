@@ -8,6 +8,8 @@ struct judge {
 	const struct policy_question *q;
 	struct policy_verdict *v;
 	struct slice local, remote; /* the domains as in the question, by side */
+	bool from_is, to_is;          /* domains at all */
+	struct policy_whose from, to; /* of what is none: nobody's */
 	const char *detail;
 	struct slice subject;
 };
@@ -37,6 +39,16 @@ static inline enum policy_outcome deny(struct judge *j, enum reason reason, cons
 static inline bool inbound(const struct judge *j)
 {
 	return j->q->direction == POLICY_TO_LOCAL;
+}
+
+static inline const struct policy_whose *local_of(const struct judge *j)
+{
+	return inbound(j) ? &j->to : &j->from;
+}
+
+static inline const struct policy_whose *remote_of(const struct judge *j)
+{
+	return inbound(j) ? &j->from : &j->to;
 }
 
 struct policy_rule {

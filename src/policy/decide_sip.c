@@ -76,7 +76,7 @@ static const struct policy_provider *shared(const struct judge *j)
 
 static enum policy_outcome rule_sender(struct judge *j)
 {
-	bool ours = snapshot_local(j->s, j->q->from.domain, NULL);
+	bool ours = j->from.ours;
 	if (inbound(j) && ours) {
 		const struct policy_provider *p = shared(j);
 		if (!p || !j->q->sip->connected)
@@ -86,7 +86,7 @@ static enum policy_outcome rule_sender(struct judge *j)
 		j->v->cls = POLICY_CLASS_SHARED;
 		return pass(j, "one of our own domains, from the provider that shares our address space", p->name);
 	}
-	if (inbound(j) && !policy_partner_by_sip(snapshot_partner(j->s, j->q->from.domain)))
+	if (inbound(j) && !policy_partner_by_sip(j->from.partner))
 		return deny(j, REASON_POLICY_SPOOFED_DOMAIN, "a SIP connection uses the domain of a partner that is reached by XMPP alone", j->q->from.domain);
 	if (j->q->transit && !inbound(j) && !ours)
 		return pass(j, "the sender is a partner, too, which has been judged", j->q->from.domain);
@@ -174,7 +174,7 @@ static enum policy_outcome rule_partner(struct judge *j)
 	bool unsure;
 	if (v->cls == POLICY_CLASS_SHARED)
 		return pass(j, "the provider that shares our address space", v->provider->name);
-	if (!inbound(j) && snapshot_local(j->s, j->remote, NULL)) {
+	if (!inbound(j) && j->to.ours) {
 		const struct policy_provider *p = shared(j);
 		if (!p)
 			return deny(j, REASON_POLICY_LOOP, "a home sends to one of our own domains", j->remote);
@@ -314,9 +314,9 @@ static enum policy_outcome rule_verification(struct judge *j)
 static enum policy_outcome judge_transit(struct judge *j)
 {
 	const struct policy_allowed *near = snapshot_allowed(j->s, j->local), *far = j->v->allowed;
-	if (!far || j->v->cls == POLICY_CLASS_PUBLIC || snapshot_local(j->s, j->remote, NULL))
+	if (!far || j->v->cls == POLICY_CLASS_PUBLIC || remote_of(j)->ours)
 		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->remote);
-	if (!near || snapshot_blocked(j->s, j->local).p || !policy_partner_by_sip(snapshot_partner(j->s, j->local)))
+	if (!near || snapshot_blocked(j->s, j->local).p || !policy_partner_by_sip(local_of(j)->partner))
 		return deny(j, REASON_POLICY_LOCAL_UNKNOWN, "we are a clearing house, but only of allowed domains", j->local);
 	if (slice_ieq(j->local, j->remote) || (far->proxy_fqdn.len && slice_ieq(far->proxy_fqdn, near->proxy_fqdn)))
 		return deny(j, REASON_POLICY_LOOP, "both domains have the same server: it would go back to where it came from", far->proxy_fqdn);
@@ -403,8 +403,12 @@ struct policy_rule_info policy_sip_rule_info(size_t index)
 bool policy_is_sip(const struct snapshot *s, struct slice remote)
 {
 	const struct policy_access *a = snapshot_access(s);
-	bool ours = snapshot_local(s, remote, NULL);
-	const struct policy_partner *both = snapshot_partner(s, remote);
+	struct policy_domain d;
+	struct policy_whose w = {0};
+	if (policy_domain_make(&d, remote))
+		w = snapshot_whose(s, &d);
+	bool ours = w.ours;
+	const struct policy_partner *both = w.partner;
 	if (both && (both->protocol == POLICY_PROTOCOL_XMPP || both->protocol == POLICY_PROTOCOL_XMPP_FIRST))
 		return false;
 	if (both && both->protocol == POLICY_PROTOCOL_SIP)

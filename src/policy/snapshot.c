@@ -305,15 +305,39 @@ const struct policy_home *snapshot_home(const struct snapshot *s, size_t index)
 	return &s->homes[index];
 }
 
+/* The label before a dot becomes the asterisk: the nearest pattern wins, and a domain that is named wins over all. */
+static const struct policy_partner *by_pattern(const struct snapshot *s, const struct policy_domain *domain)
+{
+	struct policy_domain d = *domain;
+	struct slice rest = policy_domain_slice(&d);
+	for (slice_split(&rest, '.'); !slice_empty(rest); slice_split(&rest, '.')) {
+		char *star = d.text + (rest.p - d.text) - 2;
+		*star = '*';
+		const struct owner *o = owner_of(s, slice_of(star, rest.len + 2));
+		if (o)
+			return o->partner;
+	}
+	return NULL;
+}
+
+struct policy_whose snapshot_whose(const struct snapshot *s, const struct policy_domain *domain)
+{
+	const struct owner *o = owner_of(s, policy_domain_slice(domain));
+	if (o)
+		return (struct policy_whose){!o->partner, o->partner ? UINT32_MAX : o->home, o->partner};
+	const struct policy_partner *p = s->wild ? by_pattern(s, domain) : NULL;
+	return (struct policy_whose){.home = UINT32_MAX, .partner = p};
+}
+
 bool snapshot_local(const struct snapshot *s, struct slice domain, uint32_t *ret_home)
 {
 	struct policy_domain d;
-	const struct owner *o = policy_domain_make(&d, domain) ? owner_of(s, policy_domain_slice(&d)) : NULL;
-	if (!o || o->partner)
-		return false;
-	if (ret_home)
-		*ret_home = o->home;
-	return true;
+	struct policy_whose w = {0};
+	if (policy_domain_make(&d, domain))
+		w = snapshot_whose(s, &d);
+	if (w.ours && ret_home)
+		*ret_home = w.home;
+	return w.ours;
 }
 
 size_t snapshot_partner_count(const struct snapshot *s)
@@ -329,19 +353,7 @@ const struct policy_partner *snapshot_partner_at(const struct snapshot *s, size_
 const struct policy_partner *snapshot_partner(const struct snapshot *s, struct slice domain)
 {
 	struct policy_domain d;
-	if (!policy_domain_make(&d, domain))
-		return NULL;
-	const struct owner *o = owner_of(s, policy_domain_slice(&d));
-	/* the label before a dot becomes the asterisk: the nearest pattern wins, and a domain that is named wins over all */
-	for (struct slice rest = policy_domain_slice(&d); !o && s->wild;) {
-		slice_split(&rest, '.');
-		if (slice_empty(rest))
-			break;
-		char *star = d.text + (rest.p - d.text) - 2;
-		*star = '*';
-		o = owner_of(s, slice_of(star, rest.len + 2));
-	}
-	return o ? o->partner : NULL;
+	return policy_domain_make(&d, domain) ? snapshot_whose(s, &d).partner : NULL;
 }
 
 struct slice snapshot_blocked(const struct snapshot *s, struct slice domain)

@@ -67,6 +67,13 @@ const struct policy_gateway *snapshot_gateway(const struct snapshot *s);
 
 size_t snapshot_home_count(const struct snapshot *s);
 const struct policy_home *snapshot_home(const struct snapshot *s, size_t index); /* index < count, in the order of adding */
+/* Whose domain it is. */
+struct policy_whose {
+	bool ours;
+	uint32_t home;                         /* UINT32_MAX when it is not ours */
+	const struct policy_partner *partner;  /* as snapshot_partner */
+};
+struct policy_whose snapshot_whose(const struct snapshot *s, const struct policy_domain *domain);
 /* False when the domain is not ours. ret_home may be NULL. */
 bool snapshot_local(const struct snapshot *s, struct slice domain, uint32_t *ret_home);
 
