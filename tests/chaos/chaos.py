@@ -64,7 +64,7 @@ def inside(task):
     try:
         found.function(r)
     except Exception as e:      # a LabError has words enough, everything else is a fault of ours
-        text = str(e) if type(e).__name__ == "LabError" else traceback.format_exc()
+        text = (str(e) if type(e).__name__ == "LabError" else traceback.format_exc())[-1500:]
         r.check(False, f"it broke off: {text}")
     answer = r.as_dict()
     if r.wrong:

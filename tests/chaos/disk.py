@@ -12,7 +12,7 @@ from stage import Stage, total
 
 RATE = 200
 # The preloaded library opens files of its own: the sandbox would end the process for it.
-OPEN = "server:\n  sandbox: off\n"
+OPEN = 'server:\n  sandbox: "off"\n'
 
 
 def has_setting(name):

@@ -3,3 +3,4 @@
 import kills        # noqa: F401
 import disk         # noqa: F401
 import network      # noqa: F401
+import planned      # noqa: F401
