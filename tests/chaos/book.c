@@ -6,7 +6,7 @@
 
 const char *const side_names[2] = {"to_xmpp", "to_sip"};
 
-/* A mark is told a moment before the deed. */
+/* A mark is told a moment before the deed, or after it. */
 enum { TIMES = 1 << 20, MOMENT_NS = 250000000 };
 
 /* ---- a partner's queue */
@@ -152,7 +152,7 @@ static void judge(struct ledger *l, struct entry *e)
 		const struct mark *m = mark_after(l, e->arrived - MOMENT_NS);
 		uint64_t confirmed = e->arrived + think;
 		s->j.doubled++;
-		if (!m || m->at > e->last || m->at > confirmed + grace)
+		if (!m || m->at > e->last + MOMENT_NS || m->at > confirmed + grace)
 			s->j.doubled_wrong++;
 		else if (m->at > confirmed && m->at - confirmed > s->j.doubled_ns)
 			s->j.doubled_ns = m->at - confirmed;

@@ -4,3 +4,6 @@ import kills        # noqa: F401
 import disk         # noqa: F401
 import network      # noqa: F401
 import planned      # noqa: F401
+import outside      # noqa: F401
+import inside       # noqa: F401
+import speed        # noqa: F401

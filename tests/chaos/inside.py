@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong within the process: no memory (R13), a message that ends it (R17); and what is idle (R19), and another version's files (R20)."""
+import os
+import sqlite3
+import time
+
+from asking import Control
+from disk import has_setting, unboxed
+from experiment import experiment
+from faults import Faults
+from stage import INSTRUMENTED, Group, Stage, memory, tree
+
+RATE = 200
+
+
+def no_shim():
+    return "a sanitizer has its own allocator" if INSTRUMENTED else None
+
+
+@experiment("memory", "R13", "R1", seconds=80, needs=no_shim)
+def no_memory(r):
+    """one allocation fails, some time, again and again: the process ends (ADR 2), comes back, and nothing that was accepted is lost"""
+    folder = f"{r.run}/memory"
+    os.makedirs(f"{folder}/entente")
+    faults = Faults(f"{r.run}/fault", f"{folder}/entente")
+    count = 3 if r.quick else 15
+    with Stage(folder, settings=unboxed(), env=faults.environment, log_level="warning") as s:
+        s.rate(RATE, RATE)
+        time.sleep(3)
+        idle, ended = memory([s.services[0].pid], "VmRSS"), 0
+        for n in range(count):
+            generation, failed = s.services[0].generation, faults["allocs_failed"]
+            faults.no_memory(r.rng.randrange(1, 3000), r.rng.choice([1, 1, 3]))
+            end = time.monotonic() + r.rng.uniform(3, 4.5)
+            while time.monotonic() < end:
+                if faults["allocs_failed"] != failed:
+                    s.mark("no memory")
+                    failed = faults["allocs_failed"]
+                time.sleep(0.005)
+            faults.no_memory(0)
+            s.services[0].wait_ready()
+            s.mark("memory again")
+            ended += s.services[0].generation - generation
+        time.sleep(3)
+        account = s.end(90)
+        r.complaints(s)
+    r.check(faults["allocs_failed"] >= count / 2, f"only {faults['allocs_failed']} allocations failed: that is no fault")
+    r.books("R1", f"{faults['allocs_failed']} allocations failed under {RATE} messages/s each way; the process ended {ended} times by it", account)
+    r.show("R13", "memory of the process under this load", f"{idle / 1024:.1f} MiB", None)
+
+
+POISON = "poison-4711"
+
+
+@experiment("poison", "R17", seconds=60, needs=no_shim)
+def poison(r):
+    """a text that ends the process when it is handed on, from a partner without acknowledgements: it is set aside after two crashes"""
+    folder = f"{r.run}/poison"
+    os.makedirs(f"{folder}/entente")
+    faults = Faults(f"{r.run}/fault", f"{folder}/entente")
+    if not has_setting("queue.directory"):
+        r.check(False, "this entented has no queue")
+        return
+    with Stage(folder, settings=unboxed(), env=faults.environment, unit={"StartLimitIntervalSec": "0"}) as s:
+        s.rate(50, 50)
+        time.sleep(2)
+        generation = s.services[0].generation
+        faults.poison(POISON)
+        s.mark("poison")
+        s.tell("say", "plain", "to-sip", POISON)
+        begin = time.monotonic()
+        listed = quiet = None
+        while time.monotonic() < begin + 45 and not listed:
+            time.sleep(0.5)
+            s.mark("poison")        # it may crash at any moment
+            try:
+                done = s.parts[-1].cli("queue", "list", "--json")
+                listed = "quarantin" in done.stdout and done.stdout
+            except Exception:       # it is on its way down
+                continue
+        crashes = s.services[0].generation - generation
+        aside = time.monotonic() - begin
+        # from here on all is as it should be, with the text still deadly
+        time.sleep(2)
+        before = s.status()
+        time.sleep(3)
+        after, later = s.status(), s.services[0].generation - generation
+        quiet = later == crashes
+        going = sum(after["groups"][g]["to_xmpp"]["accepted"] - before["groups"][g]["to_xmpp"]["accepted"] for g in after["groups"])
+        reason = s.parts[-1].cli("queue", "list").stdout
+        account = s.end(30)
+        r.complaints(s)
+    r.figures.update(listed=listed or "", shown=reason, account=account)
+    r.show("R17", "a text that ends the process whenever it is handed on", f"{crashes} crashes, set aside {aside:.1f} s after it was sent, {going} messages taken in the 3 s after that"
+           if listed else f"{crashes} crashes in {aside:.0f} s, never set aside", bool(listed) and crashes <= 3 and quiet and going > 50)
+    r.books("R17", "all other messages meanwhile", {**account, "unsettled": 0})
+
+
+@experiment("idle", "R19", "R13", seconds=60)
+def idle(r):
+    """streams that carry nothing are closed, and opened again when somebody writes"""
+    with Stage(r.run, settings="timers:\n  stream-idle: 10s\n", think=5, groups=[Group("sm", True, number=0), Group("plain", False, number=1)]) as s:
+        pid = s.services[0].pid
+        rss = sum(memory([p], "VmRSS") for p in tree(pid))
+        s.rate(40, 40)
+        time.sleep(3)
+        rounds = 1 if r.quick else 3
+        closed = []
+        for _ in range(rounds):
+            s.rate(0, 0)
+            time.sleep(14)
+            status = s.status()
+            closed.append(sum(g["members"] - g["in"] for g in status["groups"].values()))
+            # both directions at once, while some of the streams are just closing
+            s.rate(40, 40)
+            time.sleep(3)
+        account = s.end(60)
+        r.complaints(s)
+    r.check(all(closed), f"no stream was closed when nothing was said: {closed}")
+    r.books("R19", f"streams closed after 10 s of silence ({', '.join(map(str, closed))} of 8) and opened again by the next message", account)
+    r.show("R13", "memory of the process and its children, idle, with 16 streams", f"{rss / 1024:.1f} MiB", rss / 1024 <= 40 or (None if INSTRUMENTED else False))
+
+
+@experiment("versions", "R20", seconds=15)
+def versions(r):
+    """files of a newer version: refused with words, and left as they are"""
+    with Stage(r.run, think=5) as s:
+        s.rate(20, 20)
+        time.sleep(2)
+        account = s.end(20)
+        state = s.parts[0].state
+        s.services[0].stop()
+        db = sqlite3.connect(f"{state}/entente.db")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.execute(f"PRAGMA user_version = {version + 1}")
+        db.commit()
+        db.close()
+        with open(f"{state}/entente.db", "rb") as f:
+            before = f.read()
+        try:
+            s.services[0].start()
+            said = "it started"
+        except Exception as e:
+            said = str(e)
+        with open(f"{state}/entente.db", "rb") as f:
+            same = f.read() == before
+        words = [x for x in s.parts[0].output().splitlines() if "newer" in x or "version" in x]
+        db = sqlite3.connect(f"{state}/entente.db")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+        db.close()
+        s.services[0].start()
+        with Control() as control:
+            partners = str(control.ask("partner", "xmpp", "list"))
+        there = all(d in partners for g in s.groups for d in g.domains())
+    del account
+    r.show("R20", f"a database of schema {version + 1} (ours is {version})", f"{(words or [said])[-1][-160:].strip()}; the file is {'as it was' if same else 'CHANGED'}, and all partners are there with the right version again",
+           said != "it started" and same and there and bool(words))
+
+

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surrounds entented goes wrong: DNS is silent or lies (R8), the clock jumps (R10)."""
+import glob
+import os
+import signal
+import time
+
+import asking
+from experiment import experiment
+from stage import INSTRUMENTED, Group, Stage
+
+RATE = 100
+
+
+@experiment("dns", "R8", seconds=90)
+def dns(r):
+    """the name server is dead, then silent, then lies; streams that are open go on"""
+    groups = [Group("sm", True, number=0), Group("plain", False, number=1), Group("late", True, 2, number=2), Group("liar", True, 2, number=3)]
+    with Stage(r.run, groups=groups, think=5) as s:
+        s.add(["nobody.chaos.test", "slow.chaos.test"])
+        for g in groups:
+            s.tell("rate", g.name, RATE // 4, RATE // 4)
+        time.sleep(4)
+        s.lap()
+        seconds = 5 if r.quick else 20
+        slowest, statuses = 0.0, set()
+        for name in ("dead", "silent"):
+            s.mark(f"dns {name}")
+            if name == "dead":
+                s.dns.kill()
+            else:
+                s.dns.popen.send_signal(signal.SIGSTOP)
+            # some known partners lose their streams meanwhile: can they be called again?
+            s.tell("group", "late", "cut")
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                status, reason, took = asking.message(f"juliet@{'nobody' if name == 'dead' else 'slow'}.chaos.test")
+                slowest, statuses = max(slowest, took), statuses | {f"{status} {reason}"}
+                r.check(status >= 400, f"a message to a domain that cannot be found was answered {status} {reason}")
+                # whoever is not to be found is asked for again only after a while: then it waits for the resolver anew
+                time.sleep(1)
+            lap = s.lap()
+            open_ones = {g: lap["groups"][g]["to_xmpp"]["arrival_ms"] for g in ("sm", "plain")}
+            late = lap["groups"]["late"]
+            r.say(f"name server {name}: others {open_ones}; {late['up']} of 2 partners that were cut are back, {late['to_xmpp']['accepted']} of {late['to_xmpp']['sent']} messages to them taken")
+            r.figures[f"dns {name}"] = lap
+            if name == "dead":
+                s.dns.start()
+            else:
+                s.dns.popen.send_signal(signal.SIGCONT)
+            s.all_up(60)
+        # the zone now says that the liar's partners live at the server of the others
+        s.mark("dns lies")
+        with open(f"{s.run}/knot/test.zone", encoding="utf-8") as f:
+            zone = f.read()
+        with open(f"{s.run}/knot/test.zone", "w", encoding="utf-8") as f:
+            f.write(zone.replace(f"xmpp.liar A {groups[3].listen}", f"xmpp.liar A {groups[0].listen}"))
+        s.dns.kill()
+        s.dns.start()
+        s.services[0].restart()     # nothing is remembered of where they were
+        s.tell("group", "liar", "off")
+        time.sleep(3)
+        status, reason, took = asking.message("juliet@liar0000.chaos.test")
+        r.check(status >= 400, f"a partner whose name leads to another server was written to: {status} {reason}")
+        lied = f"{status} {reason} after {took:.1f} s"
+        time.sleep(1)
+        s.tell("group", "liar", "on")
+        account = s.end(60)
+        r.complaints(s)
+    near = {**account, "groups": {k: v for k, v in account["groups"].items() if k in ("sm", "plain")}}
+    dropped = sum(g["dialled"] - g["members"] for g in near["groups"].values())
+    r.books("R8", "partners whose streams were open, while DNS was dead, then silent, then lied", near)
+    r.show("R8", "of their streams were lost before the restart that the lie needs", str(max(0, dropped - sum(g["members"] for g in near["groups"].values()))),
+           dropped <= sum(g["members"] for g in near["groups"].values()))
+    r.timed("R8", "answers to messages for a partner that cannot be found meanwhile", f"{', '.join(sorted(statuses))}; the slowest after {slowest:.1f} s", slowest <= 5)
+    r.show("R8", "a partner whose name leads to somebody else's server", lied, True)
+    r.books("R8", "all partners, also those whose streams were cut meanwhile", account)
+
+
+def no_faketime():
+    if INSTRUMENTED:
+        return "libfaketime and a sanitizer do not go together"
+    return None if library() else "libfaketime is not installed"
+
+
+def library():
+    return next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+
+
+@experiment("clock", "R10", seconds=60, needs=no_faketime)
+def clock(r):
+    """the clock of entented jumps ten years ahead, ten back, and is right again; the monotonic clock runs on"""
+    path = f"{r.run}/clock"
+
+    def jump(offset):
+        with open(f"{path}.new", "w", encoding="ascii") as f:
+            f.write(offset + "\n")
+        os.rename(f"{path}.new", path)
+    jump("+0")
+    from disk import unboxed
+    environment = {"LD_PRELOAD": library(), "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    with Stage(f"{r.run}/stage", settings=unboxed(), think=5, env=environment) as s:
+        s.rate(RATE, RATE)
+        time.sleep(3)
+        seconds = 3 if r.quick else 12
+        years, alarm = [], []
+        for offset in ("+3650d", "+0", "-3650d", "+0"):
+            s.mark(f"clock {offset}")
+            jump(offset)
+            time.sleep(seconds)
+            years.append(s.parts[0].output().splitlines()[-1][:4])
+            lap = s.lap()
+            late = max(lap["groups"][g][d]["arrival_ms"]["max"] for g in ("sm", "plain") for d in ("to_xmpp", "to_sip"))
+            r.say(f"clock {offset}: {lap['groups']['sm']['to_xmpp']['accepted']} taken so far, slowest {late:.0f} ms")
+            r.check(sum(lap["groups"][g][d]["arrival_ms"]["n"] for g in ("sm", "plain") for d in ("to_xmpp", "to_sip")) > RATE * seconds, f"clock {offset}: hardly anything came")
+        alarm = [e for e in s.parts[0].events() if e[2] in ("tls/certificate-expires", "time/jumped", "server/clock")]
+        before = s.status()
+        account = s.end(60)
+        r.complaints(s)
+    again = sum(g["dialled"] - g["members"] for g in account["groups"].values()) + account["home"]["dialled"] - 2
+    r.books("R10", f"clock +10 years, right, -10 years, right, under {RATE} messages/s each way", account)
+    r.show("R10", "connections that were lost by it", str(again), again == 0)
+    r.show("R10", "alarms", ", ".join(sorted({f"{e[1]} {e[2]} {e[3].get('level', '')}".strip() for e in alarm})) or "none", bool(alarm))
+    r.figures.update(years=years, status=before)
