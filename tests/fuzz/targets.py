@@ -27,12 +27,14 @@ TARGETS = {
     "rtf": ("RTF", "what comes out is UTF-8; text written as RTF comes back", ["interwork/rtf.c"]),
     "sdp": ("SDP", "what is accepted can be answered", ["sip/sdp.c"]),
     "signal": ("CPIM, IMDN", "read, written, read: the same", ["interwork/signal.c", "interwork/imdn.c", "interwork/iscomposing.c", "interwork/receipt.c", "interwork/inflate.c"]),
+    "sip_differ": ("SIP message, framing", "see below", ["sip/msg.c", "sip/frame.c", "sip/build.c", "sip/value.c"]),
     "sip_edit": ("SIP message", "no edits: the same octets; edits change what they name", ["sip/edit.c"]),
     "sip_frame": ("framing", "however it is cut, the same frames", ["sip/frame.c"]),
     "sip_msg": ("SIP message", "what was shown lies in the message; answers parse", ["sip/msg.c", "sip/hdr.c", "sip/value.c", "sip/lex.c", "sip/build.c", "sip/uas_check.c"]),
     "sip_restore": ("store", "what is restored is saved the same", ["sip/notifier.c"]),
     "sip_stack": ("SIP message", "each transaction ends once", ["sip/trans.c", "sip/trans_client.c", "sip/trans_server.c", "sip/subscriber.c", "sip/dialog.c"]),
     "sip_uri": ("URI", "equality is symmetric; user names come back", ["sip/uri.c"]),
+    "uri_differ": ("URI", "see below", ["sip/uri.c"]),
     "xhtml": ("HTML", "nothing but the white list; stable", ["interwork/xhtml.c", "interwork/html_token.c"]),
     "xml_doc": ("XML", "read, written, read: the same", ["xmpp/xml_doc.c", "xmpp/xml_write.c", "xmpp/xml.c"]),
     "xml_stream": ("XML stream", "however it is cut, the same elements", ["xmpp/xml_stream.c", "xmpp/xml_skip.c"]),
@@ -41,19 +43,22 @@ TARGETS = {
 
 # Two readings of the same octets, of which one is not ours or made in another way.
 DIFFERENTIAL = {
+    "multipart": "parts by the gateway's reader, and line by line",
+    "sip_differ": "a message as a datagram and off a stream cut at every place; Content-Length by parser, framer and a plain reader; From's URI in the message and alone; written anew",
+    "uri_differ": "sip_uri_equal, and a comparison of both URIs in a canonical form",
 }
 
 # Inputs that lie elsewhere in the tree already.
 ALSO = {
     "sip_msg": ["tests/data/sip-torture"],
-    "sip_frame": ["tests/data/sip-torture"],
+    "sip_frame": ["tests/data/sip-torture"], "sip_differ": ["tests/data/sip-torture"],
     "lync_file": ["tests/data/lync"],
 }
 
 # Words: dict/<name>.dict, or that of the name's first part, or these.
 DICT = {
     "access_proxy": "sip", "im": "sip", "address": "jid", "pidf": "xml", "presence": "xml", "xhtml": "html", "xmpp_session": "xml",
-    "signal": "xml", "document": "config",
+    "signal": "xml", "uri_differ": "sip", "document": "config",
 }
 
 # What the fuzzer has found: target, date, what it was, and the test that it became.
