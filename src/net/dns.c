@@ -140,32 +140,6 @@ static struct slice keep(struct dns_query *q, const char *z)
 	return s.p ? s : SLICE_NONE;
 }
 
-/* The records of this type in the answer section of a packet that libunbound has checked. */
-static unsigned count_type(const unsigned char *p, size_t len, unsigned type)
-{
-	enum { HEADER = 12, QUESTION_TAIL = 4, RECORD_TAIL = 10 };
-	size_t at = HEADER;
-	unsigned n = 0, questions, answers;
-	if (!p || len < HEADER)
-		return 0;
-	questions = (unsigned)p[4] << 8 | p[5];
-	answers = (unsigned)p[6] << 8 | p[7];
-	for (unsigned i = 0; i < questions + answers; i++) {
-		while (at < len && p[at] && p[at] < 0xc0)
-			at += p[at] + 1u;
-		at += at < len && p[at] ? 2 : 1; /* a pointer, or the root */
-		if (i < questions) {
-			at += QUESTION_TAIL;
-			continue;
-		}
-		if (at + RECORD_TAIL > len)
-			break;
-		n += ((unsigned)p[at] << 8 | p[at + 1]) == type;
-		at += RECORD_TAIL + ((size_t)p[at + 8] << 8 | p[at + 9]);
-	}
-	return n;
-}
-
 static void parse_records(struct dns_query *q, const struct ub_result *r)
 {
 	struct dns_record *list = NULL;
@@ -192,7 +166,7 @@ static void on_result(void *arg, int error, struct ub_result *r)
 	q->arena = arena_new(ARENA_MAX);
 	q->ans.secure = r->secure;
 	q->ans.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
-	q->ans.cnames = count_type(r->answer_packet, r->answer_len > 0 ? (size_t)r->answer_len : 0, 5);
+	q->ans.cnames = dns_count_type(slice_of(r->answer_packet, r->answer_len > 0 ? (size_t)r->answer_len : 0), 5);
 	q->ans.canonical = r->canonname ? keep(q, r->canonname) : q->ans.name;
 	if (q->ans.canonical.len && q->ans.canonical.p[q->ans.canonical.len - 1] == '.')
 		((char *)(uintptr_t)q->ans.canonical.p)[--q->ans.canonical.len] = 0; /* our own copy */

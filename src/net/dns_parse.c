@@ -122,3 +122,30 @@ bool dns_name_clean(struct slice name, char dst[DNS_NAME_MAX + 2])
 	dst[name.len + 1] = 0;
 	return label > 0;
 }
+
+unsigned dns_count_type(struct slice packet, unsigned type)
+{
+	enum { HEADER = 12, QUESTION_TAIL = 4, RECORD_TAIL = 10 };
+	const uint8_t *p = (const uint8_t *)packet.p;
+	size_t len = packet.len;
+	size_t at = HEADER;
+	unsigned n = 0, questions, answers;
+	if (!p || len < HEADER)
+		return 0;
+	questions = (unsigned)p[4] << 8 | p[5];
+	answers = (unsigned)p[6] << 8 | p[7];
+	for (unsigned i = 0; i < questions + answers; i++) {
+		while (at < len && p[at] && p[at] < 0xc0)
+			at += p[at] + 1u;
+		at += at < len && p[at] ? 2 : 1; /* a pointer, or the root */
+		if (i < questions) {
+			at += QUESTION_TAIL;
+			continue;
+		}
+		if (at + RECORD_TAIL > len)
+			break;
+		n += ((unsigned)p[at] << 8 | p[at + 1]) == type;
+		at += RECORD_TAIL + ((size_t)p[at + 8] << 8 | p[at + 9]);
+	}
+	return n;
+}

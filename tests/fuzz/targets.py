@@ -14,6 +14,7 @@ TARGETS = {
     "crl": ("revocation lists", "what nobody signed never counts", ["net/crl.c"]),
     "dns_record": ("DNS answers", "names that come out may be asked for", ["net/dns_parse.c"]),
     "html": ("HTML", "UTF-8 stays UTF-8; text written as HTML comes back", ["interwork/html.c", "interwork/html_token.c"]),
+    "dns_differ": ("DNS answers", "see below", ["net/dns_parse.c"]),
     "http": ("HTTP API", "however it is cut, the head ends at the same place", ["api/http.c", "admin/api.c"]),
     "im": ("SIP message, stanza", "what passes is one stanza, or a MESSAGE", ["interwork/im_in.c", "interwork/im_out.c", "interwork/mime.c"]),
     "jid": ("JID", "prepared twice is prepared once; A-labels lead back", ["xmpp/jid.c", "xmpp/precis.c", "xmpp/idn.c"]),
@@ -36,6 +37,7 @@ TARGETS = {
     "sip_uri": ("URI", "equality is symmetric; user names come back", ["sip/uri.c"]),
     "uri_differ": ("URI", "see below", ["sip/uri.c"]),
     "xhtml": ("HTML", "nothing but the white list; stable", ["interwork/xhtml.c", "interwork/html_token.c"]),
+    "xml_differ": ("XML", "see below", ["xmpp/xml_doc.c", "xmpp/xml_build.c"]),
     "xml_doc": ("XML", "read, written, read: the same", ["xmpp/xml_doc.c", "xmpp/xml_write.c", "xmpp/xml.c"]),
     "xml_stream": ("XML stream", "however it is cut, the same elements", ["xmpp/xml_stream.c", "xmpp/xml_skip.c"]),
     "xmpp_session": ("XML stream, stanza", "no stanza without its proof; every stream ends", ["xmpp/stream.c", "xmpp/stream_in.c", "xmpp/stream_out.c", "xmpp/stream_dialback.c", "xmpp/stream_acks.c", "xmpp/features.c", "xmpp/sasl.c"]),
@@ -44,14 +46,16 @@ TARGETS = {
 # Two readings of the same octets, of which one is not ours or made in another way.
 DIFFERENTIAL = {
     "multipart": "parts by the gateway's reader, and line by line",
+    "dns_differ": "records and packets by us and by ldns",
     "sip_differ": "a message as a datagram and off a stream cut at every place; Content-Length by parser, framer and a plain reader; From's URI in the message and alone; written anew",
+    "xml_differ": "a document by our reader (expat) and by libxml2: the same events, the same verdict",
     "uri_differ": "sip_uri_equal, and a comparison of both URIs in a canonical form",
 }
 
 # Inputs that lie elsewhere in the tree already.
 ALSO = {
     "sip_msg": ["tests/data/sip-torture"],
-    "sip_frame": ["tests/data/sip-torture"], "sip_differ": ["tests/data/sip-torture"],
+    "sip_frame": ["tests/data/sip-torture"], "sip_differ": ["tests/data/sip-torture"], "xml_differ": ["tests/fuzz/corpus/xml_doc"],
     "lync_file": ["tests/data/lync"],
 }
 
