@@ -10,15 +10,18 @@ TARGETS = {
     "certificate": ("certificates", "facts lie where they say", ["net/tls_peer.c"]),
     "config": ("configuration", "what is printed loads to the same", ["config/load.c", "config/node.c", "config/value.c", "config/check.c", "config/dump.c", "config/errors.c"]),
     "cpim": ("CPIM, IMDN", "what was read, written, is read the same", ["interwork/cpim.c", "interwork/imdn.c"]),
+    "config_edit": ("configuration", "one key changes and no other; twice is once", ["config/edit.c", "config/explain.c", "config/dump.c"]),
     "control": ("control socket", "each answer is an object with an exit code", ["admin/session.c", "admin/args.c", "admin/line.c"]),
     "crl": ("revocation lists", "what nobody signed never counts", ["net/crl.c"]),
     "dns_record": ("DNS answers", "names that come out may be asked for", ["net/dns_parse.c"]),
     "html": ("HTML", "UTF-8 stays UTF-8; text written as HTML comes back", ["interwork/html.c", "interwork/html_token.c"]),
     "dns_differ": ("DNS answers", "see below", ["net/dns_parse.c"]),
+    "document": ("import files", "read, written as YAML and as JSON, read: the same octets", ["admin/document.c", "admin/document_read.c", "admin/document_write.c"]),
     "http": ("HTTP API", "however it is cut, the head ends at the same place", ["api/http.c", "admin/api.c"]),
     "im": ("SIP message, stanza", "what passes is one stanza, or a MESSAGE", ["interwork/im_in.c", "interwork/im_out.c", "interwork/mime.c"]),
     "jid": ("JID", "prepared twice is prepared once; A-labels lead back", ["xmpp/jid.c", "xmpp/precis.c", "xmpp/idn.c"]),
     "link": ("link frames", "what is read is written as it came", ["link/frame.c", "link/session.c", "link/policy.c"]),
+    "lives": ("both networks", "each text answered once, delivered once, in order; nothing is left at the end", ["gateway/gateway.c", "gateway/message.c", "gateway/page.c", "gateway/session.c", "gateway/watch_sip.c", "gateway/watch_xmpp.c", "sip/session.c", "interwork/xmpp_watcher.c"]),
     "lync_file": ("import files", "commands that come out are ones of the table", ["admin/lync_file.c", "admin/lync_translate.c", "admin/lync_table.c"]),
     "msrp": ("MSRP", "however it is cut, the same messages", ["msrp/frame.c", "msrp/message.c", "msrp/receive.c", "msrp/session.c"]),
     "multipart": ("multipart", "a line by line reading agrees; base64 and quoted-printable come back", ["interwork/mime.c"]),
@@ -35,6 +38,7 @@ TARGETS = {
     "sip_restore": ("store", "what is restored is saved the same", ["sip/notifier.c"]),
     "sip_stack": ("SIP message", "each transaction ends once", ["sip/trans.c", "sip/trans_client.c", "sip/trans_server.c", "sip/subscriber.c", "sip/dialog.c"]),
     "sip_uri": ("URI", "equality is symmetric; user names come back", ["sip/uri.c"]),
+    "stanza": ("stanza", "answers go back to the sender with the same id, read as what they are", ["xmpp/stanza.c", "xmpp/error.c", "xmpp/service.c"]),
     "uri_differ": ("URI", "see below", ["sip/uri.c"]),
     "xhtml": ("HTML", "nothing but the white list; stable", ["interwork/xhtml.c", "interwork/html_token.c"]),
     "xml_differ": ("XML", "see below", ["xmpp/xml_doc.c", "xmpp/xml_build.c"]),
@@ -62,7 +66,7 @@ ALSO = {
 # Words: dict/<name>.dict, or that of the name's first part, or these.
 DICT = {
     "access_proxy": "sip", "im": "sip", "address": "jid", "pidf": "xml", "presence": "xml", "xhtml": "html", "xmpp_session": "xml",
-    "signal": "xml", "uri_differ": "sip", "document": "config",
+    "signal": "xml", "uri_differ": "sip", "document": "config", "stanza": "xml",
 }
 
 # What the fuzzer has found: target, date, what it was, and the test that it became.

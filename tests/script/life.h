@@ -4,7 +4,7 @@
 #pragma once
 #include "script.h"
 
-enum { LIFE_EVENTS = 400, LIFE_TEXTS = 400, LIFE_CALLS = 64, LIFE_PENDING = 256, LIFE_USERS = 2, LIFE_CONTACTS = 2 };
+enum { LIFE_EVENTS = 400, LIFE_TEXTS = 400, LIFE_CALLS = 64, LIFE_PENDING = 256, LIFE_USERS = 2, LIFE_CONTACTS = 2, LIFE_KINDS = 24 /* of events */ };
 
 struct event {
 	unsigned kind, a, b, c;
