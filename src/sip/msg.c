@@ -306,7 +306,7 @@ static void read_values(struct parser *p, struct sip_msg *m)
 			snprintf(text, sizeof text, "Two %s header fields", sip_hdr_name(h->id).p);
 			bad(p, text);
 		}
-		if (h->value.len || !(once & bit))
+		if (h->value.len && (h->id != SIP_H_VIA || m->via.raw.len)) /* "Via:" and "Via: ," are none */
 			seen |= bit;
 	}
 	for (size_t i = 0; i < sizeof required / sizeof *required; i++) {

@@ -71,5 +71,6 @@ DICT = {
 
 # What the fuzzer has found: target, date, what it was, and the test that it became.
 FOUND = [
+    ("access_proxy", "2026-11-22", "a message whose only Via has no value was taken, and answered without Via", "test_msg.c test_heads"),
     ("cpim", "2026-11-22", "a subject that begins with \";lang=\" was read back as a parameter of its header", "test_im_pack.c test_cpim_subject_is_text"),
 ]

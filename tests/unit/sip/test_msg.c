@@ -230,6 +230,8 @@ static void test_heads(void **state)
 		{REQ FIELDS "CSeq: 1 INVITE\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
 		{REQ "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", -1},
 		{REQ "Via: x\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", -1},
+		{REQ "Via:\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", -1}, /* one without a value is none */
+		{REQ "Via: ,\r\nv:\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", -1},
 		{REQ "Via: SIP/2.0/UDP h\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", 400},
 		{REQ "Via: SIP/2.0/UDP h\r\nFrom: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n", 400},
 		{REQ "Via: SIP/2.0/UDP h\r\nFrom: <sip:a@b>\r\nTo: <sip:c@d>\r\nCSeq: 1 INVITE\r\n\r\n", 400},
