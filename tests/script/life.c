@@ -14,7 +14,7 @@ enum kind {
 	X_TEXT, S_TEXT, X_ERROR, X_STATE, X_PRESENCE, X_SUBSCRIBE, S_SUBSCRIBE, S_END_LOOK, S_NOTIFY, ANSWER, FORK, S_INVITE, S_SAY, S_TYPING,
 	S_BYE, S_REINVITE, S_CANCEL, LINK_MODE, RELEASE, LINK_UP_DOWN, RESTART, POLICY, HOME, PASS, KINDS
 };
-_Static_assert(KINDS == LIFE_KINDS, "life.h");
+_Static_assert((int)KINDS == (int)LIFE_KINDS, "life.h");
 
 void life_wrong(struct life *l, const char *fmt, ...)
 {
