@@ -102,14 +102,14 @@ static void memory(struct filter *f)
 
 static void process(struct filter *f)
 {
-	const unsigned all = A | E | G | K, net = A | E | G;
+	const unsigned all = A | E | G | K;
 	const scmp_datum_t new_space = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
 				       CLONE_NEWTIME;
 	static const unsigned names[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, PR_CAPBSET_READ};
 	static const unsigned requests[] = {FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TIOCOUTQ, TCGETS, SIOCGIFINDEX};
 	const scmp_datum_t self = (scmp_datum_t)getpid();
 	/* threads of ours, no processes. clone3 keeps its flags in memory, where no filter can look: it is not there, the C library takes clone. */
-	ALLOW1(f, net, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | (new_space & ~(scmp_datum_t)CLONE_NEWTIME),
+	ALLOW1(f, all, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | (new_space & ~(scmp_datum_t)CLONE_NEWTIME),
 					CLONE_THREAD | CLONE_VM | CLONE_SIGHAND));
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		ALLOW1(f, all, "prctl", SCMP_A0_32(SCMP_CMP_EQ, names[i]));
