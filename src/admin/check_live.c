@@ -75,6 +75,8 @@ static bool status(struct live *x)
 		struct slice *list = arena_alloc(x->a, PROBLEMS_MAX * sizeof *list);
 		l->version = text(x, d, "version");
 		l->role = text(x, d, "role");
+		l->sandbox = text(x, json_object_get(d, "sandbox"), "state");
+		l->sandbox_lacks = text(x, json_object_get(d, "sandbox"), "lacks");
 		json_array_foreach(json_object_get(d, "problems"), i, one)
 			if (list && l->n_problems < PROBLEMS_MAX)
 				list[l->n_problems++] = arena_dup(x->a, slice_str(json_string_value(one)));

@@ -71,10 +71,18 @@ static void certificate_print(struct admin_call *c, json_t *cert)
 	buf_free(&b);
 }
 
+static void sandbox_print(struct admin_call *c, json_t *o)
+{
+	const char *lacks = admin_get_text(o, "lacks");
+	fact(c, "sandbox", json_object_get(o, "text"));
+	if (*lacks)
+		fact(c, "", json_object_get(o, "lacks"));
+}
+
 static bool known(const char *key)
 {
 	static const char *const keys[] = {"version", "server_name", "state", "uptime", "workers", "listeners", "role", "store", "certificate",
-		"generation", "partners", "homes", "local_domains", "metrics", "problems", "checks"};
+		"generation", "partners", "homes", "local_domains", "metrics", "problems", "checks", "sandbox"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (slice_eq(slice_str(key), slice_str(keys[i])))
 			return true;
@@ -115,6 +123,7 @@ void admin_status_print(struct admin_call *c)
 	if (strcmp(admin_get_text(d, "role"), "all"))
 		fact(c, "role", json_object_get(d, "role"));
 	certificate_print(c, json_object_get(d, "certificate"));
+	sandbox_print(c, json_object_get(d, "sandbox"));
 	json_object_foreach(d, key, value)
 		if (!known(key))
 			fact(c, key, value);

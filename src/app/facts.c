@@ -417,6 +417,15 @@ static bool told_already(const char *check)
 	return false;
 }
 
+static void sandbox(const struct app *app, json_t *object)
+{
+	const struct sandbox_level *l = &app->sandbox;
+	char text[200];
+	json_object_set_new(object, "sandbox", json_pack("{s:s s:s s:s s:b s:b s:b s:b s:b s:i}", "state", !l->built ? "none" : l->entered ? "on" : "off",
+							 "text", sandbox_level_text(l, text, sizeof text), "lacks", l->built ? l->why : "", "syscalls", l->syscalls,
+							 "files", l->files, "keys", l->hidden, "ports", l->ports, "signals", l->scoped, "landlock", l->landlock));
+}
+
 void facts_status(struct app *app, json_t *object)
 {
 	json_t *problems = json_array(), *rows = json_array(), *row;
@@ -428,6 +437,7 @@ void facts_status(struct app *app, json_t *object)
 	json_put_int(object, "workers", pool_workers(app->pool));
 	listeners(app, object);
 	json_object_set_new(object, "role", json_string(app_role_name(app)));
+	sandbox(app, object);
 	if (app->store) {
 		bool failing = store_flush(app->store);
 		json_object_set_new(object, "store", json_string(failing ? "failing: the database cannot be written" : "ok"));

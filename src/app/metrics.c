@@ -394,12 +394,24 @@ static void certificates(struct app *app, struct buf *out)
 	expiry_clear(&list);
 }
 
+static void sandbox(struct buf *out, const struct sandbox_level *l)
+{
+	const struct {
+		const char *part;
+		bool is;
+	} rows[] = {{"syscalls", l->syscalls}, {"files", l->files}, {"keys", l->hidden}, {"ports", l->ports}, {"signals", l->scoped}};
+	asked_head(out, METRIC_ASKED_SANDBOX);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		asked_int(out, METRIC_ASKED_SANDBOX, (struct slice[]){slice_str(rows[i].part)}, rows[i].is);
+}
+
 void metrics_print(struct app *app, struct buf *out)
 {
 	asked_head(out, METRIC_ASKED_BUILD_INFO);
 	asked_int(out, METRIC_ASKED_BUILD_INFO, (struct slice[]){S(ENTENTE_VERSION), slice_str(OpenSSL_version(OPENSSL_VERSION_STRING))}, 1);
 	asked_one(out, METRIC_ASKED_UPTIME, (int64_t)((clock_ms() - app->started_ms) / 1000));
 	asked_one(out, METRIC_ASKED_READY, health_ready(app, NULL));
+	sandbox(out, &app->sandbox);
 	asked_one(out, METRIC_ASKED_POLICY_GENERATION, (int64_t)app->generation);
 	asked_one(out, METRIC_ASKED_RELOAD_SUCCESS, !app->reload_refused);
 	asked_one(out, METRIC_ASKED_RELOAD_TIMESTAMP, app->config_at);

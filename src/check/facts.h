@@ -117,6 +117,8 @@ struct check_live {
 	bool forbidden;              /* because it may not be asked */
 	int pid, uid;                /* of the daemon; -1: not known */
 	struct slice version, role;
+	struct slice sandbox;        /* on, off, none (a build for tests); empty: it says nothing of one */
+	struct slice sandbox_lacks;  /* what it could not lock itself out of */
 	const struct slice *problems; size_t n_problems;
 	bool have_partners, tests;   /* tests: partners were to be tested */
 	struct check_partner *partners; size_t n_partners;

@@ -112,6 +112,20 @@ static void unit(struct check *c, const struct check_system *s)
 		check_evidence(c, "%u times since it was started by hand or with the machine", s->unit_restarts);
 }
 
+static void sandbox(struct check *c, const struct check_live *l)
+{
+	bool off = slice_eq(l->sandbox, S("off"));
+	if (!l->have || !l->sandbox.len)
+		return;
+	if (check_fails(c, CHECK_SYSTEM_SANDBOX, off || l->sandbox_lacks.len, S("server.sandbox"))) {
+		check_evidence(c, "%.*s", SFMT(off ? S("it is off") : l->sandbox_lacks));
+		if (off) { /* somebody has decided so */
+			check_severity(c, CHECK_NOTE);
+			check_remedy(c, "entente config set server.sandbox on, and restart the daemon");
+		}
+	}
+}
+
 void check_judge_system(struct check *c, const struct check_facts *f)
 {
 	enum { SPARE_DESCRIPTORS = 64 }; /* loops, database, log, listeners */
@@ -139,5 +153,6 @@ void check_judge_system(struct check *c, const struct check_facts *f)
 		check_evidence(c, "mode %04o", s->socket.mode);
 		check_remedy(c, "chmod 0660 %.*s", SFMT(s->socket_path));
 	}
+	sandbox(c, l);
 	unit(c, s);
 }

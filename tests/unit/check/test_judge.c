@@ -135,7 +135,7 @@ static void healthy(struct world *w)
 	w->partner = (struct check_partner){.domain = S("fabrikam.test"), .protocol = S("xmpp"), .enabled = true, .attempted = true, .not_before = NOW - 10 * DAY,
 					    .not_after = NOW + 80 * DAY, .tested = true, .verdict = S("works")};
 	w->edges[0] = w->edges[1] = (struct check_edge){.peer = S("edge1"), .state = S("up"), .version = S("1")};
-	w->f.live = (struct check_live){.have = true, .pid = 7, .uid = 100, .version = S(ENTENTE_VERSION), .have_partners = true, .partners = &w->partner, .n_partners = 1,
+	w->f.live = (struct check_live){.have = true, .pid = 7, .uid = 100, .version = S(ENTENTE_VERSION), .sandbox = S("on"), .have_partners = true, .partners = &w->partner, .n_partners = 1,
 					.edges = w->edges, .n_edges = 2};
 	w->clock = (struct check_clock){.source = S("http://ca.test/1.crl"), .heard = true, .theirs = NOW, .ours = NOW + 2};
 	w->f.time = (struct check_time){.have = true, .release = NOW - 100 * DAY, .sync_known = true, .synchronised = true, .clocks = &w->clock, .n_clocks = 1};
@@ -307,6 +307,8 @@ static void pool(struct world *w)
 	X(replaced, SYSTEM_VERSION, "entented", 1, w->f.system.replaced = true) \
 	X(descriptors, SYSTEM_DESCRIPTORS, "limits.max-connections", 1, w->f.system.descriptors = 1024) \
 	X(socket, SYSTEM_SOCKET, "/run/entente/control.sock", 1, w->f.system.socket.mode = 0666) \
+	X(sandbox_lacks, SYSTEM_SANDBOX, "server.sandbox", 1, w->f.live.sandbox_lacks = S("the kernel has no Landlock")) \
+	X(sandbox_off, SYSTEM_SANDBOX, "server.sandbox", 1, w->f.live.sandbox = S("off")) \
 	X(unit_failed, SYSTEM_UNIT_FAILED, "entented.service", 1, w->f.system.unit_active = S("failed")) \
 	X(unit_disabled, SYSTEM_UNIT_DISABLED, "entented.service", 1, w->f.system.unit_file = S("disabled")) \
 	X(unit_restarts, SYSTEM_UNIT_RESTARTS, "entented.service", 1, w->f.system.unit_restarts = 7)
