@@ -23,9 +23,8 @@
 
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRED }; /* as the choices of server.sandbox */
 
-/* Who it is: the columns of syscalls.def. KEEPER is the small process that holds the private keys: it speaks over descriptors that it
- * was born with, reads key files, and can have no socket of its own. */
-enum sandbox_role { SANDBOX_ALL, SANDBOX_EDGE, SANDBOX_GATEWAY, SANDBOX_KEEPER };
+/* Who it is: the columns of syscalls.def. (The key keeper confines itself: keeper/confine.c.) */
+enum sandbox_role { SANDBOX_ALL, SANDBOX_EDGE, SANDBOX_GATEWAY };
 
 /* ---- paths: what may be opened. Not for several threads at once. */
 

@@ -21,7 +21,7 @@
 #define PR_SET_VMA 0x53564d41 /* the C library names its memory */
 #endif
 
-enum { A = 1 << SANDBOX_ALL, E = 1 << SANDBOX_EDGE, G = 1 << SANDBOX_GATEWAY, K = 1 << SANDBOX_KEEPER };
+enum { A = 1 << SANDBOX_ALL, E = 1 << SANDBOX_EDGE, G = 1 << SANDBOX_GATEWAY };
 enum { FIRST = 255, PRIORITIES = 20 }; /* what comes first in the table is found first by the filter */
 
 struct row {
@@ -49,18 +49,17 @@ static void keep(struct filter *f, int rc)
 }
 
 /* With up to two conditions; all must hold. */
-static void allow(struct filter *f, unsigned roles, const char *name, unsigned n, struct scmp_arg_cmp a, struct scmp_arg_cmp b)
+static void allow(struct filter *f, const char *name, unsigned n, struct scmp_arg_cmp a, struct scmp_arg_cmp b)
 {
 	int nr = seccomp_syscall_resolve_name(name);
 	const struct scmp_arg_cmp both[] = {a, b};
-	if (nr == __NR_SCMP_ERROR || !(roles & f->role))
+	if (nr == __NR_SCMP_ERROR)
 		return;
 	keep(f, seccomp_rule_add_array(f->x, SCMP_ACT_ALLOW, nr, n, both));
 }
 
-#define ALLOW0(f, roles, name)       allow(f, roles, name, 0, (struct scmp_arg_cmp){0}, (struct scmp_arg_cmp){0})
-#define ALLOW1(f, roles, name, a)    allow(f, roles, name, 1, a, (struct scmp_arg_cmp){0})
-#define ALLOW2(f, roles, name, a, b) allow(f, roles, name, 2, a, b)
+#define ALLOW1(f, name, a)    allow(f, name, 1, a, (struct scmp_arg_cmp){0})
+#define ALLOW2(f, name, a, b) allow(f, name, 2, a, b)
 
 static void from_table(struct filter *f)
 {
@@ -82,44 +81,41 @@ static void from_table(struct filter *f)
 
 static void sockets(struct filter *f)
 {
-	const unsigned net = A | E | G;
-	ALLOW1(f, net, "socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-	ALLOW1(f, net, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET));
-	ALLOW1(f, net, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6));
-	ALLOW1(f, net, "socketpair", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	ALLOW1(f, "socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	ALLOW1(f, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	ALLOW1(f, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	ALLOW1(f, "socketpair", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 }
 
 static void memory(struct filter *f)
 {
-	const unsigned all = A | E | G | K;
 	/* never writable and executable; what is written never becomes executable */
-	ALLOW1(f, all, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, 0));
-	ALLOW1(f, all, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_WRITE));
-	ALLOW2(f, all, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_EXEC),
+	ALLOW1(f, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, 0));
+	ALLOW1(f, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_WRITE));
+	ALLOW2(f, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_EXEC),
 	       SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0)); /* a name service module, a provider of OpenSSL */
-	ALLOW1(f, all, "mprotect", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	ALLOW1(f, "mprotect", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
 static void process(struct filter *f)
 {
-	const unsigned all = A | E | G | K;
 	const scmp_datum_t new_space = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
 				       CLONE_NEWTIME;
 	static const unsigned names[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, PR_CAPBSET_READ};
 	static const unsigned requests[] = {FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TIOCOUTQ, TCGETS, SIOCGIFINDEX};
 	const scmp_datum_t self = (scmp_datum_t)getpid();
 	/* threads of ours, no processes. clone3 keeps its flags in memory, where no filter can look: it is not there, the C library takes clone. */
-	ALLOW1(f, all, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | (new_space & ~(scmp_datum_t)CLONE_NEWTIME),
+	ALLOW1(f, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | (new_space & ~(scmp_datum_t)CLONE_NEWTIME),
 					CLONE_THREAD | CLONE_VM | CLONE_SIGHAND));
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		ALLOW1(f, all, "prctl", SCMP_A0_32(SCMP_CMP_EQ, names[i]));
+		ALLOW1(f, "prctl", SCMP_A0_32(SCMP_CMP_EQ, names[i]));
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-		ALLOW1(f, all, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, requests[i]));
-	ALLOW1(f, all, "kill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)self));
-	ALLOW1(f, all, "tgkill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)self));
-	ALLOW2(f, all, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
-	ALLOW2(f, all, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A1_32(SCMP_CMP_EQ, RLIMIT_NOFILE));
-	ALLOW1(f, all, "setrlimit", SCMP_A0_32(SCMP_CMP_EQ, RLIMIT_NOFILE));
+		ALLOW1(f, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, requests[i]));
+	ALLOW1(f, "kill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)self));
+	ALLOW1(f, "tgkill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)self));
+	ALLOW2(f, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+	ALLOW2(f, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A1_32(SCMP_CMP_EQ, RLIMIT_NOFILE));
+	ALLOW1(f, "setrlimit", SCMP_A0_32(SCMP_CMP_EQ, RLIMIT_NOFILE));
 }
 
 int sandbox_seccomp(const struct sandbox_opts *o, struct sandbox_level *ret, struct entente_err *err)

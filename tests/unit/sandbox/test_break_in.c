@@ -296,13 +296,6 @@ static int connect_abstract(const struct world *x)
 	return result(connect(fd, (struct sockaddr *)&a, n));
 }
 
-static int connect_network(const struct world *x)
-{
-	struct sockaddr_in a = world_loopback(x->ours);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return result(fd < 0 ? -1 : connect(fd, (struct sockaddr *)&a, sizeof a));
-}
-
 /* ---- memory */
 
 static int writable_code(const struct world *x)
@@ -438,10 +431,8 @@ static const struct attempt attempts[] = {
 	{"execve", exec_program, KILLED, false, SANDBOX_ALL},
 	{"execve, edge", exec_program, KILLED, false, SANDBOX_EDGE},
 	{"execve, gateway", exec_program, KILLED, false, SANDBOX_GATEWAY},
-	{"execve, keeper", exec_program, KILLED, false, SANDBOX_KEEPER},
 	{"execveat of a file of its own", exec_own_file, KILLED, false, SANDBOX_ALL},
 	{"a process", fork_plainly, 0, true, SANDBOX_ALL},
-	{"a process, keeper", fork_plainly, 0, true, SANDBOX_KEEPER},
 #ifdef SYS_fork
 	{"fork", fork_as_of_old, KILLED, true, SANDBOX_ALL},
 #endif
@@ -458,7 +449,6 @@ static const struct attempt attempts[] = {
 	{"a raw socket", raw_socket, 0, true, SANDBOX_ALL},
 	{"listen on a port that is not in the configuration", bind_other_port, 0, true, SANDBOX_ALL},
 	{"connect to an abstract socket", connect_abstract, 0, true, SANDBOX_ALL},
-	{"connect, keeper", connect_network, 0, true, SANDBOX_KEEPER},
 	{"memory to write and execute", writable_code, 0, true, SANDBOX_ALL},
 	{"memory to execute", code_out_of_nothing, 0, true, SANDBOX_ALL},
 	{"what was written made executable", data_to_code, 0, true, SANDBOX_ALL},
