@@ -145,7 +145,8 @@ struct journal {
 	int read_fd;
 	uint64_t read_number;    /* whose read_fd is; 0: none */
 	enum writer_state state;
-	uint64_t probe_at, unsynced_since; /* ms; unsynced_since 0: all is synced */
+	uint64_t probe_at, unsynced_since, copy_at; /* ms; unsynced_since 0: all is synced; copy_at: the old records cannot be read, again then */
+	unsigned copy_errors;
 	bool marker_set;         /* the marker is to be cleared as soon as the counts are durable */
 	bool stuck;              /* an end or a mark did not find space: again after the probe */
 	uint64_t live;           /* octets of the index, as of this turn */

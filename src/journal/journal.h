@@ -77,6 +77,7 @@ struct journal_options {
 	int (*recovered)(void *arg, const struct journal_entry *e);
 	void *arg;
 	const struct journal_io *io; /* NULL: the system's */
+	uint32_t probe_ms;      /* 0: JOURNAL_PROBE_MS */
 };
 
 /* What journal_open found. */

@@ -168,7 +168,7 @@ static void finish_last(struct journal *j, struct segment *s, size_t size)
 	if (fd < 0)
 		return;
 	journal_record_write(rec, &(struct journal_record){.type = JOURNAL_SEAL});
-	journal_record_finish(rec, s->nonce, s->used, &(struct journal_marks){0});
+	journal_record_finish(rec, s->nonce, s->synced, &(struct journal_marks){0});
 	if (j->io->ftruncate(fd, s->used) == 0) {
 		size = s->used;
 		if (segment_pwrite(j, fd, rec, sizeof rec, s->used) == 0)
@@ -307,6 +307,7 @@ static struct journal *make(const struct journal_options *opt)
 	j->opt.max = opt->max ? opt->max : (uint64_t)1 << 30;
 	j->opt.entries_max = opt->entries_max ? opt->entries_max : JOURNAL_ENTRIES_DEFAULT;
 	j->opt.segment = opt->segment ? opt->segment : JOURNAL_SEGMENT_DEFAULT;
+	j->opt.probe_ms = opt->probe_ms ? opt->probe_ms : JOURNAL_PROBE_MS;
 	atomic_init(&j->reserve, opt->reserve);
 	j->io = opt->io ? opt->io : &journal_io_system;
 	j->dir = j->lock_fd = j->marker_fd = j->active_fd = j->spare_fd = j->read_fd = -1;

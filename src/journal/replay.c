@@ -174,7 +174,8 @@ void replay_segment(struct replay *r, struct segment *s, struct slice file, bool
 			holes[n++] = (struct hole){from, gap, 0};
 		if (!more)
 			break;
-		if (rec.synced > durable && rec.synced <= rec.at)
+		/* a seal says that all before it is durable; of the newest segment that is not known: the sync came after it */
+		if (rec.synced > durable && rec.synced <= rec.at && !(last && rec.type == JOURNAL_SEAL))
 			durable = rec.synced;
 		if (rec.damaged) {
 			holes[n++] = (struct hole){rec.at, rec.len, rec.type == JOURNAL_PUT ? rec.id : 0};
@@ -182,8 +183,6 @@ void replay_segment(struct replay *r, struct segment *s, struct slice file, bool
 				add_damaged(r, rec.id); /* until its end is read */
 			continue;
 		}
-		if (rec.type == JOURNAL_SEAL && !last)
-			durable = rec.at;
 		s->used = (uint32_t)(rec.at + rec.len);
 		take(r, s, &rec);
 	} while (more);
@@ -195,6 +194,7 @@ void replay_segment(struct replay *r, struct segment *s, struct slice file, bool
 			forget_damaged(r, holes[i].id);
 	}
 	mem_free(holes);
+	s->synced = (uint32_t)durable;
 }
 
 static int by_id(const void *a, const void *b)

@@ -193,7 +193,7 @@ int segment_seal(struct journal *j)
 	struct segment *s = j->active;
 	char rec[JOURNAL_RECORD_HEAD];
 	journal_record_write(rec, &(struct journal_record){.type = JOURNAL_SEAL});
-	journal_record_finish(rec, s->nonce, s->synced, &(struct journal_marks){0});
+	journal_record_finish(rec, s->nonce, s->used, &(struct journal_marks){0});
 	if (segment_pwrite(j, j->active_fd, rec, sizeof rec, s->used) != 0 || j->io->fdatasync(j->active_fd) != 0)
 		return -1;
 	s->used += sizeof rec;

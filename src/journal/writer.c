@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { READS_A_TURN = 32 };
+enum { READS_A_TURN = 32, COPY_TRIES = 200 };
 
 void writer_dirty(struct journal *j, struct entry *e)
 {
@@ -30,7 +30,7 @@ static void set_state(struct journal *j, enum writer_state to, const char *what,
 	bool was = j->state != WRITER_FINE, is = to != WRITER_FINE;
 	j->state = to;
 	atomic_store(&j->closed, is);
-	j->probe_at = clock_ms() + JOURNAL_PROBE_MS;
+	j->probe_at = clock_ms() + j->opt.probe_ms;
 	pthread_mutex_lock(&j->lock);
 	j->stats.failing = is;
 	pthread_mutex_unlock(&j->lock);
@@ -127,7 +127,7 @@ void writer_begin(struct journal *j)
 
 static void probe(struct journal *j)
 {
-	j->probe_at = clock_ms() + JOURNAL_PROBE_MS;
+	j->probe_at = clock_ms() + j->opt.probe_ms;
 	if (spare_finish(j) != 0 || (!j->active && segment_activate(j) != 0))
 		return;
 	j->stuck = false;
@@ -204,17 +204,18 @@ static bool compaction_wanted(const struct journal *j)
 	return j->files > j->live + j->live / 2 + 3 * segment || j->n_segments > 16 + 2 * (j->files / segment);
 }
 
-/* Reads the record of an entry into the end of `out`, as it is to stand in the active segment. */
+/* Reads the record of an entry into the end of `out`, as it is to stand in the active segment. ENTENTE_EIO: not now; ENTENTE_ESTORE: it is not what was written. */
 static int copy_record(struct journal *j, const struct entry *e, const struct journal_marks *m)
 {
 	char *p = buf_reserve(&j->out, e->len);
 	struct journal_scan scan = {slice_of(p, e->len), 0, e->seg->nonce};
 	struct journal_record rec;
 	size_t gap;
-	if (segment_pread(j, e->seg, p, e->len, e->at) != (ssize_t)e->len)
-		return -1;
-	if (!journal_scan_next(&scan, &rec, &gap) || gap || rec.damaged || rec.id != e->id || rec.type != JOURNAL_PUT || rec.len != e->len)
-		return -1;
+	ssize_t got = segment_pread(j, e->seg, p, e->len, e->at);
+	if (got < 0)
+		return ENTENTE_EIO;
+	if ((size_t)got != e->len || !journal_scan_next(&scan, &rec, &gap) || gap || rec.damaged || rec.id != e->id || rec.type != JOURNAL_PUT || rec.len != e->len)
+		return ENTENTE_ESTORE;
 	journal_record_finish(p, j->active->nonce, j->active->synced, m);
 	buf_commit(&j->out, e->len);
 	return 0;
@@ -258,7 +259,13 @@ static bool collect_copies(struct journal *j, struct group *g)
 		if (over) /* its end leaves with the next turn, and the entry the segment with it */
 			continue;
 		uint32_t at = j->active->used + (uint32_t)j->out.len;
-		if (copy_record(j, e, &m) != 0) {
+		int rc = copy_record(j, e, &m);
+		if (rc == ENTENTE_EIO && j->copy_errors++ < COPY_TRIES) {
+			j->copy_at = clock_ms() + j->opt.probe_ms;
+			break;
+		}
+		j->copy_errors = 0;
+		if (rc) {
 			lose(j, e);
 			continue;
 		}
@@ -473,7 +480,7 @@ bool writer_turn(struct journal *j)
 		must_sync = must_sync || g->at[i];
 	must_sync = must_sync || j->marker_set || (j->unsynced_since && now - j->unsynced_since >= JOURNAL_SYNC_MS);
 
-	if (!roll_over && !stop && compaction_wanted(j))
+	if (!roll_over && !stop && now >= j->copy_at && compaction_wanted(j))
 		roll_over = collect_copies(j, g);
 	if (j->active && write_group(j, must_sync || g->n_copies) != 0) {
 		int e = errno;
@@ -520,6 +527,8 @@ static void wait_for_work(struct journal *j)
 		until = j->probe_at;
 	if (j->unsynced_since && j->unsynced_since + JOURNAL_SYNC_MS < until)
 		until = j->unsynced_since + JOURNAL_SYNC_MS;
+	if (j->copy_errors && j->copy_at < until)
+		until = j->copy_at;
 	if (until == UINT64_MAX) {
 		pthread_cond_wait(&j->work, &j->lock);
 		return;

@@ -25,7 +25,7 @@ static UNUSED void empty_directory(const char *dir)
 	for (struct dirent *e; d && (e = readdir(d));) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		snprintf(path, sizeof path, "%.120s/%.255s", dir, e->d_name);
 		if (unlink(path) != 0) {
 			empty_directory(path);
 			rmdir(path);
@@ -207,7 +207,7 @@ static UNUSED unsigned segment_files(char names[][64], unsigned max)
 static UNUSED size_t file_load(const char *dir, const char *name, char *mem, size_t max)
 {
 	char path[200];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%.120s/%.70s", dir, name);
 	int fd = open(path, O_RDONLY);
 	assert_true(fd >= 0);
 	ssize_t n = read(fd, mem, max);
@@ -219,7 +219,7 @@ static UNUSED size_t file_load(const char *dir, const char *name, char *mem, siz
 static UNUSED void file_store(const char *dir, const char *name, const char *mem, size_t n)
 {
 	char path[200];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%.120s/%.70s", dir, name);
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, mem, n), n);

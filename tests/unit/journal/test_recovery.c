@@ -319,7 +319,7 @@ static void test_kill(void **state)
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(shared != MAP_FAILED);
 	unsigned from = 0, rounds = 0;
-	while (from < 4000 && rounds < 25) {
+	while (from < 4000 && rounds < 8) {
 		rounds++;
 		pid_t pid = fork();
 		assert_true(pid >= 0);
@@ -329,7 +329,7 @@ static void test_kill(void **state)
 		}
 		unsigned until = from + 60 + rounds * 29 % 150;
 		for (unsigned i = 0; i < 6000 && shared->n_puts < until && shared->n_puts < 4096 && waitpid(pid, NULL, WNOHANG) == 0; i++)
-			usleep(5000 - rounds * 190);
+			usleep(2000 - rounds * 130);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		int status;
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -370,7 +370,7 @@ static void test_kill(void **state)
 		assert_true(s.files <= s.octets + s.octets / 2 + (5 + 16) * (uint64_t)JOURNAL_SEGMENT_MIN);
 		journal_close(j);
 	}
-	assert_true(rounds >= 15);
+	assert_int_equal(rounds, 8);
 	munmap(shared, sizeof *shared);
 }
 
