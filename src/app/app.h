@@ -136,6 +136,7 @@ struct app {
 	uint64_t generation, started_ms;
 	int64_t started_at;
 	bool stopping;
+	bool keep_sessions;           /* shared, set before the workers are stopped: the next process goes on with them */
 	bool serving;                 /* the listeners for partners and homes are open */
 };
 

@@ -29,7 +29,8 @@ static const char usage[] =
 	"      --check        read the configuration, report what is wrong, end\n"
 	"      --version      print the version\n"
 	"  -h, --help         this text\n"
-	"Signals: HUP reloads, TERM and INT drain and stop (a second one stops at once).\n"
+	"Signals: HUP reloads, TERM and INT drain and stop (a second one stops at once); INT also hangs up the\n"
+	"sessions with SIP users, which else go on at the next start.\n"
 	"See entented(8), entente.conf(5); the command line tool is entente(1).\n";
 
 /* ---- start-up pieces */
@@ -99,6 +100,7 @@ static void on_signal(void *arg, int signo)
 		_exit(0);
 	}
 	app->stopping = true;
+	app->keep_sessions = signo == SIGTERM;
 	starts_planned_end();
 	loop_stop(pool_control(app->pool)->loop);
 }

@@ -350,6 +350,8 @@ static void drain_fired(struct timer *t, uint64_t now)
 	if (waiting && n->worker->id == 0)
 		log_ev(LOG_WARNING, "server/drain-refused",
 		       {"text", S("some requests have had no answer in time: what waits for a stream is refused")});
+	if (n->gateway && n->app->keep_sessions)
+		gateway_keep_sessions(n->gateway);
 	if (n->remote) {
 		gw_node_close(n->remote);
 		worker_stopped(n->worker);
@@ -374,7 +376,7 @@ static void node_stop(struct worker *w)
 	if (n->remote)
 		gw_node_leave(n->remote);
 	if (n->gateway)
-		gateway_drain(n->gateway);
+		gateway_drain(n->gateway, n->app->keep_sessions);
 	n->drain_until = w->loop->timers.now + n->app->drain_ms / 2; /* the other half is for the streams */
 	timer_arm(&w->loop->timers, &n->drain, 0);
 }

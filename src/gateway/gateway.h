@@ -153,9 +153,11 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct sl
  * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_sessions_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
-/* The process is going to end: sessions are hung up as soon as their texts are through. What is left of them goes with gateway_free,
- * which hangs up without waiting. */
-void gateway_drain(struct gateway *g);
+/* The process is going to end: sessions are hung up as soon as their texts are through. `keep`: but those whose texts go in their dialog, for
+ * they can go on in the next process; what of these is at rest when gateway_keep_sessions is called goes into the store (dialog_put), and the
+ * peer is told nothing. What is left goes with gateway_free, which hangs up without waiting. */
+void gateway_drain(struct gateway *g, bool keep);
+void gateway_keep_sessions(struct gateway *g);
 
 /* The policy was replaced: subscriptions that it no longer allows end, notes are hidden or shown, what slept may wake. The
  * gateway finds out by itself with the next thing that happens; this is for at once. */
@@ -167,7 +169,8 @@ void gateway_recheck(struct gateway *g);
 void gateway_resume(struct gateway *g, uint64_t spread_ms);
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote);
 void gateway_load_watch(struct gateway *g, struct slice watcher, struct slice presentity, uint64_t resume_ms);
-/* False: expired, unreadable or not allowed any more (delete it). */
+/* What dialog_put wrote: a subscription, or a session that is kept. False: delete it: it is expired, unreadable or not allowed any more, or it
+ * was a session, which is written anew at the next planned end. */
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob);
 
 /* What seen_put wrote before, oldest first; each worker may be given all. */

@@ -48,6 +48,7 @@ struct gateway {
 	struct map msrp_asked;    /* messages that came by it and are not answered */
 	struct list sessions;     /* of session.c */
 	bool draining;
+	bool keeping;             /* draining, and sessions are to be kept */
 	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
 	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */

@@ -27,7 +27,7 @@ struct session *session_make(struct conversation *c, const struct gateway_home *
 	rand_bytes(&s->sdp_id, sizeof s->sdp_id);
 	s->sdp_id >>= 2; /* below 2^62: some read it as signed */
 	s->used = c->g->cfg.timers->now;
-	s->ending = c->g->draining;
+	s->ending = c->g->draining && !c->g->keeping;
 	list_init(&s->texts);
 	list_append(&c->g->sessions, &s->link);
 	timer_init(&s->timer, fired);
@@ -548,7 +548,7 @@ static void session_send(struct conversation *c, struct outgoing *o)
 			return;
 		}
 	}
-	if (!s->g->draining)
+	if (!s->g->draining || s->g->keeping)
 		s->ending = false;
 	s->banned = REASON_NONE; /* policy was asked */
 	text_add(s, o);
@@ -624,11 +624,14 @@ void sessions_recheck(struct gateway *g)
 	}
 }
 
-void gateway_drain(struct gateway *g)
+void gateway_drain(struct gateway *g, bool keep)
 {
 	g->draining = true;
+	g->keeping = keep;
 	LIST_EACH(n, &g->sessions) {
 		struct session *s = CONTAINER_OF(n, struct session, link);
+		if (keep && s->leg == &session_leg_sip)
+			continue;
 		s->ending = true;
 		give(s);
 	}

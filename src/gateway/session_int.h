@@ -21,6 +21,16 @@ enum reason session_call(struct session **ret, struct conversation *c, uint32_t 
 int session_write_sdp(struct session *s, struct slice offer, struct arena *a, struct buf *b);
 enum sdp_im session_form(const struct dialect *d);
 
+/* ---- session_keep.c */
+/* Is this record of the store a session? */
+bool session_is_kept(struct slice blob);
+/* Goes on with it, where policy allows it and its session timer has not run out. */
+void session_load(struct gateway *g, struct slice local, struct slice remote, struct slice blob);
+
+/* ---- session_sip.c */
+/* The leg of a session that goes on. */
+void session_leg_sip_resume(struct session *s);
+
 /* ---- session_lync.c */
 enum { SESSION_LYNC_HEADERS = 4 };
 /* On every INVITE, and answers to it: Ms-Conversation-ID. `theirs` (may be NULL) is the INVITE that opens the session: its own is kept. */

@@ -48,6 +48,11 @@ static void leg_make(struct session *s)
 	s->leg_data = l;
 }
 
+void session_leg_sip_resume(struct session *s)
+{
+	leg_make(s);
+}
+
 static bool leg_offer(struct session *s, struct sdp_local *local, struct arena *a)
 {
 	(void)local, (void)a;

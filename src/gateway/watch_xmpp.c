@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/rand.h"
-#include "gateway/gateway_int.h"
+#include "gateway/session_int.h"
 
 enum { MAX_DIALOGS = 16, ID_LEN = 20, RETRY_S = 300, MAX_DOCUMENT = 65536 };
 
@@ -513,6 +513,10 @@ void outs_recheck(struct gateway *g)
 
 bool gateway_load_dialog(struct gateway *g, struct slice id, struct slice local, struct slice remote, struct slice blob)
 {
+	if (session_is_kept(blob)) {
+		session_load(g, local, remote, blob);
+		return false;
+	}
 	struct arena *a = arena_acquire(g->cfg.arenas);
 	struct slice state = slice_split(&blob, '\n'), uri;
 	struct xmpp_jid j;

@@ -475,7 +475,7 @@ int sip_session_take(struct sip_session **ret, struct sip_stack *stack, struct s
 		session_note_allow(s, m);
 		session_timer_by_request(s, m);
 		s->ack_answers = slice_empty(m->body);
-		s->remote_hash = hash_slice(m->body);
+		s->remote_hash = hash_slice_stable(m->body, 0);
 		sip_usage_register(stack, &s->usage, s->dialog.call_id, s->dialog.local_tag);
 		session_watch(s, st, WATCH_CALLED);
 		*ret = s;

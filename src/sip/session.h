@@ -163,6 +163,18 @@ void sip_session_abort(struct sip_session *s);
  * NULL; returns NULL. */
 struct sip_session *sip_session_free(struct sip_session *s);
 
+/* --- from one process to the next --- */
+/* Appends a text that sip_session_restore understands. False (and `b` may have a part of it): it is not open, or something is under way or
+ * waits in it. */
+bool sip_session_save(const struct sip_session *s, int64_t now_unix, struct buf *b);
+/* As sip_session_free, but the peer is told nothing: somebody else goes on with it. Accepts NULL. */
+void sip_session_forget(struct sip_session *s);
+/* Goes on with a saved session as if nothing had been: it is open, the CSeq and the session timer go on. Cuts what it has read off *text.
+ * ops->route has to find the way: the flow has neither a connection nor an address. ENTENTE_ESYNTAX, ENTENTE_ELIMIT; ENTENTE_ETIMEOUT: the session timer has run out,
+ * ENTENTE_EEXIST: there is such a dialog already. */
+int sip_session_restore(struct sip_session **ret, struct sip_stack *s, struct slice *text, int64_t now_unix, const struct sip_session_ops *ops,
+			void *arg);
+
 /* --- looking --- */
 enum sip_session_state {
 	SIP_SESSION_CALLING,

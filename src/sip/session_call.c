@@ -222,7 +222,7 @@ static void win(struct session_call *c, const struct sip_msg *m, const struct si
 	session_ack(s, c->ct, c->cseq);
 	s->state = SIP_SESSION_OPEN;
 	s->was_open = true;
-	s->remote_hash = hash_slice(m->body);
+	s->remote_hash = hash_slice_stable(m->body, 0);
 	session_note_allow(s, m);
 	session_timer_by_answer(s, m);
 	if (s->ops->established)

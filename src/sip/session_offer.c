@@ -212,7 +212,7 @@ static void offer_settled(struct sip_session *s, int status, const struct sip_ms
 
 static void succeeded(struct sip_session *s, struct sip_client_trans *ct, const struct sip_msg *m)
 {
-	uint64_t hash = hash_slice(m->body);
+	uint64_t hash = hash_slice_stable(m->body, 0);
 	bool other = !slice_empty(m->body) && hash != s->remote_hash;
 	sip_dialog_refresh(&s->dialog, m);
 	if (!s->offer_update)

@@ -104,7 +104,7 @@ static int confirm(struct sip_session *s, struct sip_server_trans *st, struct sl
 static void offered(struct sip_session *s, struct sip_server_trans *st, const struct sip_msg *m, const struct sip_flow *from)
 {
 	bool invite = m->method == SIP_INVITE, bare = slice_empty(m->body);
-	uint64_t hash = hash_slice(m->body);
+	uint64_t hash = hash_slice_stable(m->body, 0);
 	if (s->ct_offer && !s->offer_update && (invite || !bare)) { /* glare; an UPDATE of ours offers nothing */
 		sip_server_reply(st, 491);
 		return;
@@ -183,7 +183,7 @@ static void acknowledged(struct sip_session *s, const struct sip_msg *m)
 		return;
 	}
 	if (s->ack_answers && !slice_empty(m->body))
-		s->remote_hash = hash_slice(m->body);
+		s->remote_hash = hash_slice_stable(m->body, 0);
 	bool answers = s->ack_answers;
 	s->ack_answers = false;
 	if (s->state == SIP_SESSION_ACCEPTED) {

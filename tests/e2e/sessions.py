@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts in sessions with a home that speaks the Lync dialect (sip-wire 2.1, interworking 5.1)."""
+import signal
 import time
 
 import lyncdocs
@@ -208,12 +209,28 @@ def reconnected(lab):
     lab.lync.complaints[:] = [c for c in lab.lync.complaints if "CSeq 1 MESSAGE after 1" not in c]
 
 
-@lync("entented ends: it leaves its sessions first")
+@lync("entented restarts in a session: it goes on, and its client notices nothing")
+def goes_on(lab):
+    ann, juliet = couple(lab)
+    introduce(ann, juliet)
+    session = ann.session(juliet.name)
+    lab.entented.stop()
+    lab.entented.start()
+    wait_until(lambda: lab.entented.events("sip/home-up", home="fourthcoffee"), 15, "entented did not find the home again")
+    check_status(session.request("MESSAGE", "text/plain; charset=UTF-8", b"still the same?"), 200)
+    juliet.expect_message(ann.name, "still the same?", timeout=30)
+    juliet.message(ann.name, "the same")
+    check(ann.expect_message(juliet.name, "the same", timeout=30).call_id == session.call, "that was another session")
+    check_status(session.end(), 200)
+
+
+@lync("entented is interrupted (SIGINT): it leaves its sessions first")
 def drained(lab):
     ann, juliet = couple(lab)
     introduce(ann, juliet)
-    lab.entented.stop()
+    lab.entented.popen.send_signal(signal.SIGINT)
     ann.expect_session(juliet.name, "ended")
+    lab.entented.popen.wait(30)
     lab.entented.start()
     wait_until(lambda: lab.entented.events("sip/home-up", home="fourthcoffee"), 15, "entented did not find the home again")
     ann.tell(juliet.name, "welcome back")
