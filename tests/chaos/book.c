@@ -124,6 +124,18 @@ static const struct mark *mark_after(const struct ledger *l, uint64_t at)
 	return low < l->n_marks ? &l->marks[low] : NULL;
 }
 
+/* To a partner without acknowledgements: was its server cut off so soon after the message was sent? */
+static bool cut_meanwhile(const struct entry *e, uint64_t within)
+{
+	const struct group *g = e->group;
+	if (e->side != TO_XMPP || g->acks)
+		return false;
+	for (unsigned i = 0; i < g->n_cuts && i < CUTS_MAX; i++)
+		if (g->cuts[i] >= e->sent && g->cuts[i] - e->sent < within)
+			return true;
+	return false;
+}
+
 static void judge(struct ledger *l, struct entry *e)
 {
 	struct side *s = &e->group->sides[e->side];
@@ -142,7 +154,9 @@ static void judge(struct ledger *l, struct entry *e)
 	s->j.failed += e->failed;
 	s->j.disordered += e->disordered;
 	s->j.refused_came += (refused || e->failed) && e->arrivals;
-	if (e->accepted && !e->arrivals && !e->failed) {
+	if (e->accepted && !e->arrivals && !e->failed && cut_meanwhile(e, 2 * grace)) {
+		s->j.lost_there++;
+	} else if (e->accepted && !e->arrivals && !e->failed) {
 		s->j.lost++;
 		if (s->n_lost_first < 8)
 			s->lost_first[s->n_lost_first++] = e->seq;
@@ -301,7 +315,8 @@ unsigned book_unsettled(struct ledger *l)
 		if (!e)
 			continue;
 		if (e->side == TO_XMPP)
-			n += e->pair->waits == e->seq || (e->accepted && !e->arrivals && !e->failed);
+			n += e->pair->waits == e->seq ||
+			     (e->accepted && !e->arrivals && !e->failed && !cut_meanwhile(e, 2000000ull * l->grace_ms));
 		else if (e->group->acks)
 			n += e->group->on && (!e->accepted || (!e->arrivals && !e->failed));
 	}
@@ -367,7 +382,7 @@ static void print_side(const struct group *g, unsigned d)
 	const char *sep = "";
 #define N(field) printf("\"" #field "\": %llu, ", (unsigned long long)s->j.field)
 	printf(", \"%s\": {", side_names[d]);
-	N(sent), N(accepted), N(refused), N(unanswered), N(arrived), N(failed), N(lost), N(doubled), N(doubled_wrong), N(disordered);
+	N(sent), N(accepted), N(refused), N(unanswered), N(arrived), N(failed), N(lost), N(lost_there), N(doubled), N(doubled_wrong), N(disordered);
 	N(refused_came), N(silent), N(silent_wrong);
 #undef N
 	printf("\"again\": %llu, \"held_back\": %llu, \"doubled_ms\": %.1f, \"silent_ms\": %.1f, \"lost_first\": [", (unsigned long long)s->again,
@@ -395,8 +410,9 @@ void book_report(struct ledger *l)
 	print_gaps(l, "xmpp_up_ms", offsetof(struct mark, xmpp_up));
 	print_gaps(l, "answered_ms", offsetof(struct mark, answered));
 	print_gaps(l, "arrived_ms", offsetof(struct mark, arrived));
-	printf(", \"home\": {\"dialled\": %llu, \"refused\": %llu, \"repeated\": %llu, \"accepted\": %llu}, \"groups\": {",
-	       (unsigned long long)h.dialled, (unsigned long long)h.refused, (unsigned long long)h.repeated, (unsigned long long)h.accepted);
+	printf(", \"home\": {\"dialled\": %llu, \"refused\": %llu, \"repeated\": %llu, \"accepted\": %llu, \"watched\": %llu}, \"groups\": {",
+	       (unsigned long long)h.dialled, (unsigned long long)h.refused, (unsigned long long)h.repeated, (unsigned long long)h.accepted,
+	       (unsigned long long)h.watched);
 	for (unsigned i = 0; i < l->n_groups; i++) {
 		const struct group *g = &l->groups[i];
 		struct fleet_counts c;

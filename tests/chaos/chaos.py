@@ -143,7 +143,7 @@ def main():
     if o.inside:
         inside(json.loads(o.inside))
         return 0
-    chosen = [e for e in EXPERIMENTS if not o.patterns or any(p in e.name for p in o.patterns)]
+    chosen = [e for e in EXPERIMENTS if (any(p in e.name for p in o.patterns) if o.patterns else not e.rare)]
     if o.list:
         for e in chosen:
             print(f"{e.name:28} {e.seconds:5} s  {' '.join(e.promises):12} {e.text}")

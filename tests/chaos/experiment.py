@@ -9,15 +9,15 @@ EXPERIMENTS = []
 
 
 class Experiment:
-    def __init__(self, name, function, promises, seconds, needs):
-        self.name, self.function, self.promises, self.seconds, self.needs = name, function, promises, seconds, needs
+    def __init__(self, name, function, promises, seconds, needs, rare):
+        self.name, self.function, self.promises, self.seconds, self.needs, self.rare = name, function, promises, seconds, needs, rare
         self.text = " ".join((function.__doc__ or "").split())
 
 
-def experiment(name, *promises, seconds=60, needs=None):
-    """`seconds`: what it takes by default. `needs()`: why it cannot run on this system, or None."""
+def experiment(name, *promises, seconds=60, needs=None, rare=False):
+    """`seconds`: what it takes by default. `needs()`: why it cannot run on this system, or None. `rare`: only when it is named."""
     def add(function):
-        EXPERIMENTS.append(Experiment(name, function, promises, seconds, needs))
+        EXPERIMENTS.append(Experiment(name, function, promises, seconds, needs, rare))
         return function
     return add
 

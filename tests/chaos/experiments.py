@@ -7,3 +7,4 @@ import planned      # noqa: F401
 import outside      # noqa: F401
 import inside       # noqa: F401
 import speed        # noqa: F401
+import others       # noqa: F401

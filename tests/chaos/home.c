@@ -166,6 +166,41 @@ static void answer(struct link *k, const struct sip_msg *m, int status, uint32_t
 		timer_arm(&h->loop->timers, &h->think, wait_ms);
 }
 
+/* Whoever is watched for is open for communication: 200, and the one NOTIFY that follows. */
+static void watched(struct link *k, const struct sip_msg *m)
+{
+	static uint64_t number;
+	struct home *h = k->home;
+	struct buf *b = &h->text;
+	struct slice target = sip_msg_header_named(m, S("Contact")), uri = target;
+	uint32_t seconds = 3600;
+	char body[512];
+	ptrdiff_t begin = slice_find_chr(target, '<'), end = slice_find_chr(target, '>');
+	sip_msg_uint(m, SIP_H_EXPIRES, 86400, &seconds);
+	buf_clear(b);
+	sip_build_response(b, m, 200, SLICE_NONE, m->to.tag.len ? SLICE_NONE : S("home"), true, SLICE_NONE, 0);
+	sip_build_header_uint(b, SIP_H_EXPIRES, seconds);
+	sip_build_header_fmt(b, SIP_H_CONTACT, "<sip:home@%s;transport=%s>", h->via, h->o.tls ? "tls" : "tcp");
+	sip_build_body(b, SLICE_NONE, SLICE_NONE);
+	conn_write(k->conn, buf_slice(b));
+	if (begin >= 0 && end > begin)
+		uri = slice_of(target.p + begin + 1, (size_t)(end - begin - 1));
+	snprintf(body, sizeof body,
+		 "<?xml version='1.0'?><presence xmlns='urn:ietf:params:xml:ns:pidf' entity='%.*s'><tuple id='home'><status><basic>open</basic></status>"
+		 "</tuple></presence>", SFMT(slice_first(m->to.uri_text, 200)));
+	number++;
+	buf_clear(b);
+	buf_printf(b,
+		   "NOTIFY %.*s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK.n.%llu\r\nMax-Forwards: 69\r\nFrom: <%.*s>;tag=%.*s\r\nTo: <%.*s>;tag=%.*s\r\n"
+		   "Call-ID: %.*s\r\nCSeq: %llu NOTIFY\r\nContact: <sip:home@%s>\r\nEvent: presence\r\nSubscription-State: %s\r\n",
+		   SFMT(uri), h->o.tls ? "TLS" : "TCP", h->via, (unsigned long long)number, SFMT(m->to.uri_text),
+		   SFMT(m->to.tag.len ? m->to.tag : S("home")), SFMT(m->from.uri_text), SFMT(m->from.tag), SFMT(m->call_id), (unsigned long long)number, h->via,
+		   seconds ? "active;expires=3600" : "terminated;reason=timeout");
+	sip_build_body(b, S("application/pidf+xml"), slice_str(body));
+	conn_write(k->conn, buf_slice(b));
+	h->counts.watched++;
+}
+
 /* Is it a repetition? */
 static bool repeated(struct home *h, const struct sip_msg *m)
 {
@@ -188,9 +223,9 @@ static void request(struct link *k, const struct sip_msg *m)
 		h->counts.repeated++;
 	else if (m->method == SIP_MESSAGE)
 		status = h->o.message(h->o.arg, m->body);
-	else if (m->method == SIP_SUBSCRIBE)
-		status = 404; /* nobody's presence is to be had here */
-	if (status)
+	if (m->method == SIP_SUBSCRIBE)
+		watched(k, m);
+	else if (status)
 		answer(k, m, status, m->method == SIP_MESSAGE ? h->o.think_ms : 0);
 }
 

@@ -44,5 +44,6 @@ struct home_counts {
 	uint64_t dialled, refused;  /* refused: a connection that could not be had */
 	uint64_t repeated;          /* requests that came again with the same branch */
 	uint64_t accepted;
+	uint64_t watched;           /* SUBSCRIBEs, each answered and followed by one NOTIFY */
 };
 void home_counts(const struct home *h, struct home_counts *ret);

@@ -74,3 +74,21 @@ def kill_split(r):
     """the same with edge and gateway as two processes: either is killed"""
     account, gaps = killed_under_load(r, "split", 25 if r.quick else 120, [(0, False), (1, False), (0, True), (1, True)], "edge and gateway")
     back_again(r, "edge and gateway", gaps, account)
+
+
+@experiment("smoke", "R1", seconds=8, rare=True)
+def smoke(r):
+    """two kills and both books, for make test: so that the laboratory stays whole"""
+    with Stage(r.run, think=5) as s:
+        s.rate(100, 100)
+        for _ in range(2):
+            time.sleep(1.2)
+            s.kill_part(0)
+            time.sleep(0.3)
+            s.wait_ready()
+        s.all_up(30)
+        time.sleep(0.5)
+        account = s.end(60)
+        r.complaints(s)
+    r.check(account["marks"] == 2 and account["answered_ms"]["n"] >= 1, f"nobody was killed, or nothing went on: {account['marks']} kills")
+    r.books("R1", "two kills under load", account)

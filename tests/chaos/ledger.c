@@ -10,6 +10,7 @@
  *   home-says STATUS            what MESSAGEs are answered from now on (200); 0: nothing
  *   mark NAME                   now something is done to the server: what comes twice around that moment is explained by it
  *   say GROUP to-xmpp|to-sip TEXT   one message that has TEXT in it; counted like the others
+ *   watch GROUP N               so many of its users begin to watch SIP users' presence; those of the last time give it up
  *   status                      how far it is
  *   lap                         what happened since the last lap, with times
  *   end MS                      no more is sent; waits so long for what is under way, then gives account
@@ -290,8 +291,10 @@ static void group_switch(struct ledger *l, struct group *g, struct slice word)
 	g->on = !slice_eq(word, S("off"));
 	if (fleet_listen(g->fleet, g->on, &err))
 		fprintf(stderr, "ledger: %s\n", err.text);
-	if (!slice_eq(word, S("on")))
+	if (!slice_eq(word, S("on"))) {
 		fleet_cut(g->fleet);
+		g->cuts[g->n_cuts++ % CUTS_MAX] = track_now();
+	}
 	for (unsigned i = 0; i < g->n; i++) {
 		struct member *m = &g->members[i];
 		if (!slice_eq(word, S("on")))
@@ -299,6 +302,22 @@ static void group_switch(struct ledger *l, struct group *g, struct slice word)
 		if (g->on && !m->up)
 			timer_arm(&l->loop->timers, &m->again, l->again_ms + i * 7919 % (l->again_ms + 1));
 	}
+}
+
+static void ask_presence(struct group *g, struct pair *p, const char *type)
+{
+	char text[512];
+	int n = snprintf(text, sizeof text, "<presence from='juliet%u@%s' to='romeo%u@%s' type='%s' id='w%u'/>", p->number,
+			 fleet_domain(g->fleet, p->member->index), p->number, OURS, type, p->number);
+	fleet_send(g->fleet, p->member->index, slice_of(text, (size_t)n));
+}
+
+static void watch(struct group *g, uint64_t n)
+{
+	for (; g->watch_first < g->watch_next; g->watch_first++)
+		ask_presence(g, &g->pairs[g->watch_first % g->n_pairs], "unsubscribe");
+	for (; n--; g->watch_next++)
+		ask_presence(g, &g->pairs[g->watch_next % g->n_pairs], "subscribe");
 }
 
 static void status(struct ledger *l)
@@ -352,6 +371,8 @@ static void command(void *arg, struct slice line)
 			fprintf(stderr, "ledger: %s\n", err.text);
 	} else if (slice_eq(word, S("home-says")) && slice_u64(what, 699, &n)) {
 		l->home_says = (int)n;
+	} else if (slice_eq(word, S("watch")) && slice_u64(line, 100000, &n)) {
+		watch(group_named(l, what), n);
 	} else if (slice_eq(word, S("mark"))) {
 		book_mark(l, what);
 	} else if (slice_eq(word, S("say"))) {

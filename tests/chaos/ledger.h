@@ -8,7 +8,7 @@
 #define OURS "contoso.test"
 enum { TO_XMPP, TO_SIP };
 /* QUIET_MS: so long nothing came any more, when it ends. */
-enum { GROUPS_MAX = 16, MARKS_MAX = 8192, TICK_MS = 2, QUIET_MS = 2000, ENTRIES = 1 << 20, REASONS = 24 };
+enum { GROUPS_MAX = 16, MARKS_MAX = 8192, TICK_MS = 2, QUIET_MS = 2000, ENTRIES = 1 << 20, CUTS_MAX = 64, REASONS = 24 };
 
 #define ANSWER_NS 40000000000u /* nobody waits longer for an answer */
 extern const char *const side_names[2]; /* "to_xmpp" "to_sip" */
@@ -55,6 +55,8 @@ struct side { /* one direction of a group */
 	struct {
 		uint64_t sent, accepted, refused, unanswered, arrived, failed; /* failed: its sender was told, by error or notice, later */
 		uint64_t lost;          /* accepted, never came, nobody was told */
+		/* the same, but the partner's server, which acknowledges nothing, was cut off meanwhile: its kernel may have had it */
+		uint64_t lost_there;
 		uint64_t doubled, doubled_wrong; /* came more than once; without a mark that explains it */
 		uint64_t disordered;    /* came after one that was sent when this one was already accepted */
 		uint64_t refused_came;  /* the sender was told no, and it came all the same */
@@ -75,6 +77,9 @@ struct group {
 	unsigned n, up, n_pairs, next_sip, next_xmpp;
 	struct member *members;
 	struct pair *pairs;
+	uint64_t cuts[CUTS_MAX]; /* the last times when it was cut off by us */
+	unsigned n_cuts;
+	unsigned watch_first, watch_next; /* who watches, as numbers of pairs */
 	struct side sides[2];
 	char trouble[200]; /* why the last stream ended */
 };

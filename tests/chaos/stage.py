@@ -216,4 +216,7 @@ def books(account):
         wrong.append(f"only {accepted} were accepted: that is no load")
     line = (f"{total(account, 'sent')} sent, {accepted} accepted, {lost} lost, {total(account, 'doubled')} twice ({twice} of them although confirmed), "
             f"{order} out of order")
+    there = total(account, "lost_there")
+    if there:
+        line += f"; {there} more were taken by the kernel of a partner without XEP-0198 whose server then died, and are lost there"
     return line, wrong
