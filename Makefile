@@ -2,9 +2,10 @@
 B ?= build
 PREFIX ?= /usr/local
 SECONDS ?= 60
+HOURS ?= 1
 export B
 
-.PHONY: all demo first-partner test stances bench chaos deb install deps fuzz clean
+.PHONY: all demo first-partner test stances bench chaos soak deb install deps fuzz clean
 
 all: $(B)/build.ninja
 	@ninja -C $(B)
@@ -38,7 +39,12 @@ bench: all
 # The fault laboratory: every promise of docs/reliability.md, in less than an hour.
 chaos: all
 	@tools/deps chaos
-	@tests/chaos/run
+	@tests/chaos/run --write docs/reliability.md
+
+# Mixed load with churn for HOURS (default 1): slopes of memory and descriptors. SANITIZER=asan or tsan.
+soak: all
+	@tools/deps chaos
+	@tests/chaos/soak --hours $(HOURS) $(if $(SANITIZER),--sanitizer $(SANITIZER))
 
 # Each target for SECONDS (default 60) from its corpus, as many at a time as there are cores; it says first how long that takes, and notes the processor
 # time of each (tests/fuzz/run --hours-table; docs/fuzzing.md).
