@@ -79,10 +79,21 @@ static void sandbox_print(struct admin_call *c, json_t *o)
 		fact(c, "", json_object_get(o, "lacks"));
 }
 
+static void keys_print(struct admin_call *c, json_t *keys)
+{
+	if (!json_is_object(keys))
+		return;
+	if (strcmp(admin_get_text(keys, "process"), "own"))
+		buf_puts(&c->text, "  private keys   in the server itself (server.key-process is off)\n");
+	else
+		buf_printf(&c->text, "  private keys   %jd, in a process of their own (%jd)%s; %jd signatures\n", (intmax_t)admin_get_int(keys, "held"),
+			   (intmax_t)admin_get_int(keys, "pid"), json_is_true(json_object_get(keys, "seccomp")) ? "" : ", not confined", (intmax_t)admin_get_int(keys, "signatures"));
+}
+
 static bool known(const char *key)
 {
 	static const char *const keys[] = {"version", "server_name", "state", "uptime", "workers", "listeners", "role", "store", "certificate",
-		"generation", "partners", "homes", "local_domains", "metrics", "problems", "checks", "sandbox"};
+		"generation", "partners", "homes", "local_domains", "metrics", "problems", "checks", "sandbox", "keys"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (slice_eq(slice_str(key), slice_str(keys[i])))
 			return true;
@@ -124,6 +135,7 @@ void admin_status_print(struct admin_call *c)
 		fact(c, "role", json_object_get(d, "role"));
 	certificate_print(c, json_object_get(d, "certificate"));
 	sandbox_print(c, json_object_get(d, "sandbox"));
+	keys_print(c, json_object_get(d, "keys"));
 	json_object_foreach(d, key, value)
 		if (!known(key))
 			fact(c, key, value);

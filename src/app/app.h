@@ -80,6 +80,9 @@ struct app_msrp_place { /* what MSRP peers call us */
 struct app {
 	const char *config_path;
 	struct sandbox_level sandbox; /* what was reached; immutable after the start */
+	struct keeper *keeper;        /* shared; NULL: server.key-process is off */
+	struct event *keeper_watch;
+	bool keys_lost;               /* it has ended before us */
 	struct sandbox_paths *paths;  /* what may be opened; NULL: anything */
 	struct config *config;        /* of the present generation; workers use it only in node_start */
 	enum config_role role;        /* shared, immutable */
@@ -200,6 +203,19 @@ void control_reload(struct control *c);
 /* admin_recover and admin_policy_tests of its admin. */
 bool control_recover(struct control *c, struct entente_err *err);
 int control_policy_tests(struct control *c, const struct config *cfg, struct snapshot *s, struct config_errors *errs);
+
+/* keys.c: server.key-process. All on the control thread. */
+/* Forks the keeper, which TLS then loads its keys from, unless the setting is off. Before everything else: the child gets the memory and the rights that there are
+ * now. */
+int keys_start(struct app *app, const struct config *cfg, struct entente_err *err);
+/* From now on its end is ours, too: the control loop stops, app->keys_lost. */
+void keys_watch(struct app *app);
+/* Before the control loop goes. */
+void keys_unwatch(struct app *app);
+/* After all TLS material is gone. */
+void keys_stop(struct app *app);
+/* For `status`: the object "keys". */
+void keys_facts(const struct app *app, struct json_t *object);
 
 /* confine.c: server.sandbox */
 /* Gives up what a daemon of this configuration does not need. Control thread, before there is another; see sandbox/sandbox.h. */

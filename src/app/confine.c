@@ -15,8 +15,8 @@
 
 enum { FILES = 12 };
 
-/* What a reload may read again, by setting. */
-static void files_of(const struct config *c, const char *ret[FILES][2])
+/* What a reload may read again, by setting. Private keys are not among it when another process reads them. */
+static void files_of(const struct app *app, const struct config *c, const char *ret[FILES][2])
 {
 	const char *const all[FILES][2] = {
 		{"tls.certificate", c->tls_certificate}, {"tls.key", c->tls_key},
@@ -26,6 +26,9 @@ static void files_of(const struct config *c, const char *ret[FILES][2])
 		{"xmpp.dialback-secret-file", c->xmpp_dialback_secret_file}, {"dns.trust-anchor", c->dns_trust_anchor},
 	};
 	memcpy(ret, all, sizeof all);
+	for (size_t i = 0; app->keeper && i < FILES; i++)
+		if (slice_ends(slice_str(ret[i][0]), S("key")))
+			ret[i][1] = "";
 }
 
 /* The settings are committed by renaming (admin/file.h): the folder of the file, where we may write there at all. */
@@ -79,7 +82,7 @@ static uint64_t capabilities(const struct app *app, const struct config *c, bool
 	const char *files[FILES][2];
 	uint64_t keep = low_ports ? BIT(CAP_NET_BIND_SERVICE) : 0;
 	bool others = geteuid() == 0 && (foreign(app->config_path) || foreign(c->server_state_directory));
-	files_of(c, files);
+	files_of(app, c, files);
 	for (size_t i = 0; i < FILES && geteuid() == 0; i++)
 		others |= foreign(files[i][1]);
 	return keep | (others ? BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_CHOWN) : 0);
@@ -95,7 +98,7 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 		errno = 0; /* the store says it better */
 	sandbox_paths_system(p);
 	config_file(p, app->config_path);
-	files_of(cfg, files);
+	files_of(app, cfg, files);
 	for (size_t i = 0; i < FILES; i++)
 		sandbox_paths_file(p, files[i][1]);
 	sandbox_paths_write(p, cfg->server_state_directory);
@@ -118,7 +121,7 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 int app_confined(const struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	const char *files[FILES][2];
-	files_of(cfg, files);
+	files_of(app, cfg, files);
 	for (size_t i = 0; app->paths && i < FILES; i++)
 		if (!sandbox_paths_cover(app->paths, files[i][1]))
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "%s: %.120s is in a folder that the running daemon has locked itself out of (server.sandbox): restart it",

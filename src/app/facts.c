@@ -446,6 +446,7 @@ void facts_status(struct app *app, json_t *object)
 	}
 	link_state(app, object, problems);
 	certificate(app, object);
+	keys_facts(app, object);
 	struct expiry_list certificates = {0};
 	certificates_collect(app, &certificates);
 	expiry_problems(problems, &certificates, clock_unix());

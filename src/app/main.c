@@ -17,11 +17,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "keeper/keeper.h"
 #include "net/kept.h"
 
-enum { EXIT_USAGE = 2, EXIT_UNAVAILABLE = 69, EXIT_CANTCREAT = 73, EXIT_CONFIG = 78 };
+enum { EXIT_USAGE = 2, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_CONFIG = 78 };
 
-enum { STOP_MS = 10000 }; /* beyond timers.drain, for the disk */
+enum {
+	STOP_MS = 10000, /* beyond timers.drain, for the disk */
+	LOST_MS = 1000,  /* instead of timers.drain, without keys: whoever connects now is not served before the next start */
+};
 
 static const char usage[] =
 	"Usage: entented [--config FILE] [--check] [--version]\n"
@@ -167,6 +171,9 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	app->seen = xmpp_seen_new();
 	app->dialects = dialects_new();
 	app->role = (enum config_role)cfg->server_role;
+	*ret_exit = EXIT_UNAVAILABLE;
+	if ((rc = keys_start(app, cfg, err)))
+		return rc;
 	*ret_exit = EXIT_CONFIG;
 	if ((rc = app_check(cfg, err)) || (rc = app_use_secrets(app, cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
 		return rc;
@@ -190,6 +197,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
 		return rc;
 	kept_end(unwanted, NULL);
+	keys_watch(app);
 	recover(app);
 	struct loop *control = pool_control(app->pool)->loop;
 	loop_signal(control, SIGHUP, on_signal, app);
@@ -210,7 +218,7 @@ static void stop(struct app *app)
 	for (size_t i = 0; i < app->n_listeners; i++)
 		listener_free(app->listeners[i]);
 	if (app->pool) {
-		app->drain_ms = app->config->timers_drain;
+		app->drain_ms = app->keys_lost && app->config->timers_drain > LOST_MS ? LOST_MS : app->config->timers_drain;
 		if (!pool_stop(app->pool, app->drain_ms ? app->drain_ms : 1))
 			log_ev(LOG_WARNING, "server/drain-cut",
 			       {"text", S("some partners did not close their streams within timers.drain: cut off")});
@@ -222,6 +230,7 @@ static void stop(struct app *app)
 		app->dns = dns_free(app->dns);
 		if (app->store)
 			store_flush(app->store); /* what it completes is told to workers */
+		keys_unwatch(app);
 		app->pool = pool_free(app->pool);
 		app->health = health_free(app->health); /* its questions may have waited there until now */
 	}
@@ -244,6 +253,7 @@ static void stop(struct app *app)
 	gate_unref(app->link_gate);
 	split_free(app->split);
 	tls_material_unref(app->tls);
+	keys_stop(app);
 	store_close(app->store);
 	snapshot_slot_destroy(&app->policy);
 	config_free(app->config);
@@ -259,6 +269,7 @@ int main(int argc, char **argv)
 	struct config_errors errs;
 	struct entente_err err = {0};
 	bool check = false;
+	keeper_child_main(argc, argv);
 	for (int o; (o = getopt_long(argc, argv, "c:h", opts, NULL)) != -1;) {
 		switch (o) {
 		case 'c':
@@ -329,5 +340,5 @@ int main(int argc, char **argv)
 	log_ev(LOG_INFO, "server/stopping", {"text", S("no new work is taken, what is under way finishes")});
 	stop(&app);
 	log_ev(LOG_INFO, "server/stopped", {"version", S(ENTENTE_VERSION)});
-	return 0;
+	return app.keys_lost ? EXIT_SOFTWARE : 0;
 }

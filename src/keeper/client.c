@@ -235,8 +235,8 @@ bool keeper_ended(struct keeper *k, char *why, size_t size)
 
 void keeper_facts(const struct keeper *k, struct keeper_facts *ret)
 {
-	*ret = (struct keeper_facts){.pid = k->pid, .confined = k->ready & KEEPER_CONFINED, .locked = k->ready & KEEPER_LOCKED, .keys = atomic_load(&k->keys),
-				     .signatures = atomic_load(&k->signatures), .failed = atomic_load(&k->failed), .busy_us = atomic_load(&k->busy_ns) / 1000};
+	*ret = (struct keeper_facts){.pid = k->pid, .confined = k->ready & KEEPER_CONFINED, .locked = k->ready & KEEPER_LOCKED,
+				     .keys = atomic_load(&k->keys), .signatures = atomic_load(&k->signatures), .failed = atomic_load(&k->failed), .busy_us = atomic_load(&k->busy_ns) / 1000};
 }
 
 /* ---- requests */

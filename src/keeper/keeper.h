@@ -55,7 +55,7 @@ bool keeper_ended(struct keeper *k, char *why, size_t size);
 
 struct keeper_facts {
 	pid_t pid;
-	bool confined; /* by seccomp */
+	bool confined; /* has only the system calls that it needs */
 	bool locked;   /* its keys are in memory that is never swapped out */
 	size_t keys;   /* held now */
 	uint64_t signatures, failed;

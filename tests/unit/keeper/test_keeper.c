@@ -24,7 +24,7 @@
 #include "keys.h"
 #include "net/tls.h"
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#ifdef ENTENTE_NO_SANDBOX
 enum { CONFINED = false };
 #else
 enum { CONFINED = true };
