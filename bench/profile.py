@@ -32,7 +32,8 @@ SECONDS = 5.0
 
 class Load:
     """A daemon and what drives it. `drive(ms)` runs the load and returns how many messages there were in all."""
-    quick = False       # under callgrind
+    quick = False                               # under callgrind
+    open = "server:\n  sandbox: off\n"          # valgrind needs more than a server may
 
     def __init__(self, bench, row):
         self.bench, self.row, self.calls = bench, row, 0
@@ -49,7 +50,7 @@ class Load:
 
     def start_translation(self):
         self.bench.start(peers.name_server(self.bench.run))
-        self.daemon = self.bench.entented(f"{self.bench.run}/p", "tls", LIMITS)
+        self.daemon = self.bench.entented(f"{self.bench.run}/p", "tls", LIMITS + self.open)
         command(self.daemon, "partner", "xmpp", "add", PARTNER, "--type", "federated")
         way = self.row.split("-to-")
         self.drive = lambda ms: self.generate("load", "--from", way[0], "--to", way[1], "--transport", "tls", "--target", peers.GATEWAY, "--users", 100 if self.quick else 500,
@@ -68,7 +69,7 @@ class Load:
 
     def start_sip(self):
         self.bench.start(peers.name_server(self.bench.run))
-        self.daemon = access.entented(self.bench, f"{self.bench.run}/p", "tls")
+        self.daemon = access.entented(self.bench, f"{self.bench.run}/p", "tls", LIMITS + self.open)
         row = {"kind": self.row.split(".")[1], "transport": "tls", "load": "flat", "server": "entented", "way": "out"}
         self.drive = lambda ms: access.run(self.bench, row, [], "--warm", 0, "--measure", int(ms), "--window", self.window // (8 if row["kind"] == "call" else 1),
                                            "--users", 100 if self.quick else 500)["total"]
@@ -77,10 +78,11 @@ class Load:
         server = peers.name_server(self.bench.run)
         zone(self.bench.run, {"xmpp.hold": ("127.0.0.24", ["h0000.hold.test"])})
         self.bench.start(server)
-        self.daemon = self.bench.entented(f"{self.bench.run}/p", "tls", "limits:\n  max-subscriptions: 2000000\n  partner-rate: 100000\n  sender-rate: 100000\n")
+        self.daemon = self.bench.entented(f"{self.bench.run}/p", "tls", "limits:\n  max-subscriptions: 2000000\n  partner-rate: 100000\n  sender-rate: 100000\n" + self.open)
         add_partners(["h0000.hold.test"])
         self.g = Generator([self.bench.generator("hold"), "--certs", self.bench.certs, "--own", "/run/bench-hold"], f"{self.bench.run}/hold.log")
         self.g.hear("ready", 120)
+        self.g.ask("say 1", "say", 60)      # streams and connections are there
         self.users = 0
 
         def drive(ms):
