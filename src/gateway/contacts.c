@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who has whom as contact: learned from what local users do themselves (SUBSCRIBE, MESSAGE, INVITE), or set by an administrator; durable
- * (interworking spec 3.6). */
-#include "base/mem.h"
+ * (interworking spec 3.6). The names are in the database; here is a mark of each pair, of 64 bits and another 32, since somebody who is taken for
+ * a contact may be let in. */
 #include "base/metric.h"
 #include "gateway/gateway_int.h"
 
 enum { MAX_CONTACTS = 1000000 };
 
-bool contact_known(const struct gateway *g, struct slice local, struct slice remote)
+struct mark {
+	uint64_t mark;
+	uint32_t check; /* never 0 */
+};
+
+static bool mark_of(struct mark *ret, struct slice local, struct slice remote)
 {
 	char mem[PAIR_KEY_MAX];
 	struct slice key;
-	return pair_key(&key, mem, local, remote) && map_find(&g->contacts, key);
+	if (!pair_key(&key, mem, local, remote))
+		return false;
+	ret->mark = hash_slice(key);
+	/* the same hash, under the same key, of another text */
+	mem[local.len] = '\1';
+	ret->check = (uint32_t)hash_slice(key) | 1;
+	return true;
+}
+
+bool contact_known(const struct gateway *g, struct slice local, struct slice remote)
+{
+	struct mark m;
+	return g->contacts.n && mark_of(&m, local, remote) && counts_get(&g->contacts, m.mark) == m.check;
 }
 
 bool gateway_knows_contact(const struct gateway *g, struct slice local, struct slice remote)
@@ -21,33 +38,27 @@ bool gateway_knows_contact(const struct gateway *g, struct slice local, struct s
 
 void gateway_load_contact(struct gateway *g, struct slice local, struct slice remote)
 {
-	if (contact_known(g, local, remote))
+	struct mark m;
+	if (!mark_of(&m, local, remote) || counts_get(&g->contacts, m.mark) == m.check)
 		return;
-	struct pair *p = MEM_NEW(struct pair);
-	pair_init(p, local, remote);
-	map_insert(&g->contacts, &p->node, slice_of(p->key, local.len + 1 + remote.len));
+	counts_set(&g->contacts, m.mark, m.check);
 	tally_add(g, TALLY_CONTACTS, local);
 }
 
 void gateway_forget_contact(struct gateway *g, struct slice local, struct slice remote)
 {
-	char mem[PAIR_KEY_MAX];
-	struct slice key;
-	struct map_node *n = pair_key(&key, mem, local, remote) ? map_find(&g->contacts, key) : NULL;
-	if (!n)
+	struct mark m;
+	if (!mark_of(&m, local, remote) || counts_get(&g->contacts, m.mark) != m.check)
 		return;
-	struct pair *p = CONTAINER_OF(n, struct pair, node);
-	map_remove(&g->contacts, n);
-	tally_drop(g, TALLY_CONTACTS, p->local);
-	mem_free(p->key);
-	mem_free(p);
+	counts_set(&g->contacts, m.mark, 0);
+	tally_drop(g, TALLY_CONTACTS, local);
 }
 
 void contact_learn(struct gateway *g, struct slice local, struct slice remote, enum gateway_how how)
 {
 	if (contact_known(g, local, remote))
 		return;
-	if (g->contacts.count >= MAX_CONTACTS) {
+	if (g->contacts.n >= MAX_CONTACTS) {
 		metric_add(METRIC_LIMIT_HITS, 1);
 		return;
 	}
@@ -59,11 +70,5 @@ void contact_learn(struct gateway *g, struct slice local, struct slice remote, e
 
 void contacts_free(struct gateway *g)
 {
-	size_t i;
-	MAP_EACH(n, &g->contacts, i) {
-		struct pair *p = CONTAINER_OF(n, struct pair, node);
-		mem_free(p->key);
-		mem_free(p);
-	}
-	map_free(&g->contacts);
+	counts_free(&g->contacts);
 }

@@ -528,7 +528,6 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	g->arg = arg;
 	snapshot_reader_init(&g->policy, cfg->policy);
 	map_init(&g->tallies);
-	map_init(&g->contacts);
 	map_init(&g->names);
 	map_init(&g->conversations);
 	list_init(&g->recent);

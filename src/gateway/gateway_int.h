@@ -3,6 +3,7 @@
  * the rest of IM), watch_sip.c (XMPP users watching SIP users), watch_xmpp.c (SIP users watching XMPP users), partner.c (links that were
  * lost). */
 #pragma once
+#include "base/counts.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "gateway/dialect.h"
@@ -39,8 +40,9 @@ struct gateway {
 	const struct gateway_ops *ops;
 	void *arg;
 	struct snapshot_reader policy;
-	struct map tallies;       /* records per user and kind */
-	struct map contacts;      /* of struct pair */
+	struct map tallies;       /* of tally.c */
+	struct counts counts;     /* of tally.c: records per user and kind */
+	struct counts contacts;   /* of contacts.c */
 	struct map names;         /* of local users */
 	struct map conversations; /* of struct conversation */
 	struct list recent;       /* conversations, least recently used first */
