@@ -59,6 +59,69 @@ void sip_dialog_free(struct sip_dialog *d)
 	*d = (struct sip_dialog){0};
 }
 
+/* --- kept --- */
+
+struct sip_dialog_kept {
+	uint32_t local_cseq, remote_cseq;
+	bool remote_cseq_known, secure;
+	uint16_t len[PARTS]; /* of the texts behind it */
+	char text[];
+};
+_Static_assert(SIP_DIALOG_MAX < UINT16_MAX, "lengths of a kept dialog");
+
+static void keep_numbers(struct sip_dialog_kept *k, const struct sip_dialog *d)
+{
+	k->local_cseq = d->local_cseq;
+	k->remote_cseq = d->remote_cseq;
+	k->remote_cseq_known = d->remote_cseq_known;
+	k->secure = d->secure;
+}
+
+struct sip_dialog_kept *sip_dialog_keep(struct sip_dialog *d)
+{
+	const struct slice texts[PARTS] = {d->call_id, d->local_tag, d->remote_tag, d->local, d->remote, d->target, d->routes};
+	size_t len = 0;
+	for (int i = 0; i < PARTS; i++)
+		len += texts[i].len;
+	struct sip_dialog_kept *k = mem_calloc(1, sizeof *k + len);
+	char *at = k->text;
+	for (int i = 0; i < PARTS; i++) {
+		k->len[i] = (uint16_t)texts[i].len;
+		if (texts[i].len)
+			memcpy(at, texts[i].p, texts[i].len);
+		at += texts[i].len;
+	}
+	keep_numbers(k, d);
+	sip_dialog_free(d);
+	return k;
+}
+
+void sip_dialog_look(const struct sip_dialog_kept *k, struct sip_dialog *ret)
+{
+	struct slice *slot[PARTS] = {&ret->call_id, &ret->local_tag, &ret->remote_tag, &ret->local, &ret->remote, &ret->target, &ret->routes};
+	const char *at = k->text;
+	for (int i = 0; i < PARTS; i++) {
+		*slot[i] = slice_of(at, k->len[i]);
+		at += k->len[i];
+	}
+	ret->local_cseq = k->local_cseq;
+	ret->remote_cseq = k->remote_cseq;
+	ret->remote_cseq_known = k->remote_cseq_known;
+	ret->secure = k->secure;
+	ret->mem = NULL;
+}
+
+void sip_dialog_put_back(struct sip_dialog_kept **k, struct sip_dialog *d)
+{
+	if (d->mem) { /* other texts */
+		mem_free(*k);
+		*k = sip_dialog_keep(d);
+		return;
+	}
+	keep_numbers(*k, d);
+	*d = (struct sip_dialog){0};
+}
+
 /* --- texts of the peer --- */
 
 void sip_unfold(struct slice value, struct buf *b)

@@ -38,6 +38,15 @@ int sip_dialog_notified(struct sip_dialog *ret, const struct sip_dialog_local *l
 /* Frees the block and zeroes the struct; harmless on a zeroed one. */
 void sip_dialog_free(struct sip_dialog *d);
 
+/* A dialog in one block with its texts, some 30 octets beside them: for who has very many and looks at each now and then. mem_free ends it. */
+struct sip_dialog_kept;
+/* Takes over: *d is zeroed. */
+struct sip_dialog_kept *sip_dialog_keep(struct sip_dialog *d);
+/* *ret is a dialog whose texts lie in `k`; whatever is done to it, sip_dialog_put_back comes next, before `k` is looked at again. */
+void sip_dialog_look(const struct sip_dialog_kept *k, struct sip_dialog *ret);
+/* What was changed in `d` is kept; *k may be another block now. *d is zeroed. */
+void sip_dialog_put_back(struct sip_dialog_kept **k, struct sip_dialog *d);
+
 /* Starts the next request: start line, Max-Forwards: 70, Route, From, To, Call-ID, CSeq (local_cseq goes up by one,
  * except for ACK and CANCEL, whose number the caller gives as `cseq`; else 0). Strict routers are served (RFC 3261
  * 12.2.1.1). The caller adds more and ends with sip_build_body. */

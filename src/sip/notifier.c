@@ -8,28 +8,40 @@
 
 enum { REQUEST_MAX = 1 << 20, SERVER_TRIES = 5, RETRY_S = 30, RETRY_MAX_S = 600, BUSY_MS = 1000, CSEQ_GAP = 1000 };
 
-struct sip_notifier {
-	struct sip_stack *stack;
-	struct sip_notifier_config config; /* owned texts */
+/* What subscriptions have in common: the Contact of a home, its settings, the event. There are few of them in a stack, and many subscriptions. */
+struct shared {
+	struct list node; /* in stack->shared */
+	size_t refs;
+	struct sip_notifier_config config; /* owned texts; `initial` is not of it */
 	struct sip_extra *headers;
+	struct slice event; /* owned */
+};
+
+/* What only the last NOTIFY has, and a notifier whose owner gives documents instead of being asked for them. */
+struct last {
+	struct slice content_type, language, body; /* owned */
+	struct slice reason;                       /* owned */
+	int64_t retry_after;
+};
+
+struct sip_notifier { /* there may be a million: what is rare is kept elsewhere */
+	struct sip_stack *stack;
+	struct shared *shared;
 	const struct sip_notifier_ops *ops; /* NULL: the owner is out of it */
 	void *arg;
-	struct slice event; /* owned */
-	struct sip_dialog dialog;
+	struct sip_dialog_kept *dialog;
 	struct sip_usage usage;
 	struct sip_flow flow;
-	bool poll, have_state, dirty, urgent, retrying, closing, last_sent, dead;
-	bool unpaced; /* the substate has changed: the document after it need not wait either */
-	unsigned busy;
-	enum sip_substate state;
-	struct slice content_type, language, body; /* owned; with ops->document only of the last NOTIFY */
+	struct last *last;   /* or NULL */
 	uint64_t told;       /* hash of what was sent last, 0: nothing that the subscriber is known to have */
-	struct slice reason; /* of the last NOTIFY; owned */
-	int64_t retry_after;
 	struct sip_client_trans *ct;
 	uint64_t next_at; /* ms: not before, unless urgent */
-	uint32_t transport_tries, server_tries;
 	struct timer t_expire, t_send;
+	uint32_t transport_tries, server_tries;
+	uint16_t busy;
+	bool poll : 1, have_state : 1, dirty : 1, urgent : 1, retrying : 1, closing : 1, last_sent : 1, dead : 1;
+	bool unpaced : 1; /* the substate has changed: the document after it need not wait either */
+	bool active : 1;  /* the substate: active, else pending */
 };
 
 static const struct sip_notifier_ops no_ops;
@@ -48,25 +60,81 @@ static struct timers *timers_of(const struct sip_notifier *n)
 
 /* --- life --- */
 
-static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_config *config,
+static void shared_unref(struct shared *x)
+{
+	if (!x || --x->refs)
+		return;
+	list_remove(&x->node);
+	trans_text_free(&x->config.contact);
+	trans_extras_free(x->headers, x->config.n_headers);
+	trans_text_free(&x->event);
+	mem_free(x);
+}
+
+static bool same_headers(const struct sip_extra *a, const struct sip_extra *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!slice_eq(a[i].name, b[i].name) || !slice_eq(a[i].value, b[i].value))
+			return false;
+	return true;
+}
+
+static bool same(const struct shared *x, const struct sip_notifier_config *c, struct slice event)
+{
+	const struct sip_notifier_config *o = &x->config;
+	return o->min_expires == c->min_expires && o->default_expires == c->default_expires && o->max_expires == c->max_expires &&
+	       o->interval_ms == c->interval_ms && o->patience_ms == c->patience_ms && o->transport_tries == c->transport_tries &&
+	       o->n_headers == c->n_headers && slice_eq(o->contact, c->contact) && slice_eq(x->event, event) && same_headers(x->headers, c->headers, c->n_headers);
+}
+
+/* One like it, if it is among the latest, else a new one. */
+static struct shared *shared_get(struct sip_stack *s, const struct sip_notifier_config *config, struct slice event)
+{
+	enum { LOOK_AT = 16 };
+	struct sip_notifier_config c = *config;
+	c.min_expires = c.min_expires ? c.min_expires : 60;
+	c.default_expires = c.default_expires ? c.default_expires : 3600;
+	c.max_expires = c.max_expires ? c.max_expires : 3600;
+	c.interval_ms = c.interval_ms ? c.interval_ms : 5000;
+	if (c.interval_ms == UINT32_MAX)
+		c.interval_ms = 0;
+	unsigned n = 0;
+	for (struct list *l = s->shared.next; l != &s->shared && n < LOOK_AT; l = l->next, n++) {
+		struct shared *x = CONTAINER_OF(l, struct shared, node);
+		if (same(x, &c, event)) {
+			x->refs++;
+			return x;
+		}
+	}
+	struct shared *x = MEM_NEW(struct shared);
+	x->refs = 1;
+	x->config = c;
+	x->config.contact = trans_text_dup(c.contact);
+	x->headers = trans_extras_dup(c.headers, c.n_headers);
+	x->event = trans_text_dup(event);
+	list_prepend(&s->shared, &x->node);
+	return x;
+}
+
+static const struct sip_notifier_config *config_of(const struct sip_notifier *n)
+{
+	return &n->shared->config;
+}
+
+static enum sip_substate state_of(const struct sip_notifier *n)
+{
+	return n->active ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
+}
+
+static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_config *config, struct slice event,
 				 const struct sip_notifier_ops *ops, void *arg)
 {
 	struct sip_notifier *n = MEM_NEW(struct sip_notifier);
-	struct sip_notifier_config *c = &n->config;
 	n->stack = s;
 	n->ops = ops ? ops : &no_ops;
 	n->arg = arg;
-	*c = *config;
-	c->contact = trans_text_dup(config->contact);
-	c->min_expires = c->min_expires ? c->min_expires : 60;
-	c->default_expires = c->default_expires ? c->default_expires : 3600;
-	c->max_expires = c->max_expires ? c->max_expires : 3600;
-	c->interval_ms = c->interval_ms ? c->interval_ms : 5000;
-	if (c->interval_ms == UINT32_MAX)
-		c->interval_ms = 0;
-	n->headers = trans_extras_dup(config->headers, config->n_headers);
-	n->state = c->initial == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
-	n->retry_after = -1;
+	n->shared = shared_get(s, config, event);
+	n->active = config->initial == SIP_SUB_ACTIVE;
 	n->usage.request = on_request;
 	n->usage.gone = on_stack_gone;
 	timer_init(&n->t_expire, fire_expire);
@@ -74,18 +142,28 @@ static struct sip_notifier *make(struct sip_stack *s, const struct sip_notifier_
 	return n;
 }
 
+static struct last *last_of(struct sip_notifier *n)
+{
+	if (!n->last) {
+		n->last = MEM_NEW(struct last);
+		n->last->retry_after = -1;
+	}
+	return n->last;
+}
+
 static void release(struct sip_notifier *n)
 {
 	if (n->busy || !n->dead)
 		return;
-	trans_text_free(&n->config.contact);
-	trans_extras_free(n->headers, n->config.n_headers);
-	trans_text_free(&n->event);
-	trans_text_free(&n->reason);
-	sip_dialog_free(&n->dialog);
-	trans_text_free(&n->content_type);
-	trans_text_free(&n->language);
-	trans_text_free(&n->body);
+	shared_unref(n->shared);
+	mem_free(n->dialog);
+	if (n->last) {
+		trans_text_free(&n->last->reason);
+		trans_text_free(&n->last->content_type);
+		trans_text_free(&n->last->language);
+		trans_text_free(&n->last->body);
+		mem_free(n->last);
+	}
 	mem_free(n);
 }
 
@@ -112,22 +190,25 @@ static void on_stack_gone(struct sip_usage *u)
 
 static void store(struct sip_notifier *n, struct slice content_type, struct slice language, struct slice body)
 {
-	trans_text_free(&n->content_type);
-	trans_text_free(&n->language);
-	trans_text_free(&n->body);
-	n->content_type = trans_text_dup(content_type);
-	n->language = trans_text_dup(language);
-	n->body = trans_text_dup(body);
+	struct last *l = last_of(n);
+	trans_text_free(&l->content_type);
+	trans_text_free(&l->language);
+	trans_text_free(&l->body);
+	l->content_type = trans_text_dup(content_type);
+	l->language = trans_text_dup(language);
+	l->body = trans_text_dup(body);
 }
 
 /* The document as it is now: the owner's, or what it gave. */
 static void document(struct sip_notifier *n, bool last, struct sip_notifier_document *ret, struct buf *b)
 {
-	*ret = (struct sip_notifier_document){n->content_type, n->language};
-	if (n->ops->document)
+	*ret = (struct sip_notifier_document){0};
+	if (n->ops->document) {
 		n->ops->document(n->arg, last, ret, b);
-	else
-		buf_put(b, n->body);
+	} else if (n->last) {
+		*ret = (struct sip_notifier_document){n->last->content_type, n->last->language};
+		buf_put(b, n->last->body);
+	}
 }
 
 /* The owner's pointer is about to be void: what it has to say is kept. */
@@ -151,9 +232,9 @@ static const struct sip_notifier_ops *close_with(struct sip_notifier *n, struct 
 	const struct sip_notifier_ops *ops = n->ops;
 	n->ops = &no_ops;
 	n->closing = true;
-	trans_text_free(&n->reason);
-	n->reason = trans_text_dup(reason);
-	n->retry_after = retry_after;
+	trans_text_free(&last_of(n)->reason);
+	n->last->reason = trans_text_dup(reason);
+	n->last->retry_after = retry_after;
 	timer_cancel(timers_of(n), &n->t_expire);
 	timer_cancel(timers_of(n), &n->t_send);
 	return ops;
@@ -191,37 +272,40 @@ static void write_state(const struct sip_notifier *n, struct buf *b)
 {
 	if (!n->closing) {
 		sip_build_header_fmt(b, SIP_H_SUBSCRIPTION_STATE, "%s;expires=%u",
-				     n->state == SIP_SUB_ACTIVE ? "active" : "pending", seconds_left(n));
+				     n->active ? "active" : "pending", seconds_left(n));
 		return;
 	}
 	char retry[40] = "";
-	if (n->retry_after >= 0)
-		snprintf(retry, sizeof retry, ";retry-after=%lld", (long long)n->retry_after);
-	sip_build_header_fmt(b, SIP_H_SUBSCRIPTION_STATE, "terminated%s%.*s%s", n->reason.len ? ";reason=" : "", SFMT(n->reason),
+	if (n->last->retry_after >= 0)
+		snprintf(retry, sizeof retry, ";retry-after=%lld", (long long)n->last->retry_after);
+	sip_build_header_fmt(b, SIP_H_SUBSCRIPTION_STATE, "terminated%s%.*s%s", n->last->reason.len ? ";reason=" : "", SFMT(n->last->reason),
 			     retry);
 }
 
 static uint64_t hash_of(const struct sip_notifier *n, const struct sip_notifier_document *doc, struct slice body)
 {
-	uint64_t h = (hash_slice(body) * 31 + hash_slice(doc->content_type)) * 31 + hash_slice(doc->language) + n->state;
+	uint64_t h = (hash_slice(body) * 31 + hash_slice(doc->content_type)) * 31 + hash_slice(doc->language) + state_of(n);
 	return h ? h : 1;
 }
 
 static int write_notify(struct sip_notifier *n, const struct sip_notifier_document *doc, struct slice body)
 {
 	struct buf b;
+	struct sip_dialog dialog;
 	buf_init(&b, REQUEST_MAX);
-	sip_dialog_request(&n->dialog, &b, SIP_NOTIFY, 0);
-	sip_build_header(&b, SIP_H_CONTACT, n->config.contact);
-	sip_build_header(&b, SIP_H_EVENT, n->event);
+	sip_dialog_look(n->dialog, &dialog);
+	sip_dialog_request(&dialog, &b, SIP_NOTIFY, 0);
+	sip_build_header(&b, SIP_H_CONTACT, config_of(n)->contact);
+	sip_build_header(&b, SIP_H_EVENT, n->shared->event);
 	write_state(n, &b);
-	for (size_t i = 0; i < n->config.n_headers; i++)
-		sip_build_header_named(&b, n->headers[i].name, n->headers[i].value);
+	for (size_t i = 0; i < config_of(n)->n_headers; i++)
+		sip_build_header_named(&b, n->shared->headers[i].name, n->shared->headers[i].value);
 	if (body.len && doc->language.len)
 		sip_build_header(&b, SIP_H_CONTENT_LANGUAGE, doc->language);
 	sip_build_body(&b, body.len ? doc->content_type : SLICE_NONE, body);
 	if (n->ops->route)
-		n->ops->route(n->arg, sip_dialog_next_hop(&n->dialog), &n->flow);
+		n->ops->route(n->arg, sip_dialog_next_hop(&dialog), &n->flow);
+	sip_dialog_put_back(&n->dialog, &dialog);
 	int rc = buf_ok(&b) ? sip_client_start(&n->ct, n->stack, &n->flow, buf_slice(&b), &handler, n, NULL) : ENTENTE_EINVAL;
 	buf_free(&b);
 	return rc;
@@ -271,9 +355,18 @@ static void pump(struct sip_notifier *n)
 	} else {
 		n->dirty = n->urgent = n->retrying = false;
 		n->last_sent = n->closing;
-		n->next_at = n->unpaced ? now : now + n->config.interval_ms;
+		n->next_at = n->unpaced ? now : now + config_of(n)->interval_ms;
 		n->unpaced = false;
 	}
+}
+
+/* Contact of a message from the other side. */
+static void refresh(struct sip_notifier *n, const struct sip_msg *m)
+{
+	struct sip_dialog dialog;
+	sip_dialog_look(n->dialog, &dialog);
+	sip_dialog_refresh(&dialog, m);
+	sip_dialog_put_back(&n->dialog, &dialog);
 }
 
 static void retry_later(struct sip_notifier *n, int64_t seconds)
@@ -317,7 +410,7 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 	n->transport_tries = 0;
 	if (m->status < 300) {
 		n->server_tries = 0;
-		sip_dialog_refresh(&n->dialog, m);
+		refresh(n, m);
 	} else if (n->closing) {
 		n->last_sent = n->last_sent || sip_ends_usage(m->status);
 	} else if (sip_ends_usage(m->status) || m->status == 408 || m->status == 401 || m->status == 407) {
@@ -342,7 +435,7 @@ static void on_done(void *arg, enum sip_done why)
 	n->ct = NULL;
 	if (n->closing) {
 		sip_notifier_free(n);
-	} else if (why == SIP_DONE_TRANSPORT && ++n->transport_tries < n->config.transport_tries) {
+	} else if (why == SIP_DONE_TRANSPORT && ++n->transport_tries < config_of(n)->transport_tries) {
 		n->flow.conn = 0;
 		retry_later(n, RETRY_S);
 	} else {
@@ -379,10 +472,10 @@ static int confirm(struct sip_notifier *n, struct sip_server_trans *st, uint32_t
 	enum { OWN = 2, MAX = 16 };
 	char text[16];
 	snprintf(text, sizeof text, "%u", expires);
-	struct sip_extra e[OWN + MAX] = {{S("Contact"), n->config.contact}, {S("Expires"), slice_str(text)}};
-	size_t more = n->config.n_headers < MAX ? n->config.n_headers : MAX;
+	struct sip_extra e[OWN + MAX] = {{S("Contact"), config_of(n)->contact}, {S("Expires"), slice_str(text)}};
+	size_t more = config_of(n)->n_headers < MAX ? config_of(n)->n_headers : MAX;
 	for (size_t i = 0; i < more; i++)
-		e[OWN + i] = n->headers[i];
+		e[OWN + i] = n->shared->headers[i];
 	struct sip_answer an = {.status = 200, .headers = e, .n_headers = OWN + more};
 	return sip_server_respond(st, &an);
 }
@@ -391,10 +484,15 @@ int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct s
 			const struct sip_notifier_config *config, const struct sip_notifier_ops *ops, void *arg)
 {
 	const struct sip_header *event = sip_msg_header(m, SIP_H_EVENT, 0);
-	struct sip_notifier *n = make(s, config, ops, arg);
+	struct sip_dialog dialog = {0};
 	struct buf b;
 	uint32_t expires;
 	int rc = ENTENTE_EREFUSED;
+	buf_init(&b, 4096);
+	if (event)
+		sip_unfold(event->value, &b);
+	struct sip_notifier *n = make(s, config, buf_slice(&b), ops, arg);
+	buf_free(&b);
 	n->flow = *sip_server_flow(st);
 	if (!event || slice_empty(event->value)) {
 		sip_server_reply(st, 489);
@@ -404,31 +502,40 @@ int sip_notifier_accept(struct sip_notifier **ret, struct sip_stack *s, struct s
 		sip_server_reply(st, 400);
 		goto out;
 	}
-	if (!grant(&n->config, m, &expires)) {
-		too_brief(st, &n->config);
+	if (!grant(config_of(n), m, &expires)) {
+		too_brief(st, config_of(n));
 		goto out;
 	}
-	if (sip_dialog_uas(&n->dialog, m, sip_server_tag(st), n->flow.transport == SIP_TLS) < 0) {
+	if (sip_dialog_uas(&dialog, m, sip_server_tag(st), n->flow.transport == SIP_TLS) < 0) {
 		sip_server_reply(st, 400);
 		goto out;
 	}
-	buf_init(&b, 4096);
-	sip_unfold(event->value, &b);
-	n->event = trans_text_dup(buf_slice(&b));
-	buf_free(&b);
 	if ((rc = confirm(n, st, expires)) < 0)
 		goto out;
-	sip_usage_register(s, &n->usage, n->dialog.call_id, n->dialog.local_tag);
+	sip_usage_register(s, &n->usage, dialog.call_id, dialog.local_tag);
+	n->dialog = sip_dialog_keep(&dialog);
 	n->poll = expires == 0;
 	if (!n->poll)
 		timer_arm(timers_of(n), &n->t_expire, (uint64_t)expires * 1000);
-	uint32_t wait = n->config.patience_ms ? n->config.patience_ms : n->poll ? 10000 : 1000;
+	uint32_t wait = config_of(n)->patience_ms ? config_of(n)->patience_ms : n->poll ? 10000 : 1000;
 	timer_arm(timers_of(n), &n->t_send, wait);
 	*ret = n;
 	return 0;
 out:
+	sip_dialog_free(&dialog);
 	sip_notifier_free(n);
 	return rc;
+}
+
+/* Is it of this dialog, and in what order? The CSeq of one that is in order is remembered. */
+static bool mine(struct sip_notifier *n, const struct sip_msg *m, bool *ret_in_order)
+{
+	struct sip_dialog dialog;
+	sip_dialog_look(n->dialog, &dialog);
+	bool yes = sip_dialog_matches(&dialog, m) && sip_event_matches(n->shared->event, m);
+	*ret_in_order = yes && (n->closing || sip_dialog_accept(&dialog, m));
+	sip_dialog_put_back(&n->dialog, &dialog);
+	return yes;
 }
 
 static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
@@ -437,16 +544,17 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 	struct sip_notifier *n = CONTAINER_OF(u, struct sip_notifier, usage);
 	struct sip_stack *s = n->stack;
 	uint32_t expires;
-	if (m->method != SIP_SUBSCRIBE || !st || !sip_dialog_matches(&n->dialog, m) || !sip_event_matches(n->event, m))
+	bool in_order;
+	if (m->method != SIP_SUBSCRIBE || !st || !mine(n, m, &in_order))
 		return false;
 	if (n->closing) {
 		sip_server_reply(st, 481);
-	} else if (!sip_dialog_accept(&n->dialog, m)) {
+	} else if (!in_order) {
 		sip_server_reply(st, 500);
-	} else if (!grant(&n->config, m, &expires)) {
-		too_brief(st, &n->config);
+	} else if (!grant(config_of(n), m, &expires)) {
+		too_brief(st, config_of(n));
 	} else {
-		sip_dialog_refresh(&n->dialog, m);
+		refresh(n, m);
 		n->flow = *from;
 		confirm(n, st, expires);
 		const struct sip_notifier_ops *ops = n->ops;
@@ -495,16 +603,15 @@ void sip_notifier_set(struct sip_notifier *n, enum sip_substate state, struct sl
 {
 	if (n->closing || n->dead)
 		return;
-	state = state == SIP_SUB_ACTIVE ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
 	/* The first state is waited for; later ones keep the pace. */
 	if (!n->have_state)
 		n->urgent = true;
-	if (state != n->state && n->told) {
+	if ((state == SIP_SUB_ACTIVE) != n->active && n->told) {
 		n->next_at = 0;
 		n->unpaced = true;
 	}
 	n->have_state = n->dirty = true;
-	n->state = state;
+	n->active = state == SIP_SUB_ACTIVE;
 	if (!n->ops->document)
 		store(n, content_type, SLICE_NONE, body);
 	if (n->poll) {
@@ -547,11 +654,13 @@ void sip_notifier_save(const struct sip_notifier *n, int64_t now_unix, struct bu
 		return;
 	struct slice addr = sip_flow_source(&n->flow, ip, &port);
 	buf_printf(b, "notifier 1\nevent %.*s\nexpires-at %lld\nsaved-at %lld\nstate %s\ntransport %s\ntarget %u\n",
-		   SFMT(n->event), (long long)(now_unix + seconds_left(n)), (long long)now_unix,
-		   n->state == SIP_SUB_ACTIVE ? "active" : "pending", sip_transport_name(n->flow.transport), n->flow.target);
+		   SFMT(n->shared->event), (long long)(now_unix + seconds_left(n)), (long long)now_unix,
+		   n->active ? "active" : "pending", sip_transport_name(n->flow.transport), n->flow.target);
 	if (!slice_empty(addr))
 		buf_printf(b, "address %.*s\nport %u\n", SFMT(addr), port);
-	sip_dialog_save(&n->dialog, b);
+	struct sip_dialog dialog;
+	sip_dialog_look(n->dialog, &dialog);
+	sip_dialog_save(&dialog, b);
 }
 
 static bool restore_flow(struct sip_flow *f, struct slice name, struct slice v)
@@ -631,19 +740,18 @@ int sip_notifier_restore(struct sip_notifier **ret, struct sip_stack *s, struct 
 		sip_dialog_free(&dialog);
 		return rc;
 	}
-	struct sip_notifier *n = make(s, config, ops, arg);
+	struct sip_notifier *n = make(s, config, event, ops, arg);
 	/* NOTIFYs were sent after the text was written, at most about one a second; the subscriber must not see an old number. */
 	uint64_t cseq = dialog.local_cseq + CSEQ_GAP + since;
 	dialog.local_cseq = cseq < INT32_MAX ? (uint32_t)cseq : INT32_MAX - 1;
-	n->dialog = dialog;
-	n->event = trans_text_dup(event);
-	n->state = slice_eq(state, S("active")) ? SIP_SUB_ACTIVE : SIP_SUB_PENDING;
+	n->active = slice_eq(state, S("active"));
 	n->flow = flow;
 	uint64_t left = expires_at - now;
-	if (left > n->config.max_expires)
-		left = n->config.max_expires; /* the clock was turned back meanwhile */
+	if (left > config_of(n)->max_expires)
+		left = config_of(n)->max_expires; /* the clock was turned back meanwhile */
 	timer_arm(timers_of(n), &n->t_expire, left * 1000);
-	sip_usage_register(s, &n->usage, n->dialog.call_id, n->dialog.local_tag);
+	sip_usage_register(s, &n->usage, dialog.call_id, dialog.local_tag);
+	n->dialog = sip_dialog_keep(&dialog);
 	*ret = n;
 	return 0;
 }

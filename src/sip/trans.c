@@ -75,7 +75,7 @@ struct sip_stack *sip_stack_new(const struct sip_stack_ops *ops, void *arg, stru
 	map_init(&s->servers);
 	map_init(&s->acks);
 	map_init(&s->clients);
-	map_init(&s->usages);
+	list_init(&s->shared);
 	list_init(&s->client_list);
 	list_init(&s->accepted_clients);
 	list_init(&s->accepted_servers);
@@ -88,28 +88,17 @@ struct sip_stack *sip_stack_free(struct sip_stack *s)
 {
 	if (!s)
 		return NULL;
-	size_t i;
-	MAP_EACH(n, &s->usages, i) {
-		struct sip_usage_slot *slot = CONTAINER_OF(n, struct sip_usage_slot, node);
-		map_remove(&s->usages, n);
-		LIST_EACH(l, &slot->usages) {
-			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
-			list_remove(&u->link);
-			u->slot = NULL;
-			if (u->gone)
-				u->gone(u);
-		}
-		mem_free(slot);
-	}
+	trans_usages_gone(s);
 	trans_server_free_all(s);
 	trans_client_free_all(s);
 	map_free(&s->servers);
 	map_free(&s->acks);
 	map_free(&s->clients);
-	map_free(&s->usages);
+	LIST_EACH(n, &s->shared) /* who has it has it alone from now on */
+		list_remove(n);
 	buf_free(&s->key);
 	buf_free(&s->out);
-	for (i = 0; i < 3; i++)
+	for (size_t i = 0; i < 3; i++)
 		trans_text_free(&s->config.sent_by[i]);
 	trans_text_free(&s->config.server);
 	return mem_free(s);
@@ -279,56 +268,103 @@ static struct slice usage_key(struct sip_stack *s, struct slice call_id, struct 
 	return buf_slice(&s->key);
 }
 
+static uint64_t usage_mark(struct sip_stack *s, struct slice call_id, struct slice tag)
+{
+	uint64_t h = hash_slice(usage_key(s, call_id, tag));
+	return h ? h : 1;
+}
+
+static struct sip_usage *usage_first(const struct sip_stack *s, uint64_t mark)
+{
+	return s->cap_usages ? s->usages[mark & (s->cap_usages - 1)] : NULL;
+}
+
+static void usage_append(struct sip_stack *s, struct sip_usage *u)
+{
+	struct sip_usage **at = &s->usages[u->mark & (s->cap_usages - 1)];
+	while (*at)
+		at = &(*at)->next;
+	u->next = NULL;
+	*at = u;
+}
+
+static void usages_grow(struct sip_stack *s)
+{
+	struct sip_usage **old = s->usages;
+	size_t cap = s->cap_usages;
+	s->cap_usages = cap ? 2 * cap : 64;
+	s->usages = mem_calloc(s->cap_usages, sizeof(struct sip_usage *));
+	for (size_t i = 0; i < cap; i++)
+		for (struct sip_usage *u = old[i], *next; u; u = next) {
+			next = u->next;
+			usage_append(s, u);
+		}
+	mem_free(old);
+}
+
 void sip_usage_register(struct sip_stack *s, struct sip_usage *u, struct slice call_id, struct slice local_tag)
 {
-	struct slice key = usage_key(s, call_id, local_tag);
-	struct map_node *n = map_find(&s->usages, key);
-	struct sip_usage_slot *slot;
-	if (n) {
-		slot = CONTAINER_OF(n, struct sip_usage_slot, node);
-	} else {
-		slot = mem_calloc(1, sizeof *slot + key.len + 1);
-		memcpy(slot->key, key.p, key.len);
-		list_init(&slot->usages);
-		map_insert(&s->usages, &slot->node, slice_of(slot->key, key.len));
-	}
-	u->slot = slot;
-	list_append(&slot->usages, &u->link);
+	if (s->n_usages == s->cap_usages)
+		usages_grow(s);
+	u->mark = usage_mark(s, call_id, local_tag);
+	usage_append(s, u);
+	s->n_usages++;
+}
+
+/* The next of the dialog; *u may be of others of the same bucket. */
+static struct sip_usage *usage_of(struct sip_usage *u, uint64_t mark)
+{
+	while (u && u->mark != mark)
+		u = u->next;
+	return u;
 }
 
 bool sip_usage_known(struct sip_stack *s, struct slice call_id, struct slice local_tag)
 {
-	return map_find(&s->usages, usage_key(s, call_id, local_tag)) != NULL;
+	uint64_t mark = usage_mark(s, call_id, local_tag);
+	return usage_of(usage_first(s, mark), mark) != NULL;
 }
 
 void sip_usage_unregister(struct sip_stack *s, struct sip_usage *u)
 {
-	struct sip_usage_slot *slot = u->slot;
-	if (!slot)
+	if (!u->mark)
 		return;
-	list_remove(&u->link);
-	u->slot = NULL;
-	if (list_empty(&slot->usages)) {
-		map_remove(&s->usages, &slot->node);
-		mem_free(slot);
-	}
+	struct sip_usage **at = &s->usages[u->mark & (s->cap_usages - 1)];
+	while (*at != u)
+		at = &(*at)->next;
+	*at = u->next;
+	u->mark = 0;
+	u->next = NULL;
+	s->n_usages--;
+}
+
+void trans_usages_gone(struct sip_stack *s)
+{
+	for (size_t i = 0; i < s->cap_usages; i++)
+		while (s->usages[i]) {
+			struct sip_usage *u = s->usages[i];
+			sip_usage_unregister(s, u);
+			if (u->gone)
+				u->gone(u);
+		}
+	mem_free(s->usages);
+	s->usages = NULL;
+	s->cap_usages = 0;
 }
 
 void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 		 const struct sip_flow *from)
 {
 	if (!slice_empty(m->to.tag)) {
-		struct map_node *n = map_find(&s->usages, usage_key(s, m->call_id, m->to.tag));
-		struct sip_usage_slot *slot = n ? CONTAINER_OF(n, struct sip_usage_slot, node) : NULL;
-		if (slot && st && s->ops->within && s->ops->within(s->arg, st, m)) {
+		uint64_t mark = usage_mark(s, m->call_id, m->to.tag);
+		struct sip_usage *u = usage_of(usage_first(s, mark), mark);
+		if (u && st && s->ops->within && s->ops->within(s->arg, st, m)) {
 			sip_stack_release(s, a);
 			return;
 		}
-		for (struct list *l = slot ? slot->usages.next : NULL; slot && l != &slot->usages; l = l->next) {
-			struct sip_usage *u = CONTAINER_OF(l, struct sip_usage, link);
+		for (; u; u = usage_of(u->next, mark))
 			if (u->request(u, st, m, a, from))
 				return;
-		}
 	}
 	s->ops->request(s->arg, st, m, a, from);
 }

@@ -221,10 +221,10 @@ struct sip_usage {
 	bool (*request)(struct sip_usage *u, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 			const struct sip_flow *from);
 	void (*gone)(struct sip_usage *u); /* sip_stack_free was called with it registered; may be NULL */
-	struct list link;                  /* the rest is the stack's */
-	struct sip_usage_slot *slot;
+	struct sip_usage *next;            /* the rest is the stack's */
+	uint64_t mark;
 };
-/* `u->request` must be set. The texts are copied. */
+/* `u->request` must be set. The texts are not kept: a hash of them is, which stands for the dialog (64 bits, under the key of the process). */
 void sip_usage_register(struct sip_stack *s, struct sip_usage *u, struct slice call_id, struct slice local_tag);
 /* Is there a usage of this dialog? */
 bool sip_usage_known(struct sip_stack *s, struct slice call_id, struct slice local_tag);

@@ -67,18 +67,15 @@ struct sip_client_trans {
 	void *arg;
 };
 
-struct sip_usage_slot {
-	struct map_node node;
-	struct list usages;
-	char key[];
-};
-
 struct sip_stack {
 	const struct sip_stack_ops *ops;
 	void *arg;
 	struct timers *timers;
 	struct sip_stack_config config; /* defaults filled in; texts owned */
-	struct map servers, acks, clients, usages;
+	struct map servers, acks, clients;
+	struct sip_usage **usages; /* by mark; those of one dialog in the order of registration */
+	size_t n_usages, cap_usages;
+	struct list shared; /* of notifier.c: what its subscriptions have in common, the latest first */
 	struct list client_list;
 	struct list accepted_clients, accepted_servers; /* answered 2xx over a reliable transport, the oldest first: may end early */
 	struct sip_server_trans **slots; /* all ever made, by the low half of the ID less one; the high half counts uses */
@@ -97,6 +94,8 @@ void trans_extras_free(struct sip_extra *v, size_t n);
 /* A copy with a NUL behind it; p == NULL when empty. */
 struct slice trans_text_dup(struct slice s);
 void trans_text_free(struct slice *s);
+/* Each usage is told; it may free itself, and no other. */
+void trans_usages_gone(struct sip_stack *s);
 void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 		 const struct sip_flow *from);
 int trans_send(struct sip_stack *s, const struct sip_flow *to, struct slice bytes);
