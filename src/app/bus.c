@@ -158,7 +158,8 @@ void node_to_partner(struct node *n, struct slice local, struct slice remote, st
 static void gw_xmpp_send(void *arg, struct slice local, struct slice remote, struct slice stanza, const struct gateway_ticket *t)
 {
 	struct node *n = arg;
-	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	struct xmpp_ticket ticket = {.worker = n->worker->id, .kind = t->kind, .tell_sent = t->tell_sent, .confirm = t->confirm,
+				     .acked_only = t->acked_only, .id = t->id};
 	if (test_ims_take(n->app->test_ims, stanza)) /* the error to a message that a test has made */
 		return;
 	if (n->remote)
@@ -178,15 +179,18 @@ struct sent_msg {
 	struct node *to;
 	struct arena *arena;
 	struct xmpp_ticket ticket;
+	enum link_sent_step step;
 	enum reason reason;
 	struct slice why;
 };
 
-static void tell_sent(struct node *n, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+static void tell_sent(struct node *n, const struct xmpp_ticket *t, enum link_sent_step step, enum reason reason, struct slice why)
 {
-	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .id = t->id};
+	struct gateway_ticket ticket = {.kind = t->kind, .tell_sent = t->tell_sent, .confirm = t->confirm, .id = t->id};
 	if (n->edge)
-		edge_node_sent(n->edge, t, reason, why);
+		edge_node_sent(n->edge, t, step, reason, why);
+	else if (step != SENT_OVER)
+		gateway_handed(n->gateway, &ticket, step == SENT_HANDED_ACKS);
 	else if (t->kind == WAYS_TICKET)
 		ways_sent(n->ways, t->id, reason);
 	else
@@ -196,7 +200,7 @@ static void tell_sent(struct node *n, const struct xmpp_ticket *t, enum reason r
 static void sent_run(struct worker *w, struct bus_msg *b)
 {
 	struct sent_msg *m = CONTAINER_OF(b, struct sent_msg, bus);
-	tell_sent(m->to, &m->ticket, m->reason, m->why);
+	tell_sent(m->to, &m->ticket, m->step, m->reason, m->why);
 	arena_release(w->loop->arenas, m->arena);
 }
 
@@ -205,18 +209,27 @@ static void sent_drop(struct bus_msg *b)
 	arena_release(NULL, CONTAINER_OF(b, struct sent_msg, bus)->arena);
 }
 
-static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+static void tell_ticket(struct node *n, const struct xmpp_ticket *t, enum link_sent_step step, enum reason reason, struct slice why)
 {
-	struct node *n = arg;
 	if (t->worker == n->worker->id) {
-		tell_sent(n, t, reason, why);
+		tell_sent(n, t, step, reason, why);
 		return;
 	}
 	struct arena *a = arena_acquire(n->worker->loop->arenas);
 	struct sent_msg *m = ARENA_NEW(a, struct sent_msg);
-	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = *t, .reason = reason,
+	*m = (struct sent_msg){.bus = {.run = sent_run, .drop = sent_drop}, .to = &n->app->nodes[t->worker], .arena = a, .ticket = *t, .step = step, .reason = reason,
 			       .why = arena_dup(a, why)};
 	worker_post_always(pool_worker(n->app->pool, t->worker), &m->bus);
+}
+
+static void proxy_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+{
+	tell_ticket(arg, t, SENT_OVER, reason, why);
+}
+
+static void proxy_handed(void *arg, const struct xmpp_ticket *t, bool acks)
+{
+	tell_ticket(arg, t, acks ? SENT_HANDED_ACKS : SENT_HANDED, REASON_NONE, SLICE_NONE);
 }
 
 /* ---- links */
@@ -282,7 +295,7 @@ static void proxy_alive(void *arg, struct slice remote)
 }
 
 const struct xmpp_proxy_ops node_xmpp_ops = {
-	.stanza = proxy_stanza, .sent = proxy_sent, .link = proxy_link, .reply = proxy_reply, .alive = proxy_alive,
+	.stanza = proxy_stanza, .sent = proxy_sent, .handed = proxy_handed, .link = proxy_link, .reply = proxy_reply, .alive = proxy_alive,
 };
 
 /* ---- SIP */

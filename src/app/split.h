@@ -45,7 +45,7 @@ struct edge_node *edge_node_new(struct node *n, const struct config *cfg);
 struct edge_node *edge_node_free(struct edge_node *e);
 void edge_node_set(struct edge_node *e, const struct config *cfg, struct tls_ctx *tls);
 unsigned edge_node_stanza(struct edge_node *e, struct xmpp_stanza *st);
-void edge_node_sent(struct edge_node *e, const struct xmpp_ticket *t, enum reason reason, struct slice why);
+void edge_node_sent(struct edge_node *e, const struct xmpp_ticket *t, enum link_sent_step step, enum reason reason, struct slice why);
 void edge_node_pair(struct edge_node *e, struct slice local, struct slice remote, bool up);
 /* Tells the gateway to send nothing new. */
 void edge_node_leave(struct edge_node *e);

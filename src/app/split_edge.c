@@ -537,6 +537,8 @@ static void on_frame(void *arg, const struct link_frame *f)
 	switch (f->kind) {
 	case LINK_SEND:
 		t.id = f->send.ticket;
+		t.confirm = f->send.confirm;
+		t.acked_only = f->send.acked_only;
 		w->sends++;
 		node_to_partner(e->node, f->send.local, f->send.remote, f->send.octets, &t);
 		break;
@@ -622,12 +624,12 @@ void edge_accept(void *arg, struct worker *worker, int fd, const struct addr *fr
 
 /* ---- what the proxy says */
 
-void edge_node_sent(struct edge_node *e, const struct xmpp_ticket *t, enum reason reason, struct slice why)
+void edge_node_sent(struct edge_node *e, const struct xmpp_ticket *t, enum link_sent_step step, enum reason reason, struct slice why)
 {
 	LIST_EACH(n, &e->wires) {
 		struct edge_wire *w = CONTAINER_OF(n, struct edge_wire, node);
 		if ((unsigned)w->serial == t->kind)
-			link_wire_send(w->wire, &(struct link_frame){.kind = LINK_SENT, .sent = {t->id, reason, why}}, true);
+			link_wire_send(w->wire, &(struct link_frame){.kind = LINK_SENT, .sent = {t->id, step, reason, why}}, true);
 	}
 }
 

@@ -86,7 +86,7 @@ static int down_send(void *arg, struct link_item *item)
 	struct slice remote = slice_of(i->bytes + i->n_local, i->n_remote);
 	struct gw_edge *e = choose(g, remote, NULL);
 	struct link_frame f = {.kind = LINK_SEND,
-			       .send = {item->answered ? item->id : 0, slice_of(i->bytes, i->n_local), remote,
+			       .send = {item->answered ? item->id : 0, i->ticket.confirm, i->ticket.acked_only, slice_of(i->bytes, i->n_local), remote,
 					slice_of(i->bytes + i->n_local + i->n_remote, i->n_octets)}};
 	int rc = e ? link_wire_send(e->wire, &f, false) : ENTENTE_EAGAIN;
 	if (rc)
@@ -131,6 +131,12 @@ void gw_node_send(struct gw_node *g, struct slice local, struct slice remote, st
 static void sent(struct gw_edge *e, const struct link_frame *f)
 {
 	struct gw_node *g = e->g;
+	if (f->sent.step != SENT_OVER) {
+		const struct link_item *i = link_outbox_find(&g->box, f->sent.ticket, e->serial);
+		if (i)
+			gateway_handed(g->node->gateway, &((const struct gw_item *)i)->ticket, f->sent.step == SENT_HANDED_ACKS);
+		return;
+	}
 	struct link_item *item = link_outbox_answer(&g->box, f->sent.ticket, e->serial);
 	if (!item)
 		return;

@@ -23,6 +23,7 @@ enum config_home_type { CONFIG_HOME_GENERIC, CONFIG_HOME_LYNC };
 enum config_revocation { CONFIG_REVOCATION_OFF, CONFIG_REVOCATION_SOFT, CONFIG_REVOCATION_HARD };
 /* Of policy-tests, in the order of their choices. */
 enum config_expect { CONFIG_EXPECT_ALLOW, CONFIG_EXPECT_REFUSE };
+enum config_unreachable { CONFIG_UNREACHABLE_REFUSE, CONFIG_UNREACHABLE_KEEP };
 enum config_bare_jid_errors { CONFIG_BARE_JID_4XX, CONFIG_BARE_JID_6XX };
 
 struct config_strings {

@@ -14,7 +14,10 @@ enum {
 	STABLE_MS = 5000,        /* a stream that lived so long may be opened again at once */
 	TELL_AGAIN_MS = 600000,
 	RING_MIN = 16,
-	RING_MAX = 1024,         /* unacknowledged stanzas that are remembered; more count as sent */
+	RING_MAX = 16384,        /* unconfirmed stanzas; more wait in the queue */
+	CONFIRM_MS = 10,         /* so long the other kernel is given before a stanza is told as handed over */
+	LOOK_MIN_MS = 1,
+	LOOK_MAX_MS = 250,
 };
 
 static void start(struct xmpp_link *l);
@@ -109,30 +112,53 @@ static int enqueue(struct xmpp_link *l, struct slice stanza, const struct xmpp_t
 	return 0;
 }
 
-/* ---- handed over, not acknowledged */
+/* ---- handed over, not confirmed */
+
+static struct unacked *unacked_at(struct xmpp_link *l, size_t i)
+{
+	return &l->ring[(l->ring_head + i) & (l->ring_size - 1)];
+}
 
 static void arm_trust(struct xmpp_link *l)
 {
 	struct timers *q = &l->proxy->loop->timers;
-	if (!l->ring_n) {
+	if (l->ring_told == l->ring_n) {
 		timer_cancel(q, &l->trust);
 	} else if (!timer_armed(&l->trust)) {
-		uint64_t due = l->ring[l->ring_head].since + l->proxy->cfg.set.ack_wait_ms;
+		const struct unacked *u = unacked_at(l, l->ring_told);
+		uint64_t due = u->since + (u->by_ack ? l->proxy->cfg.set.ack_wait_ms : CONFIRM_MS);
 		timer_arm(q, &l->trust, due > q->now ? due - q->now : 0);
 	}
+}
+
+/* The kernel of the other side answers within a round trip, or when its program has read: soon, or after a while. */
+static void arm_look(struct xmpp_link *l, uint32_t ms)
+{
+	l->look_ms = ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
+	timer_arm(&l->proxy->loop->timers, &l->look, l->look_ms);
 }
 
 /* Takes the oldest out and reports it. */
 static void settle(struct xmpp_link *l, enum reason reason, struct slice why)
 {
+	struct timers *q = &l->proxy->loop->timers;
 	struct xmpp_ticket t = l->ring[l->ring_head].ticket;
 	l->ring_head = (l->ring_head + 1) & (l->ring_size - 1);
-	if (!--l->ring_n)
-		timer_cancel(&l->proxy->loop->timers, &l->trust);
+	l->ring_n--;
+	if (l->ring_told)
+		l->ring_told--;
+	else
+		timer_cancel(q, &l->trust);
+	if (!l->ring_n)
+		timer_cancel(q, &l->look);
+	else
+		arm_trust(l);
+	if (l->n_queue)
+		loop_defer(l->proxy->loop, &l->flush);
 	report(l->proxy, &t, reason, why);
 }
 
-/* The stream is gone. Of what was acknowledged we know that it arrived, of this we do not. */
+/* The stream is gone. Of what was confirmed we know that it arrived, of this we do not. */
 static void lose(struct xmpp_link *l, enum reason reason)
 {
 	for (size_t n = l->ring_n; n && l->ring_n; n--)
@@ -142,21 +168,78 @@ static void lose(struct xmpp_link *l, enum reason reason)
 	l->ring_over = false;
 }
 
+/* The first step: whoever wants only one has it now. */
 static void trust_fired(struct timer *t, uint64_t now)
 {
 	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, trust);
+	struct xmpp_proxy *p = l->proxy;
 	if (l->ring_over) {
 		lose(l, REASON_XMPP_UNREACHABLE);
 		return;
 	}
-	while (l->ring_n && l->ring[l->ring_head].since + l->proxy->cfg.set.ack_wait_ms <= now)
-		settle(l, REASON_NONE, SLICE_NONE);
+	for (size_t n = l->ring_n - l->ring_told; n && l->ring_told < l->ring_n; n--) {
+		struct unacked *u = unacked_at(l, l->ring_told);
+		struct xmpp_ticket ticket = u->ticket;
+		bool by_ack = u->by_ack;
+		if (u->since + (by_ack ? p->cfg.set.ack_wait_ms : CONFIRM_MS) > now)
+			break;
+		if (!ticket.confirm)
+			u->ticket.id = 0;
+		l->ring_told++;
+		if (!ticket.confirm)
+			report(p, &ticket, REASON_NONE, SLICE_NONE);
+		else if (p->ops->handed)
+			p->ops->handed(p->arg, &ticket, by_ack);
+	}
 	arm_trust(l);
+}
+
+static void look(struct xmpp_link *l, bool all)
+{
+	struct conn *c = l->s2s ? l->s2s->conn : NULL;
+	uint64_t now = l->proxy->loop->timers.now, written = c ? conn_written(c) : 0, taken;
+	/* what was given to the stream in this turn may not have left it */
+	for (size_t i = 0; c && i < l->ring_n; i++) {
+		struct unacked *u = unacked_at(l, i);
+		if (!u->by_ack && !u->number && (all || u->since < now))
+			u->number = written;
+	}
+	taken = c ? conn_acknowledged(c) : 0;
+	while (l->ring_n && !unacked_at(l, 0)->by_ack && unacked_at(l, 0)->number && unacked_at(l, 0)->number <= taken)
+		settle(l, REASON_NONE, SLICE_NONE);
+}
+
+static void look_fired(struct timer *t, uint64_t now)
+{
+	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, look);
+	size_t before = l->ring_n;
+	(void)now;
+	look(l, false);
+	if (l->ring_n && !unacked_at(l, 0)->by_ack)
+		arm_look(l, l->ring_n < before ? LOOK_MIN_MS : l->look_ms * 2);
+}
+
+void xmpp_link_look(struct xmpp_link *l)
+{
+	if (!l->ring_over)
+		look(l, true);
 }
 
 void xmpp_link_acked(struct xmpp_link *l, uint64_t n)
 {
-	while (l->ring_n && l->ring[l->ring_head].number <= n)
+	uint64_t number;
+	size_t k = 0;
+	if (l->s2s && !xmpp_stream_acks(l->s2s->stream, &number)) { /* it does not do it after all */
+		for (size_t i = 0; i < l->ring_n; i++)
+			if (unacked_at(l, i)->by_ack)
+				*unacked_at(l, i) = (struct unacked){.since = unacked_at(l, i)->since, .ticket = unacked_at(l, i)->ticket};
+		if (l->ring_n)
+			arm_look(l, LOOK_MIN_MS);
+		return;
+	}
+	while (k < l->ring_n && (!unacked_at(l, k)->by_ack || unacked_at(l, k)->number <= n)) /* what went before them has arrived, too */
+		k++;
+	for (; k && l->ring_n; k--)
 		settle(l, REASON_NONE, SLICE_NONE);
 }
 
@@ -165,7 +248,7 @@ static void grow(struct xmpp_link *l)
 	size_t size = l->ring_size ? l->ring_size * 2 : RING_MIN;
 	struct unacked *ring = mem_calloc(size, sizeof *ring);
 	for (size_t i = 0; i < l->ring_n; i++)
-		ring[i] = l->ring[(l->ring_head + i) & (l->ring_size - 1)];
+		ring[i] = *unacked_at(l, i);
 	mem_free(l->ring);
 	l->ring = ring;
 	l->ring_size = size;
@@ -174,20 +257,23 @@ static void grow(struct xmpp_link *l)
 
 static void handed_over(struct xmpp_link *l, const struct xmpp_ticket *t)
 {
-	uint64_t number;
+	uint64_t number = 0;
+	bool acks = l->s2s && xmpp_stream_acks(l->s2s->stream, &number);
 	if (!t->id)
 		return;
-	if (!l->s2s || !xmpp_stream_acks(l->s2s->stream, &number)) {
-		report(l->proxy, t, REASON_NONE, SLICE_NONE);
+	if (!acks && (!t->confirm || !l->s2s)) {
+		report(l->proxy, t, t->confirm ? REASON_XMPP_UNREACHABLE : REASON_NONE,
+		       t->confirm ? S("the stream ended before the partner's server acknowledged it") : SLICE_NONE);
 		return;
 	}
 	if (l->ring_n == l->ring_size)
 		grow(l);
-	l->ring[(l->ring_head + l->ring_n++) & (l->ring_size - 1)] =
-		(struct unacked){.number = number, .since = l->proxy->loop->timers.now, .ticket = *t};
-	if (l->ring_n == RING_MAX)
-		settle(l, REASON_NONE, SLICE_NONE);
+	l->ring_n++;
+	*unacked_at(l, l->ring_n - 1) =
+		(struct unacked){.by_ack = acks, .number = number, .since = l->proxy->loop->timers.now, .ticket = *t};
 	arm_trust(l);
+	if (!acks && (!timer_armed(&l->look) || l->look_ms > LOOK_MIN_MS))
+		arm_look(l, LOOK_MIN_MS);
 }
 
 /* ---- sending */
@@ -200,21 +286,28 @@ static void part(struct xmpp_link *l)
 	l->dialer = dialer_free(l->dialer);
 	l->state = LINK_IDLE;
 	unclaim(l);
-	if (s)
+	if (s) {
+		l->s2s = s;
+		look(l, true);
+		l->s2s = NULL;
 		xmpp_s2s_let_go(s);
+	}
 	if (l->ring_n) { /* not from here: whoever hears of it may send, and must not overtake what is being sent */
 		l->ring_over = true;
 		timer_arm(&l->proxy->loop->timers, &l->trust, 0);
 	}
 }
 
-/* To the stream. ENTENTE_EAGAIN: not now; ENTENTE_ECLOSED: not on this stream. */
-static int hand_over(struct xmpp_link *l, struct slice stanza)
+/* To the stream. ENTENTE_EAGAIN: not now; ENTENTE_ECLOSED: not on this stream; ENTENTE_EREFUSED: not on one like this. */
+static int hand_over(struct xmpp_link *l, const struct xmpp_ticket *t, struct slice stanza)
 {
+	uint64_t number;
 	if (l->state != LINK_UP || !l->s2s || !l->s2s->conn || l->s2s->broken)
 		return ENTENTE_ECLOSED;
-	if (conn_congested(l->s2s->conn))
+	if (conn_congested(l->s2s->conn) || (l->ring_n >= RING_MAX && t->id))
 		return ENTENTE_EAGAIN;
+	if (t->acked_only && !xmpp_stream_acks(l->s2s->stream, &number))
+		return ENTENTE_EREFUSED;
 	int rc = xmpp_stream_send(l->s2s->stream, stanza);
 	if (!rc)
 		metric_add(METRIC_XMPP_STANZAS_OUT, 1);
@@ -229,6 +322,8 @@ static void told(struct xmpp_link *l, const struct xmpp_ticket *t, int rc)
 		handed_over(l, t);
 	else if (rc == ENTENTE_ELIMIT)
 		report(l->proxy, t, REASON_LIMIT_SIZE, S("larger than the partner takes"));
+	else if (rc == ENTENTE_EREFUSED)
+		report(l->proxy, t, REASON_SERVER_QUEUE_FULL, S("the partner's server does not acknowledge what it takes"));
 	else
 		report(l->proxy, t, REASON_SERVER_INTERNAL, SLICE_NONE);
 }
@@ -238,7 +333,7 @@ static void flush_run(struct loop_hook *h)
 	struct xmpp_link *l = CONTAINER_OF(h, struct xmpp_link, flush);
 	for (struct list *n; l->state == LINK_UP && (n = list_head(&l->queue));) {
 		struct queued *q = CONTAINER_OF(n, struct queued, node);
-		int rc = hand_over(l, slice_of(q->bytes, q->len));
+		int rc = hand_over(l, &q->ticket, slice_of(q->bytes, q->len));
 		if (rc == ENTENTE_EAGAIN) /* goes on when the connection has drained */
 			return;
 		if (rc == ENTENTE_ECLOSED) {
@@ -473,6 +568,7 @@ static struct xmpp_link *link_of(struct xmpp_proxy *p, struct slice local, struc
 	list_init(&l->queue);
 	timer_init(&l->patience, patience_fired);
 	timer_init(&l->trust, trust_fired);
+	timer_init(&l->look, look_fired);
 	list_append(&p->all_links, &l->all);
 	l->at = remote_of(p, remote);
 	list_append(&l->at->links, &l->beside);
@@ -518,6 +614,7 @@ void xmpp_link_free(struct xmpp_link *l)
 	unclaim(l);
 	timer_cancel(&p->loop->timers, &l->patience);
 	timer_cancel(&p->loop->timers, &l->trust);
+	timer_cancel(&p->loop->timers, &l->look);
 	mem_free(l->ring);
 	loop_undefer(&l->flush);
 	LIST_EACH(n, &l->queue)
@@ -553,7 +650,7 @@ void xmpp_proxy_send(struct xmpp_proxy *p, struct slice local, struct slice remo
 		return;
 	}
 	if (l->state == LINK_UP && !l->n_queue) {
-		int rc = hand_over(l, stanza);
+		int rc = hand_over(l, t, stanza);
 		if (rc != ENTENTE_EAGAIN && rc != ENTENTE_ECLOSED) {
 			told(l, t, rc);
 			return;

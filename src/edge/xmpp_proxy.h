@@ -32,6 +32,8 @@ struct xmpp_ticket {
 	unsigned worker;
 	unsigned kind;  /* the owner's */
 	bool tell_sent; /* report success too */
+	bool confirm;   /* in two steps, where it cannot be confirmed at once: ops->handed, then ops->sent (docs/adr/0053) */
+	bool acked_only; /* for a stream that acknowledges (XEP-0198); any other refuses it before it is handed over: server/queue-full */
 	uint64_t id;
 };
 
@@ -40,10 +42,13 @@ struct xmpp_proxy_ops {
 	 * whoever takes the stanzas falls behind; 0: go on. When st->receipt.number is not 0, the receipt comes back by
 	 * xmpp_proxy_done exactly once, on this worker, maybe from inside. */
 	unsigned (*stanza)(void *arg, struct xmpp_stanza *st);
-	/* The partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016); where it does not do that, or not soon, the
-	 * stanza was handed to the stream: reason NONE. Or it could not be handed over, or the stream broke before it was
-	 * acknowledged: why has one line (empty for NONE). */
+	/* Reason NONE: the partner's server has acknowledged the stanza (XEP-0198; docs/adr/0016), or, where it does not do that, its kernel
+	 * has taken the octets while the stream lived; without ticket.confirm also: not soon, but it was handed to the stream. Any other
+	 * reason: it could not be handed over, or the stream broke before that; why has one line (empty for NONE). The last word. */
 	void (*sent)(void *arg, const struct xmpp_ticket *t, enum reason reason, struct slice why);
+	/* With ticket.confirm: it was handed to the stream, and is not confirmed yet (acks: the stream acknowledges, but has not within
+	 * ack_wait_ms); `sent` follows. May be NULL. */
+	void (*handed)(void *arg, const struct xmpp_ticket *t, bool acks);
 	/* The link to a partner came up, or went down and was not closed by us for idleness. */
 	void (*link)(void *arg, struct slice local, struct slice remote, bool up);
 	/* An answer of the proxy itself: send it by the proxy of the worker that owns `remote`. Copies. */
@@ -62,7 +67,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
 	bool bidi;                          /* one stream for both directions (XEP-0288) is offered and used */
 	bool acks;                          /* acknowledgements (XEP-0198) are offered and used */
-	uint32_t ack_wait_ms;               /* a stanza without one counts as sent after so long, while its stream lives */
+	uint32_t ack_wait_ms;               /* a stanza without one is told as handed over after so long, without ticket.confirm as sent */
 	uint32_t retry_max_ms;              /* longest back-off of a failed link */
 	uint32_t partner_rate, sender_rate; /* stanzas a second on average; 0: no limit */
 	bool dane;                          /* TLSA records of partners are believed (RFC 7673); needs a trust anchor */

@@ -56,7 +56,8 @@ struct queued {
 };
 
 struct unacked { /* handed over, but not acknowledged by the partner's server */
-	uint64_t number; /* of the stanza on the stream, 1 is the first */
+	bool by_ack;     /* of the partner's server; else of its kernel */
+	uint64_t number; /* of the stanza on the stream, 1 is the first; of its last octet on the connection, 0: not known yet */
 	uint64_t since;
 	struct xmpp_ticket ticket;
 };
@@ -85,9 +86,12 @@ struct xmpp_link {
 	struct loop_hook flush;
 	struct unacked *ring;  /* of 2^n places, oldest at head */
 	size_t ring_size, ring_head, ring_n;
+	size_t ring_told;      /* so many of them, from the oldest on, were told as handed over */
 	bool ring_over;        /* their stream is gone */
 	bool claimed;          /* in the routes */
-	struct timer trust;    /* the oldest of them counts as sent */
+	struct timer trust;    /* the next of them is to be told */
+	struct timer look;     /* has the kernel of the other side taken more? */
+	uint32_t look_ms;
 	struct timer patience; /* the oldest queued stanza's time is over */
 	uint64_t retry_at;     /* monotonic ms; sends fail at once before it */
 	uint32_t backoff_ms;
@@ -183,6 +187,8 @@ void xmpp_link_up(struct xmpp_link *l);
 void xmpp_link_adopt(struct s2s *s, struct slice local, struct slice remote);
 /* The send queue of the connection has room again. */
 void xmpp_link_drained(struct xmpp_link *l);
+/* What the other kernel has is confirmed: the stream ends in order. */
+void xmpp_link_look(struct xmpp_link *l);
 /* The partner's server has taken the first n stanzas of the stream. */
 void xmpp_link_acked(struct xmpp_link *l, uint64_t n);
 /* The stream is gone; err NULL when it ended cleanly. */

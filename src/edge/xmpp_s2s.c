@@ -212,6 +212,8 @@ void xmpp_s2s_free(struct s2s *s)
 		xmpp_verify_down(s);
 	if (s->test)
 		xmpp_test_down(s);
+	if (link && !s->failed && !s->broken)
+		xmpp_link_look(link);
 	xmpp_cert_forget(s);
 	s->chain = revocation_chain_unref(s->proxy->cfg.revocation, s->chain);
 	timer_cancel(&s->proxy->loop->timers, &s->shake);

@@ -457,6 +457,11 @@ static void undelivered_drop(struct later *l)
 	mem_free(CONTAINER_OF(l, struct undelivered, later));
 }
 
+void gateway_handed(struct gateway *g, const struct gateway_ticket *t, bool acks)
+{
+	(void)g, (void)t, (void)acks;
+}
+
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
 {
 	if (t->kind == TICKET_MESSAGE || t->kind == TICKET_MESSAGE_INVITE || t->kind == TICKET_MESSAGE_MSRP) {

@@ -21,6 +21,7 @@ struct gateway;
 struct gateway_ticket {
 	unsigned kind;
 	bool tell_sent; /* success is reported too */
+	bool confirm, acked_only; /* as in struct xmpp_ticket: of texts */
 	bool repeat;    /* twice does no harm: where it is not known whether it left, it may be sent again before it fails */
 	uint64_t id;    /* 0: nobody wants to hear of it */
 };
@@ -131,7 +132,10 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 		     const struct sip_flow *from);
 /* A stanza of a proven partner, addressed to a user of this worker or to one of our domains. Takes the arena. */
 void gateway_stanza(struct gateway *g, struct xmpp_stanza *st);
-/* What became of a stanza. */
+/* With ticket.confirm: it was handed to the partner's stream and is not confirmed yet (acks: the stream acknowledges, but not soon);
+ * gateway_sent follows. */
+void gateway_handed(struct gateway *g, const struct gateway_ticket *t, bool acks);
+/* What became of a stanza. With ticket.confirm, REASON_NONE: it is confirmed. */
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
 /* A watch is on the disk, or cannot be brought there. */
 void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity);

@@ -101,12 +101,15 @@ static void put_body(struct buf *b, const struct link_frame *f)
 		break;
 	case LINK_SEND:
 		put(b, f->send.ticket, 8);
+		put(b, f->send.confirm, 1);
+		put(b, f->send.acked_only, 1);
 		put_text(b, f->send.local);
 		put_text(b, f->send.remote);
 		put_text(b, f->send.octets);
 		break;
 	case LINK_SENT:
 		put(b, f->sent.ticket, 8);
+		put(b, f->sent.step, 1);
 		put_reason(b, f->sent.reason);
 		put_text(b, slice_first(f->sent.why, 1024));
 		break;
@@ -257,6 +260,8 @@ static void get_body(struct reader *r, struct link_frame *f)
 		break;
 	case LINK_SEND:
 		f->send.ticket = get(r, 8);
+		f->send.confirm = get_enum(r, 0, 2);
+		f->send.acked_only = get_enum(r, 0, 2);
 		f->send.local = get_text(r, DOMAIN_MAX);
 		f->send.remote = get_text(r, DOMAIN_MAX);
 		f->send.octets = get_text(r, LINK_FRAME_MAX);
@@ -264,6 +269,7 @@ static void get_body(struct reader *r, struct link_frame *f)
 		break;
 	case LINK_SENT:
 		f->sent.ticket = get(r, 8);
+		f->sent.step = (enum link_sent_step)get_enum(r, SENT_OVER, SENT_STEP_END);
 		f->sent.reason = get_reason(r);
 		f->sent.why = get_text(r, 1024);
 		break;

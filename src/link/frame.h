@@ -9,7 +9,7 @@
 #include "xmpp/stream.h"
 
 enum {
-	LINK_VERSION = 2,           /* of the protocol: changes with any change of a frame but HELLO and GOODBYE, whose layout stays */
+	LINK_VERSION = 3,           /* of the protocol: changes with any change of a frame but HELLO and GOODBYE, whose layout stays */
 	LINK_PORT = 23456,
 	LINK_HELLO_MAX = 2048,      /* octets of a frame before both have said HELLO */
 	LINK_FRAME_MAX = 17 << 20,  /* and after it: the largest stanza that can be configured, and room */
@@ -47,6 +47,9 @@ struct link_hello {
 enum link_bye { LINK_BYE_STOPPING = 1, LINK_BYE_VERSION, LINK_BYE_ROLE, LINK_BYE_REPLACED, LINK_BYE_PROTOCOL, LINK_BYE_END };
 const char *link_bye_text(enum link_bye b);
 
+/* ops->sent, or ops->handed of a stream that acknowledges or does not. */
+enum link_sent_step { SENT_OVER, SENT_HANDED, SENT_HANDED_ACKS, SENT_STEP_END };
+
 struct link_frame { /* slices point into what was read */
 	enum link_kind kind;
 	union {
@@ -74,10 +77,12 @@ struct link_frame { /* slices point into what was read */
 		} stanza;
 		struct {
 			uint64_t ticket;         /* 0: nobody wants to hear of it */
+			bool confirm, acked_only; /* struct xmpp_ticket */
 			struct slice local, remote, octets;
 		} send;
 		struct {
 			uint64_t ticket;
+			enum link_sent_step step; /* not SENT_OVER: another SENT follows */
 			enum reason reason;      /* by its ID; one that this side does not know is xmpp/unreachable */
 			struct slice why;
 		} sent;

@@ -169,11 +169,16 @@ struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id)
 	return i;
 }
 
-struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via)
+const struct link_item *link_outbox_find(const struct link_outbox *o, uint64_t id, uint64_t via)
 {
 	struct map_node *n = map_find(&o->by_id, id_key(&id));
 	const struct link_item *i = n ? CONTAINER_OF(n, struct link_item, by_id) : NULL;
-	return i && i->sent && i->via == via ? link_outbox_take(o, id) : NULL;
+	return i && i->sent && i->via == via ? i : NULL;
+}
+
+struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via)
+{
+	return link_outbox_find(o, id, via) ? link_outbox_take(o, id) : NULL;
 }
 
 bool link_outbox_has(const struct link_outbox *o, uint64_t id)

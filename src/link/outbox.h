@@ -65,6 +65,8 @@ void link_outbox_flush(struct link_outbox *o);
 struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id);
 /* The same, but only from the link that it went over: who is at the end of another one does not know. */
 struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via);
+/* It is under way over that link; NULL: it is not. */
+const struct link_item *link_outbox_find(const struct link_outbox *o, uint64_t id, uint64_t via);
 /* The item is there (waiting or under way). */
 bool link_outbox_has(const struct link_outbox *o, uint64_t id);
 /* This link is gone. What was under way over it waits again, in front and in its order, its time begins anew; or it fails for this

@@ -4,9 +4,11 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "net/conn_int.h"
@@ -469,6 +471,33 @@ int conn_writev(struct conn *c, const struct slice *v, size_t n)
 int conn_write(struct conn *c, struct slice s)
 {
 	return conn_writev(c, &s, 1);
+}
+
+uint64_t conn_written(const struct conn *c)
+{
+	return c->out_octets;
+}
+
+uint64_t conn_acknowledged(struct conn *c)
+{
+	int queued;
+	if (c->fd < 0 || c->forsaken || ioctl(c->fd, SIOCOUTQ, &queued) || queued < 0)
+		return c->acked;
+	uint64_t handed = c->out_octets - c->out.len;
+	if (!queued) {
+		c->acked = handed;
+		c->mark = 0;
+		return c->acked;
+	}
+	if (c->mark && c->out_wire - (uint64_t)queued >= c->mark_wire) {
+		c->acked = c->mark;
+		c->mark = 0;
+	}
+	if (!c->mark && handed > c->acked) {
+		c->mark = handed;
+		c->mark_wire = c->out_wire;
+	}
+	return c->acked;
 }
 
 bool conn_congested(const struct conn *c)

@@ -86,6 +86,11 @@ int conn_writev(struct conn *c, const struct slice *v, size_t n);
 /* The send queue is over out_high (until drained): stop producing. */
 bool conn_congested(const struct conn *c);
 size_t conn_queued(const struct conn *c);
+/* How many octets were written so far, and of how many of them it is known that the other system's kernel has them, while the connection
+ * lives: one system call. Where much is under way it lags behind, by what was written since it was last asked. Taken by the kernel is not
+ * read by the program: what the peer does with it is another question. */
+uint64_t conn_written(const struct conn *c);
+uint64_t conn_acknowledged(struct conn *c);
 
 /* Backpressure on the peer: no data events until resumed. Octets already read are kept. Counted: as many resumes as pauses. */
 void conn_pause(struct conn *c);

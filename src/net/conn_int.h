@@ -56,6 +56,9 @@ struct conn {
 	uint64_t id, born, last_io;
 	uint64_t tls_since;        /* when the handshake began */
 	uint64_t in_octets, out_octets, in_wire, out_wire;
+	uint64_t acked;            /* conn_acknowledged */
+	uint64_t mark, mark_wire;  /* when so many of out_wire are acknowledged, so many of out_octets are; mark 0: none */
+	bool forsaken;             /* what waited to be sent was thrown away */
 };
 
 /* Asks for conn_work at the end of this turn. */

@@ -215,6 +215,7 @@ void conn_on_readable(struct conn *c)
  * the better explanation. */
 static void broken(struct conn *c, int error)
 {
+	c->forsaken = true;
 	buf_clear(&c->out);
 	for (int i = 0; i < LAST_READS && !c->dead && c->reading && !c->told_eof && c->state != CONN_CLOSED; i++)
 		conn_on_readable(c);

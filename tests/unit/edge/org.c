@@ -61,6 +61,12 @@ static void on_sent(void *arg, const struct xmpp_ticket *t, enum reason reason, 
 		o->on_sent(o, t, reason);
 }
 
+static void on_handed(void *arg, const struct xmpp_ticket *t, bool acks)
+{
+	struct org *o = arg;
+	buf_printf(&o->sent, "%llu handed%s\n", (unsigned long long)t->id, acks ? " acks" : "");
+}
+
 static void on_link(void *arg, struct slice local, struct slice remote, bool up)
 {
 	struct org *o = arg;
@@ -82,7 +88,7 @@ static void on_alive(void *arg, struct slice remote)
 }
 
 static const struct xmpp_proxy_ops ops = {
-	.stanza = on_stanza, .sent = on_sent, .link = on_link, .reply = on_reply, .alive = on_alive};
+	.stanza = on_stanza, .sent = on_sent, .handed = on_handed, .link = on_link, .reply = on_reply, .alive = on_alive};
 
 static void on_accepted(void *arg, struct worker *w, int fd, const struct addr *from, struct gate_pass *pass)
 {
@@ -263,7 +269,7 @@ void org_tls(struct org *o, const char *certificate)
 void org_send_octets(struct org *o, const char *to, const char *id, size_t octets)
 {
 	struct buf b;
-	struct xmpp_ticket t = {.tell_sent = true};
+	struct xmpp_ticket t = {.tell_sent = true, .confirm = o->confirm, .acked_only = o->acked_only};
 	uint64_t n;
 	assert_true(slice_u64(slice_str(id), UINT32_MAX, &n));
 	t.id = n;

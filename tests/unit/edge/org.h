@@ -28,7 +28,8 @@ struct org {
 	struct policy_partner partner; /* the other one, as org_publish puts it into the policy; no domain: no partner */
 	uint32_t partner_limit;      /* gateway-wide, 0: default */
 	struct buf seen;             /* stanzas: "from>to name id\n" */
-	struct buf sent;             /* "id reason text\n" */
+	struct buf sent;             /* "id reason text\n", with `confirm` also "id handed\n" "id handed acks\n" */
+	bool confirm, acked_only;    /* of the tickets that org_send makes */
 	struct buf links;            /* "up local remote\n" */
 	unsigned busy_ms;            /* what the taker of stanzas asks for */
 	bool hold;                   /* accept connections, say nothing */

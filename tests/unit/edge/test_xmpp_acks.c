@@ -169,6 +169,88 @@ static void test_removed_unacknowledged(void **state)
 	assert_true(buf_has(&o->a.sent, "60 policy/partner-disabled "));
 }
 
+/* In two steps: what is not acknowledged in time was handed over, and is acknowledged or lost later. */
+static void test_handed_then_acknowledged(void **state)
+{
+	struct orgs *o = *state;
+	o->a.set.ack_wait_ms = 100;
+	o->a.confirm = true;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	org_send(&o->a, "b.test", "10"); /* before anything is counted */
+	UNTIL(o->loop, buf_has(&o->a.sent, "10 none \n"));
+	o->b.keep = true;
+	org_send(&o->a, "b.test", "1");
+	org_send(&o->a, "b.test", "2");
+	org_send(&o->a, "b.test", "3");
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 handed acks\n2 handed acks\n3 handed acks\n"));
+	UNTIL(o->loop, o->b.n_receipts == 3);
+	xmpp_proxy_done(o->b.proxy, &o->b.receipts[0]);
+	UNTIL(o->loop, buf_has(&o->a.sent, "1 none \n"));
+	assert_false(buf_has(&o->a.sent, "2 none"));
+	o->b.hold = true;
+	o->b.proxy = xmpp_proxy_free(o->b.proxy);
+	UNTIL(o->loop, buf_has(&o->a.sent, "3 xmpp/unreachable the stream ended before"));
+	assert_true(buf_has(&o->a.sent, "1 none \n2 xmpp/unreachable "));
+}
+
+/* A partner without acknowledgements: its kernel's word counts, and while that is missing it was handed over only. */
+static void test_kernel_confirms(void **state)
+{
+	enum { MANY = 120 };
+	struct orgs *o = *state;
+	char id[16];
+	o->a.confirm = true;
+	o->a.set.queue_stanzas = MANY;
+	o->a.set.queue_octets = 64 << 20;
+	o->b.set.acks = false;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	up(o);
+	org_send(&o->a, "b.test", "2");
+	assert_false(buf_has(&o->a.sent, "2 "));
+	UNTIL(o->loop, buf_has(&o->a.sent, "2 none \n"));
+	o->b.set.partner_rate = 1; /* ten at once, then it hardly reads, and the kernels are full before all is in */
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	for (int i = 3; i <= MANY; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		org_send_octets(&o->a, "b.test", id, 200000);
+		loop_once(o->loop, 0);
+	}
+	UNTIL(o->loop, buf_has(&o->a.sent, " handed\n"));
+	turn(o->loop, 300);
+	assert_false(buf_has(&o->a.sent, "120 none"));
+	o->b.hold = true;
+	o->b.proxy = xmpp_proxy_free(o->b.proxy);
+	UNTIL(o->loop, buf_has(&o->a.sent, " xmpp/unreachable the stream ended before"));
+	/* whatever was told as handed over has come to an end, in order */
+	size_t handed = 0, ended = 0;
+	struct slice rest = buf_slice(&o->a.sent), line;
+	while ((line = slice_split(&rest, '\n')).len)
+		if (slice_find(line, S(" handed")) >= 0)
+			handed++;
+	for (rest = buf_slice(&o->a.sent); (line = slice_split(&rest, '\n')).len;) {
+		snprintf(id, sizeof id, "%zu ", ended + 1);
+		ended += slice_find(line, S(" handed")) < 0 && slice_starts(line, slice_str(id));
+	}
+	assert_true(handed > 0 && ended > 10);
+}
+
+/* What may only go where it is acknowledged is refused before it goes. */
+static void test_acknowledged_only(void **state)
+{
+	struct orgs *o = *state;
+	o->b.set.acks = false;
+	xmpp_proxy_set(o->b.proxy, &o->b.set);
+	up(o);
+	o->a.confirm = o->a.acked_only = true;
+	org_send(&o->a, "b.test", "2");
+	assert_true(buf_has(&o->a.sent, "2 server/queue-full the partner's server does not acknowledge"));
+	o->a.acked_only = false;
+	org_send(&o->a, "b.test", "3");
+	UNTIL(o->loop, buf_has(&o->b.seen, " 3\n"));
+	assert_false(buf_has(&o->b.seen, " 2\n"));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, orgs_begin, orgs_end)
 
 int main(void)
@@ -181,6 +263,9 @@ int main(void)
 		T(test_without_acknowledgements),
 		T(test_many_unacknowledged),
 		T(test_removed_unacknowledged),
+		T(test_handed_then_acknowledged),
+		T(test_kernel_confirms),
+		T(test_acknowledged_only),
 	};
 	return cmocka_run_group_tests_name("xmpp_acks", tests, orgs_group_setup, orgs_group_teardown);
 }

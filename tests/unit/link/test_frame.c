@@ -59,10 +59,10 @@ static void every_kind(void **state)
 	g = round_trip(&b, &(struct link_frame){.kind = LINK_DONE, .done = {9, REASON_LIMIT_SIZE}});
 	assert_true(g.done.number == 9 && g.done.reason == REASON_LIMIT_SIZE);
 	assert_int_equal(round_trip(&b, &(struct link_frame){.kind = LINK_DONE, .done = {9}}).done.reason, REASON_NONE);
-	g = round_trip(&b, &(struct link_frame){.kind = LINK_SEND, .send = {0, S("a.test"), S("b.test"), S("<y/>")}});
+	g = round_trip(&b, &(struct link_frame){.kind = LINK_SEND, .send = {0, true, false, S("a.test"), S("b.test"), S("<y/>")}});
 	assert_true(g.send.ticket == 0);
 	same(g.send.octets, "<y/>");
-	g = round_trip(&b, &(struct link_frame){.kind = LINK_SENT, .sent = {5, REASON_XMPP_DNS, S("no such name")}});
+	g = round_trip(&b, &(struct link_frame){.kind = LINK_SENT, .sent = {5, SENT_OVER, REASON_XMPP_DNS, S("no such name")}});
 	assert_true(g.sent.ticket == 5 && g.sent.reason == REASON_XMPP_DNS);
 	same(g.sent.why, "no such name");
 	assert_int_equal(round_trip(&b, &(struct link_frame){.kind = LINK_SENT, .sent = {5}}).sent.reason, REASON_NONE);
@@ -120,7 +120,7 @@ static void other_version(void **state)
 
 static void unknown_reason(void **state)
 {
-	static const char frame[] = "\0\0\0\x16\xa\0\0\0\0\0\0\0\5\0\0\0\5no/ne\0\0\0\0";
+	static const char frame[] = "\0\0\0\x17\xa\0\0\0\0\0\0\0\5\0\0\0\0\5no/ne\0\0\0\0";
 	struct link_frame g;
 	size_t n;
 	(void)state;
@@ -134,7 +134,7 @@ static void full_buffer(void **state)
 	(void)state;
 	buf_init(&b, 20);
 	buf_puts(&b, "before");
-	link_frame_write(&b, &(struct link_frame){.kind = LINK_SEND, .send = {1, S("a.test"), S("b.test"), S("<x/>")}});
+	link_frame_write(&b, &(struct link_frame){.kind = LINK_SEND, .send = {1, false, false, S("a.test"), S("b.test"), S("<x/>")}});
 	assert_false(buf_ok(&b));
 	same(buf_slice(&b), "before");
 	buf_free(&b);
