@@ -213,7 +213,7 @@ static void test_kernel_confirms(void **state)
 	xmpp_proxy_set(o->b.proxy, &o->b.set);
 	for (int i = 3; i <= MANY; i++) {
 		snprintf(id, sizeof id, "%d", i);
-		org_send_octets(&o->a, "b.test", id, 200000);
+		org_send_octets(&o->a, "b.test", id, 40000);
 		loop_once(o->loop, 0);
 	}
 	UNTIL(o->loop, buf_has(&o->a.sent, " handed\n"));
