@@ -203,14 +203,13 @@ static void test_kernel_confirms(void **state)
 	o->a.set.queue_stanzas = MANY;
 	o->a.set.queue_octets = 64 << 20;
 	o->b.set.acks = false;
+	o->b.set.partner_rate = 1; /* ten at once, then it hardly reads, and the kernels are full before all is in */
 	xmpp_proxy_set(o->a.proxy, &o->a.set);
 	xmpp_proxy_set(o->b.proxy, &o->b.set);
 	up(o);
 	org_send(&o->a, "b.test", "2");
 	assert_false(buf_has(&o->a.sent, "2 "));
 	UNTIL(o->loop, buf_has(&o->a.sent, "2 none \n"));
-	o->b.set.partner_rate = 1; /* ten at once, then it hardly reads, and the kernels are full before all is in */
-	xmpp_proxy_set(o->b.proxy, &o->b.set);
 	for (int i = 3; i <= MANY; i++) {
 		snprintf(id, sizeof id, "%d", i);
 		org_send_octets(&o->a, "b.test", id, 40000);
