@@ -196,7 +196,7 @@ static void test_handed_then_acknowledged(void **state)
 /* A partner without acknowledgements: its kernel's word counts, and while that is missing it was handed over only. */
 static void test_kernel_confirms(void **state)
 {
-	enum { MANY = 120 };
+	enum { MANY = 500 };
 	struct orgs *o = *state;
 	char id[16];
 	o->a.confirm = true;
@@ -217,7 +217,7 @@ static void test_kernel_confirms(void **state)
 	}
 	UNTIL(o->loop, buf_has(&o->a.sent, " handed\n"));
 	turn(o->loop, 300);
-	assert_false(buf_has(&o->a.sent, "120 none"));
+	assert_false(buf_has(&o->a.sent, "500 none"));
 	o->b.hold = true;
 	o->b.proxy = xmpp_proxy_free(o->b.proxy);
 	UNTIL(o->loop, buf_has(&o->a.sent, " xmpp/unreachable the stream ended before"));
