@@ -270,7 +270,7 @@ static void handed_over(struct xmpp_link *l, const struct xmpp_ticket *t)
 		grow(l);
 	l->ring_n++;
 	*unacked_at(l, l->ring_n - 1) =
-		(struct unacked){.by_ack = acks, .number = number, .since = l->proxy->loop->timers.now, .ticket = *t};
+		(struct unacked){.by_ack = acks, .number = acks ? number : 0, .since = l->proxy->loop->timers.now, .ticket = *t};
 	arm_trust(l);
 	if (!acks && (!timer_armed(&l->look) || l->look_ms > LOOK_MIN_MS))
 		arm_look(l, LOOK_MIN_MS);
