@@ -71,6 +71,8 @@ struct outgoing {
 	uint64_t record;
 	uint64_t serial;             /* later texts have larger ones */
 	struct seen_run *seen;       /* NULL: the partner's server does not send again */
+	struct seen_key name;        /* with `seen` */
+	struct queue_entry *queue;   /* of the journal; NULL: it is not there */
 	uint64_t since;              /* when the stanza came */
 	struct xmpp_receipt receipt; /* until the message is done */
 };
@@ -176,6 +178,8 @@ struct incoming {
 	struct slice from_text, to_text; /* URIs as in the request, for the log */
 	const char *method;          /* "MESSAGE" "SEND", for the log */
 	struct conversation *conversation; /* NULL: message_incoming finds it */
+	struct seen_key name;        /* set by message_incoming, unless it is a test's */
+	bool has_name;
 	struct interwork_im_found found;   /* set by message_incoming: what it turned out to be, wrapped or not */
 };
 /* A text, or something that goes with texts, came from a SIP user. Asks policy, answers by in->way, now or later. `a`: scratch; nothing

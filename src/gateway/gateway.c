@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/groupchat.h"
+#include "gateway/queue.h"
 #include "gateway/session.h"
 
 #include "base/log.h"
@@ -459,13 +460,16 @@ static void undelivered_drop(struct later *l)
 
 void gateway_handed(struct gateway *g, const struct gateway_ticket *t, bool acks)
 {
-	(void)g, (void)t, (void)acks;
+	if (t->kind == TICKET_TEXT)
+		queue_handed(g, t, acks);
 }
 
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
 {
 	if (t->kind == TICKET_MESSAGE || t->kind == TICKET_MESSAGE_INVITE || t->kind == TICKET_MESSAGE_MSRP) {
 		message_sent(g, t, reason, why);
+	} else if (t->kind == TICKET_TEXT) {
+		queue_sent(g, t, reason, why);
 	} else if (t->kind == TICKET_ANSWER) {
 		answer_sent(g, t->id);
 	} else if (t->kind == TICKET_PROBE) {
@@ -486,11 +490,15 @@ void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason
 void gateway_link(struct gateway *g, struct slice local_domain, struct slice remote_domain, bool up)
 {
 	partner_link(g, local_domain, remote_domain, up);
+	if (up)
+		queue_link(g, local_domain, remote_domain);
 }
 
 void gateway_links(struct gateway *g, bool up, bool (*ours)(void *, struct slice), void *arg)
 {
 	partners_links(g, up, ours, arg);
+	if (up)
+		queue_pump(g, NULL);
 }
 
 void gateway_load_seen(struct gateway *g, struct slice records)
@@ -516,6 +524,8 @@ void gateway_set(struct gateway *g, const struct gateway_config *cfg)
 	c->max_contacts_per_user = cfg->max_contacts_per_user;
 	c->max_sessions_per_user = cfg->max_sessions_per_user;
 	c->max_queue_octets = cfg->max_queue_octets;
+	c->queue_lifetime_s = cfg->queue_lifetime_s;
+	c->queue_keep = cfg->queue_keep;
 	c->max_msrp_message = cfg->max_msrp_message;
 	c->group_notice = cfg->group_notice;
 	buf_free(&g->out);
@@ -548,6 +558,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	struct seen_config seen = {.timers = cfg->timers, .put = ops->seen_put, .purge = ops->seen_purge, .arg = arg,
 				   .secret = {cfg->seen_secret[0], cfg->seen_secret[1]}};
 	g->seen = seen_new(&seen);
+	queue_init(g);
 	map_init(&g->held);
 	map_init(&g->held_ids);
 	map_init(&g->watches);
@@ -584,6 +595,7 @@ struct gateway *gateway_free(struct gateway *g)
 	contacts_free(g);
 	names_free(g);
 	tallies_free(g);
+	timer_cancel(g->cfg.timers, &g->later_timer);
 	snapshot_reader_destroy(&g->policy);
 	buf_free(&g->out);
 	return mem_free(g);

@@ -42,6 +42,28 @@ struct gateway_home {
 	const struct dialect *dialect; /* what holds now; the gateway's, ops->home leaves it alone */
 };
 
+enum gateway_queue_kind { GATEWAY_TO_XMPP = 1, GATEWAY_TO_SIP = 2 };
+enum gateway_queue_bits { /* the first three as enum journal_state */
+	GATEWAY_QUEUE_HELD = 1,
+	GATEWAY_QUEUE_QUARANTINED = 2,
+	GATEWAY_QUEUE_IN_FLIGHT = 4,
+	GATEWAY_QUEUE_KEEP = 16, /* it waits until its lifetime is over; without it is insured only against our own death */
+};
+struct gateway_marks {
+	uint8_t state;    /* enum gateway_queue_bits */
+	uint8_t crashes;  /* of the process, with it in flight */
+	uint16_t attempts;
+};
+struct gateway_queued { /* the head of an entry of the journal */
+	uint64_t id;
+	enum gateway_queue_kind kind;
+	struct slice partner; /* the remote domain */
+	struct slice pair;    /* "local NUL remote NUL", bare JIDs; what follows is the gateway's own */
+	size_t octets;        /* when it is loaded */
+	int64_t accepted_at, expires_at;
+	struct gateway_marks marks;
+};
+
 struct gateway_msrp_place { /* where MSRP peers reach us; valid during the call that got it */
 	struct slice authority;  /* of our URIs: "192.0.2.1:2855" */
 	struct slice address;    /* the same without port and brackets, for c= */
@@ -81,6 +103,18 @@ struct gateway_ops {
 	 * more. Both may be NULL. */
 	void (*seen_put)(void *arg, int64_t at, struct slice records);
 	void (*seen_purge)(void *arg, int64_t before);
+	/* The journal of what was accepted and is not confirmed (docs/adr/0053); queue_put NULL: there is none, and texts are answered when
+	 * they were handed over. Nothing here blocks or calls back from inside. */
+	/* REASON_NONE; SERVER_QUEUE_FULL or _DISK: an entry of this size would not be taken now. */
+	enum reason (*queue_room)(void *arg, struct slice partner, size_t octets);
+	/* Copies. REASON_NONE: q->id is set, and gateway_queue_stored follows; else nothing has happened. */
+	enum reason (*queue_put)(void *arg, struct gateway_queued *q, struct slice octets);
+	void (*queue_end)(void *arg, uint64_t id);
+	void (*queue_mark)(void *arg, uint64_t id, const struct gateway_marks *m);
+	/* True: gateway_queue_octets follows, after the marks made before are written. */
+	bool (*queue_read)(void *arg, uint64_t id);
+	/* One of all workers' suspects may go alone: asks for that, or gives it back. May be NULL: there is one worker. */
+	bool (*queue_alone)(void *arg, bool begin);
 };
 
 /* What of typing and receipts crosses, and how (docs/signals.md). */
@@ -118,6 +152,8 @@ struct gateway_config {
 	unsigned xmpp_retry_ms;                  /* how often a lost partner is probed */
 	bool group_notice;                       /* who is invited to a group chat is told so */
 	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
+	uint32_t queue_lifetime_s;               /* how long a text may wait in the journal */
+	bool queue_keep;                         /* what cannot be delivered now is taken and waits, too */
 	uint64_t seen_secret[2];                 /* of the names of texts that were taken; the same after a restart */
 };
 
@@ -139,6 +175,28 @@ void gateway_handed(struct gateway *g, const struct gateway_ticket *t, bool acks
 void gateway_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why);
 /* A watch is on the disk, or cannot be brought there. */
 void gateway_stored(struct gateway *g, struct slice watcher, struct slice presentity);
+/* A put is durable, or will not be (then nothing of it comes back). */
+void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason);
+/* What an entry says; not found: it cannot be read any more. */
+void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct slice octets);
+/* Start-up, after gateway_load_seen: an entry that an earlier process has left. False: it is over (end it). */
+bool gateway_queue_load(struct gateway *g, const struct gateway_queued *q);
+/* What waits for this partner's domain is not delivered, and texts to it wait. */
+void gateway_queue_pause(struct gateway *g, struct slice partner, bool paused);
+enum gateway_queue_verb { GATEWAY_QUEUE_HOLD, GATEWAY_QUEUE_RELEASE, GATEWAY_QUEUE_RETRY, GATEWAY_QUEUE_EXPIRE, GATEWAY_QUEUE_QUARANTINE };
+/* False: there is no such entry that waits (one that is under way just now is left alone), or it is held (RETRY). */
+bool gateway_queue_do(struct gateway *g, uint64_t id, enum gateway_queue_verb verb);
+struct gateway_queue_facts {
+	uint64_t id;
+	enum gateway_queue_kind kind;
+	struct slice local, remote; /* bare JIDs */
+	const char *state;          /* "waiting" "under way" "held" "quarantined" "paused" */
+	size_t octets;
+	int64_t accepted_at, expires_at;
+	unsigned attempts, crashes;
+	uint64_t retry_ms;          /* waiting: until its way is tried again; 0: as soon as it can */
+};
+void gateway_queue_each(struct gateway *g, void (*fn)(void *arg, const struct gateway_queue_facts *f), void *arg);
 /* What msrp_edge_ops tells. */
 void gateway_msrp_input(struct gateway *g, uint64_t line, struct slice session, struct slice tid, const struct msrp_piece *p);
 void gateway_msrp_up(struct gateway *g, uint64_t line);
@@ -154,7 +212,7 @@ void gateway_links(struct gateway *g, bool up, bool (*ours)(void *arg, struct sl
 
 /* Takes over what may change while it runs: im, errors, signals, subscription_expires, subscription_minimum, notify_interval_ms, subscribe_rate,
  * busy_away, absence_s, watcher_probe_s,
- * max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_sessions_per_user, max_msrp_message. What exists keeps the values that it was made with. */
+ * queue_lifetime_s, queue_keep, max_subscriptions, max_subscriptions_per_user, max_contacts_per_user, max_sessions_per_user, max_msrp_message. What exists keeps the values that it was made with. */
 void gateway_set(struct gateway *g, const struct gateway_config *cfg);
 
 /* The process is going to end: sessions are hung up as soon as their texts are through. `keep`: but those whose texts go in their dialog, for

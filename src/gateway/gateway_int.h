@@ -17,7 +17,7 @@
 #include "sip/subscriber.h"
 #include "xmpp/stanza.h"
 
-enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER, TICKET_MESSAGE_INVITE, TICKET_MESSAGE_MSRP, TICKET_PROBE };
+enum ticket_kind { TICKET_NONE, TICKET_MESSAGE, TICKET_PRESENCE, TICKET_ANSWER, TICKET_MESSAGE_INVITE, TICKET_MESSAGE_MSRP, TICKET_PROBE, TICKET_TEXT };
 
 enum { PAIR_KEY_MAX = 6200 };
 
@@ -54,6 +54,7 @@ struct gateway {
 	struct map targets;       /* of page.c: SIP targets with a MESSAGE pending */
 	size_t waiting;           /* texts on their way to SIP users, in all queues */
 	size_t waiting_memory;    /* octets that their arenas occupy */
+	struct queue *queue;       /* of queue.c: texts that wait for somebody */
 	struct seen *seen;         /* texts that were taken, both ways */
 	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
 	struct list tracked, tracked_free; /* of receipts.c: texts that a receipt may come for, the oldest first; and room for more */

@@ -8,6 +8,7 @@
 #include "base/metric.h"
 #include "gateway/conversation.h"
 #include "gateway/groupchat.h"
+#include "gateway/queue.h"
 #include "gateway/session.h"
 #include "interwork/inflate.h"
 
@@ -89,15 +90,19 @@ static void held_free(struct held *h)
 	mem_free(h);
 }
 
-static void accepted(struct gateway *g, const struct incoming_way *way, uint64_t id)
+static void accepted(struct gateway *g, const struct incoming_way *way, uint64_t id, int status)
 {
-	static const struct sip_answer ok = {.status = 200};
 	uint64_t record, since;
 	way->known(g, id, &record, &since);
-	metric_add(METRIC_MESSAGES_TO_XMPP, 1);
-	gateway_record_told(g, record, 200, RECORD_DELIVERED, REASON_NONE);
-	metric_add(METRIC_MSG_SIP_XMPP_DELIVERED, 1);
-	answer(g, way, id, &ok);
+	if (status == 200) {
+		metric_add(METRIC_MESSAGES_TO_XMPP, 1);
+		gateway_record_told(g, record, 200, RECORD_DELIVERED, REASON_NONE);
+		metric_add(METRIC_MSG_SIP_XMPP_DELIVERED, 1);
+	} else { /* it waits in the journal: what becomes of it is recorded later */
+		record_hop(g->cfg.records, record, RECORD_WAITS, 0, REASON_NONE);
+		record_hop(g->cfg.records, record, RECORD_TOLD, status, REASON_NONE);
+	}
+	answer(g, way, id, &(struct sip_answer){.status = status});
 }
 
 static void held_fired(struct timer *t, uint64_t now)
@@ -108,7 +113,7 @@ static void held_fired(struct timer *t, uint64_t now)
 		struct conversation *c = conversation_find(h->g, slice_str(h->local), slice_str(h->remote));
 		if (c)
 			c->confirmed = true; /* no error came: from now on answers do not wait */
-		accepted(h->g, h->way, h->asked.id);
+		accepted(h->g, h->way, h->asked.id, 200);
 	}
 	held_free(h);
 }
@@ -214,7 +219,7 @@ static void signal_incoming(struct gateway *g, const struct incoming *in, struct
 
 /* Has it come before? Then it is answered as it was the first time, or will be with it. The branch does not count: over another
  * connection it is another one. What it says does, since clients name different texts the same. */
-static bool again(struct gateway *g, const struct incoming *in)
+static bool again(struct gateway *g, struct incoming *in)
 {
 	char cseq[12];
 	snprintf(cseq, sizeof cseq, "%u", in->msg->cseq);
@@ -223,7 +228,9 @@ static bool again(struct gateway *g, const struct incoming *in)
 				      in->message_id.len ? in->message_id : slice_str(cseq), in->content_type, in->body, way};
 	struct seen_run *run;
 	struct seen_outcome o;
-	switch (seen_take(g->seen, seen_key(g->seen, parts, sizeof parts / sizeof *parts), 0, &run, &o)) {
+	in->name = seen_key(g->seen, parts, sizeof parts / sizeof *parts);
+	in->has_name = true;
+	switch (seen_take(g->seen, in->name, 0, &run, &o)) {
 	case SEEN_NEW:
 		if (run)
 			seen_name(g->seen, run, in->way->ticket, in->id);
@@ -309,7 +316,10 @@ void message_incoming(struct gateway *g, struct incoming *in, struct arena *a)
 	bool answered = in->way == &incoming_by_invite;
 	if ((answered || !c->confirmed) && g->held.count < MAX_HELD && id.len && !map_find(&g->held_ids, id))
 		hold(g, in, id);
-	gateway_send_out(g, in->from.domain, in->to.domain, &ticket);
+	if (queue_on(g) && !in->test)
+		queue_text(g, in);
+	else
+		gateway_send_out(g, in->from.domain, in->to.domain, &ticket);
 }
 
 void message_from_sip(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
@@ -338,46 +348,72 @@ static struct conversation *first_failed(struct gateway *g, const struct held *h
 	return c;
 }
 
-/* What came in has reached the partner's stream, or cannot. */
-void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
+static struct held *held_of(struct gateway *g, const struct incoming_way *way, uint64_t id)
 {
-	const struct incoming_way *way = way_of(t->kind);
-	struct held_key key = {t->kind, t->id};
+	struct held_key key = {way->ticket, id};
 	struct map_node *n = map_find(&g->held, slice_of((const char *)&key, sizeof key));
-	struct held *h = n ? CONTAINER_OF(n, struct held, by_asked) : NULL;
+	return n ? CONTAINER_OF(n, struct held, by_asked) : NULL;
+}
+
+void message_handed(struct gateway *g, const struct incoming_way *way, uint64_t id)
+{
 	uint64_t record, since;
-	bool known = way->known(g, t->id, &record, &since);
-	char z[RECORD_ID_TEXT];
-	if (reason == REASON_NONE) {
-		record_hop(g->cfg.records, record, RECORD_SENT, 0, REASON_NONE);
-		if (known)
-			metric_observe(HISTOGRAM_LATENCY_SIP_XMPP, g->cfg.timers->now - since);
-		if (h && !h->handed) {
+	if (way->known(g, id, &record, &since))
+		metric_observe(HISTOGRAM_LATENCY_SIP_XMPP, g->cfg.timers->now - since);
+}
+
+void message_taken(struct gateway *g, const struct incoming_way *way, uint64_t id, int status)
+{
+	struct held *h = held_of(g, way, id);
+	if (h && status == 200) {
+		if (!h->handed) {
 			h->handed = true;
 			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
-		} else if (!h) {
-			accepted(g, way, t->id);
 		}
 		return;
 	}
+	if (h)
+		held_free(h); /* an error of the partner's is too far away to be waited for */
+	accepted(g, way, id, status);
+}
+
+void message_untaken(struct gateway *g, const struct incoming_way *way, uint64_t id, enum reason reason, struct slice why)
+{
+	struct held *h = held_of(g, way, id);
+	uint64_t record, since;
+	char z[RECORD_ID_TEXT];
 	metric_refused((int)reason);
 	metric_add(METRIC_MSG_SIP_XMPP_FAILED, 1);
-	if (known) {
+	if (way->known(g, id, &record, &since)) {
 		struct arena *a = arena_acquire(g->cfg.arenas);
 		log_ev_limited(LOG_WARNING, "message/undelivered", h ? slice_str(h->remote) : SLICE_NONE,
 			       {"reason", slice_str(reason_info(reason)->id)}, {"text", why}, {"trace", record_id_text(record, z)});
 		record_end(g->cfg.records, record, RECORD_FAILED, reason);
-		refuse(g, way, t->id, a, reason, NULL, "MESSAGE", h ? slice_str(h->local) : SLICE_NONE,
-		       h ? slice_str(h->remote) : SLICE_NONE);
+		refuse(g, way, id, a, reason, NULL, "MESSAGE", h ? slice_str(h->local) : SLICE_NONE, h ? slice_str(h->remote) : SLICE_NONE);
 		arena_release(g->cfg.arenas, a);
 	} else {
 		struct conversation *c = first_failed(g, h);
-		seen_forget(g->seen, seen_named(g->seen, t->kind, t->id)); /* not delivered, and nobody was told: it may come again */
+		seen_forget(g->seen, seen_named(g->seen, way->ticket, id)); /* not delivered, and nobody was told: it may come again */
 		if (c)
 			signals_failed_late(g, c, slice_str(h->id), reason);
 	}
 	if (h)
 		held_free(h);
+}
+
+/* Without a journal: what came in has reached the partner's stream, or cannot. */
+void message_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
+{
+	const struct incoming_way *way = way_of(t->kind);
+	uint64_t record, since;
+	if (reason) {
+		message_untaken(g, way, t->id, reason, why);
+		return;
+	}
+	way->known(g, t->id, &record, &since);
+	record_hop(g->cfg.records, record, RECORD_SENT, 0, REASON_NONE);
+	message_handed(g, way, t->id);
+	message_taken(g, way, t->id, 200);
 }
 
 /* The partner refused a message of ours: that is the answer to the SIP user, if it still waits for one. */
@@ -491,17 +527,20 @@ static bool stanza_again(struct gateway *g, struct outgoing *o, const struct sta
 	struct seen_outcome out;
 	if (!r->number || !st->id.len)
 		return false;
-	switch (seen_take(g->seen, seen_key(g->seen, parts, sizeof parts / sizeof *parts), r->stream, &run, &out)) {
+	o->name = seen_key(g->seen, parts, sizeof parts / sizeof *parts);
+	switch (seen_take(g->seen, o->name, r->stream, &run, &out)) {
 	case SEEN_NEW:
 		o->seen = run;
 		if (run)
-			seen_set_owner(run, o);
+			seen_set_owner(run, &o->receipt);
 		return false;
 	case SEEN_UNDER_WAY: {
-		struct outgoing *first = seen_owner(run);
-		gateway_done(g, &first->receipt);
-		first->receipt = *r;
-		r->number = 0;
+		struct xmpp_receipt *first = seen_owner(run);
+		if (first->number) {
+			gateway_done(g, first);
+			*first = *r;
+			r->number = 0;
+		} /* else it is in the journal already, and need not be sent again */
 		record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
 		break;
 	}
@@ -576,6 +615,30 @@ void message_notice(struct gateway *g, const struct xmpp_jid *from, const struct
 	g->record = record;
 }
 
+/* Into the journal where nobody else has it, or where it has to wait. True: it is done with for now. */
+static bool journaled(struct gateway *g, struct outgoing *o, const struct stanza *st, struct xmpp_receipt *r)
+{
+	struct interwork_im_verdict v = {0};
+	enum reason reason = REASON_NONE;
+	bool waits;
+	if (!queue_on(g))
+		return false;
+	o->record = g->record;
+	if ((waits = queue_holds(g, GATEWAY_TO_SIP, o->local, o->remote))) {
+		reason = queue_stanza(g, o, r);
+		if (!reason)
+			record_hop(g->cfg.records, g->record, RECORD_WAITS, 0, REASON_NONE);
+	} else if (!r->number) {
+		reason = queue_insure(g, o);
+	}
+	if (!reason)
+		return waits;
+	seen_forget(g->seen, o->seen);
+	metric_refused((int)reason);
+	not_sent(g, st, r, reason, &v);
+	return true;
+}
+
 void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_peer *peer, struct arena *a,
 		       struct xmpp_receipt *r)
 {
@@ -593,6 +656,8 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		if (!o)
 			not_sent(g, st, r, reason, &v);
 		else if (stanza_again(g, o, st, r))
+			o = NULL;
+		else if (journaled(g, o, st, r))
 			o = NULL;
 	}
 	if (!o) {
@@ -617,6 +682,75 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		session_hang_up(c);
 }
 
+/* ---- out of the journal */
+
+static struct xml_node *reread(struct gateway *g, const struct queue_entry *e, struct arena *a)
+{
+	struct xml_limits lim = xml_limits_default;
+	struct xml_node *n;
+	struct slice octets = queue_octets(e);
+	lim.max_bytes = lim.max_children = SIZE_MAX;
+	lim.max_depth = lim.max_attrs = 1024; /* it was looked at when it came */
+	(void)g;
+	if (e->kind == GATEWAY_TO_XMPP) /* as it goes on a stream: without its namespace */
+		octets = ARENA_JOIN(a, S("<x xmlns='jabber:server'>"), octets, S("</x>"));
+	else
+		octets = arena_dup(a, octets);
+	if (!octets.p || xml_parse(&n, a, octets, &lim, NULL))
+		return NULL;
+	return e->kind == GATEWAY_TO_XMPP ? xml_first(n) : n;
+}
+
+void message_again(struct gateway *g, struct queue_entry *e)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct interwork_im_verdict v = {0};
+	struct outgoing *o = NULL;
+	struct xml_node *n = reread(g, e, a);
+	enum reason reason = REASON_SERVER_INTERNAL;
+	struct stanza st;
+	g->record = e->record;
+	if (n) {
+		stanza_read(&st, a, n);
+		reason = outgoing_make(&o, g, &st, st.from.domain, a, &v);
+	}
+	if (!o) {
+		g->record = 0;
+		arena_release(g->cfg.arenas, a);
+		queue_not_now(e, reason);
+		return;
+	}
+	outgoing_begin(g, o);
+	g->record = 0;
+	o->name = e->name;
+	o->seen = e->seen;
+	e->seen = NULL;
+	if (o->seen)
+		seen_set_owner(o->seen, &o->receipt);
+	o->queue = e;
+	e->out = o;
+	o->conversation->confirmed = true;
+	signals_text_out(g, o->conversation, o);
+	conversation_send(o->conversation, o);
+}
+
+void message_given_up(struct gateway *g, struct queue_entry *e, enum reason reason)
+{
+	struct arena *a = arena_acquire(g->cfg.arenas);
+	struct xml_node *n = e->has_octets ? reread(g, e, a) : NULL;
+	struct slice local = queue_local(e), remote = queue_remote(e), domain;
+	if (e->kind == GATEWAY_TO_SIP && n) {
+		gateway_bounce(g, n, reason, SLICE_NONE, jid_domain(local), jid_domain(remote), &e->receipt);
+	} else if (e->kind == GATEWAY_TO_XMPP) {
+		struct conversation *c = conversation_get(g, local, remote);
+		const struct xml_node *body = n ? xml_child(n, S("body"), SLICE_NONE) : NULL;
+		if (c->home == UINT32_MAX && !xmpp_domain_ascii(a, jid_domain(local), &domain))
+			snapshot_local(gateway_policy(g), domain, &c->home);
+		signals_given_up(g, c, n ? stanza_id(n) : SLICE_NONE, body ? xml_text(body, a) : SLICE_NONE, reason);
+	}
+	arena_release(g->cfg.arenas, a);
+}
+
 /* ---- how it ends */
 
 /* What became of it, should it come again. */
@@ -639,8 +773,22 @@ void outgoing_drop(struct gateway *g, struct outgoing *o)
 
 static void outgoing_over(struct gateway *g, struct outgoing *o)
 {
+	if (o->queue)
+		queue_over(g, o->queue);
 	gateway_done(g, &o->receipt);
 	outgoing_drop(g, o);
+}
+
+/* It waits for a better time, in the journal. */
+static bool kept(struct outgoing *o, enum reason reason)
+{
+	struct gateway *g = o->conversation->g;
+	if (!queue_keeps(o, reason))
+		return false;
+	record_hop(g->cfg.records, o->record, RECORD_WAITS, 0, reason);
+	signals_text_done(g, o->conversation, o, 0, reason);
+	outgoing_drop(g, o);
+	return true;
 }
 
 void outgoing_delivered(struct outgoing *o, int status)
@@ -653,6 +801,7 @@ void outgoing_delivered(struct outgoing *o, int status)
 	metric_observe(HISTOGRAM_LATENCY_XMPP_SIP, g->cfg.timers->now - o->since);
 	o->conversation->to_sip++;
 	remember(o, 200, REASON_NONE);
+	queue_home_well(g, o->local);
 	signals_text_done(g, o->conversation, o, status, REASON_NONE);
 	outgoing_over(g, o);
 }
@@ -662,6 +811,8 @@ void outgoing_answered(struct outgoing *o, const struct sip_msg *m)
 	struct gateway *g = o->conversation->g;
 	char z[RECORD_ID_TEXT];
 	record_hop(g->cfg.records, o->record, RECORD_HEARD, m->status, REASON_NONE);
+	if ((m->status == 503 || m->status == 504) && kept(o, REASON_SIP_HOME_UNREACHABLE))
+		return;
 	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);
 	log_ev_limited(LOG_INFO, "message/refused-by-home", o->remote, {"from", o->remote}, {"to", o->local},
 	       {"status", arena_printf(o->arena, "%d %.*s", m->status, SFMT(slice_first(m->reason, 80)))}, {"trace", record_id_text(o->record, z)});
@@ -686,6 +837,8 @@ void outgoing_failed(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->conversation->g;
 	char z[RECORD_ID_TEXT];
+	if (kept(o, reason))
+		return;
 	metric_refused((int)reason);
 	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);
 	log_ev_limited(LOG_WARNING, "message/undelivered", o->remote_domain, {"from", o->remote}, {"to", o->local},
@@ -705,6 +858,7 @@ void outgoing_failed(struct outgoing *o, enum reason reason)
 void messages_free(struct gateway *g)
 {
 	size_t i;
+	queue_free(g);
 	MAP_EACH(n, &g->held, i)
 		held_free(CONTAINER_OF(n, struct held, by_asked));
 	map_free(&g->held);

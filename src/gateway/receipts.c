@@ -483,3 +483,16 @@ void receipts_unsent(struct conversation *c, struct slice stanza_id, enum reason
 	if (t)
 		failed(t, slice_str(r->xmpp_condition), slice_str(r->xmpp_type), false);
 }
+
+void receipts_given_up(struct conversation *c, struct slice stanza_id, struct slice text, enum reason reason)
+{
+	struct arena *a = arena_acquire(c->g->cfg.arenas);
+	struct tracked forgotten = {.c = c};
+	if (stanza_id.len && find(c, false, SLICE_NONE, stanza_id)) {
+		receipts_unsent(c, stanza_id, reason);
+	} else {
+		forgotten.excerpt = interwork_line(a, utf8_first(text, 4 * EXCERPT), EXCERPT);
+		send_notice(&forgotten, slice_str(reason_info(reason)->xmpp_condition));
+	}
+	arena_release(c->g->cfg.arenas, a);
+}

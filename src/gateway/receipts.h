@@ -39,3 +39,5 @@ bool receipts_answer(struct conversation *c, struct slice id, bool displayed);
 void receipts_failed(struct conversation *c, const struct stanza *error);
 /* The same of one that could not be sent. */
 void receipts_unsent(struct conversation *c, struct slice stanza_id, enum reason reason);
+/* The same of one that waited for long: when it is not remembered any more, words alone. */
+void receipts_given_up(struct conversation *c, struct slice stanza_id, struct slice text, enum reason reason);

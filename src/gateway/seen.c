@@ -242,6 +242,21 @@ enum seen_fate seen_take(struct seen *s, struct seen_key key, uint64_t stream, s
 	return SEEN_NEW;
 }
 
+void seen_know(struct seen *s, struct seen_key key, struct seen_outcome outcome, int64_t at)
+{
+	int64_t now = clock_unix();
+	if (find(s, &key) || at + SEEN_WINDOW_S <= now)
+		return;
+	struct entry *e = add(s, key, 0);
+	e->at = at <= now ? at : now;
+	e->status = (uint16_t)outcome.status;
+	e->reason = (uint16_t)outcome.reason;
+	list_append(&s->over, &e->age);
+	s->n_over++;
+	write_out(s, e);
+	age(s, now);
+}
+
 void seen_end(struct seen *s, struct seen_run *run, struct seen_outcome outcome)
 {
 	struct entry *e = run->entry;

@@ -56,6 +56,8 @@ enum seen_fate {
 };
 /* `stream`: on which it came; the same stream does not repeat itself, so what looks the same is another text. 0: not on one. */
 enum seen_fate seen_take(struct seen *s, struct seen_key key, uint64_t stream, struct seen_run **ret, struct seen_outcome *ret_outcome);
+/* Of a text that another process has taken: as if it had ended then. */
+void seen_know(struct seen *s, struct seen_key key, struct seen_outcome outcome, int64_t at);
 /* It is over; the run is freed. */
 void seen_end(struct seen *s, struct seen_run *run, struct seen_outcome outcome);
 /* As if it had never come. Accepts NULL. */

@@ -56,7 +56,7 @@ static void asked_free(struct gateway *g, struct asked *q)
 static int to_msrp(int status)
 {
 	switch (status) {
-	case 200 ... 299: return 200;
+	case 200 ... 299: return 200; /* 202, too: it will be delivered, or its sender hears of it */
 	case 400: case 415: case 501: return status;
 	case 413: case 513: return 413;
 	case 405: return 501;

@@ -391,6 +391,12 @@ void signals_failed_late(struct gateway *g, struct conversation *c, struct slice
 	receipts_unsent(c, stanza_id, reason);
 }
 
+void signals_given_up(struct gateway *g, struct conversation *c, struct slice stanza_id, struct slice text, enum reason reason)
+{
+	(void)g;
+	receipts_given_up(c, stanza_id, text, reason);
+}
+
 /* ---- what we say ourselves */
 
 #define OWN S("entente-s-")

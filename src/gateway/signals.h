@@ -65,6 +65,9 @@ void signals_error_late(struct gateway *g, struct conversation *c, const struct 
 /* The same of one that could not be sent, by its stanza's id. */
 void signals_failed_late(struct gateway *g, struct conversation *c, struct slice stanza_id, enum reason reason);
 
+/* The same of one that waited in the journal, perhaps for longer than anybody remembers its id; `text` is what it said. */
+void signals_given_up(struct gateway *g, struct conversation *c, struct slice stanza_id, struct slice text, enum reason reason);
+
 /* ---- what we say ourselves */
 enum { SIGNALS_ID = 26 };
 /* Writes an id for a stanza with a state or receipt. */

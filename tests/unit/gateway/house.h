@@ -29,7 +29,9 @@ enum house_link {
 	LINK_FINE,
 	LINK_SILENT /* never reported */,
 	LINK_BAD /* refused at once with `why` */,
-	LINK_QUEUED /* by house_release */
+	LINK_QUEUED, /* by house_release */
+	LINK_HANDED, /* in two steps: handed over at once, the rest by house_release */
+	LINK_SLOW /* the same, of a stream that acknowledges */
 };
 
 struct house_sent { /* a SIP message that went out */
@@ -39,6 +41,13 @@ struct house_sent { /* a SIP message that went out */
 
 struct house_record {
 	char *key, *value; /* NULL: free */
+};
+
+struct house_entry { /* of the journal */
+	struct gateway_queued q;
+	char *partner, *pair, *octets;
+	size_t n_octets;
+	bool durable, reading;
 };
 
 struct house_ticket {
@@ -82,6 +91,15 @@ struct house {
 	struct buf seen;   /* what seen_put wrote */
 	unsigned seen_puts, seen_purges;
 	bool killed;       /* nothing is written any more: what is under way when the process dies */
+	bool journal;      /* there is one: house_journal */
+	bool disk_full, disk_failing; /* it has no room; what it took comes to nothing */
+	bool crashed;      /* house_stop: the process dies of a signal that leaves a mark */
+	bool bare;         /* stanzas come over streams without acknowledgements */
+	bool alone;        /* a suspect goes alone */
+	struct house_entry entries[HOUSE_RECORDS];
+	uint64_t n_entries;
+	unsigned journal_puts, journal_reads;
+	struct timer disk;
 	uint64_t stream;   /* on which stanzas come; 0: each on its own */
 	struct house_stream *streams[HOUSE_LINKS];
 	int branch;
@@ -101,6 +119,10 @@ void house_policy(struct house *h, int fabrikam, bool enabled, bool xmpp_access)
 /* The gateway and its stack end (as if killed, or orderly) and begin again with what the store holds. */
 void house_restart(struct house *h, uint64_t down_ms);
 void house_start(struct house *h);
+/* From now on there is a journal; the gateway begins anew. */
+void house_journal(struct house *h);
+/* Entries in it. */
+unsigned house_journaled(const struct house *h);
 void house_stop(struct house *h);
 
 /* Time goes by. */
