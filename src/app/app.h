@@ -32,6 +32,7 @@ struct tops;
 struct edge_node;
 struct gw_node;
 struct split_app;
+struct app_queue;
 
 enum {
 	APP_NAME_MAX = 272, /* a host name or address with a port */
@@ -90,6 +91,7 @@ struct app {
 	struct pool *pool;            /* shared */
 	struct node *nodes;           /* shared: one per worker */
 	struct store *store;          /* shared; NULL: role edge */
+	struct app_queue *queue;      /* shared; NULL: role edge (app/queue.h) */
 	struct snapshot_slot policy;  /* shared */
 	struct dns *dns;              /* shared */
 	struct revocation *revocation; /* shared */

@@ -12,6 +12,7 @@
 #include "app/facts.h"
 #include "app/health.h"
 #include "app/probes.h"
+#include "app/queue.h"
 #include "app/split.h"
 #include "app/starts.h"
 #include "base/clock.h"
@@ -183,7 +184,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = pool_new(&app->pool, &po, err)))
 		return rc;
 	*ret_exit = EXIT_CANTCREAT;
-	if (app->role != CONFIG_EDGE && ((rc = open_store(app, cfg, err)) || (rc = app_publish(app, cfg, err))))
+	if (app->role != CONFIG_EDGE && ((rc = open_store(app, cfg, err)) || (rc = app_queue_open(app, cfg, err)) || (rc = app_publish(app, cfg, err))))
 		return rc;
 	if ((rc = control_open(&app->control, app, err)))
 		return rc;
@@ -192,6 +193,8 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	app->nodes = mem_calloc(pool_workers(app->pool), sizeof *app->nodes);
+	if (app->queue)
+		app_queue_nodes(app);
 	struct api_opts api = {.control = pool_control(app->pool), .admin = control_admin(app->control), .store = app->store, .cfg = cfg};
 	if ((rc = metrics_http_open(&app->metrics, app, cfg, err)) || (rc = api_open(&app->api, &api, err)) || (rc = app_listen(app, cfg, err)) ||
 	    (rc = app_access_start(app, cfg, err)) || (rc = pool_start(app->pool, err)))
@@ -230,8 +233,10 @@ static void stop(struct app *app)
 		app->dns = dns_free(app->dns);
 		if (app->store)
 			store_flush(app->store); /* what it completes is told to workers */
+		app_queue_close(app);
 		keys_unwatch(app);
 		app->pool = pool_free(app->pool);
+		app_queue_free(app);
 		app->health = health_free(app->health); /* its questions may have waited there until now */
 	}
 	sandbox_paths_free(app->paths);

@@ -2,6 +2,7 @@
 /* One worker: SIP edge, XMPP proxy and gateway; how they are made, changed and ended. */
 #include "app/node_int.h"
 #include "app/dialects.h"
+#include "app/queue.h"
 #include "app/seeing.h"
 
 #include "app/split.h"
@@ -73,6 +74,8 @@ static int load(struct node *n, struct entente_err *err)
 		rc = store_load_watches(n->app->store, load_watch, &l, err);
 	if (!rc)
 		rc = store_load_dialogs(n->app->store, load_dialog, &l, err);
+	if (!rc)
+		node_queue_load(n);
 	for (struct slice rest = buf_slice(&l.dead), id; rest.len && (id = slice_split(&rest, '\n')).len;)
 		store_dialog_delete(n->app->store, id, NULL, NULL);
 	gateway_resume(n->gateway, n->app->config->timers_resubscribe_spread);
@@ -248,6 +251,8 @@ static void gateway_settings(struct gateway_config *ret, const struct config *cf
 	ret->max_sessions_per_user = cfg->limits_max_sessions_per_user;
 	ret->max_queue_octets = cfg->limits_queue_size;
 	ret->max_msrp_message = cfg->msrp_max_message;
+	ret->queue_lifetime_s = (uint32_t)(cfg->queue_lifetime / 1000);
+	ret->queue_keep = cfg->queue_unreachable == CONFIG_UNREACHABLE_KEEP;
 }
 
 static void make_gateway(struct node *n, const struct config *cfg)

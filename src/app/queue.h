@@ -10,11 +10,15 @@
 
 struct app_queue; /* app->queue; NULL: role edge */
 
-/* Opens the journal (blocks) and remembers what it holds for the workers, which take it when they start. Before pool_new; `err` as
+/* Opens the journal (blocks) and remembers what it holds for the workers, which take it when they start. Between pool_new and pool_start; `err` as
  * journal_open. Crashes of the process are noted in it from here on. */
 int app_queue_open(struct app *app, const struct config *cfg, struct entente_err *err);
-/* After the workers have ended: syncs and closes. */
+/* app->nodes is there: before pool_start. */
+void app_queue_nodes(struct app *app);
+/* After the workers have ended, before pool_free: syncs and closes. What it completes then is told to nobody. */
 void app_queue_close(struct app *app);
+/* After pool_free. */
+void app_queue_free(struct app *app);
 /* Settings of a new configuration that are LIVE. */
 void app_queue_set(struct app *app, const struct config *cfg);
 /* The directory that queue.directory means. */

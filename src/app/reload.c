@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "app/app.h"
 #include "app/probes.h"
+#include "app/queue.h"
 #include "app/split.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -228,6 +229,7 @@ int app_reload(struct app *app, struct config_errors *errs)
 	revocation_set(app->revocation, &revocation);
 	config_diff(app->config, cfg, tell_restart, NULL);
 	nodes_reload(app, cfg);
+	app_queue_set(app, cfg);
 	config_free(app->config);
 	app->config = cfg;
 	if (app->api)
