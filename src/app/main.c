@@ -330,7 +330,8 @@ int main(int argc, char **argv)
 		       {"reason", err.reason ? slice_str(reason_info(err.reason)->id) : SLICE_NONE},
 		       {"text", slice_str(err.text)});
 		stop(&app);
-		return rc == ENTENTE_EEXIST ? EXIT_UNAVAILABLE : code;
+		/* a database of a newer version: trying again does not help */
+		return rc == ENTENTE_EEXIST ? EXIT_UNAVAILABLE : rc == ENTENTE_EUNSUPPORTED ? EXIT_CONFIG : code;
 	}
 	char workers[16];
 	snprintf(workers, sizeof workers, "%u", pool_workers(app.pool));

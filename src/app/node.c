@@ -328,7 +328,8 @@ static size_t unanswered(const struct node *n)
 {
 	if (n->edge)
 		return edge_node_busy(n->edge);
-	return sip_stack_waiting(sip_edge_stack(n->sip)) + (n->access ? access_waiting(n->access) : 0);
+	/* What came on a stream may still be on its way to the worker that it is for, where nothing of it can be seen. */
+	return sip_stack_waiting(sip_edge_stack(n->sip)) + (n->access ? access_waiting(n->access) : 0) + (n->xmpp ? xmpp_proxy_leaving(n->xmpp) : 0);
 }
 
 static void drain_fired(struct timer *t, uint64_t now)

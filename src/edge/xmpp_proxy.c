@@ -305,6 +305,14 @@ void xmpp_proxy_quiesce(struct xmpp_proxy *p)
 	}
 }
 
+size_t xmpp_proxy_leaving(const struct xmpp_proxy *p)
+{
+	size_t count = 0;
+	for (const struct list *n = p->all.next; n != &p->all; n = n->next)
+		count += CONTAINER_OF(n, struct s2s, node)->leaving != NULL;
+	return count;
+}
+
 void xmpp_proxy_ended(struct xmpp_proxy *p)
 {
 	if (p->draining && !p->n_s2s && p->drained) {

@@ -118,6 +118,8 @@ void xmpp_proxy_alive(struct xmpp_proxy *p, struct slice remote);
 /* Shutting down, first step: no new streams come in, and those that did are told system-shutdown, so that partners stop sending.
  * Links go on. */
 void xmpp_proxy_quiesce(struct xmpp_proxy *p);
+/* After it: the streams whose good-bye waits for the fate of what came on them. */
+size_t xmpp_proxy_leaving(const struct xmpp_proxy *p);
 /* Second step: what waits is reported as server/shutdown, all streams are closed with system-shutdown; `done` once all have
  * ended. */
 void xmpp_proxy_drain(struct xmpp_proxy *p, void (*done)(void *arg), void *arg);
