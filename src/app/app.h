@@ -138,6 +138,8 @@ struct app {
 	struct timer certificate;     /* looks at ours now and then */
 	struct timer expiring;        /* looks at how long they last, partners' too */
 	struct expiry_watch expiry;
+	struct timer wall;            /* compares the clock of the day with the one that never jumps */
+	int64_t wall_offset;          /* seconds between them */
 	uint64_t generation, started_ms;
 	int64_t started_at;
 	bool stopping;

@@ -113,7 +113,7 @@ def clock(r):
             late = max(lap["groups"][g][d]["arrival_ms"]["max"] for g in ("sm", "plain") for d in ("to_xmpp", "to_sip"))
             r.say(f"clock {offset}: {lap['groups']['sm']['to_xmpp']['accepted']} taken so far, slowest {late:.0f} ms")
             r.check(sum(lap["groups"][g][d]["arrival_ms"]["n"] for g in ("sm", "plain") for d in ("to_xmpp", "to_sip")) > RATE * seconds, f"clock {offset}: hardly anything came")
-        alarm = [e for e in s.parts[0].events() if e[2] in ("tls/certificate-expires", "time/jumped", "server/clock")]
+        alarm = [e for e in s.parts[0].events() if e[2] in ("tls/certificate-expires", "server/clock-jumped")]
         before = s.status()
         account = s.end(60)
         r.complaints(s)
