@@ -231,7 +231,8 @@ struct admin_session *admin_session_new_as(struct admin *a, struct slice who, un
 /* It comes by HTTP: so the audit log says. */
 void admin_session_by_api(struct admin_session *s);
 /* The name of a user by /etc/passwd alone; "uid N" when it has none. */
-void admin_user_name(uint32_t uid, char *ret, size_t size);
+/* True: there is no such user, but there may be by now (base/kept.h). */
+bool admin_user_name(uint32_t uid, char *ret, size_t size);
 /* Accepts NULL; returns NULL. */
 struct admin_session *admin_session_free(struct admin_session *s);
 /* Where the session may write at any time from now on, not only inside admin_session_input: what a command that takes time has to

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "admin/role.h"
 #include "admin/task.h"
+#include "base/kept.h"
 #include "base/mem.h"
 
 enum { WHO_MAX = 96 };
@@ -22,19 +23,23 @@ struct admin_session {
 };
 
 /* From the local file alone: the name service may be somewhere on the network, and nothing here may wait for that. */
-void admin_user_name(uint32_t uid, char *ret, size_t size)
+bool admin_user_name(uint32_t uid, char *ret, size_t size)
 {
 	char mem[4096];
 	struct passwd pw, *found = NULL;
-	FILE *f = uid == (uint32_t)-1 ? NULL : fopen("/etc/passwd", "re");
+	bool old = false, there = false;
+	FILE *f = uid == (uint32_t)-1 ? NULL : kept_open("/etc/passwd", &old);
+	bool unsure = old || (!f && uid != (uint32_t)-1);
 	snprintf(ret, size, uid == (uint32_t)-1 ? "unknown" : "uid %u", uid);
 	while (f && fgetpwent_r(f, &pw, mem, sizeof mem, &found) == 0)
 		if (found->pw_uid == uid) {
 			snprintf(ret, size, "%s", found->pw_name);
+			there = true;
 			break;
 		}
 	if (f)
 		fclose(f);
+	return unsure && !there;
 }
 
 struct admin_session *admin_session_new(struct admin *a, uint32_t uid)

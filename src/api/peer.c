@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/peer.h"
+#include "base/kept.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,23 +48,25 @@ int peer_check(const struct config_strings *roles, struct entente_err *err)
 	return 0;
 }
 
-/* The groups of that name in /etc/group are among these. */
-static bool in_group(struct slice name, const uint32_t *gids, size_t n)
+/* The groups of that name in /etc/group are among these. *ret_unknown: there is none, but there may be by now. */
+static bool in_group(struct slice name, const uint32_t *gids, size_t n, bool *ret_unknown)
 {
 	char *line = NULL; /* as long as it is: a group with many members must not be passed over */
 	size_t cap = 0;
 	ssize_t len;
-	FILE *f = fopen("/etc/group", "re");
-	bool in = false;
+	bool in = false, old, there = false;
+	FILE *f = kept_open("/etc/group", &old);
 	while (f && !in && (len = getline(&line, &cap, f)) > 0) {
 		struct slice rest = slice_of(line, (size_t)len), found = slice_split(&rest, ':');
 		uint64_t gid;
 		slice_split(&rest, ':');
 		if (!slice_eq(found, name) || !slice_u64(slice_split(&rest, ':'), UINT32_MAX, &gid))
 			continue;
+		there = true;
 		for (size_t i = 0; i < n; i++)
 			in = in || gids[i] == gid;
 	}
+	*ret_unknown = !there && (!f || old);
 	free(line);
 	if (f)
 		fclose(f);
@@ -72,27 +75,29 @@ static bool in_group(struct slice name, const uint32_t *gids, size_t n)
 
 void peer_judge(uint32_t uid, const uint32_t *gids, size_t n, const struct config_strings *roles, struct peer_identity *ret)
 {
-	bool hit = false, others = false;
+	bool hit = false, others = false, unknown_group = false;
 	unsigned rest = ADMIN_ROLES_ALL;
-	admin_user_name(uid, ret->who, sizeof ret->who);
+	bool unknown_user = admin_user_name(uid, ret->who, sizeof ret->who);
 	ret->roles = ADMIN_ROLES_ALL;
 	if (uid == 0 || uid == geteuid())
 		return;
 	ret->roles = 0;
 	for (size_t i = 0; i < roles->n; i++) {
 		struct entry e;
+		bool unknown = false;
 		if (!entry_parse(slice_str(roles->items[i]), &e))
 			continue;
 		if (e.kind == OTHERS) {
 			rest = others ? rest | e.roles : e.roles;
 			others = true;
-		} else if (e.kind == BY_USER ? slice_eq(e.name, slice_str(ret->who)) : in_group(e.name, gids, n)) {
+		} else if (e.kind == BY_USER ? slice_eq(e.name, slice_str(ret->who)) : in_group(e.name, gids, n, &unknown)) {
 			ret->roles |= e.roles;
 			hit = true;
 		}
+		unknown_group = unknown_group || unknown || (e.kind == BY_USER && unknown_user);
 	}
 	if (!hit)
-		ret->roles = rest;
+		ret->roles = unknown_group ? 0 : rest; /* an entry may be meant for him: a user or a group made since the start */
 }
 
 void peer_identify(int fd, const struct config_strings *roles, struct peer_identity *ret)

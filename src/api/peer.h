@@ -15,7 +15,8 @@ struct peer_identity {
 };
 
 /* root and the daemon's own user have all roles. Others: what the entries "user:NAME=ROLE" and "group:NAME=ROLE" that fit give together; without
- * one that fits, the entry "others=ROLE"; without that all roles: whoever may connect may administer. ROLE "none": nothing. */
+ * one that fits, the entry "others=ROLE"; without that all roles: whoever may connect may administer. ROLE "none": nothing. Nothing too for whom no
+ * entry fits while one may be meant for him: it names a user or a group that was made since the daemon locked itself in (base/kept.h). */
 void peer_identify(int fd, const struct config_strings *roles, struct peer_identity *ret);
 /* The same of what is known: for tests. gids: all groups. */
 void peer_judge(uint32_t uid, const uint32_t *gids, size_t n, const struct config_strings *roles, struct peer_identity *ret);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "api/api.h"
 #include "app/app.h"
+#include "base/kept.h"
 #include "base/log.h"
 
 #define BIT(capability) (1ULL << (capability))
@@ -104,6 +105,8 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 	sandbox_paths_write(p, cfg->server_state_directory);
 	sandbox_paths_socket(p, cfg->server_control_socket);
 	sandbox_paths_socket(p, cfg->admin_socket);
+	kept_file("/etc/passwd");
+	kept_file("/etc/group");
 	o.keep = capabilities(app, cfg, ports(p, cfg));
 	o.paths = p;
 	int rc = sandbox_enter(&o, &app->sandbox, err);

@@ -163,7 +163,9 @@ int sandbox_landlock(const struct sandbox_opts *o, struct sandbox_level *ret, st
 	int version = abi();
 	ret->landlock = version;
 	if (!version) {
-		sandbox_lacks(ret, errno == EOPNOTSUPP ? "Landlock is not among the kernel's security modules (lsm=)" : "the kernel has no Landlock (Linux 5.13 or later)");
+		sandbox_lacks(ret, errno == EOPNOTSUPP ? "Landlock is not among the kernel's security modules (lsm=)"
+			      : errno == EPERM ? "Landlock is forbidden from outside (SystemCallFilter= of the unit?)"
+					       : "the kernel has no Landlock (Linux 5.13 or later)");
 		return 0;
 	}
 	m.r.fs = FS_OF_ABI_1 | (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0) | (version >= 5 ? FS_IOCTL_DEV : 0);

@@ -45,12 +45,14 @@ static void drop_capabilities(uint64_t keep, struct sandbox_level *ret)
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capget, &h, d))
 		return;
+	bool change = false; /* where there is nothing to drop, a filter of systemd may forbid to drop it */
 	for (unsigned i = 0; i < 2; i++) {
-		d[i].permitted &= (uint32_t)(keep >> 32 * i);
-		d[i].effective = d[i].permitted;
+		uint32_t left = d[i].permitted & (uint32_t)(keep >> 32 * i);
+		change |= left != d[i].permitted || d[i].effective != left || d[i].inheritable;
+		d[i].permitted = d[i].effective = left;
 		d[i].inheritable = 0;
 	}
-	if (syscall(SYS_capset, &h, d))
+	if (change && syscall(SYS_capset, &h, d))
 		sandbox_lacks(ret, "capabilities could not be dropped");
 	if (!syscall(SYS_capget, &h, d))
 		ret->capabilities = d[0].permitted | (uint64_t)d[1].permitted << 32;

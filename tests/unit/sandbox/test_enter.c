@@ -21,7 +21,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "base/kept.h"
 #include "world.h"
 
 static struct world w;
@@ -184,6 +186,66 @@ static void test_replaced(void **state)
 	assert_int_equal(symlink("../elsewhere/secret", link), 0);
 	assert_int_equal(world_child(replaced, &w), 0);
 	unlink(link);
+	assert_true(world_spill(w.secret, "secret"));
+}
+
+/* ---- a file that is kept: /etc/passwd is such a one */
+
+static int first_of(const char *path, bool *ret_old)
+{
+	FILE *f = kept_open(path, ret_old);
+	int c = f ? getc(f) : 0;
+	if (f)
+		fclose(f);
+	return c;
+}
+
+static int go[2], ready[2];
+
+static int kept_child(const struct world *x)
+{
+	struct sandbox_level l;
+	struct entente_err err;
+	struct sandbox_paths *p = sandbox_paths_new();
+	bool old = true;
+	char b;
+	kept_file(x->secret);
+	sandbox_paths_read(p, x->secret);
+	MUST(!sandbox_enter(&(struct sandbox_opts){.mode = SANDBOX_REQUIRED, .paths = p}, &l, &err));
+	MUST(first_of(x->secret, &old) == 's' && !old);
+	MUST(write(ready[1], "r", 1) == 1 && read(go[0], &b, 1) == 1);
+	for (int i = 0; i < 3; i++)
+		MUST(first_of(x->secret, &old) == 's' && old);
+	MUST(!kept_open(x->key, &old) && errno == EACCES && !old);
+	MUST(!kept_open("/nowhere", NULL));
+	return 0;
+}
+
+static void test_kept(void **state)
+{
+	(void)state;
+	char fresh[128], b;
+	bool old = true;
+	int status = -1;
+	if (!can)
+		skip();
+	assert_int_equal(pipe2(go, O_CLOEXEC) || pipe2(ready, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (!pid)
+		_exit(kept_child(&w));
+	snprintf(fresh, sizeof fresh, "%s/new", w.shared);
+	close(ready[1]);
+	if (read(ready[0], &b, 1) == 1) { /* else it has ended: its status says where */
+		assert_true(world_spill(fresh, "fresh"));
+		assert_int_equal(rename(fresh, w.secret), 0);
+		assert_int_equal(write(go[1], "g", 1), 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	kept_file(w.secret);
+	assert_int_equal(first_of(w.secret, &old), 'f'); /* who is not locked in sees what is there */
+	assert_false(old);
+	assert_true(world_spill(w.secret, "secret"));
 }
 
 /* ---- too broad a folder is not opened */
@@ -329,7 +391,7 @@ static int look(const struct world *x)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_works), cmocka_unit_test(test_replaced), cmocka_unit_test(test_broad), cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_works), cmocka_unit_test(test_replaced), cmocka_unit_test(test_kept), cmocka_unit_test(test_broad), cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_built_without),
 	};
 	world_make(&w);
