@@ -42,7 +42,8 @@ void sip_dialog_free(struct sip_dialog *d);
 struct sip_dialog_kept;
 /* Takes over: *d is zeroed. */
 struct sip_dialog_kept *sip_dialog_keep(struct sip_dialog *d);
-/* *ret is a dialog whose texts lie in `k`; whatever is done to it, sip_dialog_put_back comes next, before `k` is looked at again. */
+/* *ret is a dialog whose texts lie in `k`; where it is changed, sip_dialog_put_back comes next, before `k` is looked
+ * at again. */
 void sip_dialog_look(const struct sip_dialog_kept *k, struct sip_dialog *ret);
 /* What was changed in `d` is kept; *k may be another block now. *d is zeroed. */
 void sip_dialog_put_back(struct sip_dialog_kept **k, struct sip_dialog *d);

@@ -14,10 +14,14 @@ enum state {
 	ENDING,   /* SUBSCRIBE with Expires 0 is out */
 };
 
-struct sip_subscriber {
+enum { TEXTS = 7 }; /* of struct sip_subscriber_config */
+
+struct sip_subscriber { /* there may be a million */
 	struct sip_stack *stack;
-	struct sip_subscriber_config config; /* owned texts */
-	struct sip_extra *headers;
+	uint32_t text_len[TEXTS]; /* of config's texts, one behind the other in `texts` */
+	uint32_t max_expires;
+	struct sip_extra *headers; /* owned */
+	size_t n_headers;
 	const struct sip_subscriber_ops *ops;
 	void *arg;
 	enum state state;
@@ -26,12 +30,12 @@ struct sip_subscriber {
 	bool dead;
 	char call_id[CALL_ID_LEN + 1], tag[TAG_LEN + 1];
 	uint32_t cseq; /* of requests outside the dialog */
-	struct sip_dialog dialog;
+	struct sip_dialog_kept *dialog; /* with have_dialog */
 	struct sip_usage usage;
 	struct sip_client_trans *ct;
 	struct sip_flow flow;        /* the last used */
 	struct sip_flow *first_flow; /* of the start; only where ops->route may lead elsewhere. Owned */
-	char *texts;                 /* all of config's; owned */
+	char *texts;                 /* owned */
 	uint32_t asked;
 	struct timer t_refresh, t_expire, t_notify; /* t_notify: Timer N of RFC 6665 4.1.2 */
 };
@@ -58,30 +62,40 @@ struct sip_subscriber *sip_subscriber_new(struct sip_stack *s, const struct sip_
 					  const struct sip_subscriber_ops *ops, void *arg)
 {
 	struct sip_subscriber *sub = MEM_NEW(struct sip_subscriber);
-	struct sip_subscriber_config *c = &sub->config;
+	const struct slice texts[TEXTS] = {config->uri, config->from, config->to, config->contact, config->event, config->accept, config->route};
 	sub->stack = s;
 	sub->ops = ops;
 	sub->arg = arg;
-	*c = *config;
-	c->max_expires = config->max_expires ? config->max_expires : 86400;
-	struct slice *texts[] = {&c->uri, &c->from, &c->to, &c->contact, &c->event, &c->accept, &c->route};
+	sub->max_expires = config->max_expires ? config->max_expires : 86400;
 	size_t len = 0;
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		len += texts[i]->len;
+	for (size_t i = 0; i < TEXTS; i++)
+		len += texts[i].len;
 	char *at = sub->texts = mem_calloc(1, len + 1);
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		struct slice from = *texts[i];
-		*texts[i] = slice_of(at, from.len);
-		if (from.len)
-			memcpy(at, from.p, from.len);
-		at += from.len;
+	for (size_t i = 0; i < TEXTS; i++) {
+		sub->text_len[i] = (uint32_t)texts[i].len;
+		if (texts[i].len)
+			memcpy(at, texts[i].p, texts[i].len);
+		at += texts[i].len;
 	}
 	sub->headers = trans_extras_dup(config->headers, config->n_headers);
+	sub->n_headers = config->n_headers;
 	timer_init(&sub->t_refresh, fire_refresh);
 	timer_init(&sub->t_expire, fire_expire);
 	timer_init(&sub->t_notify, fire_notify);
 	sub->usage.request = on_request;
 	return sub;
+}
+
+static struct sip_subscriber_config config_of(const struct sip_subscriber *sub)
+{
+	struct sip_subscriber_config c = {.headers = sub->headers, .n_headers = sub->n_headers, .max_expires = sub->max_expires};
+	struct slice *slots[TEXTS] = {&c.uri, &c.from, &c.to, &c.contact, &c.event, &c.accept, &c.route};
+	const char *at = sub->texts;
+	for (size_t i = 0; i < TEXTS; i++) {
+		*slots[i] = slice_of(at, sub->text_len[i]);
+		at += sub->text_len[i];
+	}
+	return c;
 }
 
 /* Back to idle, without a word to anyone. */
@@ -94,7 +108,7 @@ static void reset(struct sip_subscriber *sub)
 	sip_client_drop(sub->ct);
 	sub->ct = NULL;
 	sip_usage_unregister(sub->stack, &sub->usage);
-	sip_dialog_free(&sub->dialog);
+	sub->dialog = mem_free(sub->dialog);
 	sub->have_dialog = sub->accepted = sub->lapsed = false;
 	sub->state = IDLE;
 }
@@ -105,7 +119,7 @@ static void release(struct sip_subscriber *sub)
 		return;
 	mem_free(sub->texts);
 	mem_free(sub->first_flow);
-	trans_extras_free(sub->headers, sub->config.n_headers);
+	trans_extras_free(sub->headers, sub->n_headers);
 	mem_free(sub);
 }
 
@@ -145,9 +159,8 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 static void on_done(void *arg, enum sip_done why);
 static const struct sip_client_handler handler = {on_response, on_done};
 
-static void write_first(struct sip_subscriber *sub, struct buf *b)
+static void write_first(struct sip_subscriber *sub, const struct sip_subscriber_config *c, struct buf *b)
 {
-	const struct sip_subscriber_config *c = &sub->config;
 	sip_build_request(b, S("SUBSCRIBE"), c->uri);
 	sip_build_header(b, SIP_H_MAX_FORWARDS, S("70"));
 	if (!slice_empty(c->route))
@@ -163,23 +176,27 @@ static void write_first(struct sip_subscriber *sub, struct buf *b)
 
 static int send_subscribe(struct sip_subscriber *sub, uint32_t expires)
 {
-	const struct sip_subscriber_config *c = &sub->config;
+	const struct sip_subscriber_config c = config_of(sub);
+	struct sip_dialog dialog;
 	struct buf b;
 	buf_init(&b, REQUEST_MAX);
-	if (sub->have_dialog)
-		sip_dialog_request(&sub->dialog, &b, SIP_SUBSCRIBE, 0);
-	else
-		write_first(sub, &b);
-	sip_build_header(&b, SIP_H_CONTACT, c->contact);
-	sip_build_header(&b, SIP_H_EVENT, c->event);
-	if (!slice_empty(c->accept))
-		sip_build_header(&b, SIP_H_ACCEPT, c->accept);
+	if (sub->have_dialog) {
+		sip_dialog_look(sub->dialog, &dialog);
+		sip_dialog_request(&dialog, &b, SIP_SUBSCRIBE, 0);
+		if (sub->ops->route)
+			sub->ops->route(sub->arg, sip_dialog_next_hop(&dialog), &sub->flow);
+		sip_dialog_put_back(&sub->dialog, &dialog);
+	} else {
+		write_first(sub, &c, &b);
+	}
+	sip_build_header(&b, SIP_H_CONTACT, c.contact);
+	sip_build_header(&b, SIP_H_EVENT, c.event);
+	if (!slice_empty(c.accept))
+		sip_build_header(&b, SIP_H_ACCEPT, c.accept);
 	sip_build_header_uint(&b, SIP_H_EXPIRES, expires);
-	for (size_t i = 0; i < c->n_headers; i++)
+	for (size_t i = 0; i < sub->n_headers; i++)
 		sip_build_header_named(&b, sub->headers[i].name, sub->headers[i].value);
 	sip_build_body(&b, SLICE_NONE, SLICE_NONE);
-	if (sub->have_dialog && sub->ops->route)
-		sub->ops->route(sub->arg, sip_dialog_next_hop(&sub->dialog), &sub->flow);
 	int rc = buf_ok(&b) ? sip_client_start(&sub->ct, sub->stack, &sub->flow, buf_slice(&b), &handler, sub, NULL)
 			    : ENTENTE_EINVAL;
 	buf_free(&b);
@@ -357,17 +374,30 @@ static void failure(struct sip_subscriber *sub, int status, int64_t retry_after,
 
 static struct sip_dialog_local local_part(const struct sip_subscriber *sub)
 {
+	const struct sip_subscriber_config c = config_of(sub);
+	struct sip_dialog dialog;
+	if (sub->have_dialog)
+		sip_dialog_look(sub->dialog, &dialog); /* its number alone is wanted */
 	return (struct sip_dialog_local){
 		.call_id = slice_str(sub->call_id),
 		.local_tag = slice_str(sub->tag),
-		.local = sub->config.from,
-		.cseq = sub->have_dialog ? sub->dialog.local_cseq : sub->cseq,
-		.secure = slice_istarts(sub->config.uri, S("sips:")) && sub->flow.transport == SIP_TLS,
+		.local = c.from,
+		.cseq = sub->have_dialog ? dialog.local_cseq : sub->cseq,
+		.secure = slice_istarts(c.uri, S("sips:")) && sub->flow.transport == SIP_TLS,
 	};
+}
+
+/* Takes it over. */
+static void have(struct sip_subscriber *sub, struct sip_dialog *dialog)
+{
+	mem_free(sub->dialog);
+	sub->dialog = sip_dialog_keep(dialog);
+	sub->have_dialog = true;
 }
 
 static void success(struct sip_subscriber *sub, const struct sip_msg *m)
 {
+	struct sip_dialog dialog;
 	uint32_t expires;
 	bool stated = sip_msg_uint(m, SIP_H_EXPIRES, UINT32_MAX, &expires);
 	if (!stated || expires > sub->asked)
@@ -376,10 +406,15 @@ static void success(struct sip_subscriber *sub, const struct sip_msg *m)
 	sub->mended_423 = sub->renewed = false;
 	if (!sub->have_dialog) {
 		struct sip_dialog_local l = local_part(sub);
-		sub->have_dialog = sip_dialog_uac(&sub->dialog, &l, m) == 0; /* else the NOTIFY makes it */
-	} else if (slice_eq(sub->dialog.remote_tag, m->to.tag)) {
-		sip_dialog_adopt_routes(&sub->dialog, m);
-		sip_dialog_refresh(&sub->dialog, m);
+		if (sip_dialog_uac(&dialog, &l, m) == 0) /* else the NOTIFY makes it */
+			have(sub, &dialog);
+	} else {
+		sip_dialog_look(sub->dialog, &dialog);
+		if (slice_eq(dialog.remote_tag, m->to.tag)) {
+			sip_dialog_adopt_routes(&dialog, m);
+			sip_dialog_refresh(&dialog, m);
+		}
+		sip_dialog_put_back(&sub->dialog, &dialog);
 	}
 	if (m->status == 204) /* RFC 5839: no NOTIFY will come */
 		timer_cancel(timers_of(sub), &sub->t_notify);
@@ -413,7 +448,7 @@ static void on_response(void *arg, struct sip_client_trans *ct, const struct sip
 		return;
 	}
 	if (m->status == 423 && sub->state != ENDING && !sub->poll && !sub->mended_423 &&
-	    sip_msg_uint(m, SIP_H_MIN_EXPIRES, sub->config.max_expires, &min) && min > sub->asked) {
+	    sip_msg_uint(m, SIP_H_MIN_EXPIRES, sub->max_expires, &min) && min > sub->asked) {
 		sub->mended_423 = true;
 		sub->asked = min;
 		if (send_subscribe(sub, min) == 0)
@@ -447,38 +482,53 @@ static bool number_param(struct slice params, struct slice name, uint64_t *ret)
 	return sip_param(params, name, &v) && slice_u64(v, UINT32_MAX, ret);
 }
 
+static bool of_dialog(const struct sip_subscriber *sub, const struct sip_msg *m)
+{
+	struct sip_dialog d;
+	sip_dialog_look(sub->dialog, &d);
+	return sip_dialog_matches(&d, m);
+}
+
+/* Its number is remembered if so. */
+static bool in_order(struct sip_subscriber *sub, const struct sip_msg *m)
+{
+	struct sip_dialog d;
+	sip_dialog_look(sub->dialog, &d);
+	bool yes = sip_dialog_accept(&d, m);
+	sip_dialog_put_back(&sub->dialog, &d);
+	return yes;
+}
+
 /* Which dialog the NOTIFY speaks for. 0, or the status that refuses it. */
 static int settle_dialog(struct sip_subscriber *sub, const struct sip_msg *m, bool terminated)
 {
 	if (sub->state != STARTING) {
-		if (sub->have_dialog && !sip_dialog_matches(&sub->dialog, m))
+		if (sub->have_dialog && !of_dialog(sub, m))
 			return 481; /* another fork */
-		if (sub->have_dialog && !sip_dialog_accept(&sub->dialog, m))
+		if (sub->have_dialog && !in_order(sub, m))
 			return 500;
 		return 0;
 	}
 	/* The first NOTIFY decides (4.4.1). Its route set counts; one of the 2xx stands in where proxies of RFC 3265 days did not
 	 * record themselves in the NOTIFY. */
-	bool same = sub->have_dialog && sip_dialog_matches(&sub->dialog, m);
+	bool same = sub->have_dialog && of_dialog(sub, m);
 	if (!same || sip_msg_header(m, SIP_H_RECORD_ROUTE, 0)) {
 		struct sip_dialog_local l = local_part(sub);
 		struct sip_dialog d;
 		if (sip_dialog_notified(&d, &l, m) == 0) {
-			sip_dialog_free(&sub->dialog);
-			sub->dialog = d;
-			sub->have_dialog = true;
+			have(sub, &d);
 			return 0;
 		}
 		if (!same)
 			return terminated ? 0 : 400;
 	}
-	sip_dialog_accept(&sub->dialog, m);
+	in_order(sub, m);
 	return 0;
 }
 
 static void answer(struct sip_subscriber *sub, struct sip_server_trans *st, int status)
 {
-	struct sip_extra accept = {S("Accept"), sub->config.accept};
+	struct sip_extra accept = {S("Accept"), config_of(sub).accept};
 	struct sip_answer an = {.status = status < 200 ? 200 : status, .headers = &accept};
 	an.n_headers = status == 415 && !slice_empty(accept.value);
 	if (st)
@@ -490,7 +540,7 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 {
 	struct sip_subscriber *sub = CONTAINER_OF(u, struct sip_subscriber, usage);
 	struct sip_stack *s = sub->stack;
-	if ((m->method != SIP_NOTIFY && m->method != SIP_BENOTIFY) || !sip_event_matches(sub->config.event, m))
+	if ((m->method != SIP_NOTIFY && m->method != SIP_BENOTIFY) || !sip_event_matches(config_of(sub).event, m))
 		return false;
 	const struct sip_header *h = sip_msg_header(m, SIP_H_SUBSCRIPTION_STATE, 0);
 	const struct sip_header *type = sip_msg_header(m, SIP_H_CONTENT_TYPE, 0);
@@ -519,8 +569,12 @@ static bool on_request(struct sip_usage *u, struct sip_server_trans *st, struct 
 		sub->state = ACTIVE;
 	if (sub->state != ENDING) /* one that crossed our last SUBSCRIBE is not the answer to it */
 		timer_cancel(timers_of(sub), &sub->t_notify);
-	if (sub->have_dialog)
-		sip_dialog_refresh(&sub->dialog, m);
+	if (sub->have_dialog) {
+		struct sip_dialog dialog;
+		sip_dialog_look(sub->dialog, &dialog);
+		sip_dialog_refresh(&dialog, m);
+		sip_dialog_put_back(&sub->dialog, &dialog);
+	}
 	sub->busy++;
 	status = sub->ops->notify(sub->arg, &n);
 	answer(sub, st, status);
