@@ -49,7 +49,7 @@ static uint64_t cpu_of(pid_t pid)
 static void shake(SSL_CTX *server, SSL_CTX *client)
 {
 	SSL *s = SSL_new(server), *c = SSL_new(client);
-	BIO *a, *b;
+	BIO *a = NULL, *b = NULL;
 	must(s && c && BIO_new_bio_pair(&a, 1 << 16, &b, 1 << 16), "no connection");
 	SSL_set_bio(s, a, a);
 	SSL_set_bio(c, b, b);
