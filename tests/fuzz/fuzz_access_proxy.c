@@ -5,6 +5,7 @@
  * over nothing is left. */
 #include <stdlib.h>
 #include "../unit/edge/proxy_rig.h"
+#include "edge/access_dialogs.h"
 
 #define MUST(x)             \
 	do {                \
@@ -13,6 +14,15 @@
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct access_dialogs *dialogs; /* told of what passes, as the edge tells them */
+
+static void on_dialog(void *arg, const struct access_dialog_facts *f)
+{
+	size_t *n = arg;
+	MUST(f->kind && f->state && f->local.len <= ACCESS_DIALOG_URI && f->remote.len <= ACCESS_DIALOG_URI && f->requests_in + f->requests_out);
+	++*n;
+}
 
 static void on_sent(struct rig *r, int which, struct slice octets)
 {
@@ -28,6 +38,10 @@ static void on_sent(struct rig *r, int which, struct slice octets)
 		}
 	if (m && m->is_request && m->method != SIP_CANCEL && m->method != SIP_ACK)
 		MUST(slice_eq(m->via.host, which == RIG_OUTER ? S("edge.ours.test") : r->tls_home ? S("edge.ours.test") : S("10.0.0.2")));
+	if (m && m->is_request)
+		access_dialogs_request(dialogs, r->timers.now, which == RIG_OUTER, m);
+	else if (m)
+		access_dialogs_response(dialogs, r->timers.now, which != RIG_OUTER, m);
 	arena_release(NULL, a);
 }
 
@@ -37,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct access_hide_keys keys;
 	access_hide_keys(&keys, S("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
 	rig_start(&r);
+	dialogs = access_dialogs_new(4);
 	r.on_sent = on_sent;
 	r.one_conn = true;
 	r.terms.marks = (struct access_marks){.source_type = "DirectPartner", .edge_name = S("edge.ours.test")};
@@ -63,6 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= n;
 	}
 	rig_run(&r, 600000);
+	size_t n = 0;
+	struct access_dialog_counts counts;
+	access_dialogs_each(dialogs, r.timers.now, on_dialog, &n);
+	access_dialogs_counts(dialogs, &counts);
+	MUST(n == counts.open && n <= 4);
+	dialogs = access_dialogs_free(dialogs);
 	MUST(access_proxy_legs(r.proxy) == 0);
 	MUST(sip_stack_stats(r.side[0].stack)->servers == 0 && sip_stack_stats(r.side[1].stack)->clients == 0);
 	rig_end(&r);
