@@ -148,8 +148,8 @@ static void fresh(struct buf *b, unsigned seed)
 	switch (f.kind) {
 	case LINK_POLICY: f.policy.generation = seed >> 8; f.policy.last = seed & 16; f.policy.octets = policy; break;
 	case LINK_STANZA: f.stanza.number = 1 + (seed >> 8); f.stanza.local = local; f.stanza.remote = remote; f.stanza.octets = octets; break;
-	case LINK_SEND: f.send.ticket = seed >> 8; f.send.local = local; f.send.remote = remote; f.send.octets = octets; break;
-	case LINK_SENT: f.sent.ticket = seed >> 8; f.sent.reason = (enum reason)(seed % REASON_COUNT); break;
+	case LINK_SEND: f.send.ticket = seed >> 8; f.send.confirm = seed & 64; f.send.local = local; f.send.remote = remote; f.send.octets = octets; break;
+	case LINK_SENT: f.sent.ticket = seed >> 8; f.sent.step = (enum link_sent_step)(seed / 64 % SENT_STEP_END); f.sent.reason = (enum reason)(seed % REASON_COUNT); break;
 	case LINK_DONE: f.done.number = seed >> 8; f.done.reason = (enum reason)(seed % REASON_COUNT); break;
 	case LINK_PAIR: f.pair.up = seed & 32; f.pair.local = local; f.pair.remote = remote; break;
 	case LINK_GOODBYE: f.bye.why = (enum link_bye)(1 + seed / 16 % (LINK_BYE_END - 1)); break;

@@ -20,6 +20,7 @@ TARGETS = {
     "http": ("HTTP API", "however it is cut, the head ends at the same place", ["api/http.c"]),
     "im": ("SIP message, stanza", "what passes is one stanza, or a MESSAGE", ["interwork/im_in.c", "interwork/im_out.c", "interwork/mime.c"]),
     "jid": ("JID", "prepared twice is prepared once; A-labels lead back", ["xmpp/jid.c", "xmpp/precis.c", "xmpp/idn.c"]),
+    "keeper": ("keeper frames", "read, written: the same octets; no octet of a key in a reply", ["keeper/frame.c", "keeper/vault.c"]),
     "link": ("link frames", "what is read is written as it came", ["link/frame.c", "link/session.c"]),
     "link_policy": ("link frames", "read, written, read, written: the same octets", ["link/policy.c"]),
     "lives": ("both networks", "each text answered once, delivered once, in order; nothing is left at the end", ["gateway/gateway.c", "gateway/message.c", "gateway/page.c", "gateway/session.c", "gateway/watch_sip.c", "gateway/watch_xmpp.c", "sip/session.c", "interwork/xmpp_watcher.c"]),
