@@ -320,6 +320,8 @@ void stream_in_element(struct xmpp_stream *s, struct xml_node *el, struct arena 
 	if (stanza_kind(el) != STANZA_NONE && !s->counted) {
 		passed = stream_in_stanza(s, el, a, false);
 	} else if (s->state == XMPP_STREAM_CLOSING) {
+		if (s->cfg->acks && xml_is(el, S("enable"), XMPP_NS_SM))
+			s->counted = true; /* it crossed our good-bye: what follows will not be acknowledged, and comes again */
 		stream_trace(s, XMPP_TRACE_ODD, "<%.*s/> after the stream was closed", SFMT(slice_first(el->name, 40)));
 	} else if (slice_eq(el->ns, XMPP_NS_DIALBACK)) {
 		dialback_element(s, el, a);

@@ -388,6 +388,23 @@ static void test_done_too_late(void **state)
 }
 
 /* One stanza that never gets done holds back the count, costs a bit for each that follows, and in the end the stream. */
+/* Its <enable/> crosses our good-bye: it counts from there on, and hears nothing of what follows; so that must not be taken. */
+static void test_enabled_too_late(void **state)
+{
+	(void)state;
+	struct one o;
+	authenticated(&o);
+	o.e.keep = true;
+	xmpp_stream_close_error(o.e.s, "system-shutdown", SLICE_NONE);
+	give(&o.e, MESSAGE); /* it counts nothing yet: this would be lost */
+	assert_int_equal(o.e.n_receipts, 1);
+	give(&o.e, ENABLE MESSAGE MESSAGE);
+	assert_int_equal(o.e.n_receipts, 1);
+	give(&o.e, "</stream:stream>");
+	assert_true(o.e.closed);
+	one_free(&o);
+}
+
 static void test_never_done(void **state)
 {
 	(void)state;
@@ -494,7 +511,8 @@ int main(void)
 		cmocka_unit_test(test_one_question_at_a_time), cmocka_unit_test(test_without), cmocka_unit_test(test_no_progress),
 		cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_dead_peer), cmocka_unit_test(test_last_word_while_closing),
 		cmocka_unit_test(test_counting), cmocka_unit_test(test_done_later), cmocka_unit_test(test_done_out_of_order),
-		cmocka_unit_test(test_done_gathered), cmocka_unit_test(test_done_too_late), cmocka_unit_test(test_never_done),
+		cmocka_unit_test(test_done_gathered), cmocka_unit_test(test_done_too_late),
+		cmocka_unit_test(test_enabled_too_late), cmocka_unit_test(test_never_done),
 		cmocka_unit_test(test_asked_too_early), cmocka_unit_test(test_switched_off),
 		cmocka_unit_test(test_between_us),
 	};
