@@ -82,6 +82,14 @@ static EVP_PKEY *get(struct vault *v, uint32_t handle, bool take)
 	return key;
 }
 
+/* The reference that get gave. Under the lock, so that whoever frees the key comes visibly after whoever used it. */
+static void give_back(struct vault *v, EVP_PKEY *key)
+{
+	pthread_mutex_lock(&v->lock);
+	EVP_PKEY_free(key);
+	pthread_mutex_unlock(&v->lock);
+}
+
 /* ---- load */
 
 static int no_passphrase(char *buf, int size, int rw, void *arg)
@@ -228,7 +236,7 @@ static void sign(struct vault *v, const struct keeper_request *q, struct keeper_
 	}
 	if (serves(key, q->scheme))
 		n = q->scheme == KEEPER_EDDSA ? sign_message(key, q->data, scratch) : sign_digest(v, key, q, scratch);
-	EVP_PKEY_free(key);
+	give_back(v, key);
 	r->status = n ? KEEPER_OK : KEEPER_FAILED;
 	r->data = slice_of(scratch, n);
 }
