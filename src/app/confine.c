@@ -89,6 +89,19 @@ static uint64_t capabilities(const struct app *app, const struct config *c, bool
 	return keep | (others ? BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_CHOWN) : 0);
 }
 
+/* Are there keys, and can we open none of them? */
+static bool keys_hidden(const struct app *app, const struct config *c, const struct sandbox_paths *p)
+{
+	const char *const keys[] = {c->tls_key, c->tls_client_key, c->admin_key, c->link_key};
+	bool some = false;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		if (*keys[i] && (!app->keeper || sandbox_paths_cover(p, keys[i])))
+			return false;
+		some |= *keys[i];
+	}
+	return some;
+}
+
 int app_confine(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	const char *files[FILES][2], *notify = getenv("NOTIFY_SOCKET");
@@ -110,10 +123,12 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 	o.keep = capabilities(app, cfg, ports(p, cfg));
 	o.paths = p;
 	int rc = sandbox_enter(&o, &app->sandbox, err);
-	if (app->sandbox.files)
+	if (app->sandbox.files) {
 		app->paths = p;
-	else
+		app->sandbox.hidden = keys_hidden(app, cfg, p);
+	} else {
 		sandbox_paths_free(p);
+	}
 	if (rc)
 		return rc;
 	sandbox_level_text(&app->sandbox, text, sizeof text);

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where private keys are: with the process that makes signatures, and nowhere in the one that reads what others send."""
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 from scenario import befriend, check, gets_through, scenario, wait_until
 
@@ -94,6 +97,39 @@ def memory_scan(lab):
                 talk(lab)
         shown = part.cli("status").stdout
         check("in a process of their own" in shown, shown)
+
+
+@scenario("a key in a folder of its own is closed to the server")
+def own_folder(lab):
+    """Beside its certificate it is opened along with it; the status tells which it is."""
+    for part in parts_of(lab.entented):
+        def closed(p=part):
+            sandbox = json.loads(p.cli("status", "--json").stdout)["sandbox"]
+            return (sandbox["files"], sandbox["keys"])
+        files, keys = closed()
+        check(not keys, "the key beside the certificate is said to be closed")
+        with open(part.config, encoding="utf-8") as f:
+            settings = f.read()
+        with tempfile.TemporaryDirectory() as folder:
+            key = re.search(r"^ +key: (\S+)", settings, re.M).group(1)
+            own = shutil.copy(key, f"{folder}/own.key")
+            os.chmod(folder, 0o755)
+            check(part.stop() == 0, f"{part.name} did not end well")
+            try:
+                with open(part.config, "w", encoding="utf-8") as f:
+                    f.write(settings.replace(f"key: {key}\n", f"key: {own}\n"))
+                part.start()
+                check(closed() == (files, files), f"files, keys: {closed()}")
+                check(part.cli("reload").returncode == 0, "the reload failed: the keeper should read it")
+                if not hasattr(lab.entented, "linked"):
+                    talk(lab)
+            finally:
+                part.stop()
+                with open(part.config, "w", encoding="utf-8") as f:
+                    f.write(settings)
+                part.start()
+    if hasattr(lab.entented, "linked"):
+        lab.entented.linked()
 
 
 @scenario("the keeper of the keys is killed: the server ends, says why, and comes back")
