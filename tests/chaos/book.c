@@ -98,8 +98,8 @@ void book_free(struct ledger *l)
 static void reason(struct side *s, const char *prefix, struct slice text)
 {
 	char whole[sizeof s->reasons[0].text];
-	struct slice rest = text;
-	snprintf(whole, sizeof whole, "%s%.*s", prefix, SFMT(slice_split(&rest, ';')));
+	struct slice rest = text, first = slice_trim(slice_split(&rest, ';'));
+	snprintf(whole, sizeof whole, "%s%.*s", prefix, SFMT(first));
 	for (unsigned i = 0; i < REASONS; i++)
 		if (!s->reasons[i].n || !strcmp(s->reasons[i].text, whole)) {
 			memcpy(s->reasons[i].text, whole, sizeof whole);

@@ -66,14 +66,16 @@ static struct pair *free_pair(struct group *g, bool to_xmpp)
 static struct slice text_of(const struct ledger *l, uint64_t seq, const char *more, char *dst, size_t size)
 {
 	static const char words[] = "Wherefore art thou? Shall we meet for lunch at noon, or walk along the river first? ";
-	int n = snprintf(dst, size, "%s.%llu %s%s", l->run, (unsigned long long)seq, more, words);
-	return slice_of(dst, (size_t)n);
+	size_t n = (size_t)snprintf(dst, size, "%s.%llu %s%s", l->run, (unsigned long long)seq, more, words);
+	for (; n < l->body && n < size; n++)
+		dst[n] = words[n % (sizeof words - 1)];
+	return slice_of(dst, n);
 }
 
 static void send_to_xmpp(struct ledger *l, struct group *g, uint64_t due, const char *more)
 {
 	struct pair *p = free_pair(g, true);
-	char text[512], to[128];
+	char text[BODY_MAX], to[128];
 	if (!p || !l->home_links) {
 		g->sides[TO_XMPP].held_back++;
 		return;
@@ -109,7 +111,7 @@ static void flush(struct ledger *l, struct member *m)
 	while (q->unsent < q->n) {
 		struct place *at = queue_at(q, q->unsent);
 		struct entry *e = book_find(l, at->seq);
-		char text[512], stanza[1024];
+		char text[BODY_MAX], stanza[BODY_MAX + 512];
 		if (e) {
 			struct slice body = text_of(l, e->seq, e->more, text, sizeof text);
 			int n = snprintf(stanza, sizeof stanza,
@@ -407,6 +409,7 @@ static int usage(void)
 		"  --users N          pairs of users of each partner (10)\n"
 		"  --transport tls|tcp  of SIP (tls)\n"
 		"  --conns N          connections of the SIP server (2)\n"
+		"  --body N           octets of a text, at least (100)\n"
 		"  --think MS         how long both sides need to take a message (0)\n"
 		"  --grace MS         confirmed so shortly before a mark, a message may come again (500)\n"
 		"  --again MS         how soon partners call again (200)\n");
@@ -493,10 +496,10 @@ static void group_start(struct ledger *l, struct group *g, struct fleet_opts *o,
 
 int main(int argc, char **argv)
 {
-	enum { CERTS, OWN, GROUP, USERS, TRANSPORT, CONNS, THINK, GRACE, AGAIN };
+	enum { CERTS, OWN, GROUP, USERS, TRANSPORT, CONNS, THINK, GRACE, AGAIN, BODY };
 	static const struct option options[] = {
 		{"certs", 1, 0, CERTS}, {"own", 1, 0, OWN}, {"group", 1, 0, GROUP}, {"users", 1, 0, USERS}, {"transport", 1, 0, TRANSPORT},
-		{"conns", 1, 0, CONNS}, {"think", 1, 0, THINK}, {"grace", 1, 0, GRACE}, {"again", 1, 0, AGAIN}, {0},
+		{"conns", 1, 0, CONNS}, {"think", 1, 0, THINK}, {"grace", 1, 0, GRACE}, {"again", 1, 0, AGAIN}, {"body", 1, 0, BODY}, {0},
 	};
 	static struct ledger l;
 	struct fleet_opts fleets[GROUPS_MAX];
@@ -532,6 +535,7 @@ int main(int argc, char **argv)
 		case THINK: ho.think_ms = l.think_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case GRACE: l.grace_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case AGAIN: l.again_ms = (uint32_t)option_number(optarg, 1, 60000); break;
+		case BODY: l.body = option_number(optarg, 1, BODY_MAX); break;
 		default: return usage();
 		}
 	}

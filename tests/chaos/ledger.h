@@ -8,7 +8,7 @@
 #define OURS "contoso.test"
 enum { TO_XMPP, TO_SIP };
 /* QUIET_MS: so long nothing came any more, when it ends. */
-enum { GROUPS_MAX = 16, MARKS_MAX = 8192, TICK_MS = 2, QUIET_MS = 2000, ENTRIES = 1 << 20, CUTS_MAX = 64, REASONS = 24 };
+enum { GROUPS_MAX = 16, MARKS_MAX = 8192, TICK_MS = 2, QUIET_MS = 2000, ENTRIES = 1 << 20, CUTS_MAX = 64, BODY_MAX = 8192, REASONS = 24 };
 
 #define ANSWER_NS 40000000000u /* nobody waits longer for an answer */
 extern const char *const side_names[2]; /* "to_xmpp" "to_sip" */
@@ -110,6 +110,7 @@ struct ledger {
 	struct group groups[GROUPS_MAX];
 	unsigned n_groups, users, n_pairs, home_links;
 	uint32_t think_ms, grace_ms, again_ms;
+	size_t body;                  /* octets of a text, at least */
 	int home_says;
 	char run[16];
 	struct timer tick, end;

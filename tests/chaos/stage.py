@@ -58,7 +58,7 @@ class Stage:
     """with Stage(run, ...) as s: everything runs. `groups`: Group; without: four partners that acknowledge, four that do not."""
 
     def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=500,
-                 conns=2, env=None, before=(), zones=None, certs=None, listen="", unit=None):
+                 conns=2, env=None, before=(), zones=None, certs=None, listen="", unit=None, body=100):
         os.makedirs(folder, exist_ok=True)
         self.run = folder
         self.certs = certs or peers.certificates(f"{BUILD}/lab/certs")
@@ -73,7 +73,7 @@ class Stage:
             rewrite(part.config, ("trace: true", "trace: false"), *([("xmpp:\n  listen:\n", f"xmpp:\n  listen:\n{listen}")] if listen else []))
             part.env = {**part.env, **(env or {})}
             part.argv = [*before, *part.argv]
-        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--conns", conns]
+        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--body", body, "--conns", conns]
         self.ledger = None
 
     def __enter__(self):
