@@ -75,7 +75,7 @@ static void add_damaged(struct replay *r, uint64_t id)
 
 static void take_put(struct replay *r, struct segment *s, const struct journal_record *rec)
 {
-	if (!rec->id || slice_empty(rec->head.partner) || rec->head.partner.len > JOURNAL_KEY_MAX || rec->head.pair.len > JOURNAL_KEY_MAX ||
+	if (!rec->id || rec->id >= UINT64_MAX / 2 || slice_empty(rec->head.partner) || rec->head.partner.len > JOURNAL_KEY_MAX || rec->head.pair.len > JOURNAL_KEY_MAX ||
 	    rec->octets.len > JOURNAL_OCTETS_MAX)
 		return; /* nothing that we would write */
 	struct entry *e = index_find(r->index, rec->id);

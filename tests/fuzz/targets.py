@@ -23,6 +23,7 @@ TARGETS = {
     "keeper": ("keeper frames", "read, written: the same octets; no octet of a key in a reply", ["keeper/frame.c", "keeper/vault.c"]),
     "link": ("link frames", "what is read is written as it came", ["link/frame.c", "link/session.c"]),
     "link_policy": ("link frames", "read, written, read, written: the same octets", ["link/policy.c"]),
+    "journal": ("journal files", "what is read is written the same; every entry stands once, in order, and all is counted", ["journal/record.c", "journal/replay.c", "journal/index.c"]),
     "lives": ("both networks", "each text answered once, delivered once, in order; nothing is left at the end", ["gateway/gateway.c", "gateway/message.c", "gateway/page.c", "gateway/session.c", "gateway/watch_sip.c", "gateway/watch_xmpp.c", "sip/session.c", "interwork/xmpp_watcher.c"]),
     "lync_file": ("import files", "commands that come out are ones of the table", ["admin/lync_file.c", "admin/lync_translate.c", "admin/lync_table.c"]),
     "msrp": ("MSRP", "however it is cut, the same messages", ["msrp/frame.c", "msrp/message.c", "msrp/receive.c", "msrp/session.c"]),
