@@ -86,6 +86,13 @@ bool admin_record_matches(const struct admin_records *q, const struct record *r)
 /* An object as `entente show messages --json` has it; the caller's. */
 json_t *admin_record_json(const struct record *r);
 
+/* What is wanted of the queue. Empty: everything. */
+struct admin_queue_query {
+	struct slice partner, state, user; /* a domain; waiting, under-way, held, quarantined, paused; a bare JID */
+	size_t most;                       /* at most so many, the oldest */
+};
+enum admin_queue_verb { ADMIN_QUEUE_HOLD, ADMIN_QUEUE_RELEASE, ADMIN_QUEUE_RETRY, ADMIN_QUEUE_EXPIRE, ADMIN_QUEUE_QUARANTINE };
+
 /* Something happened; takes the reference. Of a test: step, outcome, at, took (ms), text, facts {...}; with outcome failed and step
  * verdict also reason, who. Of a trace: see the table of commands. */
 void admin_task_event(struct admin_task *t, json_t *event);
@@ -144,6 +151,18 @@ struct admin_ops {
 	/* Appends what of the decision log is wanted, newest first (admin_record_json). 0, or a negative error with err filled: then what came in time is in
 	 * the array. ENTENTE_ENOTFOUND: nothing is recorded (limits.decision-log is 0). May be NULL. */
 	int (*records)(void *arg, const struct admin_records *what, json_t *array, struct entente_err *err);
+	/* The queue; all NULL where there is none (an edge).
+	 * queue_list appends an object per entry, the oldest first (members as in the table of commands, `queue list`), and adds to
+	 * `about`: matching, total, octets, oldest, paused, failing, why, directory. ENTENTE_ETIMEOUT: what came in time is in the array. */
+	int (*queue_list)(void *arg, const struct admin_queue_query *what, json_t *array, json_t *about, struct entente_err *err);
+	/* Adds the members of the entry, with `body` also stanza. ENTENTE_ENOTFOUND. */
+	int (*queue_show)(void *arg, uint64_t number, bool body, json_t *object, struct entente_err *err);
+	/* ENTENTE_ENOTFOUND; ENTENTE_EAGAIN: it is under way, or held. */
+	int (*queue_do)(void *arg, uint64_t number, enum admin_queue_verb verb, struct entente_err *err);
+	/* To all of the partner (empty: to all) for which it makes sense; *ret_n: how many. */
+	int (*queue_do_all)(void *arg, struct slice partner, enum admin_queue_verb verb, size_t *ret_n, struct entente_err *err);
+	/* ENTENTE_EIO: it holds, but not over a restart. */
+	int (*queue_pause)(void *arg, struct slice partner, bool paused, struct entente_err *err);
 	/* The generation in force; borrowed, valid until the next call of policy_changed or reload or the end of admin_execute. */
 	struct snapshot *(*snapshot)(void *arg);
 	/* Has the local user the remote one as contact? Bare JIDs as `address` gives them. */

@@ -56,6 +56,15 @@ struct policy_verdict;
 struct policy_step;
 void admin_decider(struct admin_call *c, struct snapshot *s, const struct policy_verdict *v, const struct policy_step *st, struct slice local,
 		   json_t *ret);
+/* queue.c */
+int admin_queue_list(struct admin_call *c);
+void admin_queue_list_print(struct admin_call *c);
+int admin_queue_show(struct admin_call *c);
+void admin_queue_show_print(struct admin_call *c);
+int admin_queue_do(struct admin_call *c);
+void admin_queue_do_print(struct admin_call *c);
+int admin_queue_pause(struct admin_call *c);
+void admin_queue_pause_print(struct admin_call *c);
 /* messages.c */
 int admin_messages(struct admin_call *c);
 void admin_messages_print(struct admin_call *c);

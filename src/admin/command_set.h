@@ -31,5 +31,5 @@ extern const struct admin_command_set admin_commands_core, admin_commands_partne
 	admin_commands_plan, admin_commands_config, admin_commands_api, admin_commands_quickstart, admin_commands_certificate, admin_commands_check, admin_commands_messages;
 extern const struct admin_command_set admin_commands_observe;
 extern const struct admin_command_set admin_commands_external;
-extern const struct admin_command_set admin_commands_audit;
+extern const struct admin_command_set admin_commands_audit, admin_commands_queue;
 extern const struct admin_command_set admin_commands_change;

@@ -14,6 +14,7 @@ static const struct admin_command_set *const sets[] = {
 	&admin_commands_external,
 	&admin_commands_show,
 	&admin_commands_messages,
+	&admin_commands_queue,
 	&admin_commands_test,
 	&admin_commands_quickstart,
 	&admin_commands_plan,

@@ -104,6 +104,16 @@ static const struct admin_handler handlers[ADMIN_CMD_COUNT] = {
 	[ADMIN_CMD_SHOW_PROBES] = {admin_show, admin_show_print},
 	/* messages */
 	[ADMIN_CMD_SHOW_MESSAGES] = {admin_messages, admin_messages_print},
+	/* queue */
+	[ADMIN_CMD_QUEUE_LIST] = {admin_queue_list, admin_queue_list_print},
+	[ADMIN_CMD_QUEUE_SHOW] = {admin_queue_show, admin_queue_show_print},
+	[ADMIN_CMD_QUEUE_HOLD] = {admin_queue_do, admin_queue_do_print},
+	[ADMIN_CMD_QUEUE_RELEASE] = {admin_queue_do, admin_queue_do_print},
+	[ADMIN_CMD_QUEUE_RETRY] = {admin_queue_do, admin_queue_do_print},
+	[ADMIN_CMD_QUEUE_EXPIRE] = {admin_queue_do, admin_queue_do_print},
+	[ADMIN_CMD_QUEUE_QUARANTINE] = {admin_queue_do, admin_queue_do_print},
+	[ADMIN_CMD_QUEUE_PAUSE] = {admin_queue_pause, admin_queue_pause_print},
+	[ADMIN_CMD_QUEUE_RESUME] = {admin_queue_pause, admin_queue_pause_print},
 };
 
 const struct admin_handler *admin_handler(enum admin_id id)

@@ -141,7 +141,7 @@ static void carried_out(void **state)
 		char *text = json_dumps(request, 0);
 		json_t *j = rig_ask(*state, text);
 		const char *why = json_string_value(json_object_get(json_object_get(j, "error"), "text"));
-		assert_true(!why || strstr(why, "is missing") || strstr(why, "which policy?") || strstr(why, "you have no draft") || (c->live && strstr(why, "a connection that stays")));
+		assert_true(!why || strstr(why, "is missing") || strstr(why, "which policy?") || strstr(why, "you have no draft") || strstr(why, "has no queue") || (c->live && strstr(why, "a connection that stays")));
 		json_decref(j);
 		json_decref(request);
 		free(text);

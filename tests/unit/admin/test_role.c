@@ -26,6 +26,8 @@ static const struct {
 	{"show sip certificates", "vhaop"}, {"show revocation-lists", "vhaop"}, {"show streams", "vhaop"}, {"show subscriptions", "vhaop"},
 	{"show conversations", "vhaop"}, {"show homes", "vhaop"}, {"show links", "vhaop"}, {"show stream", "vhaop"}, {"show attempts", "vhaop"},
 	{"show metrics", "vhaop"}, {"show messages", "vhaop"}, {"show probes", "vhaop"}, {"top", "vhaop"}, {"test im", "ho"},
+	{"queue list", "vhaop"}, {"queue show", "vhaop"}, {"queue hold", "o"}, {"queue release", "o"}, {"queue retry", "o"}, {"queue expire", "o"},
+	{"queue quarantine", "o"}, {"queue pause", "o"}, {"queue resume", "o"},
 	{"reload", "o"},
 	{"certificate list", "vhaop"},
 	{"audit list", "a"},
