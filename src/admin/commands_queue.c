@@ -67,11 +67,12 @@ static const struct admin_command commands[] = {
 	DO(ADMIN_CMD_QUEUE_QUARANTINE, "quarantine", "put entries aside, as those that crash the daemon",
 	   "They are not tried again until they are released, and still expire.", "entente queue quarantine 4711"),
 
-	{.id = ADMIN_CMD_QUEUE_PAUSE, .changes = true, .roles = ADMIN_MAY_OPERATE, .path = {"queue", "pause"}, .summary = "pause deliveries from and to a partner",
-	 .help = "What is under way ends. New texts are accepted and wait with the others, as long as they have not expired and there is room. Holds over restarts.",
+	{.id = ADMIN_CMD_QUEUE_PAUSE, .changes = true, .roles = ADMIN_MAY_OPERATE, .path = {"queue", "pause"}, .summary = "pause deliveries to a partner",
+	 .help = "What is under way ends. New texts to the partner are accepted and wait, as long as there is room, until they expire; what waits from the partner stays, too. "
+		 "Holds over restarts.",
 	 .example = "entente queue pause fabrikam.example", ARGS(pause_args), FIELDS(pause_fields)},
 
-	{.id = ADMIN_CMD_QUEUE_RESUME, .changes = true, .roles = ADMIN_MAY_OPERATE, .path = {"queue", "resume"}, .summary = "go on with deliveries from and to a partner",
+	{.id = ADMIN_CMD_QUEUE_RESUME, .changes = true, .roles = ADMIN_MAY_OPERATE, .path = {"queue", "resume"}, .summary = "go on with deliveries to a partner",
 	 .example = "entente queue resume fabrikam.example", ARGS(pause_args), FIELDS(pause_fields)},
 };
 

@@ -230,5 +230,5 @@ int admin_queue_pause(struct admin_call *c)
 
 void admin_queue_pause_print(struct admin_call *c)
 {
-	buf_printf(&c->text, "Deliveries from and to %s %s.\n", admin_get_text(c->data, "partner"), json_is_true(json_object_get(c->data, "paused")) ? "are paused" : "go on");
+	buf_printf(&c->text, "Deliveries to %s %s.\n", admin_get_text(c->data, "partner"), json_is_true(json_object_get(c->data, "paused")) ? "are paused" : "go on");
 }

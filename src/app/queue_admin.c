@@ -3,6 +3,7 @@
 #include "app/queue_admin.h"
 
 #include <stdlib.h>
+#include "app/node_int.h"
 #include "app/queue.h"
 #include "base/clock.h"
 #include "base/mem.h"
