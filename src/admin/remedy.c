@@ -112,10 +112,10 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_LIMIT_SUBSCRIPTIONS] = "see `entente show subscriptions`; limits.max-subscriptions and limits.max-subscriptions-per-user set the limits",
 	[REASON_SERVER_SHUTDOWN] = "wait until the daemon runs again: systemctl status entented",
 	[REASON_SERVER_INTERNAL] = "look into the log (journalctl -u entented) and report the fault",
-	[REASON_SERVER_QUEUE_FULL] = "look at what waits, and for whom: entente queue list; then queue.max-size, queue.max-partner",
+	[REASON_SERVER_QUEUE_FULL] = "look at what waits, and for whom: `entente queue list`; then queue.max-size, queue.max-partner",
 	[REASON_SERVER_QUEUE_DISK] = "make room on the disk of queue.directory, or look at its permissions; the log has the detail",
-	[REASON_SERVER_QUEUE_EXPIRED] = "test the partner (entente test); queue.lifetime says how long messages wait",
-	[REASON_SERVER_QUEUE_REMOVED] = "look into the audit log (entente audit) for who has done it",
+	[REASON_SERVER_QUEUE_EXPIRED] = "test the partner (`entente partner test`); queue.lifetime says how long messages wait",
+	[REASON_SERVER_QUEUE_REMOVED] = "look into the audit log (`entente audit list`) for who has done it",
 	[REASON_SERVER_STORE] = "look at the disk space and permissions of server.state-directory; the log has the detail",
 };
 

@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "app/facts.h"
 #include "app/probes.h"
+#include "app/queue_admin.h"
 #include "app/seeing.h"
 #include "app/test_im.h"
 #include "app/top.h"
@@ -242,6 +243,36 @@ static int op_records(void *arg, const struct admin_records *what, json_t *array
 	return facts_records(c->app, what, array, err);
 }
 
+static int op_queue_list(void *arg, const struct admin_queue_query *what, json_t *array, json_t *about, struct entente_err *err)
+{
+	struct control *c = arg;
+	return queue_admin_list(c->app, what, array, about, err);
+}
+
+static int op_queue_show(void *arg, uint64_t number, bool body, json_t *object, struct entente_err *err)
+{
+	struct control *c = arg;
+	return queue_admin_show(c->app, number, body, object, err);
+}
+
+static int op_queue_do(void *arg, uint64_t number, enum admin_queue_verb verb, struct entente_err *err)
+{
+	struct control *c = arg;
+	return queue_admin_do(c->app, number, verb, err);
+}
+
+static int op_queue_do_all(void *arg, struct slice partner, enum admin_queue_verb verb, size_t *ret_n, struct entente_err *err)
+{
+	struct control *c = arg;
+	return queue_admin_do_all(c->app, partner, verb, ret_n, err);
+}
+
+static int op_queue_pause(void *arg, struct slice partner, bool paused, struct entente_err *err)
+{
+	struct control *c = arg;
+	return queue_admin_pause(c->app, partner, paused, err);
+}
+
 static int op_test_im(void *arg, const struct admin_test_im *what, struct admin_task *t, struct entente_err *err)
 {
 	struct control *c = arg;
@@ -334,7 +365,8 @@ static const struct admin_ops admin_callbacks = {
 	.contact_set = op_contact_set, .status = op_status, .show = op_show, .snapshot = op_snapshot, .contact = op_contact, .address = op_address,
 	.policy_changed = op_policy_changed, .seen = op_seen, .reload = op_reload, .attempts = op_attempts, .test = op_test, .trace = op_trace,
 	.cancel = op_cancel, .test_im = op_test_im, .top = op_top, .metrics = op_metrics, .config = op_config, .config_path = op_config_path,
-	.config_check = op_config_check, .records = op_records, .place = op_place,
+	.config_check = op_config_check, .records = op_records, .place = op_place, .queue_list = op_queue_list,
+	.queue_show = op_queue_show, .queue_do = op_queue_do, .queue_do_all = op_queue_do_all, .queue_pause = op_queue_pause,
 };
 
 struct admin *control_admin(struct control *c)

@@ -6,7 +6,9 @@
 #include <unistd.h>
 #include "app/facts.h"
 #include "app/health.h"
+#include "app/node_int.h"
 #include "app/probes.h"
+#include "app/queue.h"
 #include "app/split.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -303,6 +305,33 @@ static void probed(struct app *app, struct buf *out, const struct snapshot *s)
 	}
 }
 
+static void count_paused(void *arg, struct slice partner)
+{
+	(void)partner;
+	++*(int64_t *)arg;
+}
+
+static void journal(struct app *app, struct buf *out)
+{
+	struct app_queue_facts f;
+	int64_t paused = 0;
+	if (!app->queue)
+		return;
+	app_queue_facts(app, &f);
+	app_queue_each_paused(app, count_paused, &paused);
+	int64_t age = f.stats.oldest ? clock_unix() - f.stats.oldest : 0;
+	asked_one(out, METRIC_ASKED_JOURNAL_OCTETS, (int64_t)f.stats.octets);
+	asked_one(out, METRIC_ASKED_JOURNAL_FILES, (int64_t)f.stats.files);
+	asked_one(out, METRIC_ASKED_JOURNAL_OLDEST, age > 0 ? age : 0);
+	asked_one(out, METRIC_ASKED_JOURNAL_FAILING, f.failing);
+	asked_one(out, METRIC_ASKED_JOURNAL_PAUSED, paused);
+	asked_one(out, METRIC_ASKED_JOURNAL_PUTS, (int64_t)f.stats.puts);
+	asked_one(out, METRIC_ASKED_JOURNAL_SYNCS, (int64_t)f.stats.syncs);
+	asked_head(out, METRIC_ASKED_JOURNAL_SYNC_TIME);
+	asked_ms(out, METRIC_ASKED_JOURNAL_SYNC_TIME, NULL, f.stats.sync_ns / 1000000);
+	asked_one(out, METRIC_ASKED_JOURNAL_DAMAGED, (int64_t)f.stats.damaged);
+}
+
 static void from_workers(struct app *app, struct buf *out)
 {
 	struct look l = {.xmpp = json_object(), .sip = json_object(), .homes = json_object(), .links = json_object()};
@@ -312,6 +341,7 @@ static void from_workers(struct app *app, struct buf *out)
 		members(out, METRIC_ASKED_HOME_UP, l.homes);
 	if (app->split)
 		members(out, METRIC_ASKED_POOL_MEMBER_UP, l.links);
+	journal(app, out);
 	if (s && app->role != CONFIG_GATEWAY) { /* the edge has the streams */
 		partners_up(app, out, s, &l);
 		queues(out, s, &l, METRIC_ASKED_QUEUE_MESSAGES, "queued");
