@@ -6,7 +6,11 @@
     SIP to XMPP   what was answered 200 is in the partner's ledger; nothing is there twice
 
 The partner is one that the test plays itself (and that sends again what has no acknowledgement), or Prosody (which returns it to its
-sender)."""
+sender).
+
+A third one knows no XEP-0198, reads slowly, and sends nothing again (as ejabberd does): what entented answers 2xx is in its journal until the
+partner's kernel has it, and what the partner sends is there until the home has it. What was not confirmed may come twice, nothing may be
+lost. `tests/e2e/run ledgers/` runs these, too."""
 import collections
 import os
 import sys
@@ -237,6 +241,112 @@ def raw(lab, victim):
         sending.join(10)
         partner.close()
         lab.xmpp.start()
+
+
+class Slow(Partner):
+    acknowledge = False
+    thinks = 0.02
+
+    def one(self, stream):
+        time.sleep(self.thinks)
+        super().one(stream)
+
+
+class Plain(threading.Thread):
+    """A server without acknowledgements as sender: number -> when it was written."""
+
+    def __init__(self, certificates, targets):
+        super().__init__(daemon=True)
+        self.certificates, self.targets, self.sent = certificates, targets, {}
+        self.quiet = self.ended = False
+
+    def run(self):
+        while not self.ended:
+            try:
+                s = Initiator(PARTNER, OURS, self.certificates, self.certificates.leaf(PARTNER), source=ADDRESS)
+                try:
+                    s.up()
+                    while not self.ended:
+                        if not self.quiet:
+                            number = len(self.sent) + 1
+                            to = self.targets[number % len(self.targets)]
+                            s.send(message(f"juliet{number % USERS}@{PARTNER}/home", to, f"x{number}", id=f"x{number}"))
+                            self.sent[number] = time.monotonic()
+                        self.listen(s, 2 / RATE)
+                finally:
+                    s.close()
+            except (LabError, OSError):
+                time.sleep(0.1)
+
+    @staticmethod
+    def listen(s, seconds):
+        try:
+            item = s.wire.next(seconds)
+        except Gone:
+            raise
+        except LabError:
+            return
+        if local(item.tag) in ("error", "/stream"):
+            raise Gone("the stream ended")
+
+
+def unacknowledged(lab, victim):
+    certificates = Certificates(lab.certs)
+    first = 980 + 10 * ("all", "edge", "gateway").index(victim)
+    users = [lab.sip_user(f"romeo{first + i}") for i in range(USERS)]
+    delivered = listen_to(users)
+    lab.xmpp.stop()
+    partner = Slow(PARTNER, ADDRESS, certificates, receive_buffer=4096)
+    sending = Plain(certificates, [u.name for u in users])
+    received, errors, looked = Deliveries(), set(), [0]
+
+    def ledger():
+        history = partner.seen.history
+        for e in history[looked[0]:len(history)]:
+            looked[0] += 1
+            if e.kind == "message" and e.el.get("type") == "error":
+                errors.add(e.el.get("id"))
+            elif e.kind == "message":
+                received.note(next((c.text for c in e.el if local(c.tag) == "body"), None))
+        return received
+    try:
+        sending.start()
+        load = SipLoad(users, [f"juliet{i}@{PARTNER}" for i in range(USERS)])
+        killed = kills(lab, victim)
+        sending.quiet = True
+        load.end()
+        partner.thinks = 0
+        taken = load.with_status(200, 300)
+        # what was written well before a kill was read by then, and so it is in the journal, or through
+        safe = {f"x{n}" for n, at in sending.sent.items() if not any(at - 2 < k < at + 1 for k in killed)}
+        try:
+            wait_until(lambda: not taken - set(ledger()) and not safe - set(delivered) - errors, 60, "")
+        except LabError:
+            ledger()
+        lost, gone = taken - set(received), safe - set(delivered) - errors
+        check(len(taken) > 20, f"only {len(taken)} messages were answered 2xx: that is no load")
+        check(not lost, f"answered 2xx and never came: {sorted(lost)[:10]} and {len(lost)} in all")
+        check(len(safe) > 20, f"only {len(safe)} stanzas were written in peace: that is no load")
+        check(not gone, f"written long before a kill, and neither delivered nor refused: {sorted(gone)[:10]} and {len(gone)} in all")
+        for i in range(USERS): # by their first arrival
+            came = [int(b.split("-")[1]) for b in received if b and b.startswith(f"s{i}-")]
+            check(came == sorted(came), f"out of order: {[(a, b) for a, b in zip(came, came[1:]) if a > b][:5]} of s{i}")
+        waited = len(load.with_status(202, 203))
+        lab.remark = (f"SIP to XMPP: {len(load.answers)} sent, {len(taken)} answered 2xx ({waited} of them 202), all came, {len(received.twice())} of "
+                      f"them twice; XMPP to SIP: {len(sending.sent)} written, {len(safe)} of them in peace, {len(delivered)} delivered, "
+                      f"{len(errors)} refused, {len(delivered.twice())} delivered twice")
+    finally:
+        sending.ended = True
+        sending.join(10)
+        partner.close()
+        lab.xmpp.start()
+
+
+for VICTIM, LAYOUT in (("all", "one"), ("edge", "split"), ("gateway", "split")):
+    def without_acknowledgements(lab, victim=VICTIM):
+        unacknowledged(lab, victim)
+    scenario(f"a partner without acknowledgements: kill -9 of {VICTIM}", peers=["prosody"], rare=True,
+             **({"layout": LAYOUT} if LAYOUT != "one" else {}))(without_acknowledgements)
 
 
 @layouts
