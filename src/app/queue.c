@@ -60,8 +60,7 @@ static void on_crash(int signo)
 	int keep = errno;
 	journal_crashed(crash_journal, signo);
 	errno = keep;
-	if (signo == SIGABRT)
-		raise(signo); /* the handler is gone with this call */
+	raise(signo); /* the handler is gone with this call; also where somebody else has sent the signal */
 }
 
 /* A sanitizer has better things to say. */

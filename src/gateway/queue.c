@@ -292,6 +292,8 @@ void queue_handed(struct gateway *g, const struct gateway_ticket *t, bool acks)
 		return;
 	e->handed = true;
 	record_hop(g->cfg.records, e->record, RECORD_SENT, 0, REASON_NONE);
+	if (e->way && !e->answered)
+		message_handed(g, e->way, e->asked);
 	queue_well(e);
 	queue_leave(e); /* the next may follow: they stay in order on the stream */
 	if (e->journal)
