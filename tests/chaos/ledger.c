@@ -8,6 +8,7 @@
  *   group GROUP on|off|cut|hold|release      off: all is cut, its port closed; hold: it reads nothing
  *   home on|off|hold|release
  *   home-says STATUS            what MESSAGEs are answered from now on (200); 0: nothing
+ *   home-thinks MS              how long it needs for a MESSAGE from now on
  *   mark NAME                   now something is done to the server: what comes twice around that moment is explained by it
  *   say GROUP to-xmpp|to-sip TEXT   one message that has TEXT in it; counted like the others
  *   watch GROUP N               so many of its users begin to watch SIP users' presence; those of the last time give it up
@@ -371,6 +372,8 @@ static void command(void *arg, struct slice line)
 			home_hold(l->home, slice_eq(what, S("hold")));
 		else if (home_switch(l->home, slice_eq(what, S("on")), &err))
 			fprintf(stderr, "ledger: %s\n", err.text);
+	} else if (slice_eq(word, S("home-thinks")) && slice_u64(what, 60000, &n)) {
+		home_think(l->home, (uint32_t)n);
 	} else if (slice_eq(word, S("home-says")) && slice_u64(what, 699, &n)) {
 		l->home_says = (int)n;
 	} else if (slice_eq(word, S("watch")) && slice_u64(line, 100000, &n)) {
