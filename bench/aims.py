@@ -67,7 +67,8 @@ def strain(results):
         yield "two_workers", "two workers over one, by processor time and balance", "times", -SPEEDUP, [w["by_cpu"]]
     d = results.get("durable")
     if d and d["journal"]:
-        yield "durable", "what durable acceptance takes of the throughput", "share", DURABLE_COST, [1 - r["rate"] for r in results["durable_ratios"] if r["rate"]]
+        yield "durable", "what durable acceptance takes of the throughput, as measured", "share", DURABLE_COST, [1 - r["rate"] for r in results["durable_ratios"] if r["rate"]]
+        yield "durable_cpu", "... of that of a core that is full, by processor time", "share", DURABLE_COST, [1 - 1 / r["cpu"] for r in results["durable_ratios"] if r["cpu"]]
 
 
 def grow(results):
