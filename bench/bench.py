@@ -259,7 +259,9 @@ def tell(results, write):
 def main():
     o = options()
     if o.show:
-        tell(last_results(), o.write)
+        results = last_results()
+        report.finish(results)
+        tell(results, o.write)
         return
     began = time.monotonic()
     rows = rows_of(o)
