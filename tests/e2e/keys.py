@@ -77,7 +77,7 @@ def talk(lab):
     gets_through(juliet, romeo, "by another process")
 
 
-@scenario("the private key is in no memory but its keeper's")
+@scenario("T51 the private key is in no memory but its keeper's")
 def memory_scan(lab):
     for part in parts_of(lab.entented):
         with open(part.config, encoding="utf-8") as f:
@@ -99,7 +99,7 @@ def memory_scan(lab):
         check("in a process of their own" in shown, shown)
 
 
-@scenario("a key in a folder of its own is closed to the server")
+@scenario("T51 a key in a folder of its own is closed to the server")
 def own_folder(lab):
     """Beside its certificate it is opened along with it; the status tells which it is."""
     for part in parts_of(lab.entented):

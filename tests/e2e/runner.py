@@ -19,7 +19,7 @@ UNIT = 30       # scenarios for one lab, when several labs are there
 AGAIN = 4       # scenarios of one run that may need a second attempt, or one in AGAIN_OF
 AGAIN_OF = 100
 # Each kind of path once, for runs under sanitizers and with several workers.
-SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented", "keys/the private key",
+SMOKE = ["im/non-ascii", "im/long text", "im/markup", "presence/", "errors/", "refusals/", "partner types/", "restarts/entented", "keys/T51 the private key",
          "streams/dialback: messages", "access kinds/allowed domain", "access kinds/a Kamailio", "access refused/what comes",
          "access homes/two", "access pool/a pool behind two", "sessions/a client opens", "chat states/in a session",
          "S18 TLS required, rod", "S18 a self-signed certificate, rod"]
