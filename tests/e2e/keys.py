@@ -11,6 +11,7 @@ import tempfile
 from scenario import befriend, check, gets_through, scenario, wait_until
 
 CHUNK = 4 << 20
+SHADOW = 4 << 30    # what is larger is a sanitizer's own: terabytes of nothing
 
 
 def der_values(octets):
@@ -46,6 +47,8 @@ def holds(pid, secrets):
         for line in maps:
             first, last = (int(x, 16) for x in line.split()[0].split("-"))
             if "r" not in line.split()[1] or line.endswith(("[vvar]\n", "[vsyscall]\n", "[vvar_vclock]\n")):
+                continue
+            if last - first > SHADOW:
                 continue
             rest = b""
             for at in range(first, last, CHUNK):
