@@ -16,8 +16,8 @@
 
 enum { FILES = 12 };
 
-/* What a reload may read again, by setting. Private keys are not among it when another process reads them. */
-static void files_of(const struct app *app, const struct config *c, const char *ret[FILES][2])
+/* What a reload may read again, by setting. Private keys are not among it when another process reads them: then they are in ret_keys. */
+static size_t files_of(const struct app *app, const struct config *c, const char *ret[FILES][2], const char *ret_keys[FILES])
 {
 	const char *const all[FILES][2] = {
 		{"tls.certificate", c->tls_certificate}, {"tls.key", c->tls_key},
@@ -27,9 +27,15 @@ static void files_of(const struct app *app, const struct config *c, const char *
 		{"xmpp.dialback-secret-file", c->xmpp_dialback_secret_file}, {"dns.trust-anchor", c->dns_trust_anchor},
 	};
 	memcpy(ret, all, sizeof all);
-	for (size_t i = 0; app->keeper && i < FILES; i++)
-		if (slice_ends(slice_str(ret[i][0]), S("key")))
-			ret[i][1] = "";
+	size_t n = 0;
+	for (size_t i = 0; app->keeper && i < FILES; i++) {
+		if (!slice_ends(slice_str(ret[i][0]), S("key")))
+			continue;
+		if (*ret[i][1])
+			ret_keys[n++] = ret[i][1];
+		ret[i][1] = "";
+	}
+	return n;
 }
 
 /* The settings are committed by renaming (admin/file.h): the folder of the file, where we may write there at all. */
@@ -80,31 +86,18 @@ static bool foreign(const char *path)
 /* Of root, who owns all of it, nothing is needed. Who has given the files to somebody else, but starts the daemon as root, has to leave it the rights over them. */
 static uint64_t capabilities(const struct app *app, const struct config *c, bool low_ports)
 {
-	const char *files[FILES][2];
+	const char *files[FILES][2], *keys[FILES];
 	uint64_t keep = low_ports ? BIT(CAP_NET_BIND_SERVICE) : 0;
 	bool others = geteuid() == 0 && (foreign(app->config_path) || foreign(c->server_state_directory));
-	files_of(app, c, files);
+	files_of(app, c, files, keys);
 	for (size_t i = 0; i < FILES && geteuid() == 0; i++)
 		others |= foreign(files[i][1]);
 	return keep | (others ? BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_CHOWN) : 0);
 }
 
-/* Are there keys, and can we open none of them? */
-static bool keys_hidden(const struct app *app, const struct config *c, const struct sandbox_paths *p)
-{
-	const char *const keys[] = {c->tls_key, c->tls_client_key, c->admin_key, c->link_key};
-	bool some = false;
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		if (*keys[i] && (!app->keeper || sandbox_paths_cover(p, keys[i])))
-			return false;
-		some |= *keys[i];
-	}
-	return some;
-}
-
 int app_confine(struct app *app, const struct config *cfg, struct entente_err *err)
 {
-	const char *files[FILES][2], *notify = getenv("NOTIFY_SOCKET");
+	const char *files[FILES][2], *keys[FILES], *notify = getenv("NOTIFY_SOCKET");
 	char text[200];
 	struct sandbox_opts o = {.mode = (enum sandbox_mode)cfg->server_sandbox, .role = (enum sandbox_role)app->role, .abstract = notify && *notify == '@'};
 	struct sandbox_paths *p = sandbox_paths_new();
@@ -112,10 +105,14 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 		errno = 0; /* the store says it better */
 	sandbox_paths_system(p);
 	config_file(p, app->config_path);
-	files_of(app, cfg, files);
+	o.n_keys = files_of(app, cfg, files, keys);
+	o.keys = keys;
 	for (size_t i = 0; i < FILES; i++)
 		sandbox_paths_file(p, files[i][1]);
 	sandbox_paths_write(p, cfg->server_state_directory);
+	if (o.mode && *cfg->queue_directory && mkdir(cfg->queue_directory, 0700) && errno != EEXIST)
+		errno = 0; /* likewise */
+	sandbox_paths_write(p, cfg->queue_directory);
 	sandbox_paths_socket(p, cfg->server_control_socket);
 	sandbox_paths_socket(p, cfg->admin_socket);
 	kept_file("/etc/passwd");
@@ -123,12 +120,10 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 	o.keep = capabilities(app, cfg, ports(p, cfg));
 	o.paths = p;
 	int rc = sandbox_enter(&o, &app->sandbox, err);
-	if (app->sandbox.files) {
+	if (app->sandbox.files)
 		app->paths = p;
-		app->sandbox.hidden = keys_hidden(app, cfg, p);
-	} else {
+	else
 		sandbox_paths_free(p);
-	}
 	if (rc)
 		return rc;
 	sandbox_level_text(&app->sandbox, text, sizeof text);
@@ -138,8 +133,8 @@ int app_confine(struct app *app, const struct config *cfg, struct entente_err *e
 
 int app_confined(const struct app *app, const struct config *cfg, struct entente_err *err)
 {
-	const char *files[FILES][2];
-	files_of(app, cfg, files);
+	const char *files[FILES][2], *keys[FILES];
+	files_of(app, cfg, files, keys);
 	for (size_t i = 0; app->paths && i < FILES; i++)
 		if (!sandbox_paths_cover(app->paths, files[i][1]))
 			return err_set(err, ENTENTE_EINVAL, REASON_NONE, "%s: %.120s is in a folder that the running daemon has locked itself out of (server.sandbox): restart it",

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Landlock by its three system calls. The numbers are the kernel's and stay; headers of Debian 12 know the first of them only. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +15,7 @@
 #define __NR_landlock_restrict_self 446
 #endif
 
-enum { VERSION_FLAG = 1, RULE_PATH = 1, RULE_PORT = 2, ENTRIES_MAX = 1024, DEPTH_MAX = 8 };
+enum { VERSION_FLAG = 1, RULE_PATH = 1, RULE_PORT = 2 };
 
 #define FS_EXECUTE     (1ULL << 0)
 #define FS_WRITE_FILE  (1ULL << 1)
@@ -56,8 +54,6 @@ struct port_rule {
 struct making {
 	int fd;
 	struct ruleset r;
-	struct sandbox_file hidden[SANDBOX_PATHS_MAX];
-	size_t n_hidden;
 };
 
 static int abi(void)
@@ -66,69 +62,12 @@ static int abi(void)
 	return n < 0 ? 0 : (int)n;
 }
 
-static bool is_hidden(const struct making *m, const struct stat *st)
-{
-	for (size_t i = 0; i < m->n_hidden; i++)
-		if (m->hidden[i].dev == st->st_dev && m->hidden[i].ino == st->st_ino)
-			return true;
-	return false;
-}
-
 static int permit(struct making *m, int fd, const struct stat *st, uint64_t access)
 {
 	if (!S_ISDIR(st->st_mode))
 		access &= FS_OF_FILES;
 	struct beneath b = {access & m->r.fs, fd};
 	return b.access && syscall(__NR_landlock_add_rule, m->fd, RULE_PATH, &b, 0) ? -1 : 0;
-}
-
-/* Is one of the hidden files below? */
-static bool holds_hidden(const struct making *m, int fd, unsigned depth)
-{
-	int d = m->n_hidden && depth ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	DIR *dir = d < 0 ? NULL : fdopendir(d);
-	bool found = false;
-	struct stat st;
-	unsigned n = 0;
-	if (!dir && d >= 0)
-		close(d);
-	for (struct dirent *e; dir && !found && n++ < ENTRIES_MAX && (e = readdir(dir));) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || fstatat(d, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		found = is_hidden(m, &st);
-		int below = !found && S_ISDIR(st.st_mode) ? openat(d, e->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-		if (below >= 0) {
-			found = holds_hidden(m, below, depth - 1);
-			close(below);
-		}
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-/* A folder with something hidden below: its entries one by one, reading; all else it is open for stays with the folder. */
-static int permit_apart(struct making *m, int fd, const struct stat *st, uint64_t access, unsigned depth)
-{
-	if (is_hidden(m, st))
-		return 0;
-	if (!S_ISDIR(st->st_mode) || !(access & FS_READ_FILE) || !holds_hidden(m, fd, depth))
-		return permit(m, fd, st, access);
-	int rc = permit(m, fd, st, access & ~(FS_READ_FILE | FS_EXECUTE)), d = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = d < 0 ? NULL : fdopendir(d);
-	struct stat one;
-	if (!dir && d >= 0)
-		close(d);
-	for (struct dirent *e; !rc && dir && (e = readdir(dir));) {
-		int x = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ? -1 : openat(d, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (x >= 0 && !fstat(x, &one) && !S_ISLNK(one.st_mode))
-			rc = permit_apart(m, x, &one, access & FS_READ, depth - 1);
-		if (x >= 0)
-			close(x);
-	}
-	if (dir)
-		closedir(dir);
-	return rc;
 }
 
 static int permit_path(struct making *m, const struct sandbox_path *p)
@@ -145,7 +84,7 @@ static int permit_path(struct making *m, const struct sandbox_path *p)
 	if (fd < 0)
 		return 0; /* not there, so nothing to permit */
 	if (!fstat(fd, &st))
-		rc = permit_apart(m, fd, &st, access, DEPTH_MAX);
+		rc = permit(m, fd, &st, access);
 	close(fd);
 	return rc;
 }
@@ -159,7 +98,6 @@ static int permit_port(struct making *m, uint16_t port)
 int sandbox_landlock(const struct sandbox_opts *o, struct sandbox_level *ret, struct entente_err *err)
 {
 	struct making m = {.fd = -1};
-	struct stat st;
 	int version = abi();
 	ret->landlock = version;
 	if (!version) {
@@ -171,9 +109,6 @@ int sandbox_landlock(const struct sandbox_opts *o, struct sandbox_level *ret, st
 	m.r.fs = FS_OF_ABI_1 | (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0) | (version >= 5 ? FS_IOCTL_DEV : 0);
 	m.r.net = version >= 4 && o->paths->ports_given ? NET_BIND : 0;
 	m.r.scoped = version >= 6 ? SCOPE_SIGNAL | (o->abstract ? 0 : SCOPE_ABSTRACT) : 0;
-	for (size_t i = 0; i < o->paths->n_hidden; i++)
-		if (!stat(o->paths->hidden[i], &st))
-			m.hidden[m.n_hidden++] = (struct sandbox_file){st.st_dev, st.st_ino};
 	m.fd = (int)syscall(__NR_landlock_create_ruleset, &m.r, version >= 6 ? sizeof m.r : version >= 4 ? 16 : 8, 0);
 	int rc = m.fd < 0 ? -1 : 0;
 	for (size_t i = 0; !rc && i < o->paths->n; i++)
@@ -191,7 +126,6 @@ int sandbox_landlock(const struct sandbox_opts *o, struct sandbox_level *ret, st
 		rc = err_set(err, ENTENTE_EIO, REASON_NONE, "%s", text);
 	} else {
 		ret->files = true;
-		ret->hidden = m.n_hidden > 0;
 		ret->ports = m.r.net != 0;
 		ret->scoped = m.r.scoped != 0;
 	}

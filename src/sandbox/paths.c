@@ -21,8 +21,6 @@ struct sandbox_paths *sandbox_paths_free(struct sandbox_paths *p)
 		return NULL;
 	for (size_t i = 0; i < p->n; i++)
 		mem_free(p->list[i].path);
-	for (size_t i = 0; i < p->n_hidden; i++)
-		mem_free(p->hidden[i]);
 	return mem_free(p);
 }
 
@@ -113,12 +111,6 @@ void sandbox_paths_system(struct sandbox_paths *p)
 	for (size_t i = 0; i < sizeof read / sizeof *read; i++)
 		add(p, read[i], SANDBOX_READ);
 	add(p, "/dev/null", SANDBOX_READ | SANDBOX_DEVICE);
-}
-
-void sandbox_paths_hide(struct sandbox_paths *p, const char *path)
-{
-	if (*path && p->n_hidden < SANDBOX_PATHS_MAX)
-		p->hidden[p->n_hidden++] = mem_strndup(path, strlen(path));
 }
 
 void sandbox_paths_port(struct sandbox_paths *p, uint16_t port)

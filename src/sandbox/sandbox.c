@@ -90,6 +90,9 @@ int sandbox_enter(const struct sandbox_opts *o, struct sandbox_level *ret, struc
 		rc = sandbox_landlock(o, ret, &why);
 	int rc2 = ret->privileges ? sandbox_seccomp(o, ret, &why) : 0; /* without no-new-privs the kernel takes no filter */
 	ret->entered = true;
+	ret->hidden = ret->files && o->n_keys;
+	for (size_t i = 0; i < o->n_keys; i++)
+		ret->hidden &= !sandbox_paths_cover(o->paths, o->keys[i]);
 	rc = rc ? rc : rc2;
 	if (o->mode == SANDBOX_REQUIRED && (!ret->syscalls || !ret->files))
 		return err_set(err, ENTENTE_EUNSUPPORTED, REASON_NONE, "server.sandbox is required, but cannot be had here: %s", *ret->why ? ret->why : why.text);

@@ -49,10 +49,6 @@ void sandbox_paths_write(struct sandbox_paths *p, const char *directory);
 void sandbox_paths_socket(struct sandbox_paths *p, const char *path);
 /* What the libraries read: resolver and name service files, time zone, OpenSSL's configuration, shared objects, /proc; and /dev/null, written. */
 void sandbox_paths_system(struct sandbox_paths *p);
-/* This file shall not be opened, whatever the others say: a private key that another process holds. What Landlock permits it permits for
- * a folder and all below, so a folder that holds such a file is opened entry by entry instead, as it is now: what is put in its place later by rename(2)
- * cannot be read before a restart, unless somebody else opens it and hands over the descriptor. Writing does not become forbidden. */
-void sandbox_paths_hide(struct sandbox_paths *p, const char *path);
 /* A TCP port that may be bound to; 0 (any free one) always may. Without a call all ports may. */
 void sandbox_paths_port(struct sandbox_paths *p, uint16_t port);
 
@@ -66,6 +62,7 @@ struct sandbox_opts {
 	enum sandbox_mode mode;
 	enum sandbox_role role;
 	const struct sandbox_paths *paths;
+	const char *const *keys; size_t n_keys; /* files that another process holds: are they out of reach? level.hidden tells */
 	uint64_t keep;  /* bits 1 << CAP_...: capabilities that stay when we have them (CAP_NET_BIND_SERVICE for ports below 1024) */
 	bool abstract;  /* abstract unix sockets stay reachable ($NOTIFY_SOCKET names one) */
 };
@@ -76,7 +73,7 @@ struct sandbox_level { /* what was reached; all zero before sandbox_enter */
 	bool privileges;     /* no new privileges, no core dumps, not dumpable */
 	bool syscalls;       /* the filter of system calls is in force */
 	bool files;          /* Landlock restricts files */
-	bool hidden;         /* and there were paths to hide, and they are */
+	bool hidden;         /* and all of `keys`, of which there is one at least, lie outside of the paths */
 	bool ports;          /* and TCP ports */
 	bool scoped;         /* and signals (and abstract sockets) */
 	int landlock;        /* ABI of the kernel; 0: none */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private to the room. */
 #pragma once
-#include <sys/types.h>
 #include "sandbox/sandbox.h"
 
 enum sandbox_access { /* what a path is open for */
@@ -16,22 +15,15 @@ struct sandbox_path {
 	unsigned access; /* enum sandbox_access */
 };
 
-struct sandbox_file { /* which file it is, under whatever name */
-	dev_t dev;
-	ino_t ino;
-};
-
 struct sandbox_paths {
 	struct sandbox_path list[SANDBOX_PATHS_MAX];
 	size_t n;
-	char *hidden[SANDBOX_PATHS_MAX];
-	size_t n_hidden;
 	uint16_t ports[SANDBOX_PORTS_MAX];
 	size_t n_ports;
 	bool ports_given;
 };
 
-/* Landlock: *ret gets landlock, files, hidden, ports, scoped, why. ENTENTE_EIO when the kernel has it and refuses all the same. */
+/* Landlock: *ret gets landlock, files, ports, scoped, why. ENTENTE_EIO when the kernel has it and refuses all the same. */
 int sandbox_landlock(const struct sandbox_opts *o, struct sandbox_level *ret, struct entente_err *err);
 /* The filter of system calls: *ret gets syscalls, allowed, why. Comes last. ENTENTE_EIO likewise. */
 int sandbox_seccomp(const struct sandbox_opts *o, struct sandbox_level *ret, struct entente_err *err);

@@ -50,7 +50,7 @@ static int read_key_over_its_folder(const struct world *x)
 {
 	char path[128];
 	snprintf(path, sizeof path, "%s/tls", x->top);
-	int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = openat(folder, "../tls/site.key", O_RDONLY | O_CLOEXEC);
+	int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = openat(folder, "../keys/site.key", O_RDONLY | O_CLOEXEC);
 	return result(fd);
 }
 

@@ -49,7 +49,7 @@ static uint16_t free_port(void)
 
 void world_make(struct world *w)
 {
-	static const char *const folders[] = {"etc", "tls", "state", "run", "elsewhere"};
+	static const char *const folders[] = {"etc", "tls", "keys", "state", "run", "elsewhere"};
 	char path[96];
 	*w = (struct world){.top = "/tmp/entente-sandbox.XXXXXX"};
 	if (!mkdtemp(w->top))
@@ -61,7 +61,7 @@ void world_make(struct world *w)
 	}
 	snprintf(w->config, sizeof w->config, "%s/etc/entente.yaml", w->top);
 	snprintf(w->certificate, sizeof w->certificate, "%s/tls/site.pem", w->top);
-	snprintf(w->key, sizeof w->key, "%s/tls/site.key", w->top);
+	snprintf(w->key, sizeof w->key, "%s/keys/site.key", w->top);
 	snprintf(w->state, sizeof w->state, "%s/state", w->top);
 	snprintf(w->run, sizeof w->run, "%s/run", w->top);
 	snprintf(w->shared, sizeof w->shared, "%s/elsewhere", w->top);
@@ -88,17 +88,16 @@ void world_remove(struct world *w)
 int world_enter(const struct world *w, enum sandbox_role role, enum sandbox_mode mode, struct sandbox_level *ret, struct entente_err *err)
 {
 	struct sandbox_paths *p = sandbox_paths_new();
+	const char *const keys[] = {w->key};
 	char socket[128];
 	snprintf(socket, sizeof socket, "%s/control.sock", w->run);
 	sandbox_paths_system(p);
 	sandbox_paths_file(p, w->config);
 	sandbox_paths_file(p, w->certificate);
-	sandbox_paths_file(p, w->key);
-	sandbox_paths_hide(p, w->key);
 	sandbox_paths_write(p, w->state);
 	sandbox_paths_socket(p, socket);
 	sandbox_paths_port(p, w->ours);
-	int rc = sandbox_enter(&(struct sandbox_opts){.mode = mode, .role = role, .paths = p}, ret, err);
+	int rc = sandbox_enter(&(struct sandbox_opts){.mode = mode, .role = role, .paths = p, .keys = keys, .n_keys = 1}, ret, err);
 	sandbox_paths_free(p);
 	return rc;
 }

@@ -7,7 +7,7 @@
 
 struct world {
 	char top[64];
-	char config[96], certificate[96], key[96]; /* in top/etc, top/tls, top/tls */
+	char config[96], certificate[96], key[96]; /* in top/etc, top/tls, top/keys */
 	char state[96], run[96];                   /* folders */
 	char secret[96], shared[96];               /* top/elsewhere/secret; top/elsewhere, where all may write */
 	uint16_t ours, other;                      /* ports that are free; only `ours` is in the list */
@@ -15,7 +15,7 @@ struct world {
 
 void world_make(struct world *w);
 void world_remove(struct world *w);
-/* Enters as the daemon does, with the key hidden. What sandbox_enter returns. */
+/* Enters as the daemon does whose keys another process holds. What sandbox_enter returns. */
 int world_enter(const struct world *w, enum sandbox_role role, enum sandbox_mode mode, struct sandbox_level *ret, struct entente_err *err);
 
 enum { ENDED_BY_SIGSYS = -1, ENDED_OTHERWISE = -2 };
