@@ -14,7 +14,7 @@
 _Static_assert((int)GATEWAY_QUEUE_HELD == (int)JOURNAL_HELD && (int)GATEWAY_QUEUE_QUARANTINED == (int)JOURNAL_QUARANTINED &&
 	       (int)GATEWAY_QUEUE_IN_FLIGHT == (int)JOURNAL_IN_FLIGHT && (int)GATEWAY_QUEUE_KEEP == (int)JOURNAL_STATE_1, "the same marks");
 
-enum { PAUSED_MAX = 4096, READ_S = 5 };
+enum { PAUSED_MAX = 4096, READ_S = 5, RESERVE_DEFAULT = 256 << 20 };
 
 struct found { /* at the start: what an earlier process has left */
 	struct gateway_queued q;
@@ -308,6 +308,12 @@ static void tell_found(const struct app_queue *q)
 	       {"lost", r->lost ? slice_str(lost) : SLICE_NONE}, {"damage", slice_str(r->damage)});
 }
 
+/* The default is too much for a small disk: there it is 5 % of it. */
+static uint64_t reserve_of(const struct config *cfg)
+{
+	return cfg->queue_reserve == RESERVE_DEFAULT ? UINT64_MAX : cfg->queue_reserve;
+}
+
 int app_queue_open(struct app *app, const struct config *cfg, struct entente_err *err)
 {
 	struct app_queue *q = app->queue = MEM_NEW(struct app_queue);
@@ -320,7 +326,7 @@ int app_queue_open(struct app *app, const struct config *cfg, struct entente_err
 		pthread_mutex_init(&q->nodes[i].lock, NULL);
 	}
 	struct journal_options o = {.directory = q->directory, .max = cfg->queue_max_size, .partner_max = cfg->queue_max_partner,
-				    .reserve = cfg->queue_reserve, .health = on_health, .recovered = on_recovered, .arg = q};
+				    .reserve = reserve_of(cfg), .health = on_health, .recovered = on_recovered, .arg = q};
 	int rc = journal_open(&q->journal, &o, &q->report, err);
 	if (rc)
 		return rc;
@@ -367,7 +373,7 @@ void app_queue_free(struct app *app)
 void app_queue_set(struct app *app, const struct config *cfg)
 {
 	if (app->queue)
-		journal_limits(app->queue->journal, cfg->queue_max_size, cfg->queue_max_partner, cfg->queue_reserve, 0);
+		journal_limits(app->queue->journal, cfg->queue_max_size, cfg->queue_max_partner, reserve_of(cfg), 0);
 }
 
 /* ---- for administrators */

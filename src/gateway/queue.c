@@ -24,6 +24,17 @@ static struct queue_entry *find(const struct map *m, uint64_t id, bool by_journa
 
 static void patience_fired(struct timer *t, uint64_t now);
 
+/* For the log. */
+static struct slice sender(const struct queue_entry *e)
+{
+	return e->kind == GATEWAY_TO_XMPP ? queue_local(e) : queue_remote(e);
+}
+
+static struct slice recipient(const struct queue_entry *e)
+{
+	return e->kind == GATEWAY_TO_XMPP ? queue_remote(e) : queue_local(e);
+}
+
 /* ---- an entry */
 
 static struct queue_entry *entry_new(struct gateway *g, enum gateway_queue_kind kind, struct slice local, struct slice remote, struct slice octets)
@@ -479,8 +490,8 @@ static void ended(struct queue_entry *e, bool found)
 		e->has_octets = false;
 	metric_add(METRIC_QUEUE_FAILED, 1);
 	metric_refused((int)reason);
-	log_ev_limited(LOG_WARNING, "queue/given-up", queue_remote(e), {"from", e->kind == GATEWAY_TO_XMPP ? queue_local(e) : queue_remote(e)},
-		       {"to", e->kind == GATEWAY_TO_XMPP ? queue_remote(e) : queue_local(e)}, {"reason", slice_str(reason_info(reason)->id)},
+	log_ev_limited(LOG_WARNING, "queue/given-up", queue_remote(e), {"from", sender(e)}, {"to", recipient(e)},
+		       {"reason", slice_str(reason_info(reason)->id)},
 		       {"text", slice_str(reason_info(reason)->text)});
 	metric_add(e->kind == GATEWAY_TO_XMPP ? METRIC_MSG_SIP_XMPP_FAILED : METRIC_MSG_XMPP_SIP_FAILED, 1);
 	record_end(g->cfg.records, e->record, RECORD_FAILED, reason);
@@ -561,7 +572,7 @@ void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct sli
 	if (found && !e->has_octets)
 		regain(e, octets);
 	if (!found && !e->ending) {
-		log_ev_limited(LOG_ERROR, "queue/unreadable", queue_remote(e), {"from", queue_local(e)}, {"to", queue_remote(e)});
+		log_ev_limited(LOG_ERROR, "queue/unreadable", queue_remote(e), {"from", sender(e)}, {"to", recipient(e)});
 		queue_leave(e);
 		e->ending = REASON_SERVER_INTERNAL;
 	}
@@ -640,7 +651,7 @@ bool gateway_queue_load(struct gateway *g, const struct gateway_queued *in)
 	metric_add(METRIC_QUEUE_ENTRIES, 1);
 	if (e->marks.crashes >= QUEUE_CRASHES && !(e->marks.state & GATEWAY_QUEUE_QUARANTINED)) {
 		metric_add(METRIC_QUEUE_QUARANTINED, 1);
-		log_ev(LOG_ERROR, "queue/quarantined", {"from", local}, {"to", remote},
+		log_ev(LOG_ERROR, "queue/quarantined", {"from", sender(e)}, {"to", recipient(e)},
 		       {"text", S("the process has crashed twice with this message under way: it is left alone")});
 		mark(e, e->marks.state | GATEWAY_QUEUE_QUARANTINED);
 	}
