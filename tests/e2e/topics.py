@@ -7,7 +7,7 @@ from scenario import SCENARIOS      # sets the path to the lab
 TOPICS = [
     "im", "content", "presence", "subscriptions", "refusals", "errors", "partner_types", "restarts", "keys", "split", "ledgers", "lifecycle", "streams", "direct_tls",
     "bidirectional", "acknowledgements", "sessions", "msrp", "chat_states", "receipts", "dialects", "home", "access", "access_kinds", "access_seeing", "access_trust", "access_refused", "access_homes", "access_pool",
-    "seeing", "real_client", "stances", "srv", "dane", "differential", "access_hide", "external", "acme", "audit", "changes", "both_networks",
+    "seeing", "real_client", "stances", "srv", "dane", "differential", "access_hide", "external", "acme", "audit", "sandbox", "changes", "both_networks",
 ]
 
 
