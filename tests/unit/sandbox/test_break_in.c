@@ -486,7 +486,7 @@ static int level_child(const struct world *x)
 /* A machine without Landlock, or a build for tests: nothing to break into. */
 static bool possible(void)
 {
-	int fd;
+	int fd = -1;
 	if (world_child(level_child, &w) || (fd = open(w.secret, O_RDONLY | O_CLOEXEC)) < 0)
 		fail_msg("the sandbox cannot be entered");
 	assert_int_equal(read(fd, &reached, sizeof reached), sizeof reached);
