@@ -8,7 +8,7 @@ import time
 
 from experiment import experiment, percentile
 from faults import Faults
-from stage import Stage, total
+from stage import Stage
 
 RATE = 200
 # The preloaded library opens files of its own: the sandbox would end the process for it.
@@ -36,12 +36,6 @@ def intact(r, state):
         db.close()
     r.check(said == "ok", f"the database is damaged: {said}")
     return said == "ok"
-
-
-def queue_state(stage):
-    """What `entente queue list` says, or None where there is no queue."""
-    done = stage.parts[-1].cli("status", "--json")
-    return done.stdout
 
 
 @experiment("power-cut", "R1", seconds=120)

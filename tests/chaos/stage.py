@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all experiments stand on: name server, entented (one process or two), the ledger that plays both networks, and who kills and starts
 again. Runs inside the namespaces of tests/lab/ns."""
-import json
 import os
-import re
-import select
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
