@@ -74,7 +74,7 @@ def inside(task):
     print("RESULT " + json.dumps(answer), flush=True)
 
 
-def run_one(e, o, seed, environment):
+def run_one(e, o, seed):
     why = e.needs and e.needs()
     if why:
         print(f"   skipped: {why}", flush=True)
@@ -82,7 +82,7 @@ def run_one(e, o, seed, environment):
     task = json.dumps({"name": e.name, "seed": seed, "quick": o.quick, "minutes": o.minutes})
     # however we end, the namespace and everything in it ends with us
     program = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", f"{TOP}/tests/lab/ns", "/usr/bin/python3", os.path.abspath(__file__), "--inside", task],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     answer, begin = None, time.monotonic()
     try:
         for line in program.stdout:
@@ -159,14 +159,14 @@ def main():
         return 1
     seed = o.seed if o.seed is not None else int(time.time())
     results = about(o, seed)
-    environment = {**os.environ, **(sanitizer(o.sanitizer) if o.sanitizer else {})}
+    os.environ.update(sanitizer(o.sanitizer) if o.sanitizer else {})
     print(f"chaos: seed {seed}, load {results['machine']['load_before']}, {len(chosen)} experiments, "
           f"about {sum(e.seconds for e in chosen) / 60:.0f} minutes{' (quick: less)' if o.quick else ''}", flush=True)
     begin, answers = time.monotonic(), []
     for number, e in enumerate(chosen):
         print(f"== {number + 1}/{len(chosen)} {e.name}: {e.text}", flush=True)
         before = os.getloadavg()[0]
-        answer = run_one(e, o, seed, environment)
+        answer = run_one(e, o, seed)
         answer["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
         answers.append(answer)
         print(json.dumps({k: answer[k] for k in ("name", "ok", "seconds", "rows", "wrong")}), flush=True)

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from experiment import experiment, percentile
-from faults import Faults
+from faults import Faults, impossible
 from stage import Stage
 
 RATE = 200
@@ -38,7 +38,7 @@ def intact(r, state):
     return said == "ok"
 
 
-@experiment("power-cut", "R1", seconds=120)
+@experiment("power-cut", "R1", seconds=120, needs=impossible)
 def power_cut(r):
     """the power goes again and again under load: what was written and not synced is lost, torn, or there"""
     folder = f"{r.run}/power"
@@ -65,7 +65,7 @@ def power_cut(r):
     r.books("R1", f"power cut, {cuts} times under {RATE} messages/s each way ({undone} of {changes} changes that no sync had made good were undone, whole or in part)", account)
 
 
-@experiment("write-fails", "R1", "R11", seconds=90)
+@experiment("write-fails", "R1", "R11", seconds=90, needs=impossible)
 def write_fails(r):
     """each so many-th write or sync of the database and the journal fails with EIO or ENOSPC"""
     folder = f"{r.run}/fails"
@@ -112,7 +112,11 @@ def fill(path):
                     raise
 
 
-@experiment("disk-full", "R11", "R1", seconds=170)
+def no_mount():
+    return None if os.geteuid() == 0 else "mounting a small file system needs root"
+
+
+@experiment("disk-full", "R11", "R1", seconds=170, needs=no_mount)
 def disk_full(r):
     """the disk of the state directory is full and has room again, in cycles, with kills"""
     folder = f"{r.run}/full"

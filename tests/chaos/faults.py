@@ -6,12 +6,17 @@ import os
 import shutil
 import struct
 
-from stage import CHAOS
+from stage import CHAOS, instrumented
 
 FIELDS = ("write_every", "write_errno", "sync_every", "sync_errno", "alloc_after", "alloc_count", "text_length",
           "writes", "syncs", "writes_failed", "syncs_failed", "allocs_failed", "aborts")
 TEXT = 64       # where the text stands
 HEAD = struct.Struct("<c7xQQQQ")
+
+
+def impossible():
+    """Why nothing can be preloaded, or None."""
+    return "a sanitizer must come before anything that is preloaded" if instrumented() else None
 
 
 class Faults:

@@ -7,17 +7,13 @@ import time
 from asking import Control
 from disk import has_setting, unboxed
 from experiment import experiment
-from faults import Faults
+from faults import Faults, impossible
 from stage import INSTRUMENTED, Group, Stage, memory, tree, wait_until
 
 RATE = 200
 
 
-def no_shim():
-    return "a sanitizer has its own allocator" if INSTRUMENTED else None
-
-
-@experiment("memory", "R13", "R1", seconds=80, needs=no_shim)
+@experiment("memory", "R13", "R1", seconds=80, needs=impossible)
 def no_memory(r):
     """one allocation fails, some time, again and again: the process ends (ADR 2), comes back, and nothing that was accepted is lost"""
     folder = f"{r.run}/memory"
@@ -52,7 +48,7 @@ def no_memory(r):
 POISON = "poison-4711"
 
 
-@experiment("poison", "R17", seconds=60, needs=no_shim)
+@experiment("poison", "R17", seconds=60, needs=impossible)
 def poison(r):
     """a text that was accepted for later ends the process whenever it is handed on: it is set aside after two crashes"""
     folder = f"{r.run}/poison"

@@ -7,7 +7,7 @@ import time
 
 import asking
 from experiment import experiment
-from stage import INSTRUMENTED, Group, Stage
+from stage import Group, Stage, instrumented
 
 RATE = 100
 
@@ -78,7 +78,7 @@ def dns(r):
 
 
 def no_faketime():
-    if INSTRUMENTED:
+    if instrumented():
         return "libfaketime and a sanitizer do not go together"
     return None if library() else "libfaketime is not installed"
 

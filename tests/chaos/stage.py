@@ -18,7 +18,13 @@ from waiting import LabError, wait_until                    # noqa: E402,F401
 CHAOS = os.environ.get("CHAOS_BIN") or f"{BUILD}/tests/chaos"      # the laboratory's own programs: never a sanitizer's build
 SETTINGS = ("limits:\n  partner-rate: 100000\n  sender-rate: 100000\n  max-connections: 20000\n  max-unproven: 10000\n  max-unproven-per-network: 10000\n"
             "  max-connections-per-address: 10000\n")
-INSTRUMENTED = any(os.environ.get(v) for v in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
+
+
+def instrumented():
+    return any(os.environ.get(v) for v in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
+
+
+INSTRUMENTED = instrumented()
 
 
 def phase(service):
