@@ -215,7 +215,7 @@ void node_queue_load(struct node *n)
 	struct app_queue *q = n->app->queue;
 	for (size_t i = 0; i < q->n_found; i++) {
 		struct found *f = &q->found[i];
-		struct slice rest = f->q.pair, local = slice_split(&rest, '\0');
+		struct slice rest = f->text ? f->q.pair : SLICE_NONE, local = slice_split(&rest, '\0');
 		if (!f->text || pool_pick(n->app->pool, local) != n->worker) /* workers start one after the other */
 			continue;
 		if (!gateway_queue_load(n->gateway, &f->q))
