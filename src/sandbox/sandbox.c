@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -119,12 +118,4 @@ char *sandbox_level_text(const struct sandbox_level *l, char *dst, size_t size)
 		snprintf(caps, sizeof caps, "capabilities %#llx", (unsigned long long)l->capabilities);
 	snprintf(dst, size, "%s, %s, %s", calls, files, caps);
 	return dst;
-}
-
-void sandbox_secret(const void *p, size_t n)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = (uintptr_t)p & ~(page - 1), end = ((uintptr_t)p + n + page - 1) & ~(page - 1);
-	if (n)
-		(void)!madvise((void *)begin, end - begin, MADV_DONTDUMP);
 }

@@ -88,6 +88,3 @@ int sandbox_enter(const struct sandbox_opts *o, struct sandbox_level *ret, struc
 
 /* "seccomp (142 system calls), Landlock ABI 7 (files, ports, signals), no capabilities"; "off". Returns dst. */
 char *sandbox_level_text(const struct sandbox_level *l, char *dst, size_t size);
-
-/* Memory of ours that holds secrets stays out of core dumps; no error when the kernel cannot. The pages that [p, p + n) lies on. */
-void sandbox_secret(const void *p, size_t n);
