@@ -46,21 +46,30 @@ def collisions(g):
 
 # --- 41 -----------------------------------------------------------------------------------------------------------------
 
-@hostile("T41 a crash with a message in hand: it is not tried again, the neighbour is served after each restart", authorised=("t41.test",), settings=ROOM)
+@hostile("T41 a kill with a message in hand: it comes once more at most, the neighbour is served after each restart", authorised=("t41.test",), settings=ROOM)
 def crashes(g):
     g.partner_add("t41.test")
     g.server("t41.test", "127.0.44.2")
     g.romeo.answer_messages(200)
+    word = f"{SECRET} poison"
+
+    def times():
+        return sum(1 for e in g.romeo.seen.history if e.kind == "message" and e.body == word)
+    s = g.initiator("t41.test").up()
+    s.send(message("juliet@t41.test/x", ROMEO, word))
+    g.romeo.expect_message("juliet@t41.test", word)
     for n in range(2):
-        s = g.initiator("t41.test").up()
-        word = f"{SECRET} poison {n}"
-        s.send(message("juliet@t41.test/x", ROMEO, word))
-        g.romeo.expect_message("juliet@t41.test", word)
         g.entented.kill()
         g.entented.start()
         g.neighbour = None
         g._mark = 0
-        g.romeo.seen.refuse("got it again", lambda e: e.kind == "message" and e.body == word, 0.5)
+        # its server does not acknowledge, so it is in our journal until the home's answer is noted, and that may have been cut off: after
+        # the first kill it may come again, and is answered then. (What crashes us, and is not killed, is left alone the second time: the
+        # unit test `poison`, tests/chaos.)
+        end = time.monotonic() + 3
+        while time.monotonic() < end and (n or times() < 2):
+            time.sleep(0.05)
+        check(times() <= 2, f"it came {times()} times")
         g.check_neighbour()
     unit = os.path.join(daemon.TOP, "packaging", "entented.service.in")
     with open(unit, encoding="utf-8") as f:
