@@ -45,7 +45,7 @@ def power_cut(r):
     state = f"{folder}/entente"
     os.makedirs(state, exist_ok=True)
     faults = Faults(f"{r.run}/fault", state, undo=True)
-    cuts, undone, changes = 2 if r.quick else 12, 0, 0
+    cuts, undone, changes = 3 if r.quick else 15, 0, 0
     # ends of entries are synced within a second: until then a message may come once more after the cut
     with Stage(folder, settings=unboxed(), env=faults.environment, grace=1500) as s:
         s.rate(RATE, RATE)

@@ -156,7 +156,7 @@ def versions(r):
             partners = str(control.ask("partner", "xmpp", "list"))
         there = all(d in partners for g in s.groups for d in g.domains())
     del account
-    r.show("R20", f"a database of schema {version + 1} (ours is {version})", f"{(words or [said])[-1][-160:].strip()}; the file is {'as it was' if same else 'CHANGED'}, and all partners are there with the right version again",
-           said != "it started" and same and there and bool(words))
-
-
+    words = (words or [said])[-1].split("text=")[-1].strip('"')
+    r.show("R20", f"a database of schema {version + 1} (ours is {version})",
+           f"{words}; the file is {'as it was' if same else 'CHANGED'}, and all partners are there with the right version again",
+           said != "it started" and same and there and "newer" in words)
