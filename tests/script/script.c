@@ -409,6 +409,7 @@ struct world *world_new(const struct script *s, const struct line *at)
 	var_set(w, S("sdp"), S("v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=session\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=message 5060 sip null\r\n"
 				"a=accept-types:text/plain text/html application/im-iscomposing+xml\r\n"));
 	w->house = house_new();
+	house_journal(w->house);
 	w->house->out = world_keep;
 	w->house->out_arg = w;
 	return w;
