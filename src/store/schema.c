@@ -140,10 +140,11 @@ int store_fail(sqlite3 *db, const char *what, struct entente_err *err)
 int store_connect(sqlite3 **ret, const char *path, bool writer, struct entente_err *err)
 {
 	sqlite3 *db = NULL;
-	/* Each connection is used by one thread. foreign_keys belongs to the connection, not to the file. */
+	/* Each connection is used by one thread. foreign_keys belongs to the connection, not to the file. What SQLite would put into files below /tmp (a savepoint
+	 * with many changes, a large sort) stays in memory: the sandbox lets nobody write there. */
 	const char *set = writer ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-				   "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=16777216;"
-				 : "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;";
+				   "PRAGMA trusted_schema=OFF; PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY;"
+				 : "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
 	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK) {
 		sqlite3_extended_result_codes(db, 1);

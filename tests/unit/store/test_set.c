@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include "sandbox/sandbox.h"
 #include "scratch.h"
 #include "store/store_federation.h"
 #include "store/store_set.h"
@@ -130,6 +131,52 @@ static void test_large(void **state)
 	store_load_history(s, 1, tail_of, tail, NULL);
 	assert_non_null(strstr(tail, "... and ")); /* the history counts what it has no room for */
 	store_close(s);
+}
+
+static int change_all(struct store *s, int n, bool there)
+{
+	struct store_set *set = store_set_new();
+	struct entente_err err = {0};
+	char name[32];
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "p%d.test", i * 7919 % n);
+		struct policy_partner p = partner(name);
+		p.keep_alive ^= there;
+		if ((there ? store_partner_set : store_partner_add)(store_set_collector(set), &p, S("x"), NULL, NULL))
+			return -1;
+	}
+	int rc = submit(s, set, -1, &err);
+	if (rc)
+		fprintf(stderr, "# %s\n", err.text);
+	return rc;
+}
+
+/* What SQLite has no room for must not go to where a daemon that has locked itself in cannot write. */
+static void test_large_locked_in(void **state)
+{
+	(void)state;
+	enum { MANY = 3000 };
+	int status;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct sandbox_paths *paths = sandbox_paths_new();
+		struct sandbox_level level;
+		struct store *s = NULL;
+		sandbox_paths_system(paths);
+		sandbox_paths_write(paths, scratch);
+		int rc = sandbox_enter(&(struct sandbox_opts){.mode = SANDBOX_ON, .paths = paths}, &level, NULL);
+		if (!rc)
+			rc = store_open(&s, &(struct store_options){.directory = scratch}, NULL);
+		if (!rc)
+			rc = change_all(s, MANY, false);
+		if (!rc)
+			rc = change_all(s, MANY, true);
+		_exit(rc ? 1 : 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static int sum(void *arg, int64_t generation, size_t octets)
@@ -390,7 +437,7 @@ static void test_notes_from_outside(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FRESH(test_all_or_nothing), FRESH(test_large), FRESH(test_documents), FRESH(test_every_table_is_decided),
+	const struct CMUnitTest tests[] = {FRESH(test_all_or_nothing), FRESH(test_large), FRESH(test_large_locked_in), FRESH(test_documents), FRESH(test_every_table_is_decided),
 					   FRESH(test_copy), FRESH(test_kill), FRESH(test_damage), FRESH(test_notes_from_outside)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
