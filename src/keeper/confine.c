@@ -56,6 +56,7 @@ bool keeper_confine(void)
 		SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(getrandom), SCMP_SYS(getpid),
 		SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(clock_nanosleep), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
 		SCMP_SYS(rt_sigprocmask), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(exit), SCMP_SYS(exit_group),
+		SCMP_SYS(sched_getaffinity), /* some C libraries' malloc, with more than eight threads */
 	};
 	enum { WRITES = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND };
 #ifdef ENTENTE_NO_SANDBOX /* the run time of a sanitizer maps, polls and writes as it likes */
