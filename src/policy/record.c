@@ -108,7 +108,8 @@ void record_verdict(struct record_log *l, uint64_t id, const struct policy_verdi
 		r->home = (uint16_t)(v->home + 1);
 	if (v->partner)
 		r->partner_len = put(r, AT_PARTNER, PARTNER_MAX, v->partner->domain);
-	if (!v->allow && !v->need_srv)
+	bool of_one = q->sip && q->sip->connected && q->direction == POLICY_TO_REMOTE; /* of the partner's connections: another one may do */
+	if (!v->allow && !v->need_srv && !of_one)
 		record_end(l, id, RECORD_REFUSED, v->reason);
 }
 

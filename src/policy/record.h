@@ -85,7 +85,7 @@ struct record_start {
 /* Begins a record; its number, never 0 unless l is NULL. */
 uint64_t record_begin(struct record_log *l, const struct record_start *s);
 /* What was decided about it. A later verdict (other side of a clearing house; the connection is there) stands in its place. `q` gives contact
- * and mark. */
+ * and mark. A no ends the record, unless it is about a connection to a SIP partner: then whoever finds no other one ends it. */
 void record_verdict(struct record_log *l, uint64_t id, const struct policy_verdict *v, const struct policy_question *q, uint64_t generation);
 /* RECORD_PEER and RECORD_VIA; the last one counts. */
 void record_peer(struct record_log *l, uint64_t id, struct slice peer);

@@ -200,6 +200,7 @@ struct rig {
 	struct worker worker;
 	struct snapshot_slot policy;
 	struct access_shared *shared;
+	struct record_log *records;
 	struct sip_stack *inner;
 	struct access *access;
 	struct access_settings set;
@@ -284,12 +285,13 @@ static int setup(void **state)
 	publish(r);
 	buf_init(&r->done, 1 << 20);
 	r->shared = access_shared_new(100);
+	r->records = record_log_new(1 << 16, 0, &r->loop->timers.now, clock_unix() * 1000);
 	r->set = (struct access_settings){.limits = sip_limits_default, .connect_ms = 10000, .keepalive_ms = 60000, .queue_octets = 65536,
 					  .rules = access_rules_default, .stuck_ms = 10000, .unproven_ms = 10000, .conns_per_partner = 100};
 	struct sip_stack_config sc = {.pool = r->loop->arenas};
 	r->inner = sip_stack_new(&inner_ops, r, &r->loop->timers, &sc);
 	struct access_config c = {.worker = &r->worker, .policy = &r->policy, .shared = r->shared, .inner = r->inner, .name = S("sip.contoso.test"),
-				  .outer_name = S("sip.contoso.test:5061"), .set = r->set};
+				  .outer_name = S("sip.contoso.test:5061"), .set = r->set, .records = r->records};
 	r->access = access_new(&c, &ops, r);
 	access_set_tls(r->access, us);
 	access_set(r->access, &r->set);
@@ -308,6 +310,7 @@ static int teardown(void **state)
 	loop_once(r->loop, 0);
 	snapshot_slot_destroy(&r->policy);
 	access_shared_free(r->shared);
+	record_log_free(r->records);
 	loop_free(r->loop);
 	buf_free(&r->done);
 	mem_free(r);
@@ -513,7 +516,21 @@ static void test_only_one_busy(void **state)
 	assert_int_equal(r->a.got, 1); /* not asked again */
 }
 
-/* A server that proves somebody else is passed over. */
+static bool note_outcome(void *arg, const struct record *r)
+{
+	*(int *)arg = r->outcome;
+	return false;
+}
+
+/* What is remembered of the latest request. */
+static int outcome(const struct rig *r)
+{
+	int found = -1;
+	record_each(r->records, note_outcome, &found);
+	return found;
+}
+
+/* A server that proves somebody else is passed over; what is remembered is what became of the request. */
 static void test_wrong(void **state)
 {
 	struct rig *r = *state;
@@ -524,6 +541,11 @@ static void test_wrong(void **state)
 	assert_int_equal(message(r), 200);
 	assert_int_equal(r->a.got, 0);
 	assert_int_equal(r->b.got, 1);
+	assert_int_equal(outcome(r), RECORD_DELIVERED);
+	server_die(&r->b);
+	UNTIL(r->loop, conns(r) == 0);
+	assert_int_equal(message(r), 504);
+	assert_int_equal(outcome(r), RECORD_FAILED);
 }
 
 static void test_none(void **state)

@@ -90,6 +90,39 @@ static void a_refusal_ends_it(void **state)
 	record_log_free(l);
 }
 
+/* The certificate of one connection does not do, that of another does; or none is found. */
+static void one_connection_is_not_all(void **state)
+{
+	uint64_t now;
+	struct record_log *l = log_new(&now);
+	struct policy_question q = {.direction = POLICY_TO_REMOTE, .sip = &(struct policy_sip){.connected = true}};
+	struct policy_verdict no = {.reason = REASON_SIP_CERTIFICATE, .home = UINT32_MAX, .n_steps = 1, .steps = {{"identity", "no", S(""), POLICY_DENY}}};
+	struct policy_verdict yes = {.allow = true, .home = UINT32_MAX, .n_steps = 1, .steps = {{"contact", "yes", S(""), POLICY_PASS}}};
+	struct record_start s = hello;
+	(void)state;
+	s.sip = true;
+	s.direction = POLICY_TO_REMOTE;
+	for (int i = 0; i < 2; i++) {
+		uint64_t id = record_begin(l, &s);
+		record_verdict(l, id, &no, &q, 1);
+		const struct record *r = record_find(l, id);
+		assert_int_equal(r->outcome, RECORD_OPEN);
+		assert_string_equal(r->rule, "identity");
+		if (i) {
+			record_verdict(l, id, &yes, &q, 1);
+			record_end(l, id, RECORD_DELIVERED, REASON_NONE);
+			assert_true(r->allowed);
+			assert_int_equal(r->outcome, RECORD_DELIVERED);
+			assert_int_equal(r->reason, REASON_NONE);
+		} else {
+			record_end(l, id, RECORD_FAILED, no.reason);
+			assert_int_equal(r->outcome, RECORD_FAILED);
+			assert_int_equal(r->reason, REASON_SIP_CERTIFICATE);
+		}
+	}
+	record_log_free(l);
+}
+
 struct seen {
 	uint64_t ids[SLOTS * 4];
 	size_t n, most;
@@ -224,7 +257,7 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(life_of_a_message), cmocka_unit_test(a_refusal_ends_it), cmocka_unit_test(the_oldest_goes),
+		cmocka_unit_test(life_of_a_message), cmocka_unit_test(a_refusal_ends_it), cmocka_unit_test(one_connection_is_not_all), cmocka_unit_test(the_oldest_goes),
 		cmocka_unit_test(limits), cmocka_unit_test(nothing_without_a_log), cmocka_unit_test(numbers_after_a_restart),
 		cmocka_unit_test(names),
 	};
