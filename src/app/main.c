@@ -129,13 +129,20 @@ static void expiring_fired(struct timer *t, uint64_t now)
 	timer_arm(&pool_control(app->pool)->loop->timers, t, wait < 1 ? 1000 : (uint64_t)wait * 1000);
 }
 
+/* Both clocks are read at once: the loop's is old when something took long. */
+static int64_t wall_offset(void)
+{
+	return clock_unix() - (int64_t)(clock_ms() / 1000);
+}
+
 /* Nothing that is timed here knows the clock of the day (base/timer.h); certificates, the log and the lifetimes in the database do. */
 static void wall_fired(struct timer *t, uint64_t now)
 {
 	enum { LOOK_MS = 2000, JUMP_S = 30 };
 	struct app *app = CONTAINER_OF(t, struct app, wall);
 	struct timers *q = &pool_control(app->pool)->loop->timers;
-	int64_t offset = clock_unix() - (int64_t)(now / 1000), by = offset - app->wall_offset;
+	int64_t offset = wall_offset(), by = offset - app->wall_offset;
+	(void)now;
 	if (by > JUMP_S || by < -JUMP_S) {
 		char seconds[24];
 		snprintf(seconds, sizeof seconds, "%lld", (long long)by);
@@ -232,7 +239,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	timer_arm(&control->timers, &app->certificate, 0);
 	timer_init(&app->expiring, expiring_fired);
 	timer_arm(&control->timers, &app->expiring, 0);
-	app->wall_offset = clock_unix() - (int64_t)(control->timers.now / 1000);
+	app->wall_offset = wall_offset();
 	timer_init(&app->wall, wall_fired);
 	timer_arm(&control->timers, &app->wall, 0);
 	return 0;
