@@ -46,9 +46,9 @@ static int files_work(const struct world *x)
 	snprintf(b, sizeof b, "%s/folder", x->state);
 	MUST(world_spill(a, "a") && !mkdir(b, 0700));
 	snprintf(b, sizeof b, "%s/folder/b", x->state);
-	MUST(!rename(a, b) && !stat(b, &st) && !truncate(b, 0) && !chmod(b, 0400));
-	int fd = open(b, O_RDONLY | O_CLOEXEC);
-	MUST(fd >= 0 && !flock(fd, LOCK_EX) && !fsync(fd) && !close(fd) && !unlink(b));
+	MUST(!rename(a, b) && !stat(b, &st));
+	int fd = open(b, O_RDWR | O_CLOEXEC);
+	MUST(fd >= 0 && !flock(fd, LOCK_EX) && !ftruncate(fd, 0) && !fchmod(fd, 0400) && !fsync(fd) && !close(fd) && !unlink(b));
 	snprintf(b, sizeof b, "%s/folder", x->state);
 	MUST(!rmdir(b));
 	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
