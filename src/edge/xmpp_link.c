@@ -158,14 +158,44 @@ static void settle(struct xmpp_link *l, enum reason reason, struct slice why)
 	report(l->proxy, &t, reason, why);
 }
 
-/* The stream is gone. Of what was confirmed we know that it arrived, of this we do not. */
-static void lose(struct xmpp_link *l, enum reason reason)
+/* What waited behind texts that are lost must not overtake them on the next stream: it goes the same way, back to its owner, who has their order. */
+static void give_back(struct xmpp_link *l, enum reason reason, struct slice why)
 {
-	for (size_t n = l->ring_n; n && l->ring_n; n--)
-		settle(l, reason, reason ? S("the stream ended before the partner's server acknowledged it") : SLICE_NONE);
+	struct xmpp_proxy *p = l->proxy;
+	for (size_t n = l->n_queue; n && l->n_queue; n--) {
+		struct queued *q = dequeue(l);
+		if (q->ticket.confirm) {
+			p->ops->handed(p->arg, &q->ticket, false);
+			report(p, &q->ticket, reason, why);
+			mem_free(q);
+			continue;
+		}
+		list_append(&l->queue, &q->node);
+		l->n_queue++;
+		l->queue_octets += q->len;
+	}
+	arm_patience(l);
+}
+
+/* The stream is gone. Of what was confirmed we know that it arrived, of this we do not. True: texts are lost. */
+static bool lose(struct xmpp_link *l, enum reason reason)
+{
+	struct slice why = reason ? S("the stream ended before the partner's server acknowledged it") : SLICE_NONE;
+	bool texts = false;
+	for (size_t n = l->ring_n; n && l->ring_n; n--) {
+		texts = texts || unacked_at(l, 0)->ticket.confirm;
+		settle(l, reason, why);
+	}
 	l->ring = mem_free(l->ring);
 	l->ring_size = l->ring_head = 0;
 	l->ring_over = false;
+	return texts && reason;
+}
+
+static void lose_all(struct xmpp_link *l, enum reason reason)
+{
+	if (lose(l, reason) && l->proxy->ops->handed)
+		give_back(l, reason, S("the stream ended, and texts that were handed to it before this one are lost"));
 }
 
 /* The first step: whoever wants only one has it now. */
@@ -174,7 +204,7 @@ static void trust_fired(struct timer *t, uint64_t now)
 	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, trust);
 	struct xmpp_proxy *p = l->proxy;
 	if (l->ring_over) {
-		lose(l, REASON_XMPP_UNREACHABLE);
+		lose_all(l, REASON_XMPP_UNREACHABLE);
 		return;
 	}
 	for (size_t n = l->ring_n - l->ring_told; n && l->ring_told < l->ring_n; n--) {
@@ -357,7 +387,7 @@ void xmpp_link_up(struct xmpp_link *l)
 	if (l->state == LINK_UP)
 		return;
 	if (l->ring_over)
-		lose(l, REASON_XMPP_UNREACHABLE);
+		lose_all(l, REASON_XMPP_UNREACHABLE);
 	l->state = LINK_UP;
 	l->dialer = dialer_free(l->dialer); /* what it found has served */
 	l->since = l->proxy->loop->timers.now;
@@ -409,6 +439,7 @@ static void fail(struct xmpp_link *l, const struct entente_err *err)
 	l->retry_at = l->since + l->backoff_ms * 3 / 4 + rand_below(l->backoff_ms / 2 + 1);
 	metric_refused((int)copy.reason);
 	tell(l, &copy);
+	lose(l, REASON_XMPP_UNREACHABLE); /* they came before what waits */
 	xmpp_link_bounce(l, copy.reason, slice_str(copy.text));
 	p->ops->link(p->arg, slice_str(l->local), slice_str(l->remote), false);
 }
@@ -441,7 +472,9 @@ void xmpp_link_down(struct xmpp_link *l, const struct entente_err *err)
 		if (l->state == LINK_IDLE && l->n_queue)
 			start(l);
 	}
-	lose(l, p->draining && !err ? REASON_NONE : REASON_XMPP_UNREACHABLE);
+	/* a good-bye that is not answered confirms nothing: what is in a journal stays there */
+	lose_all(l, p->draining && l->parted ? REASON_NONE : REASON_XMPP_UNREACHABLE);
+	l->parted = false;
 }
 
 /* ---- coming up */

@@ -88,6 +88,7 @@ struct xmpp_link {
 	size_t ring_size, ring_head, ring_n;
 	size_t ring_told;      /* so many of them, from the oldest on, were told as handed over */
 	bool ring_over;        /* their stream is gone */
+	bool parted;           /* and both sides had said good-bye: all has arrived */
 	bool claimed;          /* in the routes */
 	struct timer trust;    /* the next of them is to be told */
 	struct timer look;     /* has the kernel of the other side taken more? */

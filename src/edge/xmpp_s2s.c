@@ -182,8 +182,10 @@ void xmpp_s2s_free(struct s2s *s)
 	struct xmpp_proxy *p = s->proxy;
 	struct xmpp_link *link = s->link;
 	struct xmpp_stream_info i;
+	bool parted = false;
 	if (s->stream) {
 		xmpp_stream_info(s->stream, &i);
+		parted = i.peer_closed;
 		struct slice reason = s->failed || s->broken ? slice_str(reason_info(s->err.reason)->id) : SLICE_NONE;
 		const struct log_kv kv[] = {{"ended-by", i.peer_ended ? S("partner") : S("us")}, {"reason", reason}};
 		if (i.pairs)
@@ -222,6 +224,8 @@ void xmpp_s2s_free(struct s2s *s)
 	mem_free(s->how);
 	s->pass = xmpp_quota_leave(s->pass);
 	struct entente_err err = s->err;
+	if (link)
+		link->parted = parted && !s->failed && !s->broken;
 	bool clean = s->inbound || (!s->failed && !s->broken); /* our own way to the partner has not been tried */
 	mem_free(s->remote_proven);
 	mem_free(s);

@@ -93,6 +93,8 @@ static void on_close(void *arg)
 {
 	struct s2s *s = arg;
 	s->stream_over = true;
+	if (s->link && !s->failed && !s->broken) /* while it can be asked */
+		xmpp_link_look(s->link);
 	if (s->conn)
 		conn_close(s->conn);
 	else

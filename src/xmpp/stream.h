@@ -307,6 +307,7 @@ struct xmpp_stream_info {
 	bool peer_dialback, peer_dialback_errors;
 	bool bidi;                       /* both directions (XEP-0288) */
 	bool peer_ended;                 /* the peer ended it, or the connection */
+	bool peer_closed;                /* its closing tag came: it has read what went before ours */
 	bool acks;                       /* stanzas are acknowledged (XEP-0198) */
 	uint64_t unacked;                /* sent, not acknowledged yet */
 	uint64_t pending;                /* delivered, not done yet */

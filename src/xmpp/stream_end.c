@@ -163,7 +163,7 @@ void stream_error_received(struct xmpp_stream *s, const struct xml_node *el, str
 		"%.*s ended the stream: %.*s%s%.*s", SFMT(slice_empty(s->remote) ? S("the peer") : s->remote), SFMT(e.condition),
 		slice_empty(text) ? "" : ": ", SFMT(text));
 	s->peer_ended = s->peer_ended || s->state < XMPP_STREAM_CLOSING;
-	s->peer_closed = true; /* it closes after an error, whether it says so or not */
+	s->peer_closed = s->peer_failed = true; /* it closes after an error, whether it says so or not */
 	if (s->state >= XMPP_STREAM_CLOSING) { /* our good-bye crossed it: there is nothing to add */
 		stream_trace(s, XMPP_TRACE_ODD, "while closing: %s", f.err.text);
 		s->want_close = s->state == XMPP_STREAM_CLOSING;

@@ -141,6 +141,7 @@ void xmpp_stream_info(const struct xmpp_stream *s, struct xmpp_stream_info *ret)
 		.certificate_why = why,
 		.pairs = s->n_valid,
 		.peer_ended = s->peer_ended,
+		.peer_closed = s->peer_closed && !s->peer_failed,
 		.stanzas_in = s->stanzas_in,
 		.stanzas_out = s->stanzas_out,
 		.bytes_in = s->bytes_in,

@@ -57,6 +57,7 @@ struct xmpp_stream {
 	bool fault_told;     /* failed() was called, or must not be */
 	bool peer_closed;    /* its closing tag came */
 	bool peer_ended;     /* it was the first to end the stream */
+	bool peer_failed;    /* by an error: what it has read before is not known */
 	struct buf out, writing;
 
 	/* this header and what came before */
