@@ -162,7 +162,7 @@ struct read_msg {
 	struct bus_msg bus;
 	struct node *node;
 	uint64_t id;
-	bool found;
+	int code;
 	size_t n;
 	char octets[];
 };
@@ -171,7 +171,10 @@ static void read_run(struct worker *w, struct bus_msg *b)
 {
 	struct read_msg *m = CONTAINER_OF(b, struct read_msg, bus);
 	(void)w;
-	gateway_queue_octets(m->node->gateway, m->id, m->found, slice_of(m->octets, m->n));
+	if (m->code == ENTENTE_EIO)
+		gateway_queue_unread(m->node->gateway, m->id);
+	else
+		gateway_queue_octets(m->node->gateway, m->id, !m->code, slice_of(m->octets, m->n));
 	mem_free(m);
 }
 
@@ -180,7 +183,7 @@ static void read_drop(struct bus_msg *b)
 	mem_free(CONTAINER_OF(b, struct read_msg, bus));
 }
 
-/* On the journal's thread. */
+/* On the journal's thread, or on the worker's own. */
 static void on_read(void *arg, int code, const struct journal_entry *e, struct slice octets)
 {
 	struct node *n = arg;
@@ -188,7 +191,7 @@ static void on_read(void *arg, int code, const struct journal_entry *e, struct s
 	m->bus = (struct bus_msg){.run = read_run, .drop = read_drop};
 	m->node = n;
 	m->id = e->id;
-	m->found = code == 0;
+	m->code = code;
 	m->n = octets.len;
 	if (octets.len)
 		memcpy(m->octets, octets.p, octets.len);
@@ -197,7 +200,10 @@ static void on_read(void *arg, int code, const struct journal_entry *e, struct s
 
 bool node_queue_read(void *arg, uint64_t id)
 {
-	return journal_read(journal_of(arg), id, on_read, arg) == 0;
+	int rc = journal_read(journal_of(arg), id, on_read, arg);
+	if (rc == ENTENTE_ENOTFOUND)
+		on_read(arg, rc, &(struct journal_entry){.id = id}, SLICE_NONE);
+	return rc != ENTENTE_ELIMIT;
 }
 
 bool node_queue_alone(void *arg, bool begin)

@@ -111,7 +111,7 @@ struct gateway_ops {
 	enum reason (*queue_put)(void *arg, struct gateway_queued *q, struct slice octets);
 	void (*queue_end)(void *arg, uint64_t id);
 	void (*queue_mark)(void *arg, uint64_t id, const struct gateway_marks *m);
-	/* True: gateway_queue_octets follows, after the marks made before are written. */
+	/* True: gateway_queue_octets (or _unread) follows, after the marks made before are written. False: not now. */
 	bool (*queue_read)(void *arg, uint64_t id);
 	/* One of all workers' suspects may go alone: asks for that, or gives it back. May be NULL: there is one worker. */
 	bool (*queue_alone)(void *arg, bool begin);
@@ -179,6 +179,8 @@ void gateway_stored(struct gateway *g, struct slice watcher, struct slice presen
 void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason);
 /* What an entry says; not found: it cannot be read any more. */
 void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct slice octets);
+/* Instead: it could not be read just now (the disk, no descriptor left); it may be asked for again. */
+void gateway_queue_unread(struct gateway *g, uint64_t id);
 /* Start-up, after gateway_load_seen: an entry that an earlier process has left. False: it is over (end it). */
 bool gateway_queue_load(struct gateway *g, const struct gateway_queued *q);
 /* What waits for this partner's domain is not delivered, and texts to it wait. */

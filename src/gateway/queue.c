@@ -508,20 +508,32 @@ void queue_give_up(struct queue_entry *e, enum reason reason)
 	struct gateway *g = e->g;
 	queue_leave(e);
 	e->ending = reason;
-	if (e->has_octets)
+	if (e->has_octets) {
 		ended(e, true);
-	else if (e->reading)
+		return;
+	}
+	if (e->reading)
 		return; /* they are coming */
-	else if (g->ops->queue_read(g->arg, e->journal))
-		e->reading = true;
-	else
+	if (e->marks.crashes > QUEUE_CRASHES) { /* even to look at it was too much */
 		ended(e, false);
+		return;
+	}
+	mark(e, e->marks.state | GATEWAY_QUEUE_IN_FLIGHT);
+	if (g->ops->queue_read(g->arg, e->journal)) {
+		e->reading = true;
+		return;
+	}
+	list_remove(&e->expiring); /* too much is being read: its sender is told a little later */
+	e->expires_at = clock_unix() + 1;
+	queue_expiry_add(e);
 }
 
 void queue_expire(struct queue_entry *e)
 {
-	if (e->ending)
+	if (e->ending) {
+		queue_give_up(e, e->ending);
 		return;
+	}
 	if (e->answered || e->kind == GATEWAY_TO_SIP)
 		queue_give_up(e, REASON_SERVER_QUEUE_EXPIRED);
 	else
@@ -582,6 +594,21 @@ void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct sli
 		deliver(e);
 }
 
+void gateway_queue_unread(struct gateway *g, uint64_t id)
+{
+	struct queue_entry *e = find(&g->queue->journal, id, true);
+	if (!e || !e->reading)
+		return;
+	e->reading = false;
+	if (e->ending) {
+		ended(e, false);
+		return;
+	}
+	mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
+	queue_wait(e);
+	queue_blocked(e);
+}
+
 void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason)
 {
 	struct queue_entry *e = find(&g->queue->journal, id, true);
@@ -606,8 +633,11 @@ void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason)
 		timer_arm(g->cfg.timers, &e->patience, QUEUE_UNSAFE_MS);
 	} else if (e->kind == GATEWAY_TO_XMPP) {
 		refuse_text(e, reason, SLICE_NONE);
-	} else if (e->out) { /* it goes on uninsured */
+	} else if (e->out) { /* it goes on uninsured; who still has it waits for its end */
 		e->out->queue = NULL;
+		if (e->receipt.number)
+			e->out->receipt = e->receipt;
+		e->receipt.number = 0;
 		e->out = NULL;
 		entry_free(e);
 	} else {

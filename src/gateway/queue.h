@@ -164,7 +164,8 @@ void queue_blocked(struct queue_entry *e);
 /* A held one, or one in quarantine, does not keep others waiting. */
 void queue_recount(struct queue_entry *e, uint8_t state);
 void queue_expiry_add(struct queue_entry *e);
-void queue_pump(struct gateway *g, const struct queue_target *only);
+/* NULL: all. */
+void queue_pump(struct gateway *g, struct queue_target *only);
 bool queue_paused(const struct gateway *g, struct slice remote_domain);
 void queue_lanes_init(struct gateway *g);
 void queue_lanes_free(struct gateway *g);

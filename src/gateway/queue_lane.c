@@ -132,6 +132,8 @@ static void lane_free(struct gateway *g, struct queue_lane *l)
 	map_remove(&g->queue->lanes, &l->node);
 	if (!--l->target->n_lanes)
 		target_free(l->target);
+	else
+		gateway_later(g, &l->target->pump); /* it may have been under way */
 	mem_free(l->key);
 	mem_free(l);
 }
@@ -306,16 +308,15 @@ static void retry_fired(struct timer *timer, uint64_t now)
 	pump(CONTAINER_OF(timer, struct queue_target, retry));
 }
 
-void queue_pump(struct gateway *g, const struct queue_target *only)
+void queue_pump(struct gateway *g, struct queue_target *only)
 {
 	size_t i;
-	MAP_EACH(n, &g->queue->targets, i) {
-		struct queue_target *t = CONTAINER_OF(n, struct queue_target, node);
-		if (t == only)
-			open_up(t);
-		else if (!only)
-			gateway_later(g, &t->pump);
+	if (only) {
+		open_up(only);
+		return;
 	}
+	MAP_EACH(n, &g->queue->targets, i)
+		gateway_later(g, &CONTAINER_OF(n, struct queue_target, node)->pump);
 }
 
 void queue_link(struct gateway *g, struct slice local_domain, struct slice remote_domain)

@@ -478,6 +478,8 @@ static bool on_queue_read(void *arg, uint64_t id)
 {
 	struct house *h = arg;
 	assert_non_null(entry_of(h, id));
+	if (h->disk_busy)
+		return false;
 	entry_of(h, id)->reading = true;
 	h->journal_reads++;
 	timer_arm(&h->timers, &h->disk, 1);
@@ -510,7 +512,10 @@ static void disk_fired(struct timer *t, uint64_t now)
 		}
 		if (e && e->reading) {
 			e->reading = false;
-			gateway_queue_octets(h->gateway, id, true, slice_of(e->octets, e->n_octets));
+			if (h->disk_unread)
+				gateway_queue_unread(h->gateway, id);
+			else
+				gateway_queue_octets(h->gateway, id, true, slice_of(e->octets, e->n_octets));
 		}
 	}
 }

@@ -520,6 +520,97 @@ static void policy_has_changed(void **state)
 	assert_int_equal(house_journaled(h), 0);
 }
 
+/* One of two that go the same way is given up: the other one goes on. */
+static void one_given_up(void **state)
+{
+	struct house *h = *state;
+	h->link = LINK_HANDED;
+	texts(h, 1, 1);
+	home_message(h, "paris@contoso.test", JULIET, "p");
+	house_pass(h, 1);
+	house_forget(h, 0);
+	house_restart(h, 1000);
+	h->link = LINK_BAD;
+	h->why = REASON_LIMIT_SIZE;
+	house_pass(h, 1);
+	h->link = LINK_HANDED;
+	house_pass(h, 100);
+	expect_count(h, "X message paris@contoso.test>" JULIET " 'p'", 1);
+	house_release(h, REASON_NONE);
+	assert_int_equal(house_journaled(h), 0);
+}
+
+/* The disk does not give it just now: it stays, and its sender is told when its life is over. */
+static void unread(void **state)
+{
+	struct house *h = *state;
+	h->link = LINK_HANDED;
+	texts(h, 1, 1);
+	house_pass(h, 1);
+	house_release(h, REASON_XMPP_UNREACHABLE);
+	house_forget(h, 0);
+	h->disk_unread = true;
+	house_pass(h, 5000);
+	assert_int_equal(house_journaled(h), 1);
+	expect(h, "");
+	h->disk_unread = false;
+	house_pass(h, 60000);
+	expect(h, OUT("1"));
+	h->link = LINK_BAD;
+	h->why = REASON_XMPP_UNREACHABLE;
+	house_release(h, REASON_XMPP_UNREACHABLE);
+	h->disk_busy = true;
+	house_pass(h, 3600000);
+	house_forget(h, 0);
+	assert_int_equal(house_journaled(h), 1);
+	h->disk_busy = false;
+	house_pass(h, 5000);
+	expect_count(h, IN("[not delivered] \"1\": the user's server does not answer"), 1);
+	assert_int_equal(house_journaled(h), 0);
+}
+
+/* To give it up it has to be read. Where that is what crashes us, it is not done for ever. */
+static void poison_expires(void **state)
+{
+	struct house *h = *state;
+	h->bare = true;
+	partner_message(h, JULIET, ROMEO, "1");
+	house_pass(h, 1);
+	h->crashed = true;
+	house_restart(h, 3700000);
+	for (int i = 0; i < 2; i++) {
+		house_pass(h, 0);
+		assert_int_equal(h->journal_reads, i + 1);
+		h->crashed = true; /* before it has it */
+		house_restart(h, 1000);
+	}
+	house_pass(h, 10);
+	assert_int_equal(h->journal_reads, 2);
+	assert_int_equal(house_journaled(h), 0);
+}
+
+/* It goes on while it is still being written, and the disk fails: its receipt comes back all the same. */
+static void begun_before_durable(void **state)
+{
+	struct house *h = *state;
+	h->cfg.queue_keep = true;
+	gateway_set(h->gateway, &h->cfg);
+	h->no_home = true;
+	uint64_t done = h->n_done;
+	partner_message(h, JULIET, ROMEO, "1");
+	h->no_home = false;
+	look(h);
+	assert_true(gateway_queue_do(h->gateway, only_id, GATEWAY_QUEUE_RETRY));
+	house_pass(h, 0);
+	expect(h, IN("1"));
+	h->disk_failing = true;
+	house_pass(h, 1);
+	assert_int_equal(house_journaled(h), 0);
+	assert_int_equal(h->n_done, done);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	assert_int_equal(h->n_done, done + 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -528,6 +619,7 @@ int main(void)
 		T(acknowledged), T(handed), T(lost_and_sent_again), T(backs_off), T(slow_acknowledgement), T(refused), T(kept), T(patience),
 		T(lifetime), T(disk_full), T(disk_failing), T(killed), T(killed_before), T(insured), T(not_insured), T(home_away),
 		T(home_away_too_long), T(sent_again_by_partner), T(stanzas_without_room), T(administrators), T(poison), T(policy_has_changed),
+		T(one_given_up), T(unread), T(poison_expires), T(begun_before_durable),
 	};
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
 }
