@@ -132,7 +132,7 @@ static void sent(struct gw_edge *e, const struct link_frame *f)
 {
 	struct gw_node *g = e->g;
 	if (f->sent.step != SENT_OVER) {
-		const struct link_item *i = link_outbox_find(&g->box, f->sent.ticket, e->serial);
+		const struct link_item *i = link_outbox_rest(&g->box, f->sent.ticket, e->serial);
 		if (i)
 			gateway_handed(g->node->gateway, &((const struct gw_item *)i)->ticket, f->sent.step == SENT_HANDED_ACKS);
 		return;

@@ -47,11 +47,19 @@ static void wait_out(struct link_outbox *o, struct link_item *i)
 	o->waiting_octets -= i->octets;
 }
 
+static void uncount(struct link_outbox *o, struct link_item *i)
+{
+	if (i->rests)
+		return;
+	o->n_under_way--;
+	o->under_way_octets -= i->octets;
+}
+
 static void way_out(struct link_outbox *o, struct link_item *i)
 {
 	list_remove(&i->node);
-	o->n_under_way--;
-	o->under_way_octets -= i->octets;
+	uncount(o, i);
+	i->rests = false;
 }
 
 static void forget(struct link_outbox *o, struct link_item *i)
@@ -169,16 +177,28 @@ struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id)
 	return i;
 }
 
-const struct link_item *link_outbox_find(const struct link_outbox *o, uint64_t id, uint64_t via)
+static struct link_item *find(const struct link_outbox *o, uint64_t id, uint64_t via)
 {
 	struct map_node *n = map_find(&o->by_id, id_key(&id));
-	const struct link_item *i = n ? CONTAINER_OF(n, struct link_item, by_id) : NULL;
+	struct link_item *i = n ? CONTAINER_OF(n, struct link_item, by_id) : NULL;
 	return i && i->sent && i->via == via ? i : NULL;
+}
+
+const struct link_item *link_outbox_rest(struct link_outbox *o, uint64_t id, uint64_t via)
+{
+	struct link_item *i = find(o, id, via);
+	if (!i || i->rests)
+		return i;
+	uncount(o, i);
+	i->rests = true;
+	if (!list_empty(&o->waiting))
+		timer_arm(o->timers, &o->patience, 0); /* the window is open again */
+	return i;
 }
 
 struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via)
 {
-	return link_outbox_find(o, id, via) ? link_outbox_take(o, id) : NULL;
+	return find(o, id, via) ? link_outbox_take(o, id) : NULL;
 }
 
 bool link_outbox_has(const struct link_outbox *o, uint64_t id)

@@ -21,6 +21,7 @@ struct link_item { /* first in the owner's record; made by link_item_new */
 	bool answered;    /* an answer follows: it is kept until then */
 	bool again;       /* if its link is lost it waits again; else it fails */
 	bool sent;
+	bool rests;       /* link_outbox_rest */
 	uint8_t lost;     /* links that broke while it was on its way */
 };
 /* Zeroed, `size` octets in all; the outbox frees it with mem_free, unless link_outbox_take gave it back. */
@@ -65,8 +66,9 @@ void link_outbox_flush(struct link_outbox *o);
 struct link_item *link_outbox_take(struct link_outbox *o, uint64_t id);
 /* The same, but only from the link that it went over: who is at the end of another one does not know. */
 struct link_item *link_outbox_answer(struct link_outbox *o, uint64_t id, uint64_t via);
-/* It is under way over that link; NULL: it is not. */
-const struct link_item *link_outbox_find(const struct link_outbox *o, uint64_t id, uint64_t via);
+/* It is under way over that link, and its answer may take long: it counts in the window no more, or one slow receiver would keep all others
+ * waiting. NULL: it is not under way there. */
+const struct link_item *link_outbox_rest(struct link_outbox *o, uint64_t id, uint64_t via);
 /* The item is there (waiting or under way). */
 bool link_outbox_has(const struct link_outbox *o, uint64_t id);
 /* This link is gone. What was under way over it waits again, in front and in its order, its time begins anew; or it fails for this

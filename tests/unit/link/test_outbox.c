@@ -161,6 +161,34 @@ static void window(void **state)
 	assert_non_null(strstr(log_, "s8 "));
 }
 
+/* What was told as handed over does not keep others waiting, however long its answer takes. */
+static void rests(void **state)
+{
+	(void)state;
+	via = 7;
+	for (uint64_t i = 1; i <= 5; i++)
+		put(i, 10, true);
+	assert_null(link_outbox_rest(&box, 1, 8));
+	assert_null(link_outbox_rest(&box, 4, 7)); /* it waits */
+	assert_int_equal(link_outbox_rest(&box, 1, 7)->id, 1);
+	assert_non_null(link_outbox_rest(&box, 1, 7));
+	timers_run(&clock_, clock_.now);
+	assert_string_equal(log_, "s1 s2 s3 s4 ");
+	assert_int_equal(box.n_under_way, 3);
+	assert_true(answer(1));
+	assert_int_equal(box.n_under_way, 3);
+	assert_non_null(link_outbox_rest(&box, 2, 7));
+	log_[0] = '\0';
+	link_outbox_lost(&box, 7, REASON_LINK_DOWN, SLICE_NONE); /* what went first goes first */
+	assert_string_equal(log_, "s2 s3 s4 ");
+	assert_int_equal(box.n_under_way, 3);
+	assert_true(answer(2));
+	assert_true(answer(3));
+	assert_true(answer(4));
+	assert_true(answer(5));
+	assert_int_equal(box.under_way_octets, 0);
+}
+
 static void lost_again(void **state)
 {
 	(void)state;
@@ -269,7 +297,7 @@ static void never_from_inside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(passes), T(waits_in_order), T(impatient), T(limits), T(window), T(lost_again), T(lost_for_good), T(lost_too_often), T(answered_while_waiting),
+		T(passes), T(waits_in_order), T(impatient), T(limits), T(window), T(rests), T(lost_again), T(lost_for_good), T(lost_too_often), T(answered_while_waiting),
 		T(answered_by_another), T(never_from_inside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
