@@ -153,16 +153,21 @@ int kept_take(int type, const struct addr *at)
 	return fd;
 }
 
+/* /run and /var/run: who opens it anew because of the spelling finds that somebody answers there, himself. */
+static bool same_file(const char *a, const char *b)
+{
+	struct stat s, t;
+	return !strcmp(a, b) || (!stat(a, &s) && !stat(b, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino);
+}
+
 int kept_take_unix(const char *path)
 {
 	char name[KEPT_NAME];
 	int fd = -1;
-	if (!name_of_unix(name, path))
-		return -1;
 	pthread_mutex_lock(&table.lock);
 	for (size_t i = 0; i < table.n && fd < 0; i++) {
 		struct kept *k = &table.list[i];
-		if (k->fd >= 0 && k->at.sa.sa_family == AF_UNIX && !strcmp(k->path, path) && (!is_ours(k->name) || !strcmp(k->name, name)))
+		if (k->fd >= 0 && k->at.sa.sa_family == AF_UNIX && same_file(k->path, path) && name_of_unix(name, k->path) && (!is_ours(k->name) || !strcmp(k->name, name)))
 			fd = use(k);
 	}
 	pthread_mutex_unlock(&table.lock);

@@ -307,6 +307,14 @@ static void a_unix_socket_is_known_by_its_file(void **state)
 	close(s);
 	close(client);
 	close(fd);
+	/* the configuration says it in other words */
+	char other[sizeof M.control + 8];
+	snprintf(other, sizeof other, "%.*s/.%s", (int)(strrchr(M.control, '/') - M.control), M.control, strrchr(M.control, '/'));
+	next_life();
+	kept_begin();
+	fd = unix_listen(other, "x", &err);
+	assert_true(fd >= 0);
+	close(fd);
 	/* somebody has removed the file: nobody would find us there */
 	next_life();
 	unlink(M.control);
