@@ -88,7 +88,7 @@ static uint64_t capabilities(const struct app *app, const struct config *c, bool
 {
 	const char *files[FILES][2], *keys[FILES];
 	uint64_t keep = low_ports ? BIT(CAP_NET_BIND_SERVICE) : 0;
-	bool others = geteuid() == 0 && (foreign(app->config_path) || foreign(c->server_state_directory));
+	bool others = geteuid() == 0 && (foreign(app->config_path) || foreign(c->server_state_directory) || (*c->queue_directory && foreign(c->queue_directory)));
 	files_of(app, c, files, keys);
 	for (size_t i = 0; i < FILES && geteuid() == 0; i++)
 		others |= foreign(files[i][1]);

@@ -69,7 +69,7 @@ static void watch_crashes(struct journal *j)
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-		struct sigaction a = {.sa_handler = j ? on_crash : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
+		struct sigaction a = {.sa_handler = j ? on_crash : SIG_DFL, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
 		sigemptyset(&a.sa_mask);
 		sigaction(signals[i], &a, NULL);
 	}

@@ -35,8 +35,8 @@ struct keeper_opts {
 int keeper_start(struct keeper **ret, const struct keeper_opts *o, struct entente_err *err);
 /* The first thing in main of a program that is opts.program. Returns when the program was not started as a keeper; never returns when it was. */
 void keeper_child_main(int argc, char **argv);
-/* No new keys and no more signatures; the keeper ends, and this waits for it (not more than two seconds, then it is killed). Keys may outlive
- * it: they hold what they need. Accepts NULL; returns NULL. */
+/* No new keys and no more signatures; the keeper ends, and this waits for it, a few seconds at most: if it does not end then, it ends
+ * with this process. Keys may outlive it: they hold what they need. Accepts NULL; returns NULL. */
 struct keeper *keeper_free(struct keeper *k);
 
 /* Loads a private key from a PEM file without a passphrase. *ret is the caller's (EVP_PKEY_free: with the last reference the keeper forgets

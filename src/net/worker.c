@@ -266,10 +266,31 @@ int pool_new(struct pool **ret, const struct pool_opts *opts, struct entente_err
 	return 0;
 }
 
+/* Handlers of crash signals (SA_ONSTACK) run on a stack of their own, so that they see a thread that has used up its stack, too. ASan has one. */
+static void *signal_stack(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return NULL;
+#else
+	enum { SIGNAL_STACK = 65536 };
+	stack_t s = {.ss_sp = mem_calloc(1, SIGNAL_STACK), .ss_size = SIGNAL_STACK};
+	sigaltstack(&s, NULL);
+	return s.ss_sp;
+#endif
+}
+
+static void signal_stack_free(void *mem)
+{
+	if (mem)
+		sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+	mem_free(mem);
+}
+
 static void *thread_main(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
+	void *stack = signal_stack();
 	char name[16];
 	snprintf(name, sizeof name, "worker-%u", w->id);
 	pthread_setname_np(pthread_self(), name);
@@ -285,6 +306,7 @@ static void *thread_main(void *arg)
 		if (p->opts.ops->end)
 			p->opts.ops->end(w);
 	}
+	signal_stack_free(stack);
 	return NULL;
 }
 
@@ -342,10 +364,13 @@ static void join_all(struct pool *p)
 
 int pool_start(struct pool *p, struct entente_err *err)
 {
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS};
 	for (unsigned i = 0; i < p->n; i++) {
 		struct worker *w = &p->workers[i];
 		sigset_t all, old;
-		sigfillset(&all); /* signals belong to the control thread */
+		sigfillset(&all); /* signals belong to the control thread; but a crash in a thread that blocks its signal reaches no handler */
+		for (size_t k = 0; k < sizeof crashes / sizeof *crashes; k++)
+			sigdelset(&all, crashes[k]);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
 		int rc = pthread_create(&w->own->thread, NULL, thread_main, w);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);

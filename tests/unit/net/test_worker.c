@@ -4,6 +4,11 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "net/worker.h"
 
@@ -274,6 +279,54 @@ static void test_pick(void **state)
 	pool_free(p);
 }
 
+/* ---- a stack that is used up */
+
+enum { SEEN = 7 };
+
+static void on_crash(int signo)
+{
+	(void)signo;
+	_exit(SEEN);
+}
+
+static size_t deep(volatile char *above, size_t n)
+{
+	volatile char frame[4096];
+	frame[0] = above[0];
+	return n ? deep(frame, n - 1) + (size_t)frame[0] : 0;
+}
+
+static int overflows(struct worker *w, struct entente_err *err)
+{
+	volatile char c = 1;
+	(void)w, (void)err;
+	return (int)deep(&c, SIZE_MAX);
+}
+
+static void test_stack(void **state)
+{
+	static const struct pool_ops over = {.start = overflows};
+	int status = 0;
+	(void)state;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	pid_t child = fork();
+	if (!child) {
+		struct sigaction a = {.sa_handler = on_crash, .sa_flags = (int)SA_ONSTACK};
+		struct pool *p;
+		struct pool_opts po = {.workers = 1, .queue = 16, .ops = &over};
+		setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+		sigaction(SIGSEGV, &a, NULL);
+		if (!pool_new(&p, &po, NULL))
+			pool_start(p, NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == SEEN);
+#else
+	(void)over, (void)status, (void)on_crash;
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_failed_start),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_pick),
+		cmocka_unit_test(test_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
