@@ -118,7 +118,6 @@ void gateway_refusal(struct gateway *g, struct sip_answer *ret, struct sip_extra
 /* Answers a SIP request with a refusal of ours and logs it. */
 void gateway_refuse(struct gateway *g, struct sip_server_trans *st, struct arena *a, enum reason reason,
 		    const struct interwork_response *more, struct slice from, struct slice to);
-void gateway_trace_xmpp(bool out, const struct xml_node *n);
 void gateway_trace_out(struct slice partner, struct slice from, struct slice to, const char *what, struct slice detail);
 
 /* ---- recording.c */

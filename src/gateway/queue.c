@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
+enum { SPARE_OCTETS = 2048 }; /* what a spare entry may hold on to */
 enum { NAME = 2 * sizeof(uint64_t) + 2 }; /* what of a text's name and answer stands behind the pair in the journal */
 
 static struct slice id_key(const uint64_t *id)
@@ -37,6 +38,14 @@ static struct slice recipient(const struct queue_entry *e)
 
 /* ---- an entry */
 
+static void make_room(struct queue_entry *e, size_t n)
+{
+	if (n <= e->cap)
+		return;
+	e->cap = n;
+	e->mem = mem_realloc(e->mem, n);
+}
+
 static struct queue_entry *entry_new(struct gateway *g, enum gateway_queue_kind kind, struct slice local, struct slice remote, struct slice octets)
 {
 	struct queue *q = g->queue;
@@ -45,7 +54,7 @@ static struct queue_entry *entry_new(struct gateway *g, enum gateway_queue_kind 
 	if (spare) {
 		list_remove(spare);
 		q->n_spares--;
-		*e = (struct queue_entry){0};
+		*e = (struct queue_entry){.mem = e->mem, .cap = e->cap};
 	}
 	list_init(&e->node);
 	list_init(&e->expiring);
@@ -56,7 +65,7 @@ static struct queue_entry *entry_new(struct gateway *g, enum gateway_queue_kind 
 	e->n_remote = remote.len;
 	e->n_octets = e->octets = octets.len;
 	e->has_octets = octets.len > 0;
-	e->mem = mem_realloc(NULL, local.len + remote.len + octets.len + 1);
+	make_room(e, local.len + remote.len + octets.len);
 	memcpy(e->mem, local.p, local.len);
 	memcpy(e->mem + local.len, remote.p, remote.len);
 	if (octets.len)
@@ -83,10 +92,14 @@ static void entry_free(struct queue_entry *e)
 	if (e->out)
 		e->out->queue = NULL;
 	seen_forget(g->seen, e->seen);
-	e->mem = mem_free(e->mem);
 	if (q->n_spares >= QUEUE_SPARES) {
+		mem_free(e->mem);
 		mem_free(e);
 		return;
+	}
+	if (e->cap > SPARE_OCTETS) {
+		e->mem = mem_free(e->mem);
+		e->cap = 0;
 	}
 	q->n_spares++;
 	list_append(&q->spares, &e->node);
@@ -98,13 +111,14 @@ static void shed(struct queue_entry *e)
 	if (!e->has_octets || !e->durable || e->under_way)
 		return;
 	e->has_octets = false;
-	e->mem = mem_realloc(e->mem, e->n_local + e->n_remote + 1);
+	e->cap = e->n_local + e->n_remote;
+	e->mem = mem_realloc(e->mem, e->cap);
 }
 
 static void regain(struct queue_entry *e, struct slice octets)
 {
 	size_t n = e->n_local + e->n_remote;
-	e->mem = mem_realloc(e->mem, n + octets.len + 1);
+	make_room(e, n + octets.len);
 	memcpy(e->mem + n, octets.p, octets.len);
 	e->n_octets = octets.len;
 	e->has_octets = true;
@@ -765,8 +779,11 @@ void queue_free(struct gateway *g)
 		entry_free(e);
 	}
 	queue_lanes_free(g);
-	LIST_EACH(n, &q->spares)
-		mem_free(CONTAINER_OF(n, struct queue_entry, node));
+	LIST_EACH(n, &q->spares) {
+		struct queue_entry *e = CONTAINER_OF(n, struct queue_entry, node);
+		mem_free(e->mem);
+		mem_free(e);
+	}
 	map_free(&q->entries);
 	map_free(&q->journal);
 	g->queue = mem_free(q);

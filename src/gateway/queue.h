@@ -79,7 +79,8 @@ struct queue_entry {
 	/* addresses, then the octets of the stanza as long as they are needed */
 	size_t n_local, n_remote, n_octets, octets;
 	bool has_octets;
-	char *mem;               /* owned */
+	char *mem;               /* owned; a spare entry keeps it for the next text */
+	size_t cap;              /* octets of mem */
 };
 
 struct queue {

@@ -18,12 +18,6 @@ const char *link_kind_text(enum link_kind k)
 	return k < LINK_KIND_END ? text[k] : "";
 }
 
-const char *link_bye_text(enum link_bye b)
-{
-	static const char *const text[] = {"", "stopping", "version", "role", "replaced", "protocol"};
-	return b < LINK_BYE_END ? text[b] : "";
-}
-
 /* ---- writing */
 
 static void put(struct buf *b, uint64_t v, unsigned octets)

@@ -45,7 +45,6 @@ struct link_hello {
 };
 
 enum link_bye { LINK_BYE_STOPPING = 1, LINK_BYE_VERSION, LINK_BYE_ROLE, LINK_BYE_REPLACED, LINK_BYE_PROTOCOL, LINK_BYE_END };
-const char *link_bye_text(enum link_bye b);
 
 /* ops->sent, or ops->handed of a stream that acknowledges or does not. */
 enum link_sent_step { SENT_OVER, SENT_HANDED, SENT_HANDED_ACKS, SENT_STEP_END };

@@ -600,11 +600,6 @@ void conn_set_limits(struct conn *c, const struct conn_limits *limits)
 		conn_arm(c);
 }
 
-struct loop *conn_loop(const struct conn *c)
-{
-	return c->loop;
-}
-
 uint64_t conn_handshake_wait(const struct conn *c)
 {
 	return gate_handshake(c->pass, c->loop->timers.now);

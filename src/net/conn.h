@@ -113,7 +113,6 @@ void conn_prove(struct conn *c);
 void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *owner);
 void *conn_owner(const struct conn *c);
 void conn_set_limits(struct conn *c, const struct conn_limits *limits);
-struct loop *conn_loop(const struct conn *c);
 /* For a caller's connection: gate_handshake. */
 uint64_t conn_handshake_wait(const struct conn *c);
 /* NULL before secured. */

@@ -562,12 +562,6 @@ enum sip_session_state sip_session_state(const struct sip_session *s)
 	return (enum sip_session_state)s->state;
 }
 
-const char *sip_session_state_name(enum sip_session_state state)
-{
-	static const char *const names[] = {"calling", "called", "accepted", "open", "leaving"};
-	return names[state];
-}
-
 struct slice sip_session_call_id(const struct sip_session *s)
 {
 	return s->dialog.mem ? s->dialog.call_id : s->call ? s->call->call_id : SLICE_NONE;

@@ -184,7 +184,6 @@ enum sip_session_state {
 	SIP_SESSION_LEAVING,  /* an end is sure; what is on its way is awaited */
 };
 enum sip_session_state sip_session_state(const struct sip_session *s);
-const char *sip_session_state_name(enum sip_session_state state);
 /* Valid as long as the session, until it changes hands with the peer (target refresh): use at once. call_id and local_tag always;
  * the others are empty before the dialog is there. */
 struct slice sip_session_call_id(const struct sip_session *s);

@@ -145,7 +145,6 @@ struct sip_server_trans *sip_server_find(struct sip_stack *s, uint64_t id);
 struct slice sip_server_tag(const struct sip_server_trans *st);
 const struct sip_flow *sip_server_flow(const struct sip_server_trans *st);
 enum sip_method sip_server_method(const struct sip_server_trans *st);
-struct sip_stack *sip_server_stack(const struct sip_server_trans *st);
 /* True until the final response was given. */
 bool sip_server_waiting(const struct sip_server_trans *st);
 /* One pointer for the owner; see ops->gone. */

@@ -544,11 +544,6 @@ enum sip_method sip_server_method(const struct sip_server_trans *st)
 	return st->method;
 }
 
-struct sip_stack *sip_server_stack(const struct sip_server_trans *st)
-{
-	return st->stack;
-}
-
 bool sip_server_waiting(const struct sip_server_trans *st)
 {
 	return st->state == TRANS_TRYING;

@@ -412,139 +412,6 @@ static void on_msrp_close(void *arg, uint64_t line)
 	h->msrp_closed = line;
 }
 
-/* ---- the journal */
-
-static struct house_entry *entry_of(struct house *h, uint64_t id)
-{
-	for (size_t i = 0; i < HOUSE_RECORDS; i++)
-		if (id && h->entries[i].q.id == id)
-			return &h->entries[i];
-	return NULL;
-}
-
-static void entry_drop(struct house_entry *e)
-{
-	mem_free(e->partner);
-	mem_free(e->pair);
-	mem_free(e->octets);
-	*e = (struct house_entry){0};
-}
-
-static enum reason on_queue_room(void *arg, struct slice partner, size_t octets)
-{
-	struct house *h = arg;
-	assert_true(partner.len > 0 && octets > 0);
-	return h->disk_full ? REASON_SERVER_QUEUE_DISK : REASON_NONE;
-}
-
-static enum reason on_queue_put(void *arg, struct gateway_queued *q, struct slice octets)
-{
-	struct house *h = arg;
-	struct house_entry *e = NULL;
-	if (h->disk_full)
-		return REASON_SERVER_QUEUE_DISK;
-	for (size_t i = 0; !e && i < HOUSE_RECORDS; i++)
-		if (!h->entries[i].q.id)
-			e = &h->entries[i];
-	assert_non_null(e);
-	q->id = ++h->n_entries;
-	*e = (struct house_entry){.q = *q, .partner = mem_strndup(q->partner.p, q->partner.len), .pair = mem_strndup(q->pair.p, q->pair.len),
-				  .octets = mem_strndup(octets.p, octets.len), .n_octets = octets.len};
-	e->q.partner = slice_of(e->partner, q->partner.len);
-	e->q.pair = slice_of(e->pair, q->pair.len);
-	e->q.octets = octets.len;
-	h->journal_puts++;
-	timer_arm(&h->timers, &h->disk, 1);
-	return REASON_NONE;
-}
-
-static void on_queue_end(void *arg, uint64_t id)
-{
-	struct house *h = arg;
-	struct house_entry *e = entry_of(h, id);
-	assert_non_null(e);
-	if (!h->killed)
-		entry_drop(e);
-}
-
-static void on_queue_mark(void *arg, uint64_t id, const struct gateway_marks *m)
-{
-	struct house *h = arg;
-	assert_non_null(entry_of(h, id));
-	entry_of(h, id)->q.marks = *m;
-}
-
-static bool on_queue_read(void *arg, uint64_t id)
-{
-	struct house *h = arg;
-	assert_non_null(entry_of(h, id));
-	if (h->disk_busy)
-		return false;
-	entry_of(h, id)->reading = true;
-	h->journal_reads++;
-	timer_arm(&h->timers, &h->disk, 1);
-	return true;
-}
-
-static bool on_queue_alone(void *arg, bool begin)
-{
-	struct house *h = arg;
-	assert_true(h->alone != begin);
-	h->alone = begin;
-	return true;
-}
-
-static void disk_fired(struct timer *t, uint64_t now)
-{
-	struct house *h = CONTAINER_OF(t, struct house, disk);
-	(void)now;
-	for (uint64_t id = 1; id <= h->n_entries; id++) {
-		struct house_entry *e = entry_of(h, id);
-		if (e && !e->durable && h->disk_failing) {
-			entry_drop(e);
-			gateway_queue_stored(h->gateway, id, REASON_SERVER_QUEUE_DISK);
-			continue;
-		}
-		if (e && !e->durable) {
-			e->durable = true;
-			gateway_queue_stored(h->gateway, id, REASON_NONE);
-			e = entry_of(h, id);
-		}
-		if (e && e->reading) {
-			e->reading = false;
-			if (h->disk_unread)
-				gateway_queue_unread(h->gateway, id);
-			else
-				gateway_queue_octets(h->gateway, id, true, slice_of(e->octets, e->n_octets));
-		}
-	}
-}
-
-void house_journal(struct house *h)
-{
-	h->journal = true;
-	house_restart(h, 0);
-}
-
-unsigned house_journaled(const struct house *h)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < HOUSE_RECORDS; i++)
-		n += h->entries[i].q.id != 0;
-	return n;
-}
-
-static void journal_load(struct house *h)
-{
-	for (uint64_t id = 1; id <= h->n_entries; id++) {
-		struct house_entry *e = entry_of(h, id);
-		if (e && !e->durable)
-			entry_drop(e);
-		else if (e && !gateway_queue_load(h->gateway, &e->q))
-			entry_drop(e);
-	}
-}
-
 static const struct gateway_ops gateway_ops = {
 	.msrp_place = on_msrp_place,
 	.msrp_connect = on_msrp_connect,
@@ -613,15 +480,10 @@ void house_start(struct house *h)
 	h->cfg.stack = h->stack;
 	h->killed = false;
 	journal_ops = gateway_ops;
-	journal_ops.queue_room = on_queue_room;
-	journal_ops.queue_put = on_queue_put;
-	journal_ops.queue_end = on_queue_end;
-	journal_ops.queue_mark = on_queue_mark;
-	journal_ops.queue_read = on_queue_read;
-	journal_ops.queue_alone = on_queue_alone;
+	house_journal_ops(&journal_ops);
 	h->gateway = gateway_new(&h->cfg, h->journal ? &journal_ops : &gateway_ops, h);
 	gateway_load_seen(h->gateway, buf_slice(&h->seen));
-	journal_load(h);
+	house_journal_load(h);
 	for (size_t i = 0; i < HOUSE_RECORDS; i++)
 		if (h->contacts[i].key) {
 			struct slice remote = slice_str(h->contacts[i].key), local = slice_split(&remote, ' ');
@@ -674,7 +536,7 @@ struct house *house_new(void)
 {
 	struct house *h = the_house = MEM_NEW(struct house);
 	timers_init(&h->timers, 1000000);
-	timer_init(&h->disk, disk_fired);
+	timer_init(&h->disk, house_disk_fired);
 	h->arenas = arena_pool_new(1 << 20, 8);
 	snapshot_slot_init(&h->policy, NULL);
 	house_policy(h, POLICY_FEDERATED, true, true);
@@ -742,7 +604,7 @@ void house_free(struct house *h)
 		}
 	}
 	for (size_t i = 0; i < HOUSE_RECORDS; i++)
-		entry_drop(&h->entries[i]);
+		house_entry_drop(&h->entries[i]);
 	record_log_free(h->records);
 	mem_free(h->stanza);
 	buf_free(&h->log);

@@ -124,6 +124,11 @@ void house_start(struct house *h);
 void house_journal(struct house *h);
 /* Entries in it. */
 unsigned house_journaled(const struct house *h);
+/* house_journal.c, for house.c */
+void house_journal_ops(struct gateway_ops *ops);
+void house_journal_load(struct house *h);
+void house_disk_fired(struct timer *t, uint64_t now);
+void house_entry_drop(struct house_entry *e);
 void house_stop(struct house *h);
 
 /* Time goes by. */
