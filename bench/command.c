@@ -63,3 +63,21 @@ struct addr option_address(const char *text, uint16_t port)
 	}
 	return a;
 }
+
+struct tls_ctx *option_identity(const char *certs, const char *name)
+{
+	char chain[1024], key[1024], trust[1024];
+	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = trust};
+	struct tls_material *m;
+	struct tls_ctx *ctx;
+	struct entente_err err;
+	snprintf(chain, sizeof chain, "%s/%s.pem", certs, name);
+	snprintf(key, sizeof key, "%s/%s.key", certs, name);
+	snprintf(trust, sizeof trust, "%s/ca.pem", certs);
+	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err)) {
+		fprintf(stderr, "%s: %s\n", name, err.text);
+		exit(2);
+	}
+	tls_material_unref(m);
+	return ctx;
+}

@@ -13,8 +13,7 @@
 #include "mint.h"
 #include "net/listener.h"
 #include "sip/build.h"
-#include "sip/frame.h"
-#include "sip/msg.h"
+#include "sip_reader.h"
 #include "track.h"
 
 enum { USERS_MAX = 1000000, WINDOW = 200, PATIENCE_MS = 20000, TAG_MAX = 40, URI_MAX = 200 };
@@ -55,7 +54,7 @@ struct link {
 	struct list node;
 	struct hold *h;
 	struct conn *conn;
-	struct sip_framer framer;
+	struct sip_reader reader;
 };
 
 static void step(struct hold *h);
@@ -216,31 +215,25 @@ static void response(struct hold *h, const struct sip_msg *m)
 	user_done(h, REFRESH, i, true);
 }
 
+static void came(void *arg, struct sip_msg *m)
+{
+	struct link *k = arg;
+	if (m->is_request)
+		request(k, m);
+	else
+		response(k->h, m);
+}
+
+static void broken(void *arg, bool whole, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "hold: %s: %s\n", whole ? "what came is no SIP" : "broken SIP", text);
+}
+
 static size_t data(struct conn *c, struct slice in)
 {
 	struct link *k = conn_owner(c);
-	size_t used = 0;
-	for (;;) {
-		struct sip_frame f;
-		struct sip_msg *m;
-		struct sip_fault fault;
-		sip_framer_next(&k->framer, slice_skip(in, used), &f);
-		used += f.consume;
-		if (f.kind == SIP_FRAME_MORE)
-			return used;
-		if (f.kind == SIP_FRAME_PING)
-			conn_write(c, S("\r\n"));
-		if (f.kind != SIP_FRAME_MESSAGE)
-			continue;
-		struct arena *a = arena_acquire(k->h->loop->arenas);
-		if (sip_msg_parse(&m, a, f.message, &sip_limits_default, &fault))
-			fprintf(stderr, "hold: broken SIP: %s\n", fault.text);
-		else if (m->is_request)
-			request(k, m);
-		else
-			response(k->h, m);
-		arena_release(k->h->loop->arenas, a);
-	}
+	return sip_reader_input(&k->reader, c, in);
 }
 
 /* ---- the XMPP side */
@@ -394,7 +387,8 @@ static struct link *link_new(struct hold *h)
 {
 	struct link *k = MEM_NEW(struct link);
 	k->h = h;
-	sip_framer_init(&k->framer, &sip_limits_default);
+	k->reader = (struct sip_reader){.loop = h->loop, .message = came, .broken = broken, .arg = k};
+	sip_reader_init(&k->reader);
 	list_append(&h->links, &k->node);
 	return k;
 }
@@ -429,20 +423,6 @@ static int open_sip(struct hold *h, struct entente_err *err)
 	return rc;
 }
 
-static int identity(struct tls_ctx **ret, const char *certs, const char *trust, struct entente_err *err)
-{
-	char chain[1024], key[1024];
-	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = trust};
-	struct tls_material *m = NULL;
-	snprintf(chain, sizeof chain, "%s/home.pem", certs);
-	snprintf(key, sizeof key, "%s/home.key", certs);
-	int rc = tls_material_load(&m, &s, err);
-	if (!rc)
-		rc = tls_ctx_new(ret, m, err);
-	tls_material_unref(m);
-	return rc;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"certs", 1, 0, 'c'}, {"own", 1, 0, 'o'}, {0}};
@@ -467,6 +447,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(trust, sizeof trust, "%s/ca.pem", certs);
+	h.ctx = option_identity(certs, "home");
 	o.certs = folder;
 	mkdir(folder, 0700);
 	list_init(&h.links);
@@ -479,7 +460,7 @@ int main(int argc, char **argv)
 	int rc = mint_open(&mint, certs, &err);
 	if (!rc)
 		rc = mint_make(mint, folder, "h0000.hold.test", &err);
-	if (rc || loop_new(&h.loop, NULL, &err) || fleet_new(&h.fleet, h.loop, &o, &err) || identity(&h.ctx, certs, trust, &err) || open_sip(&h, &err)) {
+	if (rc || loop_new(&h.loop, NULL, &err) || fleet_new(&h.fleet, h.loop, &o, &err) || open_sip(&h, &err)) {
 		fprintf(stderr, "hold: %s\n", err.text);
 		return 1;
 	}

@@ -280,24 +280,6 @@ static int usage(FILE *to)
 	return to == stdout ? 0 : 2;
 }
 
-static struct tls_ctx *identity(const char *certs, const char *name)
-{
-	char chain[1024], key[1024], trust[1024];
-	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = trust};
-	struct tls_material *m;
-	struct tls_ctx *ctx;
-	struct entente_err err;
-	snprintf(chain, sizeof chain, "%s/%s.pem", certs, name);
-	snprintf(key, sizeof key, "%s/%s.key", certs, name);
-	snprintf(trust, sizeof trust, "%s/ca.pem", certs);
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err)) {
-		fprintf(stderr, "load: %s\n", err.text);
-		exit(2);
-	}
-	tls_material_unref(m);
-	return ctx;
-}
-
 int main(int argc, char **argv)
 {
 	enum {
@@ -378,7 +360,7 @@ int main(int argc, char **argv)
 	timer_init(&d.timer, fired);
 	d.fill.run = fill_run;
 	enter(&d, CONNECT);
-	struct tls_ctx *home_ctx = identity(certs, identity_name), *far_ctx = identity(certs, far_identity), *partner_ctx = identity(certs, "fabrikam");
+	struct tls_ctx *home_ctx = option_identity(certs, identity_name), *far_ctx = option_identity(certs, far_identity), *partner_ctx = option_identity(certs, "fabrikam");
 	so.home = option_address(home, so.tls ? 5061 : 5060);
 	so.target = option_address(target, so.tls ? 5061 : 5060);
 	so.ctx = home_ctx;

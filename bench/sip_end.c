@@ -5,13 +5,13 @@
 #include "base/mem.h"
 #include "load.h"
 #include "sip/build.h"
-#include "sip/frame.h"
+#include "sip_reader.h"
 
 struct link { /* one connection */
 	struct list node;
 	struct sip_end *end;
 	struct conn *conn;
-	struct sip_framer framer;
+	struct sip_reader reader;
 	bool outbound;
 };
 
@@ -116,36 +116,25 @@ static void response(struct link *k, const struct sip_msg *m)
 	}
 }
 
+static void came(void *arg, struct sip_msg *m)
+{
+	if (m->is_request)
+		request(arg, m);
+	else
+		response(arg, m);
+}
+
+static void broken(void *arg, bool whole, const char *text)
+{
+	struct link *k = arg;
+	struct load *l = k->end->load;
+	l->broken(l, whole ? "the SIP server sent what is no SIP" : "the SIP server sent a broken message", slice_str(text));
+}
+
 static size_t data(struct conn *c, struct slice in)
 {
 	struct link *k = conn_owner(c);
-	struct load *l = k->end->load;
-	size_t used = 0;
-	for (;;) {
-		struct sip_frame f;
-		struct sip_msg *m;
-		struct sip_fault fault;
-		sip_framer_next(&k->framer, slice_skip(in, used), &f);
-		used += f.consume;
-		if (f.kind == SIP_FRAME_MORE)
-			return used;
-		if (f.kind == SIP_FRAME_PING)
-			conn_write(c, S("\r\n"));
-		if (f.kind == SIP_FRAME_ERROR) {
-			l->broken(l, "the SIP server sent what is no SIP", slice_str(f.fault.text));
-			return in.len;
-		}
-		if (f.kind != SIP_FRAME_MESSAGE)
-			continue;
-		struct arena *a = arena_acquire(l->loop->arenas);
-		if (sip_msg_parse(&m, a, f.message, &sip_limits_default, &fault))
-			l->broken(l, "the SIP server sent a broken message", slice_str(fault.text));
-		else if (m->is_request)
-			request(k, m);
-		else
-			response(k, m);
-		arena_release(l->loop->arenas, a);
-	}
+	return sip_reader_input(&k->reader, c, in);
 }
 
 static const struct conn_ops link_ops = {.connected = up, .secured = secured, .data = data, .closed = closed};
@@ -155,7 +144,8 @@ static struct link *link_new(struct sip_end *e, bool outbound)
 	struct link *k = MEM_NEW(struct link);
 	k->end = e;
 	k->outbound = outbound;
-	sip_framer_init(&k->framer, &sip_limits_default);
+	k->reader = (struct sip_reader){.loop = e->load->loop, .message = came, .broken = broken, .arg = k};
+	sip_reader_init(&k->reader);
 	list_append(&e->links, &k->node);
 	e->load->conns++;
 	return k;

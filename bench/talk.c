@@ -171,23 +171,6 @@ static void stanza(void *arg, unsigned i, const struct xmpp_stanza *st)
 	}
 }
 
-static struct tls_ctx *identity(const char *certs, const char *trust)
-{
-	char chain[1024], key[1024];
-	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = trust};
-	struct tls_material *m;
-	struct tls_ctx *ctx;
-	struct entente_err err;
-	snprintf(chain, sizeof chain, "%s/home.pem", certs);
-	snprintf(key, sizeof key, "%s/home.key", certs);
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err)) {
-		fprintf(stderr, "talk: %s\n", err.text);
-		exit(2);
-	}
-	tls_material_unref(m);
-	return ctx;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"certs", 1, 0, 'c'}, {"own", 1, 0, 'o'}, {"n", 1, 0, 'n'}, {"users", 1, 0, 'u'}, {"conns", 1, 0, 'k'}, {0}};
@@ -246,7 +229,7 @@ int main(int argc, char **argv)
 	timer_init(&t.tick, tick);
 	t.fill.run = fill_run;
 	struct sip_end_opts so = {.tls = true, .home = option_address("127.0.0.11", 5061), .target = option_address("127.0.0.12", 5061),
-				  .sni = "gw.contoso.test", .ctx = identity(certs, trust), .send = true, .conns = conns};
+				  .sni = "gw.contoso.test", .ctx = option_identity(certs, "home"), .send = true, .conns = conns};
 	l->sip = sip_end_new(l, &so);
 	for (unsigned i = 0; i < o.n; i++)
 		fleet_dial(t.fleet, i);

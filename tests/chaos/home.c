@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 #include "sip/build.h"
-#include "sip/frame.h"
+#include "sip_reader.h"
 
 /* A slot of `taken` is kept while the transaction may be repeated (RFC 3261 17.2.2: 64 * T1). */
 enum { AGAIN_MS = 50, TAKEN = 1 << 17, TAKEN_MS = 32000 };
@@ -20,7 +20,7 @@ struct link {
 	struct list node, thoughts;
 	struct home *home;
 	struct conn *conn;
-	struct sip_framer framer;
+	struct sip_reader reader;
 	struct loop_hook kill;
 	struct dialler *by; /* of one that requests leave on; NULL: the other side made it */
 	bool up;
@@ -244,37 +244,27 @@ static void response(struct home *h, const struct sip_msg *m)
 		h->o.answer(h->o.arg, seq, m->status, sip_msg_header_named(m, S("Entente-Reason")));
 }
 
+static void came(void *arg, struct sip_msg *m)
+{
+	struct link *k = arg;
+	if (m->is_request)
+		request(k, m);
+	else
+		response(k->home, m);
+}
+
+static void broken(void *arg, bool whole, const char *text)
+{
+	struct link *k = arg;
+	fprintf(stderr, "ledger: %s: %s\n", whole ? "what came is no SIP" : "a broken SIP message came", text);
+	if (whole)
+		loop_reap(k->home->loop, &k->kill);
+}
+
 static size_t data(struct conn *c, struct slice in)
 {
 	struct link *k = conn_owner(c);
-	struct home *h = k->home;
-	size_t used = 0;
-	for (;;) {
-		struct sip_frame f;
-		struct sip_msg *m;
-		struct sip_fault fault;
-		sip_framer_next(&k->framer, slice_skip(in, used), &f);
-		used += f.consume;
-		if (f.kind == SIP_FRAME_MORE)
-			return used;
-		if (f.kind == SIP_FRAME_PING)
-			conn_write(c, S("\r\n"));
-		if (f.kind == SIP_FRAME_ERROR) {
-			fprintf(stderr, "ledger: what came is no SIP: %s\n", f.fault.text);
-			loop_reap(h->loop, &k->kill);
-			return in.len;
-		}
-		if (f.kind != SIP_FRAME_MESSAGE)
-			continue;
-		struct arena *a = arena_acquire(h->loop->arenas);
-		if (sip_msg_parse(&m, a, f.message, &sip_limits_default, &fault))
-			fprintf(stderr, "ledger: a broken SIP message came: %s\n", fault.text);
-		else if (m->is_request)
-			request(k, m);
-		else
-			response(h, m);
-		arena_release(h->loop->arenas, a);
-	}
+	return sip_reader_input(&k->reader, c, in);
 }
 
 static const struct conn_ops link_ops = {.connected = connected, .secured = secured, .data = data, .closed = closed};
@@ -288,7 +278,8 @@ static struct link *link_new(struct home *h, struct dialler *by)
 	k->by = by;
 	k->kill.run = kill_run;
 	list_init(&k->thoughts);
-	sip_framer_init(&k->framer, &sip_limits_default);
+	k->reader = (struct sip_reader){.loop = h->loop, .message = came, .broken = broken, .arg = k};
+	sip_reader_init(&k->reader);
 	list_append(&h->links, &k->node);
 	return k;
 }

@@ -419,23 +419,6 @@ static int usage(void)
 	return 2;
 }
 
-static struct tls_ctx *identity(const char *certs, const char *trust)
-{
-	char chain[1024], key[1024];
-	struct tls_settings s = {.server_chain = chain, .server_key = key, .trust_file = trust};
-	struct tls_material *m;
-	struct tls_ctx *ctx;
-	struct entente_err err;
-	snprintf(chain, sizeof chain, "%s/home.pem", certs);
-	snprintf(key, sizeof key, "%s/home.key", certs);
-	if (tls_material_load(&m, &s, &err) || tls_ctx_new(&ctx, m, &err)) {
-		fprintf(stderr, "ledger: %s\n", err.text);
-		exit(2);
-	}
-	tls_material_unref(m);
-	return ctx;
-}
-
 static bool group_option(struct group *g, struct fleet_opts *o, char *text)
 {
 	char *save = NULL;
@@ -555,7 +538,7 @@ int main(int argc, char **argv)
 	mkdir(own, 0700);
 	ho.listen = option_address("127.0.0.11", ho.tls ? 5061 : 5060);
 	ho.target = option_address("127.0.0.12", ho.tls ? 5061 : 5060);
-	ho.ctx = identity(certs, trust);
+	ho.ctx = option_identity(certs, "home");
 	if (loop_new(&l.loop, NULL, &err) || mint_open(&mint, certs, &err) || home_new(&l.home, l.loop, &ho, &err)) {
 		fprintf(stderr, "ledger: %s\n", err.text);
 		return 1;
