@@ -60,13 +60,23 @@ static void end_field(struct sip_framer *f, struct slice in, size_t end)
 		f->length = (int64_t)n;
 }
 
+/* In any case of letters (RFC 3261 7.1); as nearly everybody writes it first. */
+static bool names_sip(struct slice line)
+{
+	if (slice_find(line, S("SIP/")) >= 0)
+		return true;
+	while (line.len && !slice_istarts(line, S("SIP/")))
+		line = slice_skip(line, 1);
+	return line.len > 0;
+}
+
 /* A line in[f->line .. end) without its CRLF. True when the header is complete. */
 static bool end_line(struct sip_framer *f, struct slice in, size_t end)
 {
 	struct slice line = slice_of(in.p + f->line, end - f->line);
 	if (f->line == f->start) {
 		/* HTTP, a TLS hello on a plain port and other strangers are not worth waiting for */
-		if (slice_find(line, S("SIP/")) < 0 && slice_find(line, S("sip/")) < 0) {
+		if (!names_sip(line)) {
 			fail(f, 400, "Not SIP");
 			return true;
 		}

@@ -130,7 +130,12 @@ struct xml_node *stanza_result(struct arena *a, const struct xml_node *iq)
 	enum stanza_type t = stanza_type(iq);
 	if (t != STANZA_TYPE_GET && t != STANZA_TYPE_SET)
 		return NULL;
-	return stanza_new(a, STANZA_IQ, STANZA_TYPE_RESULT, stanza_to(iq), stanza_from(iq), stanza_id(iq));
+	struct xml_node *n = xml_new(a, S("iq"), XMPP_NS_SERVER);
+	xml_set(a, n, S("from"), stanza_to(iq));
+	xml_set(a, n, S("to"), stanza_from(iq));
+	xml_set(a, n, S("id"), stanza_id(iq)); /* also an empty one: the sender knows its request by it */
+	xml_set(a, n, S("type"), S("result"));
+	return n;
 }
 
 struct slice stanza_child_text(const struct xml_node *n, struct arena *a, struct slice name, struct slice lang)

@@ -42,6 +42,15 @@ static void test_messages_in_one_read(void **state)
 	assert_int_equal(rest.len, 4);
 }
 
+/* RFC 3261 7.1: SIP-Version in any case of letters. */
+static void test_version_in_any_case(void **state)
+{
+	(void)state;
+	start();
+	sip_framer_next(&f, S("OPTIONS scp:a@b.example sIP/2.0\r\nContent-Length: 0\r\n\r\n"), &out);
+	assert_int_equal(out.kind, SIP_FRAME_MESSAGE);
+}
+
 /* However the octets arrive, the same frames come out. */
 static void test_every_cut(void **state)
 {
@@ -237,7 +246,8 @@ static void test_caps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_messages_in_one_read), cmocka_unit_test(test_every_cut), cmocka_unit_test(test_no_rescan),
+		cmocka_unit_test(test_messages_in_one_read),
+		cmocka_unit_test(test_version_in_any_case), cmocka_unit_test(test_every_cut), cmocka_unit_test(test_no_rescan),
 		cmocka_unit_test(test_keep_alive),	     cmocka_unit_test(test_errors),    cmocka_unit_test(test_caps),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,8 @@ static void test_answers(void **state)
 	struct xml_node *iq = unit_parse(a, "<iq" NS " from='a@b/c' to='d' id='5' type='get'> <query xmlns='q'/> </iq>");
 	struct xml_node *r = stanza_result(a, iq);
 	assert_string_equal(unit_text(a, r, XMPP_NS_SERVER), "<iq from='d' to='a@b/c' id='5' type='result'/>");
+	r = stanza_result(a, unit_parse(a, "<iq" NS " from='a@b' to='d' id='' type='get'/>"));
+	assert_string_equal(unit_text(a, r, XMPP_NS_SERVER), "<iq from='d' to='a@b' id='' type='result'/>");
 	assert_slice(stanza_payload(iq)->name, "query");
 	assert_null(stanza_payload(unit_parse(a, "<iq" NS "> <a/><b/></iq>")));
 	assert_null(stanza_payload(unit_parse(a, "<iq" NS "> text </iq>")));
