@@ -17,17 +17,18 @@ def number(n):
 
 
 def hours(sums, names):
-    rows, least = [], min((sums.get(n, record.EMPTY)["cpu"] for n in names), default=0)
+    rows = []
+    processor, clock = [[sums.get(n, record.EMPTY).get(kind, 0) / 3600 for n in names] for kind in ("cpu", "clock")]
     for n in names:
         s, (kind, check, _) = sums.get(n, record.EMPTY), targets.TARGETS.get(n, ("?", "", []))
-        rows.append(("`%s`" % n, kind, targets.DIFFERENTIAL.get(n) or check, number(s["executions"]), "%.2f" % (s["cpu"] / 3600), number(s["edges"]), s["crashes"],
+        rows.append(("`%s`" % n, kind, targets.DIFFERENTIAL.get(n) or check, number(s["executions"]), "%.2f" % (s.get("clock", 0) / 3600), "%.2f" % (s["cpu"] / 3600), number(s["edges"]), s["crashes"],
                      "%s, %s" % (s["date"], s["revision"]) if s["date"] else "not yet"))
-    total = sum(sums.get(n, record.EMPTY)["cpu"] for n in names) / 3600
     last = max((sums.get(n, record.EMPTY)["date"] for n in names), default="")
-    full = sum(1 for n in names if sums.get(n, record.EMPTY)["cpu"] >= 3600)
-    say = "%d targets, %.1f hours of processor time in all, %s executions, last run %s. %d of %d targets have run an hour or more, the one that has run least %.2f hours." % (
-        len(names), total, number(sum(sums.get(n, record.EMPTY)["executions"] for n in names)), last or "never", full, len(names), least / 3600)
-    return say + "\n\n" + table(("target", "input", "what must hold beside \"no crash\"", "executions", "hours", "edges", "crashes", "last run, revision"), rows)
+    say = ("%d targets, %s executions, last run %s. On the clock: %d of %d have run an hour or more, the shortest %.2f hours. Processor time: %.1f hours in all; "
+           "%d have an hour or more, the least %.2f hours.") % (len(names), number(sum(sums.get(n, record.EMPTY)["executions"] for n in names)), last or "never",
+                                                              sum(1 for h in clock if h >= 1), len(names), min(clock, default=0), sum(processor),
+                                                              sum(1 for h in processor if h >= 1), min(processor, default=0))
+    return say + "\n\n" + table(("target", "input", "what must hold beside \"no crash\"", "executions", "hours on the clock", "of processor time", "edges", "crashes", "last run, revision"), rows)
 
 
 def found():

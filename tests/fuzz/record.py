@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long every target has run, in processor time. A build directory notes each run in record.json; `run --write` adds what is new in there to the
+"""How long every target has run: processor time, and hours on the clock, which are longer where many run side by side. A build directory notes each run in record.json; `run --write` adds what is new in there to the
 committed record (tests/fuzz/record.json), so the hours of many sittings and many clones add up and none is counted twice."""
 import datetime
 import fcntl
@@ -9,7 +9,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMMITTED = os.path.join(HERE, "record.json")
-EMPTY = {"runs": 0, "cpu": 0.0, "executions": 0, "crashes": 0, "edges": 0, "date": "", "revision": ""}
+EMPTY = {"runs": 0, "cpu": 0.0, "clock": 0.0, "executions": 0, "crashes": 0, "edges": 0, "date": "", "revision": ""}
 
 
 def load(path, default):
@@ -42,6 +42,7 @@ def add(sums, run):
     s = sums.setdefault(run["target"], dict(EMPTY))
     s["runs"] += 1
     s["cpu"] = round(s["cpu"] + run["cpu"], 1)
+    s["clock"] = round(s.get("clock", 0.0) + run["seconds"], 1)
     s["executions"] += run["executions"]
     s["crashes"] += 1 if run["crash"] else 0
     s["edges"] = run["edges"] or s["edges"]
