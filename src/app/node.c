@@ -189,6 +189,7 @@ static void xmpp_settings(struct xmpp_proxy_settings *ret, const struct config *
 		.queue_ms = queue_ms(cfg),
 		.queue_stanzas = cfg->limits_queue_messages,
 		.queue_octets = cfg->limits_queue_size,
+		.kept = cfg->queue_unreachable == CONFIG_UNREACHABLE_KEEP,
 		.bidi = cfg->xmpp_bidirectional,
 		.acks = cfg->xmpp_acknowledgements,
 		.ack_wait_ms = (uint32_t)cfg->timers_acknowledgement,

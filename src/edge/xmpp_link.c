@@ -80,22 +80,6 @@ void xmpp_link_bounce(struct xmpp_link *l, enum reason reason, struct slice why)
 	}
 }
 
-static void patience_fired(struct timer *t, uint64_t now)
-{
-	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, patience);
-	bool slow = l->state == LINK_UP;
-	for (struct list *n; (n = list_head(&l->queue));) {
-		if (CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.set.queue_ms > now)
-			break;
-		struct queued *q = dequeue(l);
-		metric_add(METRIC_QUEUE_EXPIRED, 1);
-		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE,
-		       slow ? S("the partner's server reads too slowly")
-			    : S("the stream to the partner did not come up in time"));
-		mem_free(q);
-	}
-	arm_patience(l);
-}
 
 static int enqueue(struct xmpp_link *l, struct slice stanza, const struct xmpp_ticket *t)
 {
@@ -175,6 +159,23 @@ static void give_back(struct xmpp_link *l, enum reason reason, struct slice why)
 		l->queue_octets += q->len;
 	}
 	arm_patience(l);
+}
+
+static void patience_fired(struct timer *t, uint64_t now)
+{
+	struct xmpp_link *l = CONTAINER_OF(t, struct xmpp_link, patience);
+	struct slice why = l->state == LINK_UP ? S("the partner's server reads too slowly") : S("the stream to the partner did not come up in time");
+	bool texts = false;
+	for (struct list *n; (n = list_head(&l->queue)) && CONTAINER_OF(n, struct queued, node)->since + l->proxy->cfg.set.queue_ms <= now;) {
+		struct queued *q = dequeue(l);
+		texts = texts || q->ticket.confirm;
+		metric_add(METRIC_QUEUE_EXPIRED, 1);
+		report(l->proxy, &q->ticket, REASON_XMPP_UNREACHABLE, why);
+		mem_free(q);
+	}
+	arm_patience(l);
+	if (texts && l->proxy->cfg.set.kept && l->proxy->ops->handed)
+		give_back(l, REASON_XMPP_UNREACHABLE, why);
 }
 
 /* The stream is gone. Of what was confirmed we know that it arrived, of this we do not. True: texts are lost. */

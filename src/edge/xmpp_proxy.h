@@ -65,6 +65,7 @@ struct xmpp_proxy_settings { /* what may change while the proxy runs */
 	uint32_t silence_ms;                /* so long a silence closes an inbound stream with keep-alive; 0: never */
 	uint32_t queue_ms;                  /* how long a stanza waits for its link, at most */
 	size_t queue_stanzas, queue_octets; /* waiting in one link */
+	bool kept;                          /* texts (ticket.confirm) that cannot go are not lost: those behind one that waited too long go back with it */
 	bool bidi;                          /* one stream for both directions (XEP-0288) is offered and used */
 	bool acks;                          /* acknowledgements (XEP-0198) are offered and used */
 	uint32_t ack_wait_ms;               /* a stanza without one is told as handed over after so long, without ticket.confirm as sent */

@@ -779,18 +779,6 @@ static void outgoing_over(struct gateway *g, struct outgoing *o)
 	outgoing_drop(g, o);
 }
 
-/* It waits for a better time, in the journal. */
-static bool kept(struct outgoing *o, enum reason reason)
-{
-	struct gateway *g = o->conversation->g;
-	if (!queue_keeps(o, reason))
-		return false;
-	record_hop(g->cfg.records, o->record, RECORD_WAITS, 0, reason);
-	signals_text_done(g, o->conversation, o, 0, reason);
-	outgoing_drop(g, o);
-	return true;
-}
-
 void outgoing_delivered(struct outgoing *o, int status)
 {
 	struct gateway *g = o->conversation->g;
@@ -811,7 +799,7 @@ void outgoing_answered(struct outgoing *o, const struct sip_msg *m)
 	struct gateway *g = o->conversation->g;
 	char z[RECORD_ID_TEXT];
 	record_hop(g->cfg.records, o->record, RECORD_HEARD, m->status, REASON_NONE);
-	if ((m->status == 503 || m->status == 504) && kept(o, REASON_SIP_HOME_UNREACHABLE))
+	if ((m->status == 503 || m->status == 504) && queue_defers(o, REASON_SIP_HOME_UNREACHABLE))
 		return;
 	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);
 	log_ev_limited(LOG_INFO, "message/refused-by-home", o->remote, {"from", o->remote}, {"to", o->local},
@@ -837,7 +825,7 @@ void outgoing_failed(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->conversation->g;
 	char z[RECORD_ID_TEXT];
-	if (kept(o, reason))
+	if (queue_defers(o, reason))
 		return;
 	metric_refused((int)reason);
 	metric_add(METRIC_MSG_XMPP_SIP_FAILED, 1);

@@ -10,7 +10,8 @@
  *
  * What waits stands in lanes, one for each direction and pair of users: one at a time, in the order of the journal, and what comes
  * meanwhile goes behind it. Lanes that go the same way (a pair of domains) share a target: it backs off when that way is blocked, begins
- * with one lane when it opens again, and may be paused. Files: queue.c (entries and their ends), queue_lane.c (lanes, targets, time). */
+ * with one lane when it opens again, and may be paused. Files: queue.c (entries and their ends), queue_lane.c (lanes, targets, time),
+ * queue_behind.c (what a carrier has behind one that waits). */
 #pragma once
 #include "gateway/conversation.h"
 
@@ -130,7 +131,10 @@ bool queue_holds(struct gateway *g, enum gateway_queue_kind kind, struct slice l
 enum reason queue_stanza(struct gateway *g, struct outgoing *o, struct xmpp_receipt *r);
 /* It goes on, but is in the journal until it is over. */
 enum reason queue_insure(struct gateway *g, struct outgoing *o);
-/* It cannot be delivered now for this reason. True: it waits; the caller drops it, without a word. */
+/* It cannot be delivered now for this reason. True: it waits in its lane and is gone, and so is what the carriers had of the same two users
+ * and have not sent (queue_behind.c). */
+bool queue_defers(struct outgoing *o, enum reason reason);
+/* queue.c, for queue_behind.c: this one alone. True: the caller drops it, without a word. */
 bool queue_keeps(struct outgoing *o, enum reason reason);
 /* It is over: delivered, or its sender was told. */
 void queue_over(struct gateway *g, struct queue_entry *e);

@@ -74,60 +74,6 @@ static void session_bury(struct session *s)
 
 /* ---- texts */
 
-/* Among those that the leg has not, in the order in which they were said: one that comes back from another session is older. */
-static void text_add(struct session *s, struct outgoing *o)
-{
-	struct list *at = &s->texts;
-	for (size_t n = s->count - s->n_under_way; n && CONTAINER_OF(at->prev, struct outgoing, node)->serial > o->serial; n--)
-		at = at->prev;
-	list_append(at, &o->node);
-	s->count++;
-	s->octets += o->page.body.len;
-}
-
-static void text_remove(struct session *s, struct outgoing *o)
-{
-	list_remove(&o->node);
-	s->count--;
-	s->octets -= o->page.body.len;
-}
-
-/* The first that the leg has not. */
-static struct outgoing *text_next(const struct session *s)
-{
-	struct list *n = s->texts.next;
-	for (unsigned i = 0; i < s->n_under_way && n != &s->texts; i++)
-		n = n->next;
-	return n == &s->texts ? NULL : CONTAINER_OF(n, struct outgoing, node);
-}
-
-/* All texts, or those that the leg does not have, go to `to` in their order. */
-static void texts_move(struct session *s, struct session *to, bool all)
-{
-	unsigned skip = all ? 0 : s->n_under_way;
-	LIST_EACH(n, &s->texts) {
-		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
-		if (skip) {
-			skip--;
-			continue;
-		}
-		text_remove(s, o);
-		text_add(to, o);
-	}
-	if (all)
-		s->n_under_way = 0;
-}
-
-static void texts_end(struct session *s, void (*end)(struct outgoing *o, const void *how), const void *how)
-{
-	for (struct list *n; (n = list_head(&s->texts));) {
-		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
-		text_remove(s, o);
-		end(o, how);
-	}
-	s->n_under_way = 0;
-}
-
 static void end_answered(struct outgoing *o, const void *msg)
 {
 	outgoing_answered(o, msg);
@@ -166,20 +112,26 @@ static void call_again(struct session *s)
 	const enum reason timeout = REASON_SIP_TIMEOUT;
 	s->n_under_way = 0;
 	if (s->banned) {
-		texts_end(s, end_failed, &s->banned);
+		session_texts_end(s, end_failed, &s->banned);
 		return;
 	}
+	struct list tried;
+	list_init(&tried);
 	LIST_EACH(n, &s->texts) {
 		struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
 		if (o->tries++) {
-			text_remove(s, o);
-			end_failed(o, &timeout);
+			session_text_remove(s, o);
+			list_append(&tried, &o->node);
 		}
+	}
+	for (struct list *n; (n = list_head(&tried));) { /* the others may go with the first */
+		list_remove(n);
+		end_failed(CONTAINER_OF(n, struct outgoing, node), &timeout);
 	}
 	if (list_empty(&s->texts))
 		return;
 	if (c->session && c->session != s) { /* there is another one already */
-		texts_move(s, c->session, true);
+		session_texts_move(s, c->session, true);
 		give(c->session);
 		return;
 	}
@@ -187,15 +139,15 @@ static void call_again(struct session *s)
 	c->session = NULL;
 	session_choose(c, o->home, true);
 	if (c->carrier == &page_carrier) { /* the user called; its home speaks page mode */
-		texts_end(s, to_page, NULL);
+		session_texts_end(s, to_page, NULL);
 		return;
 	}
 	enum reason reason = session_call(&next, c, o->home, o);
 	if (reason) {
-		texts_end(s, end_failed, &reason);
+		session_texts_end(s, end_failed, &reason);
 		return;
 	}
-	texts_move(s, next, true);
+	session_texts_move(s, next, true);
 }
 
 static bool not_there(int status)
@@ -218,7 +170,7 @@ static void fall_back(struct session *s, int status)
 	c->carrier = &page_carrier;
 	if (c->session == s)
 		c->session = NULL;
-	texts_end(s, to_page, NULL);
+	session_texts_end(s, to_page, NULL);
 }
 
 static void not_opened(struct session *s, const struct sip_session_end *e)
@@ -229,13 +181,13 @@ static void not_opened(struct session *s, const struct sip_session_end *e)
 	if (e->why == SIP_SESSION_REFUSED && e->msg && may_fall_back(s, e->status))
 		fall_back(s, e->status);
 	else if (e->msg && e->status >= 300)
-		texts_end(s, end_answered, e->msg);
+		session_texts_end(s, end_answered, e->msg);
 	else if (e->status == 503)
-		texts_end(s, end_failed, &unreachable);
+		session_texts_end(s, end_failed, &unreachable);
 	else if (e->status && e->status != 408)
-		texts_end(s, end_status, &e->status);
+		session_texts_end(s, end_status, &e->status);
 	else
-		texts_end(s, end_failed, &none);
+		session_texts_end(s, end_failed, &none);
 }
 
 /* Answered with something that cannot be used: as if it were refused with 488. */
@@ -245,7 +197,7 @@ static void useless(struct session *s)
 	if (may_fall_back(s, status))
 		fall_back(s, status);
 	else
-		texts_end(s, end_status, &status);
+		session_texts_end(s, end_status, &status);
 	sip_session_end(s->sip);
 }
 
@@ -298,7 +250,7 @@ static void give(struct session *s)
 	struct outgoing *o;
 	if (behind(s))
 		return;
-	while (s->state == SESSION_OPEN && s->ready && s->n_under_way < s->leg->window && (o = text_next(s))) {
+	while (s->state == SESSION_OPEN && s->ready && s->n_under_way < s->leg->window && (o = session_text_next(s))) {
 		s->n_under_way++;
 		record_hop(s->g->cfg.records, o->record, RECORD_SENT, 0, REASON_NONE);
 		gateway_record_home(s->g, o->record, s->home);
@@ -332,7 +284,7 @@ void session_text_over(struct session *s, struct outgoing *o, enum session_text_
 		s->state = SESSION_LEAVING; /* it stays where it is until on_ended */
 		return;
 	}
-	text_remove(s, o);
+	session_text_remove(s, o);
 	if (end == SESSION_TEXT_DELIVERED)
 		outgoing_delivered(o, status);
 	else if (response)
@@ -356,12 +308,12 @@ void session_broken(struct session *s)
 void session_replace(struct session *old, struct session *by)
 {
 	if (old->state == SESSION_INVITING || old->state == SESSION_ANSWERING) {
-		texts_move(old, by, true);
+		session_texts_move(old, by, true);
 		old->sip = sip_session_free(old->sip); /* CANCEL, or 480 */
 		session_bury(old);
 		return;
 	}
-	texts_move(old, by, false); /* what the leg has, it may still deliver */
+	session_texts_move(old, by, false); /* what the leg has, it may still deliver */
 	old->ending = true;
 	give(old);
 }
@@ -374,7 +326,7 @@ static void fired(struct timer *t, uint64_t now)
 		if (s->guessed && s->rang)
 			fall_back(s, 408);
 		else
-			texts_end(s, end_failed, &timeout);
+			session_texts_end(s, end_failed, &timeout);
 		s->state = SESSION_LEAVING;
 		sip_session_abort(s->sip);
 	} else if (s->state == SESSION_OPEN) {
@@ -426,7 +378,7 @@ static void first_taken(struct session *s, const struct sip_msg *m)
 	if (!s->first_offered || !n || !session_first_supported(m))
 		return;
 	struct outgoing *o = CONTAINER_OF(n, struct outgoing, node);
-	text_remove(s, o);
+	session_text_remove(s, o);
 	outgoing_delivered(o, m->status);
 }
 
@@ -533,7 +485,7 @@ static enum reason session_room(const struct conversation *c, const struct outgo
 
 static void take_over(void *arg, struct outgoing *o)
 {
-	text_add(arg, o);
+	session_text_add(arg, o);
 }
 
 static void session_send(struct conversation *c, struct outgoing *o)
@@ -551,7 +503,7 @@ static void session_send(struct conversation *c, struct outgoing *o)
 	if (!s->g->draining || s->g->keeping)
 		s->ending = false;
 	s->banned = REASON_NONE; /* policy was asked */
-	text_add(s, o);
+	session_text_add(s, o);
 	page_yield(c, take_over, s);
 	if (s->state != SESSION_OPEN || s->n_under_way)
 		record_hop(s->g->cfg.records, o->record, RECORD_WAITS, 0, REASON_NONE);
@@ -611,12 +563,12 @@ void sessions_recheck(struct gateway *g)
 			continue;
 		s->banned = v.reason;
 		if (s->state != SESSION_OPEN) {
-			texts_end(s, end_failed, &s->banned);
+			session_texts_end(s, end_failed, &s->banned);
 			leave(s);
 			continue;
 		}
-		for (struct outgoing *o; (o = text_next(s));) { /* what the leg has may be delivered already: its answer counts */
-			text_remove(s, o);
+		for (struct outgoing *o; (o = session_text_next(s));) { /* what the leg has may be delivered already: its answer counts */
+			session_text_remove(s, o);
 			end_failed(o, &s->banned);
 		}
 		s->ending = true;
@@ -648,7 +600,7 @@ void sessions_free(struct gateway *g)
 		struct session *s = CONTAINER_OF(n, struct session, link);
 		LIST_EACH(t, &s->texts) {
 			struct outgoing *o = CONTAINER_OF(t, struct outgoing, node);
-			text_remove(s, o);
+			session_text_remove(s, o);
 			outgoing_drop(g, o);
 		}
 		session_free(s);

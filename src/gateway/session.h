@@ -128,6 +128,8 @@ void session_choose(struct conversation *c, uint32_t home, bool may_open);
 const char *session_state_text(const struct conversation *c);
 /* Ends it by BYE (CANCEL); texts that wait are sent before. Harmless without one. */
 void session_hang_up(struct conversation *c);
+/* Texts of this conversation that no leg has leave their sessions, in order; `take` gives none back. */
+void session_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg);
 /* Those that policy does not allow any more end. */
 void sessions_recheck(struct gateway *g);
 /* What is left is hung up; texts are dropped without a word. */

@@ -14,6 +14,17 @@ void session_keep_types(struct session *s, const struct sdp_im_media *im);
 /* `by` takes over from the conversation's present one. */
 void session_replace(struct session *old, struct session *by);
 
+/* ---- session_texts.c */
+/* Among those that the leg has not, in the order in which they were said: one that comes back from another session is older. */
+void session_text_add(struct session *s, struct outgoing *o);
+void session_text_remove(struct session *s, struct outgoing *o);
+/* The first that the leg has not; NULL: none. */
+struct outgoing *session_text_next(const struct session *s);
+/* All texts, or those that the leg does not have, go to `to` in their order. */
+void session_texts_move(struct session *s, struct session *to, bool all);
+/* All of them end this way. */
+void session_texts_end(struct session *s, void (*end)(struct outgoing *o, const void *how), const void *how);
+
 /* ---- session_call.c */
 /* Calls the SIP user, with the URIs, thread and (as a foretaste) the text of `o`, which is not taken. */
 enum reason session_call(struct session **ret, struct conversation *c, uint32_t home, const struct outgoing *o);

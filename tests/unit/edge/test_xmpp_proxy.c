@@ -163,6 +163,22 @@ static void test_timeout(void **state)
 	assert_true(clock_ms() - before >= 290);
 }
 
+/* Where texts are kept, one that has waited too long takes those behind it along, back to whoever has their order. */
+static void test_timeout_kept(void **state)
+{
+	struct orgs *o = *state;
+	o->b.hold = o->a.confirm = o->a.set.kept = true;
+	o->a.set.queue_ms = 300;
+	xmpp_proxy_set(o->a.proxy, &o->a.set);
+	uint64_t before = clock_ms();
+	org_send(&o->a, "b.test", "1");
+	while (clock_ms() < before + 150)
+		loop_once(o->loop, 10);
+	org_send(&o->a, "b.test", "2");
+	expect(o, "1", "xmpp/unreachable");
+	assert_true(buf_has(&o->a.sent, "2 handed\n2 xmpp/unreachable")); /* taken, and given back */
+}
+
 static void test_certificate(void **state)
 {
 	static const char *const bad[] = {"wrong", "old", "self"};
@@ -406,6 +422,7 @@ int main(void)
 		T(test_order_from_inside),
 		T(test_refused),
 		T(test_timeout),
+		T(test_timeout_kept),
 		T(test_certificate),
 		T(test_no_tls_here),
 		T(test_stranger),

@@ -37,6 +37,7 @@ static enum reason on_queue_put(void *arg, struct gateway_queued *q, struct slic
 		if (!h->entries[i].q.id)
 			e = &h->entries[i];
 	assert_non_null(e);
+	h->disk_full = h->room_for && !--h->room_for; /* this is the last */
 	q->id = ++h->n_entries;
 	*e = (struct house_entry){.q = *q, .partner = mem_strndup(q->partner.p, q->partner.len), .pair = mem_strndup(q->pair.p, q->pair.len),
 				  .octets = mem_strndup(octets.p, octets.len), .n_octets = octets.len};
