@@ -79,6 +79,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_SIP_USER_UNKNOWN] = "the sender corrects the address; the home server knows its users",
 	[REASON_XMPP_DNS] = "check the domain's spelling. The partner publishes _xmpp-server._tcp.{remote} SRV; until then: entente partner xmpp set "
 			    "{remote} --server HOST",
+	[REASON_XMPP_DNS_FAILED] = "see whether the resolver (dns.servers) works and answers for _xmpp-server._tcp.{remote} SRV",
 	[REASON_XMPP_UNREACHABLE] = "see `entente show streams`. Check that your firewall lets connections out to port 5269; then ask the partner whether their "
 				    "server runs and is reachable",
 	[REASON_XMPP_TLS] = "see `entente show streams` and the log for what TLS said; check your certificate (tls.certificate), then ask the partner",

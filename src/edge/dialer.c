@@ -19,6 +19,7 @@ struct dialer *dialer_new(struct worker *w, struct dns *dns, const struct dialer
 	d->direct = to->direct;
 	d->dane = to->dane;
 	timer_init(&d->late, dialer_late);
+	timer_init(&d->patience, dialer_dns_silent);
 	timer_init(&d->stagger, dialer_stagger);
 	for (size_t i = 0; i < DIALER_TRIES; i++) {
 		d->attempts[i].dialer = d;
@@ -96,6 +97,7 @@ static void give_address(struct dialer *d)
 {
 	struct addr to = d->addrs[d->addr++];
 	d->tries++;
+	d->deadline = 0;
 	d->ops->address(d->arg, &to, slice_str(dialer_present(d)->host));
 }
 

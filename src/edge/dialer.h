@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From an XMPP domain to a connection: SRV for STARTTLS and for direct TLS (RFC 6120 3.2, XEP-0368, RFC 2782 order), AAAA and A
  * of each target, TLSA where DNSSEC is on (RFC 7673), then TCP, IPv6 and IPv4 in turn (RFC 8305). The owner asks for the next one
- * when the last one was of no use, after a failed TLS handshake too. Worker's thread only. */
+ * when the last one was of no use, after a failed TLS handshake too. Before something can be tried, or all is given up, DNS may
+ * take dns_patience() in all: who writes to a partner that cannot be found has to be told in time. Worker's thread only. */
 #pragma once
 #include "base/err.h"
 #include "edge/pace.h"

@@ -9,6 +9,7 @@
 
 enum {
 	RESOLUTION_DELAY_MS = 50, /* the other family's answer is awaited so long (RFC 8305 3) */
+	SERVICE_NAME = DNS_NAME_MAX + 32,
 	HTTPS_PORT = 443,         /* of the ports below 1024 the one that servers behind firewalls do use */
 };
 
@@ -23,6 +24,15 @@ static void cause(struct dialer *d, int code, enum reason reason, const char *wh
 {
 	if (!d->err.code || (weighs(code) && !weighs(d->err.code)))
 		err_set(&d->err, code, reason, "%s of %s: %.*s", what, name, SFMT(why));
+}
+
+/* So many of four parts of the time that is left may be spent on the question that is asked now: what comes after it needs some. */
+static void be_patient(struct dialer *d, unsigned parts)
+{
+	struct timers *t = dialer_timers(d);
+	if (!d->deadline)
+		d->deadline = t->now + dns_patience(d->dns);
+	timer_arm(t, &d->patience, d->deadline > t->now ? (d->deadline - t->now) * parts / 4 : 0);
 }
 
 /* ---- addresses of a target */
@@ -117,7 +127,7 @@ static void addresses(struct dialer *d, const struct dns_answer *ans)
 	if (ans->status == DNS_BOGUS)
 		cause(d, ENTENTE_EAUTH, REASON_XMPP_DNSSEC, "address look-up", t->host, ans->why);
 	else if (ans->status != DNS_OK && ans->status != DNS_NODATA)
-		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE, "address look-up",
+		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_DNS_FAILED, "address look-up",
 		      t->host, ans->why);
 	if (ans->cnames > DIALER_CNAMES) {
 		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "address look-up", t->host,
@@ -170,18 +180,23 @@ static void tlsa_done(void *arg, const struct dns_answer *ans)
 		}
 	} else { /* whoever can make the answer vanish must not gain by it: this server is not used */
 		bool bogus = ans->status == DNS_BOGUS;
-		cause(d, bogus ? ENTENTE_EAUTH : ENTENTE_ENET, bogus ? REASON_XMPP_DNSSEC : REASON_XMPP_UNREACHABLE,
+		cause(d, bogus ? ENTENTE_EAUTH : ENTENTE_ENET, bogus ? REASON_XMPP_DNSSEC : REASON_XMPP_DNS_FAILED,
 		      "TLSA look-up", t->host, ans->why);
 		d->n_addrs = d->addr = 0;
 	}
 	go_on(d);
 }
 
+static void tlsa_name(const struct dialer *d, char ret[SERVICE_NAME])
+{
+	const struct target *t = dialer_present(d);
+	snprintf(ret, SERVICE_NAME, "_%u._tcp.%s", t ? t->port : XMPP_PORT, d->alias[0] ? d->alias : t ? t->host : d->domain);
+}
+
 static void ask_tlsa(struct dialer *d)
 {
-	char name[DNS_NAME_MAX + 32];
-	const struct target *t = dialer_present(d);
-	snprintf(name, sizeof name, "_%u._tcp.%s", t->port, d->alias[0] ? d->alias : t->host);
+	char name[SERVICE_NAME];
+	tlsa_name(d, name);
 	d->tlsa = dns_ask(d->dns, d->w, slice_str(name), DNS_TLSA, tlsa_done, d);
 }
 
@@ -243,6 +258,7 @@ static void drop_records(struct dialer *d)
 void dialer_dns_end(struct dialer *d)
 {
 	timer_cancel(dialer_timers(d), &d->late);
+	timer_cancel(dialer_timers(d), &d->patience);
 	dns_cancel(d->srv[0].query);
 	dns_cancel(d->srv[1].query);
 	arena_release(d->w->loop->arenas, d->found);
@@ -269,6 +285,7 @@ void dialer_resolve(struct dialer *d, struct target *t)
 		dialer_step(d);
 		return;
 	}
+	be_patient(d, d->target < d->n_targets ? 2 : 4);
 	d->aaaa = dns_ask(d->dns, d->w, slice_str(t->host), DNS_AAAA, aaaa_done, d);
 	d->a = dns_ask(d->dns, d->w, slice_str(t->host), DNS_A, a_done, d);
 }
@@ -341,7 +358,7 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 	else if (ans->status == DNS_BOGUS)
 		v->answer.status = XMPP_DNS_BOGUS;
 	else
-		cause(d, ENTENTE_ENET, REASON_XMPP_UNREACHABLE, "SRV look-up", d->domain, ans->why);
+		cause(d, ENTENTE_ENET, REASON_XMPP_DNS_FAILED, "SRV look-up", d->domain, ans->why);
 	for (size_t i = 0; recs && i < ans->n; i++)
 		recs[v->answer.n++] = (struct xmpp_srv){.priority = ans->records[i].srv.priority,
 							.weight = ans->records[i].srv.weight,
@@ -352,16 +369,62 @@ static void srv_done(void *arg, const struct dns_answer *ans)
 		services_done(d);
 }
 
+static void service_name(const struct dialer *d, unsigned i, char ret[SERVICE_NAME])
+{
+	snprintf(ret, SERVICE_NAME, "%s._tcp.%s", i ? "_xmpps-server" : "_xmpp-server", d->domain);
+}
+
 void dialer_look_up(struct dialer *d)
 {
-	static const char *const service[] = {"_xmpp-server", "_xmpps-server"};
 	unsigned n = d->direct ? 2 : 1;
 	d->asked = true;
 	d->found = arena_acquire(d->w->loop->arenas);
+	be_patient(d, 3); /* without an answer the domain itself is looked for (RFC 6120 3.2.1) */
 	for (unsigned i = 0; i < n; i++) {
-		char name[DNS_NAME_MAX + 32];
-		snprintf(name, sizeof name, "%s._tcp.%s", service[i], d->domain);
+		char name[SERVICE_NAME];
+		service_name(d, i, name);
 		d->srv[i].dialer = d;
 		d->srv[i].query = dns_ask(d->dns, d->w, slice_str(name), DNS_SRV, srv_done, &d->srv[i]);
 	}
+}
+
+/* ---- no answer in time */
+
+static struct dns_answer silence(enum dns_type type, const char *name)
+{
+	return (struct dns_answer){.status = DNS_TIMEOUT,
+				   .type = type,
+				   .name = slice_str(name),
+				   .canonical = slice_str(name),
+				   .why = slice_str(dns_status_text(DNS_TIMEOUT))};
+}
+
+/* Only the last call of these may end the dialer. */
+void dialer_dns_silent(struct timer *timer, uint64_t now)
+{
+	struct dialer *d = CONTAINER_OF(timer, struct dialer, patience);
+	const char *host = d->target ? dialer_present(d)->host : d->domain;
+	char starttls[SERVICE_NAME], direct[SERVICE_NAME], port[SERVICE_NAME];
+	service_name(d, 0, starttls);
+	service_name(d, 1, direct);
+	tlsa_name(d, port);
+	struct dns_answer srv[] = {silence(DNS_SRV, starttls), silence(DNS_SRV, direct)};
+	struct dns_answer a = silence(DNS_A, host), aaaa = silence(DNS_AAAA, host), tlsa = silence(DNS_TLSA, port);
+	bool asked_srv[] = {d->srv[0].query, d->srv[1].query}, asked_a = d->a, asked_aaaa = d->aaaa, asked_tlsa = d->tlsa;
+	(void)now;
+	for (int i = 0; i < 2; i++)
+		dns_cancel(d->srv[i].query);
+	dns_cancel(d->a);
+	dns_cancel(d->aaaa);
+	dns_cancel(d->tlsa);
+	if (asked_srv[0])
+		srv_done(&d->srv[0], &srv[0]);
+	if (asked_srv[1])
+		srv_done(&d->srv[1], &srv[1]);
+	if (asked_a)
+		a_done(d, &a);
+	if (asked_aaaa)
+		aaaa_done(d, &aaaa);
+	if (asked_tlsa)
+		tlsa_done(d, &tlsa);
 }

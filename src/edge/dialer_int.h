@@ -41,6 +41,8 @@ struct dialer {
 	} srv[2];
 	struct dns_query *a, *aaaa, *tlsa;
 	struct timer late;         /* one family has answered, the other not yet */
+	struct timer patience;     /* with what is being asked now */
+	uint64_t deadline;         /* of all questions until something can be tried, ms of the loop's clock; 0: none has been asked since */
 	bool addresses_secure;     /* all answers that gave addresses are */
 	char alias[DNS_NAME_MAX + 1]; /* where CNAMEs of the target end, DNSSEC-secure; else empty */
 	struct target targets[XMPP_TARGETS];
@@ -91,6 +93,7 @@ void dialer_resolve(struct dialer *d, struct target *t);
 /* Stops all questions and forgets the answers. */
 void dialer_dns_end(struct dialer *d);
 void dialer_late(struct timer *t, uint64_t now);
+void dialer_dns_silent(struct timer *t, uint64_t now);
 
 /* dialer_race.c */
 /* An attempt more, when none is under way; or the next step. */

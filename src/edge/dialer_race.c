@@ -75,6 +75,7 @@ static void begin(struct dialer *d)
 	struct attempt *x = &d->attempts[d->tries++];
 	x->to = d->addrs[d->addr++];
 	x->active = true;
+	d->deadline = 0;
 	if (d->addr == 1)
 		d->since = dialer_timers(d)->now;
 	if (dialer_more(d))

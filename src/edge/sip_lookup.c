@@ -8,6 +8,8 @@ enum { LOOKUP_QUESTIONS = 8 };
 struct question {
 	struct sip_lookup *l;
 	unsigned id;
+	enum dns_type type;
+	struct slice name; /* the machine's */
 	struct dns_query *q;
 };
 
@@ -15,6 +17,8 @@ struct sip_lookup {
 	struct dns *dns;
 	struct worker *worker;
 	struct sip_target *machine;
+	struct timer patience;
+	uint64_t deadline; /* of all questions, ms of the loop's clock */
 	struct question questions[LOOKUP_QUESTIONS];
 	void (*done)(void *arg, const struct sip_target_entry *e, size_t n, bool unsure);
 	void *arg;
@@ -51,12 +55,38 @@ static void answered(void *arg, const struct dns_answer *a)
 	proceed(l);
 }
 
+static struct timers *timers_of(const struct sip_lookup *l)
+{
+	return &l->worker->loop->timers;
+}
+
+/* Whatever is open is not answered any more: what comes after it (an address instead of a service) needs time, too. */
+static void too_long(struct timer *t, uint64_t now)
+{
+	struct sip_lookup *l = CONTAINER_OF(t, struct sip_lookup, patience);
+	(void)now;
+	for (size_t i = 0; i < LOOKUP_QUESTIONS; i++) {
+		struct question *q = &l->questions[i];
+		if (!q->q)
+			continue;
+		q->q = dns_cancel(q->q);
+		if (l->seen)
+			l->seen(l->arg, &(struct dns_answer){.status = DNS_TIMEOUT, .type = q->type, .name = q->name, .canonical = q->name,
+							     .why = slice_str(dns_status_text(DNS_TIMEOUT))});
+		sip_target_answer(l->machine, q->id, true, NULL, 0);
+	}
+	proceed(l);
+}
+
 /* Asks all open questions; the owner may free the look-up when it is told the result. */
 static void proceed(struct sip_lookup *l)
 {
 	static const enum dns_type type[] = {
 		[SIP_DNS_NAPTR] = DNS_NAPTR, [SIP_DNS_SRV] = DNS_SRV, [SIP_DNS_A] = DNS_A, [SIP_DNS_AAAA] = DNS_AAAA};
 	struct sip_target_question ask;
+	uint64_t now = timers_of(l)->now, left = l->deadline > now ? l->deadline - now : 0;
+	while (!left && sip_target_ask(l->machine, &ask))
+		sip_target_answer(l->machine, ask.id, true, NULL, 0);
 	for (size_t i = 0; i < LOOKUP_QUESTIONS; i++) {
 		struct question *q = &l->questions[i];
 		if (q->q)
@@ -65,9 +95,13 @@ static void proceed(struct sip_lookup *l)
 			break;
 		q->l = l;
 		q->id = ask.id;
-		q->q = dns_ask(l->dns, l->worker, ask.name, type[ask.type], answered, q);
+		q->type = type[ask.type];
+		q->name = ask.name;
+		timer_arm(timers_of(l), &l->patience, left > dns_patience(l->dns) / 8 ? left * 3 / 4 : left);
+		q->q = dns_ask(l->dns, l->worker, ask.name, q->type, answered, q);
 	}
 	if (sip_target_done(l->machine)) {
+		timer_cancel(timers_of(l), &l->patience);
 		size_t n;
 		bool unsure;
 		const struct sip_target_entry *e = sip_target_entries(l->machine, &n, &unsure);
@@ -84,6 +118,8 @@ int sip_lookup_new(struct sip_lookup **ret, const struct sip_lookup_config *cfg)
 	struct sip_lookup *l = MEM_NEW(struct sip_lookup);
 	*l = (struct sip_lookup){.dns = cfg->dns, .worker = cfg->worker, .machine = machine, .done = cfg->done, .arg = cfg->arg,
 				 .seen = cfg->seen};
+	timer_init(&l->patience, too_long);
+	l->deadline = timers_of(l)->now + dns_patience(l->dns);
 	*ret = l;
 	proceed(l);
 	return 0;
@@ -93,6 +129,7 @@ struct sip_lookup *sip_lookup_free(struct sip_lookup *l)
 {
 	if (!l)
 		return NULL;
+	timer_cancel(timers_of(l), &l->patience);
 	for (size_t i = 0; i < LOOKUP_QUESTIONS; i++)
 		dns_cancel(l->questions[i].q);
 	sip_target_free(l->machine);

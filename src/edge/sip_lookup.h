@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One look-up of a SIP URI in DNS (RFC 3263, 2782): drives sip/target.h with net/dns.h. For homes and for partners alike.
- * Thread: its worker's. Limits: those of sip/target.h, and LOOKUP_QUESTIONS at the same time. */
+ * It takes dns_patience() at most. Thread: its worker's. Limits: those of sip/target.h, and LOOKUP_QUESTIONS at the same time. */
 #pragma once
 #include "net/dns.h"
 #include "sip/target.h"

@@ -62,6 +62,7 @@ enum xmpp_who xmpp_blame(enum xmpp_step at, bool inbound, bool received, enum xm
 {
 	switch (err->reason) {
 	case REASON_XMPP_DNS:
+	case REASON_XMPP_DNS_FAILED:
 	case REASON_XMPP_DNSSEC:
 		return XMPP_WHO_DNS;
 	case REASON_XMPP_DANE:

@@ -224,7 +224,7 @@ static void deadline_fired(struct timer *timer, uint64_t now)
 	struct xmpp_test *t = CONTAINER_OF(timer, struct xmpp_test, deadline);
 	struct entente_err err;
 	(void)now;
-	err_set(&err, ENTENTE_ETIMEOUT, t->at == XMPP_STEP_DNS ? REASON_XMPP_DNS : REASON_XMPP_UNREACHABLE,
+	err_set(&err, ENTENTE_ETIMEOUT, t->at == XMPP_STEP_DNS ? REASON_XMPP_DNS_FAILED : REASON_XMPP_UNREACHABLE,
 		"the time of the test is over while waiting for %s", waits[t->at]);
 	failure(t, &err, xmpp_blame(t->at, false, false, XMPP_SIDE_REMOTE, &err), NULL, 0);
 	conclude(t);

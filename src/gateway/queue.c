@@ -216,6 +216,7 @@ static bool passing(enum reason r)
 {
 	switch (r) {
 	case REASON_XMPP_UNREACHABLE:
+	case REASON_XMPP_DNS_FAILED:
 	case REASON_XMPP_STREAM_ERROR:
 	case REASON_XMPP_TLS:
 	case REASON_LIMIT_QUEUE_FULL:

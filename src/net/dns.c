@@ -12,7 +12,7 @@
 #include "base/metric.h"
 #include "net/dns_int.h"
 
-enum { TIMEOUT_MS = 5000, IN_FLIGHT = 512, WAITING = 16384, ARENA_MAX = 128 << 10 };
+enum { IN_FLIGHT = 512, WAITING = 16384, ARENA_MAX = 128 << 10 };
 
 struct dns {
 	atomic_uint refs; /* the owner's and one per query */
@@ -57,6 +57,11 @@ const char *dns_status_text(enum dns_status s)
 		[DNS_GONE] = "the resolver was stopped",
 	};
 	return text[s];
+}
+
+unsigned dns_patience(const struct dns *d)
+{
+	return d ? d->timeout_ms : DNS_TIMEOUT_MS;
 }
 
 static void drop_ref(struct dns *d)
@@ -353,11 +358,17 @@ static int configure(struct dns *d, const struct dns_opts *o, struct entente_err
 		return fail(err, "trust anchors", o->trust_anchor_file, rc);
 	if (s.loopback && (rc = ub_ctx_set_option(d->ctx, "do-not-query-localhost:", "no")))
 		return fail(err, "option", "do-not-query-localhost", rc);
-	/* A failure must not be remembered for long: partners repair their zones, resolvers come back. */
-	static const char *const options[][2] = {
+	/* A failure must not be remembered for long: partners repair their zones, resolvers come back. What was known is of use for longer. */
+	char after[16], age[16];
+	snprintf(after, sizeof after, "%d", DNS_STALE_AFTER_MS);
+	snprintf(age, sizeof age, "%d", DNS_STALE_FOR_S);
+	const char *const options[][2] = {
 		{"cache-max-negative-ttl:", "60"},
 		{"infra-host-ttl:", "60"},
 		{"infra-keep-probing:", "yes"},
+		{"serve-expired:", "yes"},
+		{"serve-expired-ttl:", age},
+		{"serve-expired-client-timeout:", after},
 	};
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 		if ((rc = ub_ctx_set_option(d->ctx, options[i][0], options[i][1])))
@@ -386,7 +397,7 @@ int dns_new(struct dns **ret, struct worker *home, const struct dns_opts *o, str
 	struct dns *d = MEM_NEW(struct dns);
 	d->refs = 1;
 	d->home = home;
-	d->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS;
+	d->timeout_ms = o->timeout_ms ? o->timeout_ms : DNS_TIMEOUT_MS;
 	d->limit = o->in_flight ? o->in_flight : IN_FLIGHT;
 	d->waiting_max = o->waiting ? o->waiting : WAITING;
 	d->next.run = run_next;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DNS with DNSSEC status, by libunbound on its own thread. Asked from any worker, answered on the same worker. The cache is
- * libunbound's. Records come parsed and checked; malformed ones are left out. RFC 1035, 2782, 3403, 6698. */
+ * libunbound's: when no server answers, an answer that it still has is given although its time is over (RFC 8767); `secure` is then what it was. Records come parsed and checked; malformed ones are left out. RFC 1035, 2782, 3403, 6698. */
 #pragma once
 #include "net/addr.h"
 #include "net/worker.h"
@@ -58,9 +58,16 @@ struct dns_opts {
 	const char *resolv_conf;       /* NULL = /etc/resolv.conf; "" = none (full recursion from the root) */
 	const char *hosts;             /* NULL = /etc/hosts; "" = none */
 	const char *trust_anchor_file; /* DS or DNSKEY records; NULL = no validation */
-	unsigned timeout_ms;           /* 0 = 5000 */
+	unsigned timeout_ms;           /* of one question, and of all that finding one destination takes (dns_patience); 0 = 4000 */
 	unsigned in_flight;            /* asked at the same time; 0 = 512 */
 	unsigned waiting;              /* that wait until fewer are; more are answered DNS_LIMIT. Their time runs. 0 = 16384 */
+};
+
+enum {
+	DNS_TIMEOUT_MS = 4000, /* whoever sends a message waits five seconds for an answer, and some of it is not ours */
+	/* Who knows an answer that is too old gives it after this time, when the servers have said nothing better (RFC 8767) ... */
+	DNS_STALE_AFTER_MS = 1000,
+	DNS_STALE_FOR_S = 86400, /* ... for so long after its end */
 };
 
 struct dns;
@@ -68,6 +75,10 @@ struct dns_query;
 
 /* `home` (the control worker) carries libunbound's results; its thread makes and frees the resolver. */
 int dns_new(struct dns **ret, struct worker *home, const struct dns_opts *o, struct entente_err *err);
+/* How long all questions together may take that find one destination (SRV, addresses, TLSA), ms: opts.timeout_ms. Whoever asks one
+ * after the other keeps the time himself. Any thread; NULL: DNS_TIMEOUT_MS. */
+unsigned dns_patience(const struct dns *d);
+
 /* On home's thread. Queries still open are answered DNS_GONE. Accepts NULL; returns NULL. Nobody may ask any more.
  * Messages on their way stay valid; frees itself when the last one is back. */
 struct dns *dns_free(struct dns *d);

@@ -12,7 +12,7 @@ PROMISES = {
            "Moving an address between machines is the work of a VRRP daemon or of the operator, not of Entente; what Entente adds to it is R2 (how fast it serves) and R5 (how fast others find another edge)."),
     "R7": ("2,000 partners are back within 60 s, p99 of the others at most 250 ms", ""),
     "R8": ("DNS is gone: open streams go on, unknown names are answered for in time, no thread is blocked",
-           "The 24 hours of the promise are shortened to a minute; stale answers for partners that have to be called again are resolver's business (libunbound serve-expired)."),
+           "The 24 hours of the promise are shortened to a minute. Partners that have to be called again meanwhile are found by answers whose time is over (RFC 8767), for 24 hours; their certificates are judged as ever."),
     "R9": ("A certificate is renewed and swapped under load; none expires unnoticed", ""),
     "R10": ("The clock jumps ten years: nothing is dropped, no timer fires", ""),
     "R11": ("The disk is full: refused with 503 and resource-constraint, nothing is corrupted, back within 1 s", ""),

@@ -183,7 +183,7 @@ def alias_of_records(lab):
 @scenario("S17 aliases that go in a circle, or without end, lead nowhere: {name}",
           each={"name": ["looping", "circle", "long-chain"]}, **OPTIONS)
 def alias_traps(lab, name):
-    refused(lab, name, "xmpp/dns-not-found", "xmpp/unreachable")
+    refused(lab, name, "xmpp/dns-not-found", "xmpp/unreachable", "xmpp/dns-failed")
     check(lab.entented.alive(), "entented died")
 
 

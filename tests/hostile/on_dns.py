@@ -52,7 +52,8 @@ def shapes(g):
     for domain in ("many", "addresses", "alias", "round", "chain", "absent", "empty", "silent", "nowhere"):
         g.partner_add(f"{domain}.test")
         said[domain] = told(g, f"{domain}.test")
-        check(said[domain] in ("xmpp/unreachable", "xmpp/dns-not-found"), f"{domain}.test: {said[domain]}")
+        check(said[domain] in ("xmpp/unreachable", "xmpp/dns-not-found", "xmpp/dns-failed"), f"{domain}.test: {said[domain]}")
+    same("silence", said["silent"], "xmpp/dns-failed")
     check(asked_for(g, ".many.test") <= 2 * 16 + 4, f"{asked_for(g, '.many.test')} questions for the targets of one domain")
     g.bounded(before, 200000)
     g.names.silent.clear()

@@ -184,7 +184,7 @@ static void test_silent_dns(void **state)
 	names_silent(true);
 	struct seen s = dial("slow.test", "", 0, false);
 	names_silent(false);
-	assert_int_equal(s.err.reason, REASON_XMPP_UNREACHABLE);
+	assert_int_equal(s.err.reason, REASON_XMPP_DNS_FAILED);
 	assert_non_null(strstr(s.err.text, "SRV look-up of slow.test"));
 }
 

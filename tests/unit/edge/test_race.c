@@ -645,7 +645,7 @@ static void dane_bogus_refuses_the_server(void **state)
 		fakedns_fail("_5269._tcp.x.d.test", DNS_TLSA, bad[i]);
 		struct caller x = ask(true);
 		assert_string_equal(x.text, "");
-		assert_int_equal(x.err.reason, bad[i] == DNS_BOGUS ? REASON_XMPP_DNSSEC : REASON_XMPP_UNREACHABLE);
+		assert_int_equal(x.err.reason, bad[i] == DNS_BOGUS ? REASON_XMPP_DNSSEC : REASON_XMPP_DNS_FAILED);
 		assert_non_null(strstr(x.err.text, "TLSA look-up of x.d.test"));
 		fakedns_srv("_xmpp-server._tcp.d.test", 1, 0, 5269, "y.d.test"); /* another may be in order */
 		fakedns_addr("y.d.test", "192.0.2.2");

@@ -269,6 +269,35 @@ static void test_timeout_limit_cancel(void **state)
 	pool_free(r.pool);
 }
 
+/* RFC 8767: what was known is said again when nobody answers any more, soon enough for whoever waits; better news are taken at once. */
+static void test_stale(void **state)
+{
+	(void)state;
+	struct resolver r;
+	names_clear();
+	names_ttl(1);
+	names_a("known.test", "192.0.2.7");
+	open_resolver(&r, &(struct dns_opts){.timeout_ms = 30000});
+	assert_int_equal(ask(&r, "known.test", DNS_A).status, DNS_OK);
+	for (uint64_t end = clock_ms() + 2100; clock_ms() < end;)
+		loop_once(r.control->loop, 50);
+	names_silent(true);
+	unsigned before = names_asked("known.test");
+	uint64_t start = clock_ms();
+	struct asked k = ask(&r, "known.test", DNS_A);
+	assert_int_equal(k.status, DNS_OK);
+	assert_int_equal(k.first.addr.v4.sin_addr.s_addr, htonl(0xc0000207));
+	assert_in_range(clock_ms() - start, DNS_STALE_AFTER_MS - 50, DNS_TIMEOUT_MS - 500);
+	assert_true(names_asked("known.test") > before); /* it was asked first */
+	names_silent(false);
+	names_clear();
+	names_a("known.test", "192.0.2.8");
+	for (uint64_t end = clock_ms() + 20000; k.first.addr.v4.sin_addr.s_addr != htonl(0xc0000208) && clock_ms() < end;)
+		k = ask(&r, "known.test", DNS_A);
+	assert_int_equal(k.first.addr.v4.sin_addr.s_addr, htonl(0xc0000208));
+	close_resolver(&r);
+}
+
 /* More than may be asked at once wait their turn, and all are answered. */
 static void test_waiting(void **state)
 {
@@ -483,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_hosts_and_bad_configuration),
 		cmocka_unit_test(test_from_another_thread),
 		cmocka_unit_test(test_parse_limits),
+		cmocka_unit_test(test_stale), /* last: the others' names are gone */
 	};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
