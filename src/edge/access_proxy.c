@@ -10,35 +10,43 @@
 
 enum { OUT_MAX = 2 << 20, MAX_LEGS = 20000, HOPS = 70, BREADTH = 60, SUFFIX = 19 };
 
+/* One that was answered 2xx to an INVITE stays for half a minute, for what forks may still answer: many do. */
 struct leg {
 	struct map_node node; /* key: id */
 	uint64_t id;
 	struct access_proxy *p;
-	bool outward;         /* to a partner */
-	bool transit;         /* ... from another one */
-	bool vouched;         /* transit: the sender */
 	uint64_t server;      /* 0: ACK, BENOTIFY, or it is over */
-	bool hidden;          /* the partner has not seen ... */
-	char *vias;           /* ... these lines; owned */
+	struct sip_client_trans *ct;
+	char *vias;           /* hidden: these lines; owned */
 	uint64_t via;         /* hash of the topmost Via's branch as it came: the answers' second Via */
-	enum sip_method method;
 	struct sip_flow from;
 	struct sip_msg *m;    /* with its arena; NULL once an answer has come */
 	struct arena *a;
-	struct policy_domain far; /* who answers */
 	struct access_marks marks;
 	uint64_t sender, since, record;
 	struct access_guest *guest, *caller; /* caller: transit, of who asked */
 	char *parties;        /* owned: of an INVITE that is being answered, From LF To */
-	struct sip_client_trans *ct;
-	unsigned attempt;
-	size_t own_routes, routes; /* on top that name us, all; counted once `routed` */
-	bool routed;
-	uint32_t home;        /* inward */
 	uint64_t last;        /* outward: the connection of the last attempt */
+	uint32_t home;        /* inward */
+	uint32_t own_routes, routes; /* on top that name us, all; counted once `routed` */
+	enum sip_method method;
+	unsigned attempt;
+	bool outward;         /* to a partner */
+	bool transit;         /* ... from another one */
+	bool vouched;         /* transit: the sender */
+	bool hidden;          /* the partner has not seen the Vias */
+	bool routed;
 	bool wants;           /* a way is being looked for */
 	bool heard, again, cancelled, settled; /* settled: answered 2xx, here for what forks may still answer */
+	uint8_t far_len;
+	char far[];           /* who answers: a domain, normalised */
 };
+_Static_assert(POLICY_DOMAIN_MAX <= UINT8_MAX, "far_len holds it");
+
+static struct slice far_of(const struct leg *l)
+{
+	return slice_of(l->far, l->far_len);
+}
 
 static struct sip_stack *stack_in(const struct leg *l)
 {
@@ -132,9 +140,19 @@ struct access_proxy *access_proxy_free(struct access_proxy *p)
 static struct leg *leg_new(struct access_proxy *p, bool outward, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,
 			   const struct sip_flow *from)
 {
-	struct leg *l = MEM_NEW(struct leg);
-	*l = (struct leg){.id = ++p->next, .p = p, .outward = outward, .server = st ? sip_server_id(st) : 0, .method = m->method, .from = *from, .m = m,
-			  .a = a};
+	struct policy_domain far;
+	size_t n = policy_domain_make(&far, access_target(m)) ? far.len : 0;
+	struct leg *l = mem_calloc(1, sizeof *l + n);
+	l->id = ++p->next;
+	l->p = p;
+	l->outward = outward;
+	l->server = st ? sip_server_id(st) : 0;
+	l->method = m->method;
+	l->from = *from;
+	l->m = m;
+	l->a = a;
+	l->far_len = (uint8_t)n;
+	memcpy(l->far, far.text, n);
 	l->since = sip_stack_timers(stack_in(l))->now;
 	l->via = hash_slice(m->via.branch);
 	l->record = sip_server_record(st);
@@ -321,8 +339,11 @@ static void note_source(struct sip_edit *e, const struct leg *l)
 
 static void look_at_routes(struct leg *l)
 {
-	if (!l->routed)
-		l->own_routes = access_own_routes(l->p, l->m, &l->routes);
+	size_t all;
+	if (!l->routed) {
+		l->own_routes = (uint32_t)access_own_routes(l->p, l->m, &all);
+		l->routes = (uint32_t)all;
+	}
 	l->routed = true;
 }
 
@@ -505,7 +526,7 @@ static void hide_answer(struct sip_edit *e, const struct leg *l)
 	struct access_hide h = access_hide_of(l->p);
 	access_hide_answered(&h, e);
 	if (e->m->status < 300) /* those of a redirection are for whoever follows it */
-		access_hide_contacts(&h, e, policy_domain_slice(&l->far));
+		access_hide_contacts(&h, e, far_of(l));
 	access_hide_makes(e);
 }
 
@@ -543,7 +564,7 @@ static bool forward_response(struct leg *l, const struct sip_msg *m, struct sip_
 		if (l->hidden)
 			unhide_answer(&e, l);
 	} else {
-		k.local = policy_domain_slice(&l->far);
+		k.local = far_of(l);
 		access_edit_outward(&e, &k);
 		if (!l->transit && l->p->rules.hide && l->p->rules.keys.n)
 			hide_answer(&e, l);
@@ -727,8 +748,8 @@ void access_proxy_outward(struct access_proxy *p, struct sip_server_trans *st, s
 	if (!room(p, st, true, a))
 		return;
 	struct leg *l = leg_new(p, true, st, m, a, from);
-	l->own_routes = look.own_routes;
-	l->routes = look.routes;
+	l->own_routes = (uint32_t)look.own_routes;
+	l->routes = (uint32_t)look.routes;
 	l->routed = true;
 	try_way(l, false);
 }
@@ -752,8 +773,7 @@ void access_proxy_way(struct access_proxy *p, uint64_t id, const struct sip_flow
 		l->marks.verified = false;
 		l->marks.local = SLICE_NONE;
 	}
-	policy_domain_make(&l->far, access_target(l->m));
-	l->marks.remote = policy_domain_slice(&l->far); /* of the answer, then */
+	l->marks.remote = far_of(l); /* of the answer, then */
 	if (l->method != SIP_ACK && l->method != SIP_BENOTIFY && !server_of(l)) { /* it took too long */
 		leg_free(l);
 		return;
@@ -835,7 +855,6 @@ void access_proxy_inward(struct access_proxy *p, struct sip_server_trans *st, st
 	l->marks = terms->marks;
 	l->sender = terms->sender;
 	l->home = terms->home;
-	policy_domain_make(&l->far, access_target(m));
 	to_home(l);
 }
 
@@ -905,7 +924,7 @@ void access_proxy_each(struct access_proxy *p, void (*fn)(void *arg, const struc
 		struct leg *l = CONTAINER_OF(n, struct leg, node);
 		struct slice to = slice_str(l->parties ? l->parties : ""), from = slice_split(&to, '\n');
 		struct access_leg_facts f = {.outward = l->outward, .transit = l->transit, .method = sip_method_name(l->method), .from = l->m ? l->m->from.uri_text : from,
-					     .to = l->m ? l->m->to.uri_text : to, .domain = l->outward ? policy_domain_slice(&l->far) : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
+					     .to = l->m ? l->m->to.uri_text : to, .domain = l->outward ? far_of(l) : SLICE_NONE, .state = l->wants ? "locating" : l->heard ? "proceeding" : "trying",
 					     .age_ms = sip_stack_timers(stack_in(l))->now - l->since};
 		fn(arg, &f);
 	}

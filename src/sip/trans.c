@@ -17,6 +17,30 @@ void trans_text_free(struct slice *s)
 	*s = SLICE_NONE;
 }
 
+void trans_buf_lend(struct sip_stack *s, struct buf *b)
+{
+	if (b->mem || !s->n_spares)
+		return;
+	s->n_spares--;
+	b->mem = s->spares[s->n_spares].mem;
+	b->cap = s->spares[s->n_spares].cap;
+}
+
+void trans_buf_return(struct sip_stack *s, struct buf *b)
+{
+	buf_clear(b);
+	if (!b->mem)
+		return;
+	if (b->cap > TRANS_KEEP || s->n_spares == TRANS_FREE_MAX) {
+		buf_free(b);
+		return;
+	}
+	s->spares[s->n_spares].mem = b->mem;
+	s->spares[s->n_spares++].cap = b->cap;
+	b->mem = NULL;
+	b->cap = 0;
+}
+
 struct sip_extra *trans_extras_dup(const struct sip_extra *v, size_t n)
 {
 	if (!n)
@@ -98,6 +122,8 @@ struct sip_stack *sip_stack_free(struct sip_stack *s)
 		list_remove(n);
 	buf_free(&s->key);
 	buf_free(&s->out);
+	while (s->n_spares)
+		mem_free(s->spares[--s->n_spares].mem);
 	for (size_t i = 0; i < 3; i++)
 		trans_text_free(&s->config.sent_by[i]);
 	trans_text_free(&s->config.server);

@@ -19,10 +19,8 @@ static struct sip_client_trans *take(struct sip_stack *s)
 		s->n_free_clients--;
 	} else {
 		ct = MEM_NEW(struct sip_client_trans);
-		buf_init(&ct->key, TRANS_BUF_MAX);
 		buf_init(&ct->request, 2 * TRANS_BUF_MAX);
 		buf_init(&ct->ack, 2 * TRANS_BUF_MAX);
-		buf_init(&ct->tag, TRANS_BUF_MAX);
 	}
 	ct->stack = s;
 	ct->state = TRANS_TRYING;
@@ -35,26 +33,16 @@ static struct sip_client_trans *take(struct sip_stack *s)
 	return ct;
 }
 
-static void buffers_free(struct sip_client_trans *ct)
-{
-	buf_free(&ct->key);
-	buf_free(&ct->request);
-	buf_free(&ct->ack);
-	buf_free(&ct->tag);
-}
-
 static void put(struct sip_client_trans *ct)
 {
 	struct sip_stack *s = ct->stack;
+	trans_buf_return(s, &ct->request);
+	trans_buf_return(s, &ct->ack);
+	ct->long_key = mem_free(ct->long_key);
 	if (s->n_free_clients >= TRANS_FREE_MAX) {
-		buffers_free(ct);
 		mem_free(ct);
 		return;
 	}
-	buf_shrink(&ct->key, TRANS_KEEP);
-	buf_shrink(&ct->request, TRANS_KEEP);
-	buf_shrink(&ct->ack, TRANS_KEEP);
-	buf_shrink(&ct->tag, TRANS_KEEP);
 	ct->stack = NULL;
 	ct->next_free = s->free_clients;
 	s->free_clients = ct;
@@ -91,7 +79,6 @@ void trans_client_free_all(struct sip_stack *s)
 	while (s->free_clients) {
 		struct sip_client_trans *ct = s->free_clients;
 		s->free_clients = ct->next_free;
-		buffers_free(ct);
 		mem_free(ct);
 	}
 }
@@ -251,10 +238,12 @@ static void fail_or_repeat(struct sip_client_trans *ct, bool sent)
 
 static void key_set(struct sip_client_trans *ct, struct slice branch, struct slice method)
 {
-	buf_put(&ct->key, branch);
-	buf_putc(&ct->key, '\n');
-	buf_put(&ct->key, method);
-	map_insert(&ct->stack->clients, &ct->node, buf_slice(&ct->key));
+	size_t len = branch.len + 1 + method.len;
+	char *key = len <= sizeof ct->key ? ct->key : (ct->long_key = mem_realloc(NULL, len));
+	memcpy(key, branch.p, branch.len);
+	key[branch.len] = '\n';
+	memcpy(key + branch.len + 1, method.p, method.len);
+	map_insert(&ct->stack->clients, &ct->node, slice_of(key, len));
 }
 
 static void launch(struct sip_client_trans *ct, struct slice bytes, uint32_t timeout)
@@ -292,6 +281,7 @@ int sip_client_start(struct sip_client_trans **ret, struct sip_stack *s, const s
 	struct buf *b = ct->reliable && ct->method != SIP_INVITE && !ct->repeat ? &s->out : &ct->request;
 	struct slice branch;
 	buf_clear(b);
+	trans_buf_lend(s, b);
 	if (!trans_insert_via(s, b, to, request, opts, &branch)) {
 		list_remove(&ct->all);
 		s->stats.clients--;
@@ -321,13 +311,14 @@ static void send_cancel(struct sip_client_trans *ct)
 	cancel->reliable = ct->reliable;
 	cancel->repeat = false;
 	cancel->handler = NULL;
+	trans_buf_lend(s, &cancel->request);
 	if (!write_companion(ct, &cancel->request, S("CANCEL"), SLICE_NONE)) {
 		list_remove(&cancel->all);
 		s->stats.clients--;
 		put(cancel);
 		return;
 	}
-	struct slice key = buf_slice(&ct->key);
+	struct slice key = ct->node.key;
 	key_set(cancel, slice_first(key, (size_t)slice_find_chr(key, '\n')), S("CANCEL"));
 	launch(cancel, buf_slice(&cancel->request), 64 * s->config.t1);
 }
@@ -350,6 +341,7 @@ int sip_client_ack(struct sip_client_trans *ct, const struct sip_flow *to, struc
 		return ENTENTE_EINVAL;
 	if (ct->ack.len)
 		return ENTENTE_EEXIST;
+	trans_buf_lend(s, &ct->ack);
 	if (!trans_insert_via(s, &ct->ack, to, ack, NULL, &branch)) {
 		buf_clear(&ct->ack);
 		return ENTENTE_EINVAL;
@@ -443,18 +435,19 @@ static void final(struct sip_client_trans *ct, const struct sip_msg *m, const st
 	if (invite && m->status < 300) {
 		ct->state = TRANS_ACCEPTED;
 		timer_arm(s->timers, &ct->t_end, 64 * s->config.t1); /* M */
-		buf_put(&ct->tag, m->to.tag);
+		ct->tag = hash_slice(m->to.tag);
 		if (ct->reliable) {
 			list_remove(&ct->all);
 			list_append(&s->accepted_clients, &ct->all);
 		}
-		buf_shrink(&ct->request, 0); /* half a minute of calls is in this state: nothing is sent again or cancelled in it */
+		trans_buf_return(s, &ct->request); /* half a minute of calls is in this state: nothing is sent again or cancelled in it */
 		tell_response(ct, m, from);
 	} else {
 		ct->state = TRANS_COMPLETED;
 		if (invite) {
 			const struct sip_header *to = sip_msg_header(m, SIP_H_TO, 0);
 			ct->ack_to = ct->to;
+			trans_buf_lend(s, &ct->ack);
 			if (write_companion(ct, &ct->ack, S("ACK"), to ? to->line : SLICE_NONE))
 				send_ack(ct);
 		}
@@ -472,7 +465,7 @@ static void final(struct sip_client_trans *ct, const struct sip_msg *m, const st
 /* RFC 6026: a further 2xx. */
 static void accepted_again(struct sip_client_trans *ct, const struct sip_msg *m, const struct sip_flow *from)
 {
-	if (ct->ack.len && slice_eq(buf_slice(&ct->tag), m->to.tag)) {
+	if (ct->ack.len && ct->tag == hash_slice(m->to.tag)) {
 		ct->stack->stats.absorbed++;
 		send_ack(ct);
 		return;

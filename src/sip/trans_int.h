@@ -4,7 +4,10 @@
 #pragma once
 #include "sip/trans.h"
 
+/* Buffers up to TRANS_KEEP octets go from one transaction to the next, the last one first. */
 enum { TRANS_KEEP = 2048, TRANS_FREE_MAX = 1024, TRANS_BUF_MAX = 1 << 20 };
+/* Of a transaction that has passed on a 2xx to INVITE, for half a minute: the text that is still needed lies in the transaction itself. */
+enum { TRANS_KEY = 64, TRANS_REST = 128 };
 /* What a server transaction remembers of a request (Via, From, To, Call-ID, Record-Route ...). A peer decides how long
  * it lives. */
 enum { TRANS_TEXT_MAX = 32768 };
@@ -32,12 +35,13 @@ struct sip_server_trans {
 	bool reliable, rfc2543, provisional, repeat_2xx, acked;
 	struct buf text;            /* key, head of responses, Record-Route, tag, ack key, one behind the other */
 	struct slice head, routes, tag, ack_key;
+	char rest[TRANS_REST];      /* key and tag, when nothing of ours can be answered any more */
 	struct buf last;            /* the last response, for retransmission */
 	struct timer t_send, t_end; /* 100 or G or 2xx; H, I, J, L or the time to answer */
 	uint32_t wait;              /* present interval of t_send */
 	uint64_t since;
 	struct map_node ack_node;   /* in stack->acks while a 2xx is repeated */
-	struct list rest;           /* in stack->accepted_servers */
+	struct list of_accepted;    /* in stack->accepted_servers */
 	void *user;
 	const struct sip_server_watch *watch;
 	void *watch_arg;
@@ -56,11 +60,12 @@ struct sip_client_trans {
 	bool repeat;                /* sip_client_opts.repeat */
 	uint64_t repeat_until;      /* 0: the connection that it went out on stands */
 	unsigned busy;              /* callbacks running: not to be freed under them */
-	struct buf key;             /* branch LF method */
+	char key[TRANS_KEY];        /* branch LF method */
+	char *long_key;             /* owned: one that does not fit there */
 	struct buf request;         /* what went out: over UDP, for INVITE (ACK and CANCEL are made of it), and what is to be repeated */
 	struct buf ack;             /* as sent: the transaction's own, or the owner's of a 2xx */
 	struct sip_flow ack_to;
-	struct buf tag;             /* To tag of the last 2xx reported */
+	uint64_t tag;               /* hash of the To tag of the first 2xx */
 	struct timer t_send, t_end; /* A, E; B, F, C, D, K, M */
 	uint32_t wait;
 	const struct sip_client_handler *handler;
@@ -82,7 +87,9 @@ struct sip_stack {
 	uint32_t n_slots, cap_slots;
 	struct sip_server_trans *free_servers;
 	struct sip_client_trans *free_clients;
-	size_t n_free_servers, n_free_clients;
+	size_t n_free_clients;
+	struct { char *mem; size_t cap; } spares[TRANS_FREE_MAX]; /* owned: memory of buffers, the warmest last */
+	size_t n_spares;
 	struct buf key, out;             /* scratch */
 	struct sip_stats stats;
 };
@@ -94,6 +101,10 @@ void trans_extras_free(struct sip_extra *v, size_t n);
 /* A copy with a NUL behind it; p == NULL when empty. */
 struct slice trans_text_dup(struct slice s);
 void trans_text_free(struct slice *s);
+/* Memory for a buffer that has none, if there is some. */
+void trans_buf_lend(struct sip_stack *s, struct buf *b);
+/* Empties the buffer and takes its memory. */
+void trans_buf_return(struct sip_stack *s, struct buf *b);
 /* Each usage is told; it may free itself, and no other. */
 void trans_usages_gone(struct sip_stack *s);
 void trans_route(struct sip_stack *s, struct sip_server_trans *st, struct sip_msg *m, struct arena *a,

@@ -68,7 +68,6 @@ static struct sip_server_trans *take(struct sip_stack *s)
 	struct sip_server_trans *st = s->free_servers;
 	if (st) {
 		s->free_servers = st->next_free;
-		s->n_free_servers--;
 	} else {
 		if (s->n_slots == s->cap_slots) {
 			s->cap_slots = s->cap_slots ? s->cap_slots * 2 : 64;
@@ -87,13 +86,11 @@ static struct sip_server_trans *take(struct sip_stack *s)
 
 static void put(struct sip_stack *s, struct sip_server_trans *st)
 {
-	size_t keep = s->n_free_servers < TRANS_FREE_MAX ? TRANS_KEEP : 0;
-	buf_shrink(&st->text, keep);
-	buf_shrink(&st->last, keep);
+	trans_buf_return(s, &st->text);
+	trans_buf_return(s, &st->last);
 	st->stack = NULL;
 	st->next_free = s->free_servers;
 	s->free_servers = st;
-	s->n_free_servers++;
 	s->stats.servers--;
 }
 
@@ -112,7 +109,7 @@ void trans_server_end(struct sip_server_trans *st)
 		map_remove(&s->acks, &st->ack_node);
 	timer_cancel(s->timers, &st->t_send);
 	timer_cancel(s->timers, &st->t_end);
-	list_remove(&st->rest);
+	list_remove(&st->of_accepted);
 	put(s, st);
 }
 
@@ -121,7 +118,7 @@ static bool room(struct sip_stack *s)
 {
 	struct list *oldest = list_head(&s->accepted_servers);
 	if (s->stats.servers >= s->config.max_server && oldest)
-		trans_server_end(CONTAINER_OF(oldest, struct sip_server_trans, rest));
+		trans_server_end(CONTAINER_OF(oldest, struct sip_server_trans, of_accepted));
 	return s->stats.servers < s->config.max_server;
 }
 
@@ -157,6 +154,7 @@ static bool fill(struct sip_server_trans *st, const struct sip_msg *m, struct sl
 	uint16_t source_port;
 	struct slice source = sip_flow_source(&st->from, ip, &source_port);
 	struct slice key = buf_slice(&s->key);
+	trans_buf_lend(s, b);
 	if (!slice_empty(m->to.tag)) {
 		to_tag = m->to.tag;
 	} else if (slice_empty(to_tag)) {
@@ -189,6 +187,20 @@ static bool fill(struct sip_server_trans *st, const struct sip_msg *m, struct sl
 	st->ack_key = slice_of(p + tag_end, b->len - tag_end);
 	map_insert(&s->servers, &st->node, slice_of(p, key_len));
 	return true;
+}
+
+/* The 2xx went by, and only further ones may: no answer of ours needs the head of one. */
+static void forget_head(struct sip_server_trans *st)
+{
+	struct slice key = st->node.key, tag = st->tag;
+	if (key.len + tag.len > sizeof st->rest)
+		return;
+	memcpy(st->rest, key.p, key.len);
+	memcpy(st->rest + key.len, tag.p, tag.len);
+	st->node.key = slice_of(st->rest, key.len);
+	st->tag = slice_of(st->rest + key.len, tag.len);
+	st->head = st->routes = st->ack_key = SLICE_NONE;
+	trans_buf_return(st->stack, &st->text);
 }
 
 /* s->key holds the key of `m`; an empty tag makes a new one. */
@@ -266,10 +278,13 @@ static int answer(struct sip_server_trans *st, int status, struct slice bytes, b
 		trans_server_end(st);
 		return rc;
 	}
-	if (invite && status >= 200 && status < 300 && !repeat) {
-		buf_shrink(&st->last, 0); /* who has forwarded a 2xx does not repeat it, and remembers the call for half a minute */
+	if (invite && status >= 200 && status < 300 && !repeat) { /* who has forwarded a 2xx does not repeat it, and remembers the call for half a minute */
+		trans_buf_return(s, &st->last);
+		if (st->text.mem)
+			forget_head(st);
 	} else if (keep && !(st->state == TRANS_ACCEPTED)) {
 		buf_clear(&st->last);
+		trans_buf_lend(s, &st->last);
 		buf_put(&st->last, bytes);
 	}
 	timer_cancel(s->timers, &st->t_send);
@@ -297,7 +312,7 @@ static int answer(struct sip_server_trans *st, int status, struct slice bytes, b
 	}
 	st->state = TRANS_ACCEPTED;
 	if (!repeat && st->reliable)
-		list_append(&s->accepted_servers, &st->rest);
+		list_append(&s->accepted_servers, &st->of_accepted);
 	if (repeat && !map_find(&s->acks, st->ack_key)) {
 		st->repeat_2xx = true;
 		map_insert(&s->acks, &st->ack_node, st->ack_key);
