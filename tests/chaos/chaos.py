@@ -49,6 +49,7 @@ def options():
     p.add_argument("--quick", action="store_true", help="each as short as it makes sense, for a first look")
     p.add_argument("--sanitizer", choices=list(SANITIZERS), help="run a sanitizer build of entented")
     p.add_argument("--write", metavar="FILE", help="put the table into this document")
+    p.add_argument("--add", action="store_true", help="keep what the last run has of other experiments")
     p.add_argument("--report", action="store_true", help="no run: show (and write) the last results")
     p.add_argument("--inside", metavar="JSON", help=argparse.SUPPRESS)
     return p.parse_args()
@@ -138,6 +139,14 @@ def sanitizer(name):
     return {**environment, "ENTENTE_BIN": folder}
 
 
+def added(results, names):
+    """(the last run, which tells of this one too; its seconds; its answers of other experiments)"""
+    with open(RESULTS, encoding="utf-8") as f:
+        last = json.load(f)
+    this = {"names": names, "commit": results["versions"]["commit"], "load": results["machine"]["load_before"], **{k: results[k] for k in ("seed", "date", "quick", "minutes")}}
+    return {**last, "again": [*last.get("again", []), this]}, last["seconds"], [a for a in last["experiments"] if a["name"] not in names]
+
+
 def main():
     o = options()
     if o.inside:
@@ -162,15 +171,18 @@ def main():
     os.environ.update(sanitizer(o.sanitizer) if o.sanitizer else {})
     print(f"chaos: seed {seed}, load {results['machine']['load_before']}, {len(chosen)} experiments, "
           f"about {sum(e.seconds for e in chosen) / 60:.0f} minutes{' (quick: less)' if o.quick else ''}", flush=True)
-    begin, answers = time.monotonic(), []
+    begin, before, answers = time.monotonic(), 0, []
+    if o.add:
+        results, before, answers = added(results, [e.name for e in chosen])
     for number, e in enumerate(chosen):
         print(f"== {number + 1}/{len(chosen)} {e.name}: {e.text}", flush=True)
-        before = os.getloadavg()[0]
+        load = os.getloadavg()[0]
         answer = run_one(e, o, seed)
-        answer["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
+        answer["load"] = [round(load, 2), round(os.getloadavg()[0], 2)]
         answers.append(answer)
+        answers.sort(key=lambda a: [e.name for e in EXPERIMENTS].index(a["name"]))
         print(json.dumps({k: answer[k] for k in ("name", "ok", "seconds", "rows", "wrong")}), flush=True)
-        results.update(experiments=answers, seconds=round(time.monotonic() - begin, 1))
+        results.update(experiments=answers, seconds=round(before + time.monotonic() - begin, 1))
         os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
         with open(RESULTS, "w", encoding="utf-8") as f:     # after each: what broke off is not lost
             json.dump(results, f, indent=1)

@@ -28,7 +28,7 @@ PROMISES = {
     "R20": ("One version back: queue and state are readable, or cleanly refused",
             "There is one version so far. What can be shown: files of a newer version are refused with words, and left as they are."),
 }
-BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
+MARK = "<!-- chaos%s: %s -->"
 
 
 def rows_of(results):
@@ -66,11 +66,10 @@ def markdown(results):
     words = ["tests/chaos/run", *results["patterns"], f"--seed {results['seed']}"]
     words += [f"--minutes {results['minutes']:g}"] if results["minutes"] != 10 else []
     words += ["--quick"] if results["quick"] else []
-    words += [f"--sanitizer {results['sanitizer']}"] if results["sanitizer"] else []
-    lines = [BEGIN, f"Run of {results['date']}, {results.get('seconds', 0) / 60:.0f} minutes: `{' '.join(words)}`, entented {v['entented']} ({v['commit']})"
-             + (f", sanitizer build {results['sanitizer']}" if results["sanitizer"] else "") + ".",
+    lines = [f"Run of {results['date']}, {results.get('seconds', 0) / 60:.0f} minutes: `{' '.join(words)}`, entented {v['entented']} ({v['commit']}).",
              f"Machine: {m['cores']} cores ({m['cpu']}), {m['memory_mib']} MiB, {m['system']}, Linux {m['kernel']}; load before the run {m['load_before']}, "
-             f"highest between experiments {max(loads, default=0)}. {programs}.", "",
+             f"highest between experiments {max(loads, default=0)}. {programs}.",
+             *(f"Run again {a['date']}, seed {a['seed']}, {a['commit']}, load {a['load']}: {', '.join(a['names'])}." for a in results.get("again", [])), "",
              "| | promise | verdict |", "|---|---|---|"]
     lines += [f"| {p} | {text} | {verdict(results, p)} |" for p, (text, _) in PROMISES.items()]
     lines += ["", "| | measured | figure | verdict | experiment |", "|---|---|---|---|---|"]
@@ -80,16 +79,30 @@ def markdown(results):
     wrong = failures(results)
     if wrong:
         lines += ["", "What went wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)]
-    return "\n".join([*lines, END])
+    return "\n".join(lines)
 
 
-def write(path, text):
-    """The part between the two marks."""
+def clean(results):
+    """What a run of a sanitizer build showed, in a few lines; its figures say nothing."""
+    e = results["experiments"]
+    reports = [a["name"] for a in e if any("anitizer" in x or "runtime error" in x for x in a["wrong"])]
+    lines = [f"`tests/chaos/run {' '.join([*results['patterns'], '--quick'] if results['quick'] else results['patterns'])} --sanitizer {results['sanitizer']} --seed {results['seed']}`, "
+             f"{results['date']}, {results['versions']['commit']}, {results.get('seconds', 0) / 60:.0f} minutes: {len(e)} experiments, "
+             f"{'no report' if not reports else 'REPORTS in ' + ', '.join(reports)}."]
+    wrong = failures(results)
+    return "\n".join([*lines, *(["Wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)] if wrong else [])])
+
+
+def write(path, results):
+    """The part between the two marks; that of a sanitizer build has marks of its own."""
+    kind = "-" + results["sanitizer"] if results["sanitizer"] else ""
+    begin, end = MARK % (kind, "begin"), MARK % (kind, "end")
+    text = clean(results) if kind else markdown(results)
     with open(path, encoding="utf-8") as f:
         old = f.read()
-    new, n = re.subn(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, old, flags=re.S)
+    new, n = re.subn(f"{begin}.*{end}", lambda _: "\n".join([begin, text, end]), old, flags=re.S)
     if not n:
-        raise SystemExit(f"chaos: {path} has no place for the table: {BEGIN} ... {END}")
+        raise SystemExit(f"chaos: {path} has no place for the table: {begin} ... {end}")
     with open(path, "w", encoding="utf-8") as f:
         f.write(new)
 
@@ -110,5 +123,5 @@ def finish(results, path):
     good = sum(e["ok"] for e in results["experiments"])
     print(f"{good} passed, {len(results['experiments']) - good} failed")
     if path:
-        write(path, markdown(results))
+        write(path, results)
     return 1 if wrong else 0
