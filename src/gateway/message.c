@@ -17,6 +17,7 @@ enum {
 	MAX_WAITING = 10000,   /* texts in all queues together: each has an arena */
 	MAX_WAITING_MEMORY = 256 << 20, /* of all these arenas */
 	HELD_MS = 40000,       /* longer than a SIP transaction waits: then nobody will be answered any more */
+	ANSWER_MS = 29000,     /* shorter than anyone does: MSRP 30 s (RFC 4975 7.1.1), a SIP client 32 s (RFC 3261 17.1.2.2, timer F) */
 };
 
 /* ---- how what came in is answered */
@@ -362,13 +363,24 @@ void message_handed(struct gateway *g, const struct incoming_way *way, uint64_t 
 		metric_observe(HISTOGRAM_LATENCY_SIP_XMPP, g->cfg.timers->now - since);
 }
 
+/* For how long the answer can wait for an error of the partner's: one that comes when its sender has given up says that a text which
+ * was delivered was not. */
+static uint32_t error_wait(struct gateway *g, const struct incoming_way *way, uint64_t id)
+{
+	uint64_t record, since;
+	if (!way->known(g, id, &record, &since))
+		return g->cfg.error_wait_ms;
+	uint64_t age = g->cfg.timers->now - since, left = age < ANSWER_MS ? ANSWER_MS - age : 0;
+	return left < g->cfg.error_wait_ms ? (uint32_t)left : g->cfg.error_wait_ms;
+}
+
 void message_taken(struct gateway *g, const struct incoming_way *way, uint64_t id, int status)
 {
 	struct held *h = held_of(g, way, id);
 	if (h && status == 200) {
 		if (!h->handed) {
 			h->handed = true;
-			timer_arm(g->cfg.timers, &h->timer, g->cfg.error_wait_ms);
+			timer_arm(g->cfg.timers, &h->timer, error_wait(g, way, id));
 		}
 		return;
 	}
