@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DNS answers, read by us and by ldns. The first octet chooses: the data of one record of a type that we ask for, or a whole packet, of whose answer
- * section we count aliases. What we take ldns takes and reads the same; what ldns takes and we do not has a name or a text that we do not want. */
+ * section we count aliases where the lengths of its records are right. What we take ldns takes and reads the same; what ldns takes and we do not has a name or a text that we do not want. */
 #include "fuzz.h"
 #include <ldns/ldns.h>
 #include "net/dns_int.h"
@@ -101,11 +101,31 @@ static void record(enum dns_type type, struct slice data)
 	arena_release(NULL, a);
 }
 
+/* Does each record of question and answer end, as ldns reads it, where its length says? ldns goes on behind a name that is longer than its
+ * record, and calls what it finds there the next one; libunbound gives out no such packet. */
+static bool lengths_hold(const ldns_pkt *p, struct slice in)
+{
+	const uint8_t *wire = (const uint8_t *)in.p;
+	size_t pos = 12, questions = ldns_rr_list_rr_count(ldns_pkt_question(p)), all = questions + ldns_rr_list_rr_count(ldns_pkt_answer(p));
+	bool holds = true;
+	for (size_t i = 0; i < all && holds; i++) {
+		size_t at = pos;
+		ldns_rdf *owner = NULL;
+		ldns_rr *rr = NULL;
+		MUST(ldns_wire2dname(&owner, wire, in.len, &at) == LDNS_STATUS_OK);
+		MUST(ldns_wire2rr(&rr, wire, in.len, &pos, i < questions ? LDNS_SECTION_QUESTION : LDNS_SECTION_ANSWER) == LDNS_STATUS_OK);
+		holds = i < questions || pos == at + 10 + ldns_read_uint16(wire + at + 8);
+		ldns_rdf_deep_free(owner);
+		ldns_rr_free(rr);
+	}
+	return holds;
+}
+
 static void packet(struct slice in)
 {
 	ldns_pkt *p = NULL;
 	unsigned n = dns_count_type(in, 5);
-	if (ldns_wire2pkt(&p, (const uint8_t *)in.p, in.len) == LDNS_STATUS_OK) {
+	if (ldns_wire2pkt(&p, (const uint8_t *)in.p, in.len) == LDNS_STATUS_OK && lengths_hold(p, in)) {
 		unsigned want = 0;
 		for (size_t i = 0; i < ldns_rr_list_rr_count(ldns_pkt_answer(p)); i++)
 			want += ldns_rr_get_type(ldns_rr_list_rr(ldns_pkt_answer(p), i)) == LDNS_RR_TYPE_CNAME;
