@@ -61,6 +61,9 @@ int certificate_place_open(struct certificate_place *p, struct admin_call *c)
 	if (!p->config)
 		return exit;
 	snprintf(p->shelf, sizeof p->shelf, "%.*s%scertificates", slash ? (int)(slash - file) + 1 : 0, file, "");
+	struct stat st;
+	if (!plan_key_folder(p->keys, file) || stat(p->keys, &st) || !S_ISDIR(st.st_mode))
+		memcpy(p->keys, p->shelf, sizeof p->keys);
 	p->arena = arena_new(ARENA_MAX);
 	make_plan(p, c);
 	return ADMIN_EXIT_OK;
@@ -296,7 +299,7 @@ static int request_run(struct admin_call *c)
 			exit = certificate_fail(c, &err);
 		r.old_key = buf_slice(&old);
 	} else {
-		fits = key_arg.p ? slice_cstr(key_arg, key_path, sizeof key_path) : certificate_path(key_path, p.shelf, stem, ".key");
+		fits = key_arg.p ? slice_cstr(key_arg, key_path, sizeof key_path) : certificate_path(key_path, p.keys, stem, ".key");
 	}
 	fits &= csr_arg.p ? slice_cstr(csr_arg, csr_path, sizeof csr_path) : certificate_path(csr_path, p.shelf, stem, ".csr");
 	if (!exit && !fits)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private to the room: what the commands `entente certificate ...` share. The shelf is the folder `certificates` beside the configuration file:
- * NAME.pem and NAME.key of what was imported, USAGE-request.key and USAGE-request.csr of what was asked for and has not come yet. */
+ * NAME.pem and NAME.key of what was imported, USAGE-request.key and USAGE-request.csr of what was asked for and has not come yet. Keys go into
+ * plan_key_folder() when that is there, as quickstart and the package make it; what lies on the shelf from before is found. */
 #pragma once
 #include "admin/call.h"
 #include "base/arena.h"
@@ -15,6 +16,7 @@ struct certificate_place {
 	struct arena *arena;
 	struct plan plan;                  /* no certificates when the configuration names no domain */
 	char shelf[CERTIFICATE_PATH_MAX];
+	char keys[CERTIFICATE_PATH_MAX];   /* the folder for keys: the shelf, or one of their own */
 };
 /* Reads the configuration and plans. An enum admin_exit; give it to certificate_place_clear in any case. */
 int certificate_place_open(struct certificate_place *p, struct admin_call *c);

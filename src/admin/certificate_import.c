@@ -107,16 +107,23 @@ static int add_file(struct opening *o, const char *path, bool key_only)
 }
 
 /* Keys that may be meant: those of requests that wait, and those in use. What cannot be read is not looked at. */
-static void add_known_keys(struct opening *o, const struct certificate_place *p)
+static void add_keys_of(struct opening *o, const char *folder)
 {
-	DIR *d = opendir(p->shelf);
+	DIR *d = opendir(folder);
 	for (struct dirent *e; d && (e = readdir(d));) {
 		char path[CERTIFICATE_PATH_MAX];
-		if (slice_ends(slice_str(e->d_name), S(".key")) && certificate_path(path, p->shelf, e->d_name, ""))
+		if (slice_ends(slice_str(e->d_name), S(".key")) && certificate_path(path, folder, e->d_name, ""))
 			add_file(o, path, true);
 	}
 	if (d)
 		closedir(d);
+}
+
+static void add_known_keys(struct opening *o, const struct certificate_place *p)
+{
+	add_keys_of(o, p->keys);
+	if (strcmp(p->keys, p->shelf))
+		add_keys_of(o, p->shelf);
 	for (int s = 0; s < PLAN_SLOT_COUNT; s++) {
 		const char *key = plan_slot_files(p->config, (enum plan_slot)s).key;
 		if (*key)
@@ -141,7 +148,7 @@ static int open_pair(struct admin_call *c, const struct certificate_place *p, co
 		add_known_keys(&o, p);
 	if (!exit && plan_bundle_pair(ret, o.bundle, &err)) {
 		exit = admin_fail(c, ADMIN_EXIT_FINDING, err.code == ENTENTE_ENOTFOUND ? "no-key" : "not-usable",
-				  err.code == ENTENTE_ENOTFOUND ? "give the file with its key by --key; looked at were the files, certificates/*.key and the keys in use" : NULL, "%s", err.text);
+				  err.code == ENTENTE_ENOTFOUND ? "give the file with its key by --key; looked at were the files, the keys that are kept and the keys in use" : NULL, "%s", err.text);
 	}
 out:
 	plan_bundle_free(o.bundle);
@@ -378,12 +385,14 @@ static void end_request(const struct certificate_place *p, const struct plan_pai
 {
 	for (int s = 0; s < PLAN_SLOT_COUNT; s++) {
 		char path[CERTIFICATE_PATH_MAX], stem[32];
+		const char *const folders[] = {p->keys, p->shelf};
 		snprintf(stem, sizeof stem, "%s-request", plan_slot_name((enum plan_slot)s));
-		if (certificate_path(path, p->shelf, stem, ".key") && !strcmp(path, pair->key_name)) {
-			unlink(path);
-			if (certificate_path(path, p->shelf, stem, ".csr"))
+		for (int i = 0; i < 2; i++)
+			if (certificate_path(path, folders[i], stem, ".key") && !strcmp(path, pair->key_name)) {
 				unlink(path);
-		}
+				if (certificate_path(path, p->shelf, stem, ".csr"))
+					unlink(path);
+			}
 	}
 }
 
@@ -416,7 +425,7 @@ static int import_run(struct admin_call *c)
 		exit = admin_fail(c, ADMIN_EXIT_USAGE, "usage", "right is for example edge-2027", "--name: letters, digits, dots and hyphens only");
 		goto out;
 	}
-	if (!certificate_path(chain, p.shelf, name, ".pem") || !certificate_path(key, p.shelf, name, ".key"))
+	if (!certificate_path(chain, p.shelf, name, ".pem") || !certificate_path(key, p.keys, name, ".key"))
 		exit = admin_fail(c, ADMIN_EXIT_USAGE, "usage", NULL, "a path is too long");
 	if (!exit)
 		exit = certificate_shelf_open(c, &p);
@@ -448,6 +457,12 @@ out:
 	return exit;
 }
 
+/* The key of what is kept: in its folder, or, from before there was one, on the shelf. */
+static bool key_of(const struct certificate_place *p, const char *name, char ret[CERTIFICATE_PATH_MAX])
+{
+	return certificate_path(ret, p->keys, name, ".key") && (access(ret, F_OK) == 0 || certificate_path(ret, p->shelf, name, ".key"));
+}
+
 static int assign_run(struct admin_call *c)
 {
 	struct certificate_place p;
@@ -461,7 +476,7 @@ static int assign_run(struct admin_call *c)
 	if (exit)
 		return exit;
 	bool kept = slice_find_chr(given, '/') < 0;
-	bool fits = kept ? certificate_path(path, p.shelf, given.p, ".pem") && certificate_path(key, p.shelf, given.p, ".key") : slice_cstr(given, path, sizeof path);
+	bool fits = kept ? certificate_path(path, p.shelf, given.p, ".pem") && key_of(&p, given.p, key) : slice_cstr(given, path, sizeof path);
 	if (!fits || (kept && !good_name(given)))
 		exit = admin_fail(c, ADMIN_EXIT_USAGE, "usage", "`entente certificate show` lists the names; a path has a / in it", "'%.*s' is no name of a certificate", SFMT(slice_first(given, 100)));
 	else if (kept && access(path, F_OK))

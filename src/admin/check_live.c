@@ -77,6 +77,8 @@ static bool status(struct live *x)
 		l->role = text(x, d, "role");
 		l->sandbox = text(x, json_object_get(d, "sandbox"), "state");
 		l->sandbox_lacks = text(x, json_object_get(d, "sandbox"), "lacks");
+		l->keys_open = json_is_true(json_object_get(json_object_get(d, "sandbox"), "files")) && json_is_false(json_object_get(json_object_get(d, "sandbox"), "keys")) &&
+			       slice_eq(slice_str(admin_get_text(json_object_get(d, "keys"), "process")), S("own"));
 		json_array_foreach(json_object_get(d, "problems"), i, one)
 			if (list && l->n_problems < PROBLEMS_MAX)
 				list[l->n_problems++] = arena_dup(x->a, slice_str(json_string_value(one)));

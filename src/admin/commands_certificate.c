@@ -4,7 +4,7 @@
 #include "plan/request.h"
 
 #define USAGES "server|client|internal"
-#define FILE_ARG {"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file; imported certificates are kept in the folder certificates beside it"}
+#define FILE_ARG {"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file; imported certificates are kept in the folder certificates beside it, keys in /etc/entente-keys"}
 #define FORCE_ARG(what) {"force", ADMIN_BOOL, .help = what}
 #define NO_RELOAD_ARG {"no-reload", ADMIN_BOOL, .help = "do not tell the daemon; it takes the files up at its next reload"}
 #define PASSWORD_ARG {"password-file", ADMIN_PATH, .def = "asked for on the terminal", .help = "the first line is the password of what is encrypted"}
@@ -18,7 +18,7 @@ static const struct admin_arg request_args[] = {
 	{"domain", ADMIN_DOMAIN, ADMIN_MANY, .help = "a domain of ours that the configuration does not name, as on an edge of its own"},
 	{"sip-federation", ADMIN_BOOL, .help = "with the names for SIP partners, before sip.external-listen is set"},
 	{"client-eku", ADMIN_BOOL, .help = "ask for clientAuth too; public authorities no longer give it"},
-	{"key-file", ADMIN_PATH, .def = "certificates/USAGE-request.key", .help = "where the private key is written, mode 0640"},
+	{"key-file", ADMIN_PATH, .def = "/etc/entente-keys/USAGE-request.key", .help = "where the private key is written, mode 0640; without the folder for keys, in certificates"},
 	{"request-file", ADMIN_PATH, .def = "certificates/USAGE-request.csr", .help = "where the request is written"},
 	FILE_ARG,
 	FORCE_ARG("make another key in the place of one that waits for its certificate"),

@@ -21,7 +21,7 @@ static const struct admin_arg args[] = {
 	 .help = "an IP address at which partners reach this server; for DNS and the page for partners"},
 	{"listen", ADMIN_TEXT, .max = 45, .def = "the one from which your SIP server is reached", .help = "IP address for requests of your SIP server"},
 	{"listen-port", ADMIN_UINT, .max = 65535, .def = "5060, with TLS 5061 or what is free of partners", .help = "and its port"},
-	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file to write; keys and certificates go into its folder"},
+	{"file", ADMIN_PATH, .def = CONFIG_FILE, .help = "the configuration file to write; certificates go into its folder, keys into one of their own: /etc/entente-keys"},
 	{"log", ADMIN_PATH, .def = "/var/log/entente/quickstart-TIME.log, beside --file if that is elsewhere", .help = "the file that tells what was done"},
 	{"start", ADMIN_BOOL, .def = "true", .help = "enable and start the service, and set the policy", .aliases = start_aliases},
 	{"what-if", ADMIN_BOOL, .help = "show what would be written, write nothing", .aliases = admin_what_if_aliases},

@@ -173,7 +173,7 @@ void admin_man_conf(struct buf *out)
 		   "After a change, `systemctl reload entented` or `entente reload` puts in force what takes effect on reload, all or nothing.");
 	config_man(out);
 	buf_puts(out, ".SH EXAMPLE\n.nf\n");
-	static const char example[] = "server:\n  name: gw.contoso.example\ntls:\n  certificate: /etc/entente/gw.pem\n  key: /etc/entente/gw.key\n"
+	static const char example[] = "server:\n  name: gw.contoso.example\ntls:\n  certificate: /etc/entente/gw.pem\n  key: /etc/entente-keys/gw.key\n"
 				      "sip:\n  listen:\n    - {address: 192.0.2.10, port: 5060, transport: tcp}\n"
 				      "xmpp:\n  listen:\n    - {address: 192.0.2.10}\n"
 				      "homes:\n  - name: main\n    domains: [contoso.example]\n    next-hop: \"sip:10.0.0.5:5060;transport=tcp\"\n";

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "plan/certificates.h"
 #include "plan/handout.h"
+#include "plan/install.h"
 #include "plan/request.h"
 #include "plan/site.h"
 #include "plan/trial.h"
@@ -94,22 +95,22 @@ static void findings(struct quick *q)
 
 /* ---- the files */
 
-static const char *path_of(struct quick *q, struct slice base, const char *ending)
+static const char *path_of(struct quick *q, const char *folder, struct slice base, const char *ending)
 {
-	return arena_printf(q->arena, "%s/%.*s%s", q->folder, SFMT(base), ending).p;
+	return arena_printf(q->arena, "%s/%.*s%s", folder, SFMT(base), ending).p;
 }
 
 static void name_files(struct quick *q)
 {
 	struct setup_answers *a = &q->answers;
 	struct slice base = a->domains[0];
-	q->written_handout = slice_str(path_of(q, S("for-partners"), ".md"));
+	q->written_handout = slice_str(path_of(q, q->folder, S("for-partners"), ".md"));
 	if (a->source == SETUP_FILES)
 		return;
-	a->key = q->written_key = slice_str(path_of(q, base, ".key"));
-	a->certificate = q->written_certificate = slice_str(path_of(q, base, ".pem"));
+	a->key = q->written_key = slice_str(path_of(q, q->key_folder, base, ".key"));
+	a->certificate = q->written_certificate = slice_str(path_of(q, q->folder, base, ".pem"));
 	if (a->source == SETUP_CSR)
-		q->written_request = slice_str(path_of(q, base, ".csr"));
+		q->written_request = slice_str(path_of(q, q->folder, base, ".csr"));
 }
 
 static void draft(struct quick *q, struct buf *out)
@@ -229,6 +230,8 @@ static int write_files(struct quick *q, struct setup_ledger *l, struct slice tex
 	if (!geteuid() && !group)
 		quick_warn(q, "no-group", "there is no group entente (the package makes it): let the daemon's user read %s", q->folder);
 	if (setup_ledger_folder(l, q->folder, 0750, gid, &err))
+		return admin_fail(q->call, geteuid() ? ADMIN_EXIT_PERMISSION : ADMIN_EXIT_CANNOT_CREATE, "permission", "run it as root", "%s", err.text);
+	if (q->written_key.len && setup_ledger_folder(l, q->key_folder, 0750, gid, &err))
 		return admin_fail(q->call, geteuid() ? ADMIN_EXIT_PERMISSION : ADMIN_EXIT_CANNOT_CREATE, "permission", "run it as root", "%s", err.text);
 	r = keys(q, l, &p->certificates[0], gid);
 	if (!r)
@@ -491,6 +494,14 @@ static void paths(struct quick *q)
 	q->file = arena_dup(q->arena, file.p ? file : S(CONFIG_FILE)).p;
 	const char *slash = strrchr(q->file, '/');
 	q->folder = slash == q->file ? "" : slash ? arena_dup(q->arena, slice_of(q->file, (size_t)(slash - q->file))).p : ".";
+	char keys[PLAN_PATH_MAX];
+	q->key_folder = plan_key_folder(keys, q->file) ? arena_dup(q->arena, slice_str(keys)).p : q->folder;
+	const char *name = strrchr(q->key_folder, '/');
+	snprintf(here, sizeof here, "%.*s", name > q->key_folder ? (int)(name - q->key_folder) : 1, q->key_folder);
+	if (access(q->key_folder, F_OK) && access(here, W_OK) && access(q->folder, W_OK) == 0) { /* somebody's own folder, in a place that is not his */
+		q->key_folder = q->folder;
+		quick_warn(q, "key-folder", "%s cannot be made: the key is beside the certificate, where the server could open it, too", keys);
+	}
 	gmtime_r(&now, &tm);
 	strftime(at, sizeof at, "%Y%m%d-%H%M%S", &tm);
 	q->log = log.p ? arena_dup(q->arena, log).p

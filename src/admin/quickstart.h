@@ -21,7 +21,7 @@ struct quick {
 	struct setup_address dns[QUICK_ADDRESSES_MAX]; size_t n_dns;     /* of our name, as DNS has it now */
 	bool nat;
 	bool start;
-	const char *file, *folder, *log;
+	const char *file, *folder, *key_folder, *log;
 	struct slice written_key, written_certificate, written_request, written_handout; /* paths; empty: not made */
 	json_t *written, *commands, *next, *warnings;                                    /* owned by the call's data */
 };

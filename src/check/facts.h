@@ -119,6 +119,7 @@ struct check_live {
 	struct slice version, role;
 	struct slice sandbox;        /* on, off, none (a build for tests); empty: it says nothing of one */
 	struct slice sandbox_lacks;  /* what it could not lock itself out of */
+	bool keys_open;              /* files are restricted, and keys are with a process of their own, but the server could open their files */
 	const struct slice *problems; size_t n_problems;
 	bool have_partners, tests;   /* tests: partners were to be tested */
 	struct check_partner *partners; size_t n_partners;

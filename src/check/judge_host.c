@@ -126,6 +126,18 @@ static void sandbox(struct check *c, const struct check_live *l)
 	}
 }
 
+static void keys(struct check *c, const struct check_facts *f)
+{
+	const struct config *g = f->config;
+	bool any = g && (*g->tls_key || *g->tls_client_key || *g->link_key || *g->admin_key);
+	if (!f->live.have || !check_fails(c, CHECK_SYSTEM_KEYS_OPEN, f->live.keys_open && any, S("server.sandbox")))
+		return;
+	const char *const all[] = {g->tls_key, g->tls_client_key, g->link_key, g->admin_key}, *key = "";
+	for (size_t i = 0; i < sizeof all / sizeof *all && !*key; i++)
+		key = all[i];
+	check_evidence(c, "`entente status` says so; a key of the configuration is %s", key);
+}
+
 void check_judge_system(struct check *c, const struct check_facts *f)
 {
 	enum { SPARE_DESCRIPTORS = 64 }; /* loops, database, log, listeners */
@@ -154,5 +166,6 @@ void check_judge_system(struct check *c, const struct check_facts *f)
 		check_remedy(c, "chmod 0660 %.*s", SFMT(s->socket_path));
 	}
 	sandbox(c, l);
+	keys(c, f);
 	unit(c, s);
 }

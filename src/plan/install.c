@@ -157,6 +157,24 @@ int plan_file_write(const char *path, struct slice octets, bool replace, struct 
 	return 0;
 }
 
+/* As sandbox/paths.c sees it: of these only the file is opened. */
+static bool shared(const char *folder)
+{
+	unsigned depth = 0;
+	for (const char *z = folder; *z; z++)
+		depth += *z == '/' && z[1] && z[1] != '/';
+	return *folder != '/' || depth < 2 || (depth == 2 && !strncmp(folder, "/home/", 6));
+}
+
+bool plan_key_folder(char ret[PLAN_PATH_MAX], const char *config_path)
+{
+	char folder[PLAN_PATH_MAX];
+	const char *slash = strrchr(config_path, '/');
+	if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - config_path) : 1, slash ? config_path : ".") >= (int)sizeof folder)
+		return false;
+	return snprintf(ret, PLAN_PATH_MAX, shared(folder) ? "%s/entente-keys" : "%s-keys", folder) < PLAN_PATH_MAX;
+}
+
 static int refuse_link(const char *place, struct entente_err *err)
 {
 	struct stat st;

@@ -11,6 +11,10 @@ enum { PLAN_PATH_MAX = 4096 };
 /* A new file. ENTENTE_EEXIST: there is one, and not `replace` (then the old one becomes NAME.previous). ENTENTE_EIO. */
 int plan_file_write(const char *path, struct slice octets, bool replace, struct entente_err *err);
 
+/* The folder for private keys of a server with this configuration file: the one that the file is in with -keys behind its name (/etc/entente-keys), or entente-keys
+ * in it when that is the root, right below the root, or a home. server.sandbox opens folders with all below, and this is below none that it opens. False: too long. */
+bool plan_key_folder(char ret[PLAN_PATH_MAX], const char *config_path);
+
 /* A certificate and its key: prepared beside their places, looked at, then put there. */
 struct plan_install {
 	char chain[PLAN_PATH_MAX], key[PLAN_PATH_MAX];         /* places */

@@ -305,11 +305,12 @@ Case("system/healthy", "system", [])
 Case("system/nobody answers", "system", [("system-daemon", "nobody.sock", "No such file")], socket=None)
 LITWARE = settings("gw.litware.test", ("litware.test",), OLD, "litware", "litware")
 LITWARE["sip"] = {"listen": [{"address": "127.0.0.13", "port": 5060, "transport": "tcp"}]}
+LITWARE["tls"]["key"] = f"{RUN}/litware.key"
 LITWARE["xmpp"] = {"listen": [{"address": OLD}]}
 LITWARE["homes"][0]["next-hop"] = "sip:127.0.0.11:5999;transport=tcp"
 Case("system/few descriptors, an open socket, no home", "system", [
     ("system-descriptors", "limits.max-connections", "300 files"), ("system-socket", "litware.sock", "0666"), ("system-problem", "entented", "home home cannot be reached"),
-    ("system-problem", "entented", "certificate")], socket="litware", base=LITWARE, prepare=lambda: os.chmod("/run/entente/litware.sock", 0o666))
+    ("system-problem", "entented", "certificate"), ("system-keys-open", "server.sandbox", "litware.key")], socket="litware", base=LITWARE, prepare=lambda: os.chmod("/run/entente/litware.sock", 0o666))
 Case("partners/healthy", "partners", [], more=["fabrikam.test"])
 Case("partners/faults", "partners", [
     ("partner-fails", "northwind.test", "fails at tcp"), ("partner-clear", "northwind.test", "tls is optional"), ("partner-cert-soon", "litware.test", "days are left")],

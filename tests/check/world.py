@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import socket
 import socketserver
 import ssl
@@ -18,6 +19,7 @@ from peers import program       # noqa: E402
 from process import Process     # noqa: E402
 
 RUN = "/srv/check"      # a file system of our own: what is in /tmp or /run is a finding
+KEYS = "/srv/check-keys"
 DNS, HOME, WEB = "127.0.0.53", ("127.0.0.11", 5060), ("127.0.0.61", 8061)
 OURS, PARTNER, OLD = "192.0.2.10", "192.0.2.20", "192.0.2.30"       # litware.test is the one with the old certificate
 OTHER, PLAIN, REFUSES, SILENT = "192.0.2.41", "192.0.2.42", "192.0.2.43", "192.0.2.44"
@@ -125,6 +127,9 @@ def certificates():
     rogue.issue("rogue-leaf", chain=["rogue"])
     ca.issue("exposed")
     os.chmod(f"{RUN}/exposed.key", 0o644)
+    os.makedirs(KEYS, mode=0o750)       # where the sandbox of a server does not open it
+    for name in ("good", "fabrikam"):
+        shutil.copy(f"{RUN}/{name}.key", KEYS)
     sh("openssl", "pkey", "-in", "good.key", "-aes128", "-passout", "pass:x", "-out", "locked.key")
     with open(f"{RUN}/rubbish.pem", "w", encoding="ascii") as f:
         f.write("this is no certificate\n")
@@ -270,7 +275,7 @@ def settings(name="gw.contoso.test", domains=("contoso.test",), at=OURS, socket_
     return {
         "server": {"name": name, "workers": 1, "state-directory": state or f"{RUN}/{socket_name}", "control-socket": f"/run/entente/{socket_name}.sock"},
         "dns": {"servers": [DNS]},
-        "tls": {"certificate": f"{RUN}/{certificate}.pem", "key": f"{RUN}/{certificate}.key", "trust": f"{RUN}/ca.pem"},
+        "tls": {"certificate": f"{RUN}/{certificate}.pem", "key": f"{KEYS}/{certificate}.key", "trust": f"{RUN}/ca.pem"},
         "sip": {"listen": [{"address": "127.0.0.12", "port": 5060, "transport": "tcp"}], "external-listen": [{"address": at}]},
         "xmpp": {"listen": [{"address": at}, {"address": at, "port": 5270, "tls": "direct"}]},
         "homes": [{"name": "home", "domains": list(domains), "next-hop": f"sip:{HOME[0]}:{HOME[1]};transport=tcp"}],

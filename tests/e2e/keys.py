@@ -107,7 +107,12 @@ def own_folder(lab):
         def closed(p=part):
             sandbox = json.loads(p.cli("status", "--json").stdout)["sandbox"]
             return (sandbox["files"], sandbox["keys"])
+
+        def noted(p=part):
+            said = p.cli("check", "system", "--file", p.config, "--json").stdout
+            return "check/system-keys-open" in [f["id"] for f in json.loads(said)["findings"]]
         files, keys = closed()
+        check(noted() == files, f"files are restricted: {files}, the check has a note: {noted()}")
         check(not keys, "the key beside the certificate is said to be closed")
         with open(part.config, encoding="utf-8") as f:
             settings = f.read()
@@ -121,6 +126,7 @@ def own_folder(lab):
                     f.write(settings.replace(f"key: {key}\n", f"key: {own}\n"))
                 part.start()
                 check(closed() == (files, files), f"files, keys: {closed()}")
+                check(not noted(), "the check has a note about a key that is closed")
                 check(part.cli("reload").returncode == 0, "the reload failed: the keeper should read it")
                 if not hasattr(lab.entented, "linked"):
                     talk(lab)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "../net/pki.h"
 #include "admin/call.h"
+#include "plan/install.h"
 #include "rig.h"
 
 static struct pki root, between;
@@ -252,6 +253,58 @@ static void whole_way(void **state)
 	assert_true(there("live.pem.previous") && there("live.key.previous"));
 }
 
+/* Where there is a folder for keys, they go there; those that lie beside their certificates from before are found. */
+static void keys_of_their_own(void **state)
+{
+	(void)state;
+	char keys[80], at[128];
+	snprintf(keys, sizeof keys, "../%s-keys", strrchr(dir, '/') + 1);
+	put("live.pem", "");
+	json_decref(run(ADMIN_CMD_CERTIFICATE_REQUEST, 0, "{\"key\":\"p-256\"}"));
+	assert_true(there("certificates/server-request.key"));
+	sign("certificates/server-request.csr", "reply.pem", &between, true, 86400);
+	assert_int_equal(mkdir(path(keys), 0750), 0);
+	json_decref(run(ADMIN_CMD_CERTIFICATE_IMPORT, 0, "{\"certificate\":[\"%s\"],\"name\":\"one\"}", path("reply.pem")));
+	assert_false(there("certificates/server-request.key"));
+	snprintf(at, sizeof at, "%s/one.key", keys);
+	assert_true(there("certificates/one.pem") && !there("certificates/one.key"));
+	assert_int_equal(mode_of(at), 0640);
+	json_decref(run(ADMIN_CMD_CERTIFICATE_ASSIGN, 0, "{\"certificate\":\"one\",\"usage\":[\"server\"]}"));
+	assert_int_equal(mode_of("live.key"), 0640);
+	assert_int_equal(rename(path(at), path("certificates/one.key")), 0); /* as an older version kept it */
+	json_decref(run(ADMIN_CMD_CERTIFICATE_ASSIGN, 0, "{\"certificate\":\"one\",\"usage\":[\"server\"]}"));
+	json_t *j = run(ADMIN_CMD_CERTIFICATE_REQUEST, 0, "{\"key\":\"p-256\"}");
+	snprintf(at, sizeof at, "%s/server-request.key", keys);
+	assert_int_equal(mode_of(at), 0640);
+	assert_false(there("certificates/server-request.key"));
+	assert_non_null(strstr(admin_get_text(json_object_get(j, "data"), "key_file"), "-keys/server-request.key"));
+	json_decref(j);
+	sign("certificates/server-request.csr", "reply.pem", &between, true, 86400);
+	json_decref(run(ADMIN_CMD_CERTIFICATE_IMPORT, 0, "{\"certificate\":[\"%s\"],\"usage\":[\"server\"],\"name\":\"two\"}", path("reply.pem")));
+	assert_false(there(at));
+	assert_false(there("certificates/server-request.csr"));
+	nftw(path(keys), gone, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void where_keys_are(void **state)
+{
+	static const char *const rows[][2] = {
+		{"/etc/entente/entente.yaml", "/etc/entente-keys"},
+		{"/etc/entente.yaml", "/etc/entente-keys"},
+		{"/entente.yaml", "/entente-keys"},
+		{"/home/ute/entente.yaml", "/home/ute/entente-keys"},
+		{"/home/ute/edge/entente.yaml", "/home/ute/edge-keys"},
+		{"/srv/a/b/entente.yaml", "/srv/a/b-keys"},
+		{"entente.yaml", "./entente-keys"},
+	};
+	char at[PLAN_PATH_MAX];
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_true(plan_key_folder(at, rows[i][0]));
+		assert_string_equal(at, rows[i][1]);
+	}
+}
+
 static void never_overwritten(void **state)
 {
 	(void)state;
@@ -416,6 +469,6 @@ static void links_are_others(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {T(whole_way), T(never_overwritten), T(refused), T(missing_intermediate), T(no_key), T(reload_refused), T(links_are_others)};
+	const struct CMUnitTest tests[] = {T(whole_way), T(keys_of_their_own), cmocka_unit_test(where_keys_are), T(never_overwritten), T(refused), T(missing_intermediate), T(no_key), T(reload_refused), T(links_are_others)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,6 +309,7 @@ static void pool(struct world *w)
 	X(socket, SYSTEM_SOCKET, "/run/entente/control.sock", 1, w->f.system.socket.mode = 0666) \
 	X(sandbox_lacks, SYSTEM_SANDBOX, "server.sandbox", 1, w->f.live.sandbox_lacks = S("the kernel has no Landlock")) \
 	X(sandbox_off, SYSTEM_SANDBOX, "server.sandbox", 1, w->f.live.sandbox = S("off")) \
+	X(keys_open, SYSTEM_KEYS_OPEN, "server.sandbox", 1, w->f.live.keys_open = true) \
 	X(unit_failed, SYSTEM_UNIT_FAILED, "entented.service", 1, w->f.system.unit_active = S("failed")) \
 	X(unit_disabled, SYSTEM_UNIT_DISABLED, "entented.service", 1, w->f.system.unit_file = S("disabled")) \
 	X(unit_restarts, SYSTEM_UNIT_RESTARTS, "entented.service", 1, w->f.system.unit_restarts = 7)
