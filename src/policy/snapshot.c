@@ -369,9 +369,19 @@ struct slice snapshot_blocked(const struct snapshot *s, struct slice domain)
 	return SLICE_NONE;
 }
 
+static int by_octets(const void *a, const void *b)
+{
+	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
 void snapshot_each_block(const struct snapshot *s, void (*fn)(void *, struct slice), void *arg)
 {
-	size_t i;
+	struct slice *all = mem_calloc(s->blocked.count + 1, sizeof *all);
+	size_t i, n_all = 0;
 	MAP_EACH(n, &s->blocked, i)
-		fn(arg, n->key);
+		all[n_all++] = n->key;
+	qsort(all, n_all, sizeof *all, by_octets);
+	for (i = 0; i < n_all; i++)
+		fn(arg, all[i]);
+	mem_free(all);
 }

@@ -84,7 +84,7 @@ const struct policy_partner *snapshot_partner(const struct snapshot *s, struct s
 
 /* The longest blocked suffix of the domain; p == NULL when it is not blocked. */
 struct slice snapshot_blocked(const struct snapshot *s, struct slice domain);
-/* Each blocked domain once, in no order. */
+/* Each blocked domain once, in the order of their octets: the same policy is told the same way. */
 void snapshot_each_block(const struct snapshot *s, void (*fn)(void *arg, struct slice domain), void *arg);
 
 /* ---- the slot: where the application keeps the present generation ---- */

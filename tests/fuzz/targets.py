@@ -78,6 +78,7 @@ FOUND = [
     ("cpim", "2026-11-22", "a subject that begins with \";lang=\" was read back as a parameter of its header", "test_im_pack.c test_cpim_subject_is_text"),
     ("dns_differ", "2026-11-22", "ldns reads a name past the length of its record, and counts other records (the test's fault: compared is what has right lengths)",
      "corpus/dns_differ/found-name-past-length"),
+    ("link_policy", "2026-11-22", "the same policy was written in another order of blocked domains, now and then", "test_policy.c whole"),
     ("lives", "2026-11-22", "a text that was handed over in the last half second of its request's time was answered when nobody listened any more", "4.1/queued.script"),
     ("sip_differ", "2026-11-22", "`sIP/2.0` was taken as a datagram and refused on a stream", "test_frame.c test_version_in_any_case"),
     ("stanza", "2026-11-22", "the answer to a request with an empty id had none", "test_stanza.c test_answers"),
