@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "link/policy.h"
 
-static struct snapshot *make(int more)
+static struct snapshot *make(int blocked)
 {
 	static const struct slice one[] = {{"a.test", 6}, {"b.test", 6}}, two[] = {{"c.test", 6}}, more[] = {{"y.test", 6}, {"z.test", 6}};
 	static const struct policy_pin pins[] = {{{1, 2, 3}}, {{255, 0, 9}}};
@@ -29,7 +29,7 @@ static struct snapshot *make(int more)
 	assert_int_equal(snapshot_builder_partner(b, &p, NULL), 0);
 	snapshot_builder_block(b, S("evil.test"), NULL);
 	snapshot_builder_block(b, S("worse.test"), NULL);
-	for (int i = 0; i < more; i++) {
+	for (int i = 0; i < blocked; i++) {
 		char name[24];
 		snprintf(name, sizeof name, "bad-%d.test", i);
 		snapshot_builder_block(b, slice_str(name), NULL);
