@@ -117,6 +117,7 @@ static const char *const remedies[REASON_COUNT] = {
 	[REASON_SERVER_QUEUE_DISK] = "make room on the disk of queue.directory, or look at its permissions; the log has the detail",
 	[REASON_SERVER_QUEUE_EXPIRED] = "test the partner (`entente partner test`); queue.lifetime says how long messages wait",
 	[REASON_SERVER_QUEUE_REMOVED] = "look into the audit log (`entente audit list`) for who has done it",
+	[REASON_SERVER_CRASHED] = "look into the log (journalctl -u entented) for what came before the crashes, and report the fault",
 	[REASON_SERVER_STORE] = "look at the disk space and permissions of server.state-directory; the log has the detail",
 };
 

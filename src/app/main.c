@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "app/dialects.h"
 #include "app/app.h"
+#include "app/crash.h"
 #include "app/facts.h"
 #include "app/health.h"
 #include "app/probes.h"
@@ -205,6 +206,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 	if ((rc = app_check(cfg, err)) || (rc = app_use_secrets(app, cfg, err)) || (rc = app_load_tls(&app->tls, cfg, err)) || (rc = split_new(&app->split, app, cfg, err)))
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
+	crash_watch();
 	if ((rc = app_confine(app, cfg, err)))
 		return rc;
 	if ((rc = pool_new(&app->pool, &po, err)))

@@ -273,6 +273,7 @@ static void make_gateway(struct node *n, const struct config *cfg)
 	unsigned char secret[STORE_SECRET_LEN];
 	store_dialback_secret(n->app->store, secret);
 	memcpy(c.seen_secret, secret, sizeof c.seen_secret);
+	c.under_way = node_queue_under_way(n);
 	gateway_settings(&c, cfg, pool_workers(n->app->pool));
 	n->gateway = gateway_new(&c, &node_gateway_ops, n);
 }

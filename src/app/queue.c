@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "app/crash.h"
 #include "app/node_int.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,6 +37,7 @@ struct node_queue { /* completions on their way to a worker: all of a group in o
 
 struct app_queue {
 	struct journal *journal;
+	struct crash *crash;
 	struct journal_report report;
 	char directory[512];
 	struct found *found;
@@ -50,32 +51,6 @@ struct app_queue {
 	bool failing;
 	char why[200];
 };
-
-/* ---- the process dies */
-
-static struct journal *crash_journal;
-
-static void on_crash(int signo)
-{
-	int keep = errno;
-	journal_crashed(crash_journal, signo);
-	errno = keep;
-	raise(signo); /* the handler is gone with this call; also where somebody else has sent the signal */
-}
-
-/* A sanitizer has better things to say. */
-static void watch_crashes(struct journal *j)
-{
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-		struct sigaction a = {.sa_handler = j ? on_crash : SIG_DFL, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
-		sigemptyset(&a.sa_mask);
-		sigaction(signals[i], &a, NULL);
-	}
-#endif
-	crash_journal = j;
-}
 
 /* ---- the worker's ops */
 
@@ -216,9 +191,20 @@ bool node_queue_alone(void *arg, bool begin)
 	return true;
 }
 
+static void load_suspect(void *arg, uint64_t name, unsigned crashes)
+{
+	gateway_load_suspect(((struct node *)arg)->gateway, name, crashes);
+}
+
+struct gateway_under_way *node_queue_under_way(struct node *n)
+{
+	return crash_under_way(n->app->queue->crash, n->worker->id);
+}
+
 void node_queue_load(struct node *n)
 {
 	struct app_queue *q = n->app->queue;
+	crash_each(q->crash, load_suspect, n);
 	for (size_t i = 0; i < q->n_found; i++) {
 		struct found *f = &q->found[i];
 		struct slice rest = f->text ? f->q.pair : SLICE_NONE, local = slice_split(&rest, '\0');
@@ -336,7 +322,7 @@ int app_queue_open(struct app *app, const struct config *cfg, struct entente_err
 	int rc = journal_open(&q->journal, &o, &q->report, err);
 	if (rc)
 		return rc;
-	watch_crashes(q->journal);
+	q->crash = crash_open(q->directory, q->n_nodes, q->journal, q->report.crash_signal);
 	load_paused(q);
 	tell_found(q);
 	return 0;
@@ -353,7 +339,7 @@ void app_queue_close(struct app *app)
 	struct app_queue *q = app->queue;
 	if (!q)
 		return;
-	watch_crashes(NULL);
+	q->crash = crash_close(q->crash);
 	q->journal = journal_close(q->journal);
 }
 

@@ -31,6 +31,8 @@ void node_queue_end(void *arg, uint64_t id);
 void node_queue_mark(void *arg, uint64_t id, const struct gateway_marks *m);
 bool node_queue_read(void *arg, uint64_t id);
 bool node_queue_alone(void *arg, bool begin);
+/* Where its gateway notes what is under way. */
+struct gateway_under_way *node_queue_under_way(struct node *n);
 /* Gives the gateway what an earlier process has left for its users, and which partners are paused. */
 void node_queue_load(struct node *n);
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "gateway/receipts.h"
+#include "gateway/suspects.h"
 #include "sip/options.h"
 
 /* ---- pairs */
@@ -206,6 +207,7 @@ struct answer {
 void gateway_done(struct gateway *g, struct xmpp_receipt *r)
 {
 	struct xmpp_receipt copy = *r;
+	suspects_leave(g, &r->place);
 	r->number = 0;
 	if (copy.number)
 		g->ops->stanza_done(g->arg, &copy);
@@ -320,7 +322,7 @@ void gateway_request(struct gateway *g, struct sip_server_trans *st, struct sip_
 	if (lost(m, a)) {
 		gateway_refuse(g, st, a, REASON_SIP_NO_DIALOG, NULL, m->from.uri_text, m->uri_text);
 	} else if (m->method == SIP_MESSAGE) {
-		message_from_sip(g, st, m, a, from);
+		suspects_request(g, st, m, a, from);
 	} else if (m->method == SIP_SUBSCRIBE) {
 		out_subscribe(g, st, m, a, from);
 	} else if (m->method == SIP_INVITE) {
@@ -418,6 +420,8 @@ void gateway_stanza(struct gateway *g, struct xmpp_stanza *in)
 	gateway_record_stanza(g, &st, in->peer);
 	switch (st.kind) {
 	case STANZA_MESSAGE:
+		if (suspects_stanza(g, &st, in))
+			return;
 		message_from_xmpp(g, &st, in->peer, in->arena, &in->receipt);
 		g->record = 0;
 		return; /* the arena went with it, and `in` may lie there */
@@ -558,6 +562,7 @@ struct gateway *gateway_new(const struct gateway_config *cfg, const struct gatew
 	struct seen_config seen = {.timers = cfg->timers, .put = ops->seen_put, .purge = ops->seen_purge, .arg = arg,
 				   .secret = {cfg->seen_secret[0], cfg->seen_secret[1]}};
 	g->seen = seen_new(&seen);
+	g->suspects = suspects_new(cfg->under_way);
 	queue_init(g);
 	map_init(&g->held);
 	map_init(&g->held_ids);
@@ -591,6 +596,7 @@ struct gateway *gateway_free(struct gateway *g)
 	msrp_stop(g);
 	receipts_free(g);
 	seen_free(g->seen);
+	suspects_free(g->suspects);
 	answers_free(g);
 	contacts_free(g);
 	names_free(g);

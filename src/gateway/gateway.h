@@ -6,6 +6,7 @@
  * Thread: its worker's only. Addresses in keys are bare JIDs, prepared; the local user's JID is the mapped form of its SIP
  * URI. */
 #pragma once
+#include <stdatomic.h>
 #include "interwork/errormap.h"
 #include "interwork/im.h"
 #include "msrp/session.h"
@@ -62,6 +63,12 @@ struct gateway_queued { /* the head of an entry of the journal */
 	size_t octets;        /* when it is loaded */
 	int64_t accepted_at, expires_at;
 	struct gateway_marks marks;
+};
+
+/* The names of what is under way and in no journal; 0: a free place. For the handler of crashes, which may read it on any thread. */
+enum { GATEWAY_UNDER_WAY = 4096 };
+struct gateway_under_way {
+	_Atomic uint64_t names[GATEWAY_UNDER_WAY];
 };
 
 struct gateway_msrp_place { /* where MSRP peers reach us; valid during the call that got it */
@@ -153,6 +160,7 @@ struct gateway_config {
 	bool group_notice;                       /* who is invited to a group chat is told so */
 	size_t max_msrp_message;                 /* octets of a message that is received by MSRP (a=max-size) */
 	uint32_t queue_lifetime_s;               /* how long a text may wait in the journal */
+	struct gateway_under_way *under_way;     /* of this worker; outlives the gateway. NULL: nobody looks */
 	bool queue_keep;                         /* what cannot be delivered now is taken and waits, too */
 	uint64_t seen_secret[2];                 /* of the names of texts that were taken; the same after a restart */
 };
@@ -183,6 +191,9 @@ void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct sli
 void gateway_queue_unread(struct gateway *g, uint64_t id);
 /* Start-up, after gateway_load_seen: an entry that an earlier process has left. False: it is over (end it). */
 bool gateway_queue_load(struct gateway *g, const struct gateway_queued *q);
+/* Start-up, before gateway_queue_load: this was under way, and in no journal, when the process crashed so often. What comes again with its name is
+ * a suspect. Each worker may be given all. */
+void gateway_load_suspect(struct gateway *g, uint64_t name, unsigned crashes);
 /* What waits for this partner's domain is not delivered, and texts to it wait. */
 void gateway_queue_pause(struct gateway *g, struct slice partner, bool paused);
 enum gateway_queue_verb { GATEWAY_QUEUE_HOLD, GATEWAY_QUEUE_RELEASE, GATEWAY_QUEUE_RETRY, GATEWAY_QUEUE_EXPIRE, GATEWAY_QUEUE_QUARANTINE };

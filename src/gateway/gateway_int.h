@@ -56,6 +56,9 @@ struct gateway {
 	size_t waiting_memory;    /* octets that their arenas occupy */
 	struct queue *queue;       /* of queue.c: texts that wait for somebody */
 	struct seen *seen;         /* texts that were taken, both ways */
+	struct suspects *suspects; /* of suspects.c */
+	uint32_t place;            /* there, of the request that is being worked on */
+	bool suspect;              /* and it is one */
 	struct map held, held_ids; /* S2X messages whose answer waits: by what is answered, by stanza id */
 	struct list tracked, tracked_free; /* of receipts.c: texts that a receipt may come for, the oldest first; and room for more */
 	size_t n_tracked;

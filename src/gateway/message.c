@@ -532,15 +532,15 @@ static enum reason outgoing_make(struct outgoing **ret, struct gateway *g, struc
 
 /* The same of a stanza, which a partner's server sends again on its next stream when it was not acknowledged on the last one. The first
  * goes on; its receipt is that of the last. */
-static bool stanza_again(struct gateway *g, struct outgoing *o, const struct stanza *st, struct xmpp_receipt *r)
+static bool stanza_again(struct gateway *g, struct outgoing *o, const struct stanza *st, struct xmpp_receipt *r, uint64_t stream)
 {
 	const struct slice parts[] = {st->from_text, st->to_text, st->id, o->page.content_type, o->page.body};
 	struct seen_run *run;
 	struct seen_outcome out;
-	if (!r->number || !st->id.len)
+	if (!st->id.len)
 		return false;
 	o->name = seen_key(g->seen, parts, sizeof parts / sizeof *parts);
-	switch (seen_take(g->seen, o->name, r->stream, &run, &out)) {
+	switch (seen_take(g->seen, o->name, stream, &run, &out)) {
 	case SEEN_NEW:
 		o->seen = run;
 		if (run)
@@ -548,7 +548,7 @@ static bool stanza_again(struct gateway *g, struct outgoing *o, const struct sta
 		return false;
 	case SEEN_UNDER_WAY: {
 		struct xmpp_receipt *first = seen_owner(run);
-		if (first->number) {
+		if (first->number && r->number) {
 			gateway_done(g, first);
 			*first = *r;
 			r->number = 0;
@@ -667,7 +667,7 @@ void message_from_xmpp(struct gateway *g, struct stanza *st, const struct xmpp_p
 		enum reason reason = outgoing_make(&o, g, st, xmpp_peer_remote(peer), a, &v);
 		if (!o)
 			not_sent(g, st, r, reason, &v);
-		else if (stanza_again(g, o, st, r))
+		else if (r->number && stanza_again(g, o, st, r, r->stream))
 			o = NULL;
 		else if (journaled(g, o, st, r))
 			o = NULL;
@@ -732,11 +732,21 @@ void message_again(struct gateway *g, struct queue_entry *e)
 		queue_not_now(e, reason);
 		return;
 	}
+	if (queue_unread(e) && stanza_again(g, o, &st, &e->receipt, 0)) {
+		g->record = 0;
+		arena_release(g->cfg.arenas, a);
+		queue_over(g, e);
+		return;
+	}
 	outgoing_begin(g, o);
 	g->record = 0;
-	o->name = e->name;
-	o->seen = e->seen;
-	e->seen = NULL;
+	if (o->seen) { /* it has the name that it would have had */
+		e->name = o->name;
+	} else {
+		o->name = e->name;
+		o->seen = e->seen;
+		e->seen = NULL;
+	}
 	if (o->seen)
 		seen_set_owner(o->seen, &o->receipt);
 	o->queue = e;

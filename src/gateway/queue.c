@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries: what becomes of a text from the moment that somebody else has to be waited for. */
 #include "gateway/queue.h"
+#include "gateway/suspects.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,12 +16,16 @@ static struct slice id_key(const uint64_t *id)
 	return slice_of((const char *)id, sizeof *id);
 }
 
-static struct queue_entry *find(const struct map *m, uint64_t id, bool by_journal)
+struct queue_entry *queue_in_journal(struct gateway *g, uint64_t id)
 {
-	struct map_node *n = map_find(m, id_key(&id));
-	if (!n)
-		return NULL;
-	return by_journal ? CONTAINER_OF(n, struct queue_entry, by_journal) : CONTAINER_OF(n, struct queue_entry, by_id);
+	struct map_node *n = map_find(&g->queue->journal, id_key(&id));
+	return n ? CONTAINER_OF(n, struct queue_entry, by_journal) : NULL;
+}
+
+static struct queue_entry *by_ticket(struct gateway *g, uint64_t id)
+{
+	struct map_node *n = map_find(&g->queue->entries, id_key(&id));
+	return n ? CONTAINER_OF(n, struct queue_entry, by_id) : NULL;
 }
 
 static void patience_fired(struct timer *t, uint64_t now);
@@ -92,6 +97,8 @@ static void entry_free(struct queue_entry *e)
 	if (e->out)
 		e->out->queue = NULL;
 	seen_forget(g->seen, e->seen);
+	suspects_leave(g, &e->place);
+	suspects_leave(g, &e->receipt.place);
 	if (q->n_spares >= QUEUE_SPARES) {
 		mem_free(e->mem);
 		mem_free(e);
@@ -171,7 +178,7 @@ static enum reason store(struct queue_entry *e, int status, uint8_t state)
 	e->status = status;
 	e->accepted_at = clock_unix();
 	e->expires_at = e->accepted_at + g->cfg.queue_lifetime_s;
-	e->marks = (struct gateway_marks){.state = state};
+	e->marks = (struct gateway_marks){.state = state, .crashes = e->marks.crashes};
 	struct gateway_queued q = {.kind = e->kind, .partner = jid_domain(queue_remote(e)), .pair = pair_text(pair, e),
 				   .accepted_at = e->accepted_at, .expires_at = e->expires_at, .marks = e->marks};
 	enum reason reason = g->ops->queue_put(g->arg, &q, queue_octets(e));
@@ -184,10 +191,12 @@ static enum reason store(struct queue_entry *e, int status, uint8_t state)
 	metric_add(METRIC_QUEUE_ENTRIES, 1);
 	metric_add(e->kind == GATEWAY_TO_XMPP ? METRIC_QUEUE_TAKEN_XMPP : METRIC_QUEUE_TAKEN_SIP, 1);
 	queue_expiry_add(e);
+	if (e->marks.crashes) /* it goes nowhere before it is durable */
+		suspects_leave(g, &e->place);
 	return REASON_NONE;
 }
 
-static void mark(struct queue_entry *e, uint8_t state)
+void queue_mark(struct queue_entry *e, uint8_t state)
 {
 	if (e->marks.state == state || !e->journal)
 		return;
@@ -288,7 +297,10 @@ void queue_text(struct gateway *g, const struct incoming *in)
 	e->name = in->name;
 	e->has_name = in->has_name;
 	e->record = g->record;
-	if (queue_holds(g, e->kind, in->from.bare, in->to.bare)) {
+	e->place = g->place;
+	g->place = 0;
+	e->marks.crashes = g->suspect;
+	if (g->suspect || queue_holds(g, e->kind, in->from.bare, in->to.bare)) {
 		keep_text(e, REASON_NONE, SLICE_NONE);
 		return;
 	}
@@ -312,7 +324,7 @@ static void patience_fired(struct timer *t, uint64_t now)
 
 void queue_handed(struct gateway *g, const struct gateway_ticket *t, bool acks)
 {
-	struct queue_entry *e = find(&g->queue->entries, t->id, false);
+	struct queue_entry *e = by_ticket(g, t->id);
 	(void)acks;
 	if (!e || e->handed)
 		return;
@@ -334,7 +346,7 @@ void queue_handed(struct gateway *g, const struct gateway_ticket *t, bool acks)
 static void lost(struct queue_entry *e, enum reason reason)
 {
 	e->handed = false;
-	mark(e, 0);
+	queue_mark(e, 0);
 	queue_wait(e);
 	queue_blocked(e);
 	log_ev_limited(LOG_INFO, "queue/again", queue_remote(e), {"from", queue_local(e)}, {"to", queue_remote(e)},
@@ -344,7 +356,7 @@ static void lost(struct queue_entry *e, enum reason reason)
 
 void queue_sent(struct gateway *g, const struct gateway_ticket *t, enum reason reason, struct slice why)
 {
-	struct queue_entry *e = find(&g->queue->entries, t->id, false);
+	struct queue_entry *e = by_ticket(g, t->id);
 	if (!e)
 		return;
 	e->under_way = false;
@@ -386,19 +398,49 @@ void queue_sent(struct gateway *g, const struct gateway_ticket *t, enum reason r
 
 /* ---- to SIP */
 
-static struct queue_entry *stanza_entry(struct gateway *g, const struct outgoing *o)
+static struct queue_entry *node_entry(struct gateway *g, const struct xml_node *stanza, struct slice local, struct slice remote)
 {
 	buf_clear(&g->out);
-	xml_write(&g->out, o->stanza, SLICE_NONE); /* with its namespace: it is read by itself */
+	xml_write(&g->out, stanza, SLICE_NONE); /* with its namespace: it is read by itself */
 	if (!buf_ok(&g->out)) {
 		buf_clear(&g->out);
 		return NULL;
 	}
-	struct queue_entry *e = entry_new(g, GATEWAY_TO_SIP, o->local, o->remote, buf_slice(&g->out));
+	return entry_new(g, GATEWAY_TO_SIP, local, remote, buf_slice(&g->out));
+}
+
+static struct queue_entry *stanza_entry(struct gateway *g, const struct outgoing *o)
+{
+	struct queue_entry *e = node_entry(g, o->stanza, o->local, o->remote);
+	if (!e)
+		return NULL;
 	e->name = o->name;
 	e->has_name = o->seen != NULL;
 	e->record = o->record;
 	return e;
+}
+
+enum reason queue_suspect(struct gateway *g, const struct stanza *st, uint64_t name, struct xmpp_receipt *r)
+{
+	struct queue_entry *e = queue_on(g) ? node_entry(g, st->node, st->to.bare, st->from.bare) : NULL;
+	if (!e)
+		return REASON_SERVER_QUEUE_FULL;
+	e->name = (struct seen_key){{name}};
+	e->has_name = true;
+	e->record = g->record;
+	e->marks.crashes = 1;
+	e->keep = g->cfg.queue_keep;
+	enum reason reason = store(e, 0, e->keep ? GATEWAY_QUEUE_KEEP : 0);
+	if (reason) {
+		entry_free(e);
+		return reason;
+	}
+	suspects_journaled(g, name);
+	suspects_leave(g, &r->place);
+	e->receipt = *r;
+	r->number = 0;
+	queue_wait(e);
+	return REASON_NONE;
 }
 
 /* Its repetition finds the receipt here. */
@@ -463,7 +505,7 @@ bool queue_keeps(struct outgoing *o, enum reason reason)
 	o->queue = NULL;
 	e->under_way = false;
 	e->keep = true;
-	mark(e, GATEWAY_QUEUE_KEEP);
+	queue_mark(e, GATEWAY_QUEUE_KEEP);
 	queue_wait(e);
 	queue_blocked(e);
 	shed(e);
@@ -477,7 +519,7 @@ void queue_not_now(struct queue_entry *e, enum reason reason)
 		queue_give_up(e, reason);
 		return;
 	}
-	mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
+	queue_mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
 	queue_wait(e);
 	queue_blocked(e);
 }
@@ -533,7 +575,7 @@ void queue_give_up(struct queue_entry *e, enum reason reason)
 		ended(e, false);
 		return;
 	}
-	mark(e, e->marks.state | GATEWAY_QUEUE_IN_FLIGHT);
+	queue_mark(e, e->marks.state | GATEWAY_QUEUE_IN_FLIGHT);
 	if (g->ops->queue_read(g->arg, e->journal)) {
 		e->reading = true;
 		return;
@@ -577,14 +619,14 @@ void queue_begin(struct queue_entry *e)
 	struct gateway *g = e->g;
 	if (e->marks.attempts < UINT16_MAX)
 		e->marks.attempts++;
-	mark(e, (e->keep ? GATEWAY_QUEUE_KEEP : 0) | GATEWAY_QUEUE_IN_FLIGHT);
+	queue_mark(e, (e->keep ? GATEWAY_QUEUE_KEEP : 0) | GATEWAY_QUEUE_IN_FLIGHT);
 	metric_add(METRIC_QUEUE_AGAIN, 1);
 	if (e->has_octets) {
 		deliver(e);
 	} else if (g->ops->queue_read(g->arg, e->journal)) {
 		e->reading = true;
 	} else {
-		mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
+		queue_mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
 		queue_wait(e);
 		queue_blocked(e);
 	}
@@ -592,7 +634,7 @@ void queue_begin(struct queue_entry *e)
 
 void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct slice octets)
 {
-	struct queue_entry *e = find(&g->queue->journal, id, true);
+	struct queue_entry *e = queue_in_journal(g, id);
 	if (!e || !e->reading)
 		return;
 	e->reading = false;
@@ -611,7 +653,7 @@ void gateway_queue_octets(struct gateway *g, uint64_t id, bool found, struct sli
 
 void gateway_queue_unread(struct gateway *g, uint64_t id)
 {
-	struct queue_entry *e = find(&g->queue->journal, id, true);
+	struct queue_entry *e = queue_in_journal(g, id);
 	if (!e || !e->reading)
 		return;
 	e->reading = false;
@@ -619,18 +661,19 @@ void gateway_queue_unread(struct gateway *g, uint64_t id)
 		ended(e, false);
 		return;
 	}
-	mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
+	queue_mark(e, e->keep ? GATEWAY_QUEUE_KEEP : 0);
 	queue_wait(e);
 	queue_blocked(e);
 }
 
 void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason)
 {
-	struct queue_entry *e = find(&g->queue->journal, id, true);
+	struct queue_entry *e = queue_in_journal(g, id);
 	if (!e)
 		return;
 	if (!reason) {
 		e->durable = true;
+		suspects_leave(g, &e->place);
 		if (e->kind == GATEWAY_TO_XMPP)
 			accept_text(e, e->status);
 		else
@@ -674,7 +717,10 @@ bool gateway_queue_load(struct gateway *g, const struct gateway_queued *in)
 	bool named = rest.len == NAME;
 	struct seen_key name = named ? (struct seen_key){{get_number(rest.p, 8), get_number(rest.p + 8, 8)}} : (struct seen_key){{0}};
 	int status = named ? (int)get_number(rest.p + 16, 2) : 200;
-	if (named && in->kind == GATEWAY_TO_SIP && seen_take(g->seen, name, 0, &run, &outcome) == SEEN_OVER)
+	bool raw = named && in->kind == GATEWAY_TO_SIP && !name.v[1];
+	if (raw)
+		suspects_journaled(g, name.v[0]);
+	else if (named && in->kind == GATEWAY_TO_SIP && seen_take(g->seen, name, 0, &run, &outcome) == SEEN_OVER)
 		return false; /* its end was noted, if not in the journal */
 	if (named && in->kind == GATEWAY_TO_XMPP)
 		seen_know(g->seen, name, (struct seen_outcome){.status = status}, in->accepted_at);
@@ -698,65 +744,12 @@ bool gateway_queue_load(struct gateway *g, const struct gateway_queued *in)
 		metric_add(METRIC_QUEUE_QUARANTINED, 1);
 		log_ev(LOG_ERROR, "queue/quarantined", {"from", sender(e)}, {"to", recipient(e)},
 		       {"text", S("the process has crashed twice with this message under way: it is left alone")});
-		mark(e, e->marks.state | GATEWAY_QUEUE_QUARANTINED);
+		queue_mark(e, e->marks.state | GATEWAY_QUEUE_QUARANTINED);
 	}
-	mark(e, e->marks.state & (uint8_t)~GATEWAY_QUEUE_IN_FLIGHT);
+	queue_mark(e, e->marks.state & (uint8_t)~GATEWAY_QUEUE_IN_FLIGHT);
 	queue_expiry_add(e);
 	queue_wait(e);
 	return true;
-}
-
-/* ---- for administrators */
-
-bool gateway_queue_do(struct gateway *g, uint64_t id, enum gateway_queue_verb verb)
-{
-	struct queue_entry *e = find(&g->queue->journal, id, true);
-	if (!e || e->ending)
-		return false;
-	bool waits = e->lane && e->lane->busy != e;
-	switch (verb) {
-	case GATEWAY_QUEUE_HOLD:
-	case GATEWAY_QUEUE_QUARANTINE:
-		if (!waits)
-			return false;
-		mark(e, e->marks.state | (verb == GATEWAY_QUEUE_HOLD ? GATEWAY_QUEUE_HELD : GATEWAY_QUEUE_QUARANTINED));
-		return true;
-	case GATEWAY_QUEUE_RELEASE:
-		if (!waits)
-			return false;
-		e->marks.crashes = 0;
-		mark(e, e->marks.state & (uint8_t)~(GATEWAY_QUEUE_HELD | GATEWAY_QUEUE_QUARANTINED));
-		return true;
-	case GATEWAY_QUEUE_RETRY:
-		if (!waits || (e->marks.state & (GATEWAY_QUEUE_HELD | GATEWAY_QUEUE_QUARANTINED)))
-			return false;
-		queue_pump(g, e->lane->target);
-		return true;
-	case GATEWAY_QUEUE_EXPIRE:
-		if (!waits)
-			return false;
-		queue_give_up(e, REASON_SERVER_QUEUE_REMOVED);
-		return true;
-	}
-	return false;
-}
-
-void gateway_queue_each(struct gateway *g, void (*fn)(void *arg, const struct gateway_queue_facts *f), void *arg)
-{
-	size_t i;
-	MAP_EACH(n, &g->queue->journal, i) {
-		const struct queue_entry *e = CONTAINER_OF(n, struct queue_entry, by_journal);
-		bool waits = e->lane && e->lane->busy != e;
-		struct gateway_queue_facts f = {
-			.id = e->journal, .kind = e->kind, .local = queue_local(e), .remote = queue_remote(e), .octets = e->octets,
-			.accepted_at = e->accepted_at, .expires_at = e->expires_at, .attempts = e->marks.attempts, .crashes = e->marks.crashes,
-			.state = e->marks.state & GATEWAY_QUEUE_QUARANTINED ? "quarantined" : e->marks.state & GATEWAY_QUEUE_HELD ? "held"
-				 : !waits ? "under way" : queue_paused(g, jid_domain(queue_remote(e))) ? "paused" : "waiting",
-		};
-		if (waits && timer_armed(&e->lane->target->retry))
-			f.retry_ms = e->lane->target->retry.due > g->cfg.timers->now ? e->lane->target->retry.due - g->cfg.timers->now : 0;
-		fn(arg, &f);
-	}
 }
 
 /* ---- life */

@@ -11,7 +11,7 @@
  * What waits stands in lanes, one for each direction and pair of users: one at a time, in the order of the journal, and what comes
  * meanwhile goes behind it. Lanes that go the same way (a pair of domains) share a target: it backs off when that way is blocked, begins
  * with one lane when it opens again, and may be paused. Files: queue.c (entries and their ends), queue_lane.c (lanes, targets, time),
- * queue_behind.c (what a carrier has behind one that waits). */
+ * queue_behind.c (what a carrier has behind one that waits), queue_admin.c. */
 #pragma once
 #include "gateway/conversation.h"
 
@@ -77,6 +77,7 @@ struct queue_entry {
 	struct outgoing *out;    /* its delivery, while under way */
 	struct seen_run *seen;   /* while it is not */
 	struct xmpp_receipt receipt; /* to be given back when it is durable */
+	uint32_t place;              /* of suspects.c, until it is durable or over */
 	/* addresses, then the octets of the stanza as long as they are needed */
 	size_t n_local, n_remote, n_octets, octets;
 	bool has_octets;
@@ -129,6 +130,13 @@ void queue_sent(struct gateway *g, const struct gateway_ticket *t, enum reason r
 bool queue_holds(struct gateway *g, enum gateway_queue_kind kind, struct slice local, struct slice remote);
 /* Its stanza waits: journaled, the receipt goes back when it is durable. `seen` goes with it. The reason why not: nothing has happened. */
 enum reason queue_stanza(struct gateway *g, struct outgoing *o, struct xmpp_receipt *r);
+/* Before anybody has looked into it: it was under way when the process crashed. `name`: of suspects.c. */
+enum reason queue_suspect(struct gateway *g, const struct stanza *st, uint64_t name, struct xmpp_receipt *r);
+/* Is its name that of a suspect, so that it is not known yet whether it was delivered before? */
+static inline bool queue_unread(const struct queue_entry *e)
+{
+	return e->kind == GATEWAY_TO_SIP && e->has_name && !e->name.v[1];
+}
 /* It goes on, but is in the journal until it is over. */
 enum reason queue_insure(struct gateway *g, struct outgoing *o);
 /* It cannot be delivered now for this reason. True: it waits in its lane and is gone, and so is what the carriers had of the same two users
@@ -174,7 +182,12 @@ void queue_pump(struct gateway *g, struct queue_target *only);
 bool queue_paused(const struct gateway *g, struct slice remote_domain);
 void queue_lanes_init(struct gateway *g);
 void queue_lanes_free(struct gateway *g);
-/* queue.c, for queue_lane.c: its turn has come. */
+/* ---- queue.c, for queue_admin.c and queue_lane.c */
+/* NULL: it is not there. */
+struct queue_entry *queue_in_journal(struct gateway *g, uint64_t id);
+/* This is its state from now on. */
+void queue_mark(struct queue_entry *e, uint8_t state);
+/* Its turn has come. */
 void queue_begin(struct queue_entry *e);
 void queue_expire(struct queue_entry *e);
 /* It is given up: its sender is told, then it is over. */

@@ -254,7 +254,7 @@ static bool may_go(struct gateway *g, struct queue_entry *e, struct queue_target
 		return !e->marks.crashes;
 	if (!e->marks.crashes)
 		return true;
-	if (g->ops->queue_alone && !g->ops->queue_alone(g->arg, true)) {
+	if (!e->durable || (g->ops->queue_alone && !g->ops->queue_alone(g->arg, true))) { /* not before its crashes can be counted */
 		timer_arm(g->cfg.timers, &t->retry, QUEUE_ALONE_MS);
 		return false;
 	}

@@ -155,6 +155,7 @@ struct xmpp_receipt {
 	/* of the stanza on it, 1 is the first that is counted; 0: nobody counts, there is nothing to give back */
 	uint64_t number;
 	unsigned worker; /* where the stream lives: set by the owner too */
+	uint32_t place;  /* of whoever takes the stanza: 0 at first */
 };
 
 /* A stanza that passed all checks of the stream. */

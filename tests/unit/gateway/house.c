@@ -478,6 +478,7 @@ void house_start(struct house *h)
 				     .pool = h->arenas};
 	h->stack = sip_stack_new(&stack_ops, h, &h->timers, &c);
 	h->cfg.stack = h->stack;
+	h->cfg.under_way = h->journal ? &h->under_way : NULL;
 	h->killed = false;
 	journal_ops = gateway_ops;
 	house_journal_ops(&journal_ops);
@@ -509,12 +510,7 @@ void house_start(struct house *h)
 void house_stop(struct house *h)
 {
 	h->dying = true;
-	for (size_t i = 0; i < HOUSE_RECORDS; i++) {
-		struct gateway_marks *m = &h->entries[i].q.marks;
-		h->entries[i].reading = false;
-		m->crashes += h->crashed && m->state & GATEWAY_QUEUE_IN_FLIGHT;
-	}
-	h->crashed = false;
+	house_journal_crash(h);
 	timer_cancel(&h->timers, &h->disk);
 	h->gateway = gateway_free(h->gateway);
 	h->stack = sip_stack_free(h->stack);

@@ -98,6 +98,11 @@ struct house {
 	bool crashed;      /* house_stop: the process dies of a signal that leaves a mark */
 	bool bare;         /* stanzas come over streams without acknowledgements */
 	bool alone;        /* a suspect goes alone */
+	struct gateway_under_way under_way;
+	struct {
+		uint64_t name;
+		unsigned crashes;
+	} suspects[64];    /* that were under way when it crashed; name 0: free */
 	struct house_entry entries[HOUSE_RECORDS];
 	uint64_t n_entries;
 	unsigned journal_puts, journal_reads;
@@ -128,6 +133,7 @@ unsigned house_journaled(const struct house *h);
 /* house_journal.c, for house.c */
 void house_journal_ops(struct gateway_ops *ops);
 void house_journal_load(struct house *h);
+void house_journal_crash(struct house *h);
 void house_disk_fired(struct timer *t, uint64_t now);
 void house_entry_drop(struct house_entry *e);
 void house_stop(struct house *h);

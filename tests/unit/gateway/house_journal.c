@@ -125,8 +125,32 @@ unsigned house_journaled(const struct house *h)
 	return n;
 }
 
+/* What the handler of crashes writes down, and the next start makes of it. */
+void house_journal_crash(struct house *h)
+{
+	for (size_t i = 0; i < HOUSE_RECORDS; i++) {
+		struct gateway_marks *m = &h->entries[i].q.marks;
+		h->entries[i].reading = false;
+		m->crashes += h->crashed && h->entries[i].durable && m->state & GATEWAY_QUEUE_IN_FLIGHT;
+	}
+	for (size_t i = 0; h->crashed && i < GATEWAY_UNDER_WAY; i++) {
+		uint64_t name = h->under_way.names[i];
+		size_t k = 0;
+		while (name && h->suspects[k].name && h->suspects[k].name != name)
+			k++;
+		if (!name)
+			continue;
+		assert_in_range(k, 0, sizeof h->suspects / sizeof *h->suspects - 2);
+		h->suspects[k].name = name;
+		h->suspects[k].crashes++;
+	}
+	h->crashed = false;
+}
+
 void house_journal_load(struct house *h)
 {
+	for (size_t k = 0; h->suspects[k].name; k++)
+		gateway_load_suspect(h->gateway, h->suspects[k].name, h->suspects[k].crashes);
 	for (uint64_t id = 1; id <= h->n_entries; id++) {
 		struct house_entry *e = entry_of(h, id);
 		if (e && !e->durable)
