@@ -13,7 +13,9 @@ TARGETS = {
     "config_edit": ("configuration", "one key changes and no other; twice is once", ["config/edit.c", "config/dump.c"]),
     "control": ("control socket", "each answer is an object with an exit code", ["admin/session.c", "admin/args.c", "admin/line.c"]),
     "crl": ("revocation lists", "what nobody signed never counts", ["net/crl.c"]),
+    "dane": ("TLSA records", "what fits is what fits by hand; order does not matter, and one more never makes it worse", ["net/tls_dane.c"]),
     "dns_record": ("DNS answers", "names that come out may be asked for", ["net/dns_parse.c"]),
+    "fetch": ("HTTP answers", "told once, within the size; never to an address inside, however often it is sent on", ["net/fetch.c"]),
     "html": ("HTML", "UTF-8 stays UTF-8; text written as HTML comes back", ["interwork/html.c", "interwork/html_token.c"]),
     "dns_differ": ("DNS answers", "see below", ["net/dns_parse.c"]),
     "document": ("import files", "read, written as YAML and as JSON, read: the same octets", ["admin/document_read.c", "admin/document_write.c"]),
@@ -69,7 +71,7 @@ ALSO = {
 # Words: dict/<name>.dict, or that of the name's first part, or these.
 DICT = {
     "access_proxy": "sip", "im": "sip", "address": "jid", "pidf": "xml", "presence": "xml", "xhtml": "html", "xmpp_session": "xml",
-    "signal": "xml", "uri_differ": "sip", "document": "config", "stanza": "xml",
+    "dane": "dns", "signal": "xml", "uri_differ": "sip", "document": "config", "stanza": "xml",
 }
 
 # What the fuzzer has found: target, date, what it was, and the test that it became.
