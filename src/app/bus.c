@@ -482,5 +482,5 @@ const struct gateway_ops node_gateway_ops = {
 	.msrp_place = node_msrp_place, .msrp_connect = node_msrp_connect, .msrp_write = node_msrp_write, .msrp_close = node_msrp_close,
 	.seen_put = gw_seen_put, .seen_purge = gw_seen_purge,
 	.queue_room = node_queue_room, .queue_put = node_queue_put, .queue_end = node_queue_end, .queue_mark = node_queue_mark,
-	.queue_read = node_queue_read, .queue_alone = node_queue_alone,
+	.queue_read = node_queue_read, .queue_alone = node_queue_alone, .queue_now = node_queue_now,
 };

@@ -14,6 +14,7 @@
 #include "app/health.h"
 #include "app/probes.h"
 #include "app/queue.h"
+#include "app/queue_clock.h"
 #include "app/split.h"
 #include "app/starts.h"
 #include "base/clock.h"
@@ -153,6 +154,7 @@ static void wall_fired(struct timer *t, uint64_t now)
 		timer_arm(q, &app->expiring, 0);
 		timer_arm(q, &app->certificate, 0);
 	}
+	app_queue_tick(app);
 	timer_arm(q, t, LOOK_MS);
 }
 
@@ -207,6 +209,7 @@ static int start(struct app *app, int *ret_exit, struct entente_err *err)
 		return rc;
 	*ret_exit = EXIT_UNAVAILABLE;
 	crash_watch();
+	queue_clock_look();
 	if ((rc = app_confine(app, cfg, err)))
 		return rc;
 	if ((rc = pool_new(&app->pool, &po, err)))

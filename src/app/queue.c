@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "app/crash.h"
 #include "app/node_int.h"
+#include "app/queue_clock.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,6 +39,8 @@ struct node_queue { /* completions on their way to a worker: all of a group in o
 struct app_queue {
 	struct journal *journal;
 	struct crash *crash;
+	struct queue_clock clock;
+	int64_t youngest; /* the last end of a life that was found */
 	struct journal_report report;
 	char directory[512];
 	struct found *found;
@@ -191,6 +194,17 @@ bool node_queue_alone(void *arg, bool begin)
 	return true;
 }
 
+int64_t node_queue_now(void *arg)
+{
+	return queue_clock_now(&((const struct node *)arg)->app->queue->clock);
+}
+
+void app_queue_tick(struct app *app)
+{
+	if (app->queue)
+		queue_clock_save(&app->queue->clock, false);
+}
+
 static void load_suspect(void *arg, uint64_t name, unsigned crashes)
 {
 	gateway_load_suspect(((struct node *)arg)->gateway, name, crashes);
@@ -238,6 +252,8 @@ static int on_recovered(void *arg, const struct journal_entry *e)
 		q->found = mem_realloc(q->found, q->found_room * sizeof *q->found);
 	}
 	struct found *f = &q->found[q->n_found++];
+	if (e->head.expires_at > q->youngest)
+		q->youngest = e->head.expires_at;
 	*f = (struct found){.text = mem_realloc(NULL, e->head.partner.len + e->head.pair.len + 1)};
 	memcpy(f->text, e->head.partner.p, e->head.partner.len);
 	memcpy(f->text + e->head.partner.len, e->head.pair.p, e->head.pair.len);
@@ -322,6 +338,7 @@ int app_queue_open(struct app *app, const struct config *cfg, struct entente_err
 	int rc = journal_open(&q->journal, &o, &q->report, err);
 	if (rc)
 		return rc;
+	queue_clock_open(&q->clock, q->directory, q->youngest ? q->youngest - (int64_t)(cfg->queue_lifetime / 1000) : 0);
 	q->crash = crash_open(q->directory, q->n_nodes, q->journal, q->report.crash_signal);
 	load_paused(q);
 	tell_found(q);
@@ -339,6 +356,7 @@ void app_queue_close(struct app *app)
 	struct app_queue *q = app->queue;
 	if (!q)
 		return;
+	queue_clock_save(&q->clock, true);
 	q->crash = crash_close(q->crash);
 	q->journal = journal_close(q->journal);
 }

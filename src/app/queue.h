@@ -19,6 +19,8 @@ void app_queue_nodes(struct app *app);
 void app_queue_close(struct app *app);
 /* After pool_free. */
 void app_queue_free(struct app *app);
+/* Every few seconds: notes how late it is (app/queue_clock.h). */
+void app_queue_tick(struct app *app);
 /* Settings of a new configuration that are LIVE. */
 void app_queue_set(struct app *app, const struct config *cfg);
 /* The directory that queue.directory means. */
@@ -31,6 +33,7 @@ void node_queue_end(void *arg, uint64_t id);
 void node_queue_mark(void *arg, uint64_t id, const struct gateway_marks *m);
 bool node_queue_read(void *arg, uint64_t id);
 bool node_queue_alone(void *arg, bool begin);
+int64_t node_queue_now(void *arg);
 /* Where its gateway notes what is under way. */
 struct gateway_under_way *node_queue_under_way(struct node *n);
 /* Gives the gateway what an earlier process has left for its users, and which partners are paused. */

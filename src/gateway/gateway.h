@@ -122,6 +122,8 @@ struct gateway_ops {
 	bool (*queue_read)(void *arg, uint64_t id);
 	/* One of all workers' suspects may go alone: asks for that, or gives it back. May be NULL: there is one worker. */
 	bool (*queue_alone)(void *arg, bool begin);
+	/* The clock by which texts grow old (seconds), and expires_at is meant. May be NULL: the time of day. */
+	int64_t (*queue_now)(void *arg);
 };
 
 /* What of typing and receipts crosses, and how (docs/signals.md). */

@@ -177,7 +177,7 @@ static enum reason store(struct queue_entry *e, int status, uint8_t state)
 		return REASON_SERVER_QUEUE_FULL;
 	e->status = status;
 	e->accepted_at = clock_unix();
-	e->expires_at = e->accepted_at + g->cfg.queue_lifetime_s;
+	e->expires_at = queue_now(g) + g->cfg.queue_lifetime_s;
 	e->marks = (struct gateway_marks){.state = state, .crashes = e->marks.crashes};
 	struct gateway_queued q = {.kind = e->kind, .partner = jid_domain(queue_remote(e)), .pair = pair_text(pair, e),
 				   .accepted_at = e->accepted_at, .expires_at = e->expires_at, .marks = e->marks};
@@ -581,7 +581,7 @@ void queue_give_up(struct queue_entry *e, enum reason reason)
 		return;
 	}
 	list_remove(&e->expiring); /* too much is being read: its sender is told a little later */
-	e->expires_at = clock_unix() + 1;
+	e->expires_at = queue_now(g) + 1;
 	queue_expiry_add(e);
 }
 
@@ -732,6 +732,8 @@ bool gateway_queue_load(struct gateway *g, const struct gateway_queued *in)
 	e->journal = in->id;
 	e->accepted_at = in->accepted_at;
 	e->expires_at = in->expires_at;
+	if (e->expires_at > queue_now(g) + g->cfg.queue_lifetime_s) /* of another clock, or another setting */
+		e->expires_at = queue_now(g) + g->cfg.queue_lifetime_s;
 	e->marks = in->marks;
 	e->keep = in->marks.state & GATEWAY_QUEUE_KEEP;
 	e->answered = e->durable = true;

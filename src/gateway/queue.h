@@ -59,7 +59,7 @@ struct queue_entry {
 	struct queue_lane *lane; /* NULL: it stands in none */
 	uint64_t id, journal;    /* journal 0: it is not there */
 	enum gateway_queue_kind kind;
-	int64_t accepted_at, expires_at;
+	int64_t accepted_at, expires_at; /* by the time of day; by queue_now */
 	struct gateway_marks marks;
 	bool durable, under_way, handed, reading, keep;
 	bool answered;           /* its sender was told that it was taken */
@@ -114,6 +114,7 @@ static inline bool queue_on(const struct gateway *g)
 	return g->ops->queue_put != NULL;
 }
 
+int64_t queue_now(const struct gateway *g);
 void queue_init(struct gateway *g);
 /* Everything stays in the journal. */
 void queue_free(struct gateway *g);

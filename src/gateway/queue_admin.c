@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What administrators see of the queue, and do with it. */
+#include "base/clock.h"
 #include "gateway/queue.h"
 
 bool gateway_queue_do(struct gateway *g, uint64_t id, enum gateway_queue_verb verb)
@@ -43,7 +44,7 @@ void gateway_queue_each(struct gateway *g, void (*fn)(void *arg, const struct ga
 		bool waits = e->lane && e->lane->busy != e;
 		struct gateway_queue_facts f = {
 			.id = e->journal, .kind = e->kind, .local = queue_local(e), .remote = queue_remote(e), .octets = e->octets,
-			.accepted_at = e->accepted_at, .expires_at = e->expires_at, .attempts = e->marks.attempts, .crashes = e->marks.crashes,
+			.accepted_at = e->accepted_at, .expires_at = e->expires_at - queue_now(g) + clock_unix(), .attempts = e->marks.attempts, .crashes = e->marks.crashes,
 			.state = e->marks.state & GATEWAY_QUEUE_QUARANTINED ? "quarantined" : e->marks.state & GATEWAY_QUEUE_HELD ? "held"
 				 : !waits ? "under way" : queue_paused(g, jid_domain(queue_remote(e))) ? "paused" : "waiting",
 		};

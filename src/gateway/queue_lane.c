@@ -361,6 +361,11 @@ void gateway_queue_pause(struct gateway *g, struct slice partner, bool paused)
 
 /* ---- the end of their lives */
 
+int64_t queue_now(const struct gateway *g)
+{
+	return g->ops->queue_now ? g->ops->queue_now(g->arg) : clock_unix();
+}
+
 static void expiry_arm(struct gateway *g)
 {
 	struct list *n = list_head(&g->queue->expiring);
@@ -368,8 +373,8 @@ static void expiry_arm(struct gateway *g)
 		timer_cancel(g->cfg.timers, &g->queue->expiry);
 		return;
 	}
-	int64_t left = CONTAINER_OF(n, struct queue_entry, expiring)->expires_at - clock_unix();
-	if (left > 3600) /* the time of day may be set */
+	int64_t left = CONTAINER_OF(n, struct queue_entry, expiring)->expires_at - queue_now(g);
+	if (left > 3600) /* that clock may be another one than that of timers */
 		left = 3600;
 	timer_arm(g->cfg.timers, &g->queue->expiry, left > 0 ? (uint64_t)left * 1000 : 0);
 }
@@ -388,25 +393,23 @@ void queue_expiry_add(struct queue_entry *e)
 static void expiry_fired(struct timer *t, uint64_t now)
 {
 	struct queue *q = CONTAINER_OF(t, struct queue, expiry);
-	int64_t unix_now = clock_unix();
-	struct gateway *g = NULL;
-	struct list *n;
+	struct list *n = list_head(&q->expiring);
+	if (!n)
+		return;
+	struct gateway *g = CONTAINER_OF(n, struct queue_entry, expiring)->g;
+	int64_t time = queue_now(g);
 	(void)now;
-	while ((n = list_head(&q->expiring)) && CONTAINER_OF(n, struct queue_entry, expiring)->expires_at <= unix_now) {
+	while ((n = list_head(&q->expiring)) && CONTAINER_OF(n, struct queue_entry, expiring)->expires_at <= time) {
 		struct queue_entry *e = CONTAINER_OF(n, struct queue_entry, expiring);
-		g = e->g;
 		list_remove(n);
 		if (e->out) { /* its fate comes soon */
-			e->expires_at = unix_now + EXPIRY_LATER_S;
+			e->expires_at = time + EXPIRY_LATER_S;
 			queue_expiry_add(e);
 		} else {
 			queue_expire(e);
 		}
 	}
-	if (n)
-		expiry_arm(CONTAINER_OF(n, struct queue_entry, expiring)->g);
-	else if (g)
-		expiry_arm(g);
+	expiry_arm(g);
 }
 
 /* ---- life */

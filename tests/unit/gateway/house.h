@@ -93,6 +93,7 @@ struct house {
 	bool killed;       /* nothing is written any more: what is under way when the process dies */
 	bool journal;      /* there is one: house_journal */
 	bool disk_full, disk_failing; /* it has no room; what it took comes to nothing */
+	int64_t jump;      /* of the time of day, by which queued texts do not grow old */
 	unsigned room_for; /* so many entries more; 0: any number */
 	bool disk_unread, disk_busy; /* what is read cannot be read just now; no reads are taken */
 	bool crashed;      /* house_stop: the process dies of a signal that leaves a mark */

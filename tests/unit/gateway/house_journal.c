@@ -85,6 +85,12 @@ static bool on_queue_alone(void *arg, bool begin)
 	return true;
 }
 
+static int64_t on_queue_now(void *arg)
+{
+	const struct house *h = arg;
+	return HOUSE_UNIX + (int64_t)(h->timers.now / 1000);
+}
+
 void house_disk_fired(struct timer *t, uint64_t now)
 {
 	struct house *h = CONTAINER_OF(t, struct house, disk);
@@ -168,4 +174,5 @@ void house_journal_ops(struct gateway_ops *ops)
 	ops->queue_mark = on_queue_mark;
 	ops->queue_read = on_queue_read;
 	ops->queue_alone = on_queue_alone;
+	ops->queue_now = on_queue_now;
 }
