@@ -97,6 +97,44 @@ def poison(r):
     r.books("R17", "all other messages meanwhile", {**account, "unsettled": 0, "groups": {k: v for k, v in account["groups"].items() if k != "away"}})
 
 
+@experiment("poison-again", "R17", seconds=60, needs=impossible)
+def poison_again(r):
+    """a text that ends the process whenever it is handed on, and is in no journal: its partner acknowledges, and sends it again on each new stream"""
+    folder = f"{r.run}/poison-again"
+    os.makedirs(f"{folder}/entente")
+    faults = Faults(f"{r.run}/fault", f"{folder}/entente")
+    groups = [Group("sm", True, number=0), Group("plain", False, number=1)]
+    with Stage(folder, settings=unboxed(), groups=groups, users=2, env=faults.environment, unit={"StartLimitIntervalSec": "0"}) as s:
+        for g in groups:
+            s.tell("rate", g.name, 4, 25)
+        time.sleep(3)
+        generation = s.services[0].generation
+        faults.poison(POISON)
+        s.mark("poison")
+        s.tell("say sm to-sip", POISON)
+        begin, listed = time.monotonic(), None
+        while time.monotonic() < begin + 45 and not listed:
+            time.sleep(0.1)
+            s.mark("poison")        # it may crash at any moment
+            listed = s.parts[-1].events("queue/quarantined")
+        crashes, aside = s.services[0].generation - generation, time.monotonic() - begin
+        time.sleep(2)
+        s.all_up(30)
+        before = s.status()
+        time.sleep(4)
+        after, later = s.status(), s.services[0].generation - generation
+        going = sum(after["groups"][g][d]["arrived"] - before["groups"][g][d]["arrived"] for g in after["groups"] for d in ("to_xmpp", "to_sip"))
+        account = s.end(5)
+        r.complaints(s)
+    r.figures.update(event=(listed or [])[:1], account=account)
+    r.show("R17", "a text that ends the process and that nobody has on disk: its partner sends it again after each start",
+           f"{crashes} crashes, set aside {aside:.1f} s after it was sent first; {going} messages came in the 4 s after that" if listed
+           else f"{crashes} crashes in {aside:.0f} s, never set aside", bool(listed) and crashes <= 3 and later == crashes and going > 50)
+    # the one that is set aside is neither lost nor delivered: it waits for an administrator
+    account["groups"]["sm"]["to_sip"]["lost"] -= 1
+    r.books("R17", "all other messages meanwhile", {**account, "unsettled": 0})
+
+
 @experiment("idle", "R19", "R13", seconds=60)
 def idle(r):
     """streams that carry nothing are closed, and opened again when somebody writes"""
