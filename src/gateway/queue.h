@@ -23,6 +23,7 @@ enum {
 	QUEUE_WINDOW = 64,           /* lanes of one target that are under way together */
 	QUEUE_CRASHES = 2,           /* as many crashes with it under way, and it is left alone */
 	QUEUE_ALONE_MS = 50,         /* how often a suspect asks for its turn */
+	QUEUE_ALONE_MAX_MS = 60000,  /* so long others wait for the fate of one */
 	QUEUE_SPARES = 64,
 };
 
@@ -94,6 +95,7 @@ struct queue {
 	struct list spares;       /* entries to be used again */
 	unsigned n_spares;
 	struct queue_entry *alone; /* a suspect that is under way, and no other */
+	struct timer alone_limit;
 	size_t n_waiting;
 };
 

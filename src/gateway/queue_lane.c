@@ -144,9 +144,19 @@ static void not_alone(struct queue_entry *e)
 	if (g->queue->alone != e)
 		return;
 	g->queue->alone = NULL;
+	timer_cancel(g->cfg.timers, &g->queue->alone_limit);
 	if (g->ops->queue_alone)
 		g->ops->queue_alone(g->arg, false);
 	queue_pump(g, NULL);
+}
+
+/* It has harmed nobody so far, and who has it may keep silent for long. */
+static void alone_fired(struct timer *t, uint64_t now)
+{
+	struct queue *q = CONTAINER_OF(t, struct queue, alone_limit);
+	(void)now;
+	if (q->alone)
+		not_alone(q->alone);
 }
 
 static void idle(struct queue_entry *e)
@@ -259,6 +269,7 @@ static bool may_go(struct gateway *g, struct queue_entry *e, struct queue_target
 		return false;
 	}
 	q->alone = e;
+	timer_arm(g->cfg.timers, &q->alone_limit, QUEUE_ALONE_MAX_MS);
 	return true;
 }
 
@@ -422,6 +433,7 @@ void queue_lanes_init(struct gateway *g)
 	map_init(&q->paused);
 	list_init(&q->expiring);
 	timer_init(&q->expiry, expiry_fired);
+	timer_init(&q->alone_limit, alone_fired);
 }
 
 /* After the entries. */
@@ -434,6 +446,7 @@ void queue_lanes_free(struct gateway *g)
 		mem_free(CONTAINER_OF(n, struct paused, node));
 	}
 	timer_cancel(g->cfg.timers, &q->expiry);
+	timer_cancel(g->cfg.timers, &q->alone_limit);
 	map_free(&q->paused);
 	map_free(&q->lanes);
 	map_free(&q->targets);

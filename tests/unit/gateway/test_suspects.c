@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A text that crashes us and is in no journal, since whoever sent it still has it, and sends it again after each start (docs/adr/0053). */
 #include "house.h"
+#include "gateway/queue.h"
 
 #include <stdio.h>
 
@@ -248,12 +249,32 @@ static void from_sip(void **state)
 	expect(h, "S 500 MESSAGE server/crashed");
 }
 
+/* The far side of one suspect keeps silent: the others wait for it, but not for ever. */
+static void silent(void **state)
+{
+	struct house *h = *state;
+	h->link = LINK_HANDED;
+	home_message(h, ROMEO, JULIET, "1");
+	home_message(h, "paris@contoso.test", JULIET, "p");
+	house_pass(h, 600);
+	crash(h);
+	house_pass(h, QUEUE_ALONE_MAX_MS - 100);
+	expect(h, OUT("1"));
+	house_pass(h, 200);
+	expect(h, "X message paris@contoso.test>" JULIET " 'p'");
+	house_pass(h, QUEUE_ALONE_MAX_MS);
+	assert_false(h->alone);
+	house_release(h, REASON_NONE);
+	house_pass(h, 1000);
+	assert_int_equal(house_journaled(h), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(noted), T(poison), T(innocent), T(kept), T(refused), T(no_room), T(no_text), T(from_sip),
+		T(noted), T(poison), T(innocent), T(kept), T(refused), T(no_room), T(no_text), T(from_sip), T(silent),
 	};
 	return cmocka_run_group_tests_name("suspects", tests, NULL, NULL);
 }
