@@ -6,6 +6,7 @@
 #include "app/json.h"
 #include "base/log.h"
 #include "keeper/keeper.h"
+#include "plan/install.h"
 
 /* A lane for each worker, and one for those who load keys. */
 static unsigned lanes(const struct config *cfg)
@@ -16,7 +17,18 @@ static unsigned lanes(const struct config *cfg)
 
 int keys_start(struct app *app, const struct config *cfg, struct entente_err *err)
 {
-	struct keeper_opts o = {.lanes = lanes(cfg), .confine = cfg->server_sandbox != SANDBOX_OFF, .program = "/proc/self/exe"};
+	/* what a reload may name is in the same places; one elsewhere takes a restart, as a certificate elsewhere does (app_confined) */
+	const char *const known[] = {cfg->tls_key, cfg->tls_client_key, cfg->link_key, cfg->admin_key, app->config_path};
+	const char *beside[KEEPER_FOLDERS];
+	char folder[PLAN_PATH_MAX], own[PLAN_PATH_MAX + 8];
+	struct keeper_opts o = {.lanes = lanes(cfg), .confine = cfg->server_sandbox != SANDBOX_OFF, .program = "/proc/self/exe", .beside = beside};
+	for (size_t i = 0; o.confine && i < sizeof known / sizeof *known; i++)
+		if (*known[i])
+			beside[o.n_beside++] = known[i];
+	if (o.confine && plan_key_folder(folder, app->config_path)) {
+		snprintf(own, sizeof own, "%s/a.key", folder);
+		beside[o.n_beside++] = own;
+	}
 	if (!cfg->server_key_process)
 		return 0;
 	int rc = keeper_start(&app->keeper, &o, err);

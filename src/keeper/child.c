@@ -64,7 +64,7 @@ void keeper_child_run(const struct keeper_child *c)
 		_exit(0);
 	if (CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_LEAST) == 1)
 		ready |= KEEPER_LOCKED;
-	struct vault *v = vault_new();
+	struct vault *v = vault_new((const char *const *)c->folders, c->n_folders);
 	warm();
 	for (unsigned i = 0; i < c->n; i++)
 		lanes[i] = (struct lane){.vault = v, .fd = c->lanes[i]};

@@ -19,7 +19,7 @@ enum {
 	END_MS = 2000,
 	ANSWER_S = 5,   /* a signature takes a millisecond; this is a keeper that was stopped */
 	SMALL = 4352,   /* requests on the stack: all but long messages */
-	ARGS = 5,       /* of the command line before the lanes */
+	ARGS = 6,       /* of the command line before the lanes; after them the folders */
 };
 _Static_assert(SMALL >= KEEPER_HEAD + KEEPER_PATH_MAX, "a path is small");
 
@@ -44,18 +44,39 @@ static const char child_arg[] = "--keeper";
 
 /* ---- start */
 
+static bool absolute(char *dst, size_t size, const char *path)
+{
+	size_t n = 0;
+	if (*path != '/') {
+		if (!getcwd(dst, size - 1))
+			return false;
+		n = strlen(dst);
+		dst[n++] = '/';
+	}
+	return slice_cstr(slice_str(path), dst + n, size - n) && strlen(path) < size - n;
+}
+
+/* The caller's; NULL: too long. "" for the root, as what stands before the last slash of a path there. */
+static char *folder_of(const char *file)
+{
+	char full[KEEPER_PATH_MAX + 1];
+	return absolute(full, sizeof full, file) ? mem_strndup(full, (size_t)(strrchr(full, '/') - full)) : NULL;
+}
+
 static void child_exec(const struct keeper_child *c, const char *program)
 {
-	char text[3 + KEEPER_LANES][16], *argv[ARGS + KEEPER_LANES + 1] = {(char *)(uintptr_t)"entented: keys", (char *)(uintptr_t)child_arg, text[0], text[1], text[2]};
+	char text[4 + KEEPER_LANES][16], *argv[ARGS + KEEPER_LANES + KEEPER_FOLDERS + 1] = {(char *)(uintptr_t)"entented: keys", (char *)(uintptr_t)child_arg, text[0], text[1], text[2], text[3]};
 	snprintf(text[0], sizeof text[0], "%d", c->confine);
 	snprintf(text[1], sizeof text[1], "%ld", (long)c->parent);
 	snprintf(text[2], sizeof text[2], "%d", c->life);
+	snprintf(text[3], sizeof text[3], "%u", c->n);
 	fcntl(c->life, F_SETFD, 0);
 	for (unsigned i = 0; i < c->n; i++) {
-		snprintf(text[3 + i], sizeof text[3 + i], "%d", c->lanes[i]);
-		argv[ARGS + i] = text[3 + i];
+		snprintf(text[4 + i], sizeof text[4 + i], "%d", c->lanes[i]);
+		argv[ARGS + i] = text[4 + i];
 		fcntl(c->lanes[i], F_SETFD, 0);
 	}
+	memcpy(argv + ARGS + c->n, c->folders, c->n_folders * sizeof *argv);
 	execv(program, argv);
 }
 
@@ -73,11 +94,11 @@ static bool socket_of(const char *text, int *ret)
 void keeper_child_main(int argc, char **argv)
 {
 	struct keeper_child c = {0};
-	uint64_t parent;
+	uint64_t parent, lanes = 0;
 	if (argc < 2 || strcmp(argv[1], child_arg))
 		return;
-	c.n = argc > ARGS ? (unsigned)(argc - ARGS) : 0;
-	bool ok = c.n >= 1 && c.n <= KEEPER_LANES && slice_u64(slice_str(argv[3]), 1 << 30, &parent) && socket_of(argv[4], &c.life);
+	bool ok = argc > ARGS && slice_u64(slice_str(argv[5]), KEEPER_LANES, &lanes) && lanes && argc >= ARGS + (int)lanes && argc <= ARGS + (int)lanes + KEEPER_FOLDERS && slice_u64(slice_str(argv[3]), 1 << 30, &parent) && socket_of(argv[4], &c.life);
+	c.n = (unsigned)lanes;
 	for (unsigned i = 0; ok && i < c.n; i++)
 		ok = socket_of(argv[ARGS + i], &c.lanes[i]);
 	if (!ok) {
@@ -86,6 +107,8 @@ void keeper_child_main(int argc, char **argv)
 	}
 	c.confine = *argv[2] == '1';
 	c.parent = (pid_t)parent;
+	for (int i = ARGS + (int)c.n; i < argc; i++)
+		c.folders[c.n_folders++] = mem_strndup(argv[i], strlen(argv[i]));
 	/* the process list shows the title only */
 	memset(argv[1], 0, (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) - argv[1]));
 	keeper_child_run(&c);
@@ -107,7 +130,9 @@ int keeper_start(struct keeper **ret, const struct keeper_opts *o, struct entent
 	struct keeper *k = MEM_NEW(struct keeper);
 	struct timeval patience = {.tv_sec = ANSWER_S};
 	int pair[2], room = 2 * KEEPER_FRAME_MAX;
-	bool ok = o->lanes >= 1 && o->lanes <= KEEPER_LANES;
+	bool ok = o->lanes >= 1 && o->lanes <= KEEPER_LANES && o->n_beside <= KEEPER_FOLDERS;
+	for (size_t i = 0; ok && i < o->n_beside; i++)
+		ok = (c.folders[c.n_folders++] = folder_of(o->beside[i]));
 	atomic_init(&k->refs, 1);
 	k->life = -1;
 	if (ok && (ok = !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))) {
@@ -130,6 +155,8 @@ int keeper_start(struct keeper **ret, const struct keeper_opts *o, struct entent
 	int error = errno;
 	for (unsigned i = 0; i < c.n; i++)
 		close(c.lanes[i]);
+	for (unsigned i = 0; i < c.n_folders; i++)
+		mem_free(c.folders[i]);
 	if (c.life >= 0)
 		close(c.life);
 	if (ok && await(k)) {
@@ -312,18 +339,6 @@ void keeper_forget(struct keeper *k, uint32_t handle)
 	atomic_fetch_sub(&k->keys, 1);
 }
 
-static bool absolute(char *dst, size_t size, const char *path)
-{
-	size_t n = 0;
-	if (*path != '/') {
-		if (!getcwd(dst, size - 1))
-			return false;
-		n = strlen(dst);
-		dst[n++] = '/';
-	}
-	return slice_cstr(slice_str(path), dst + n, size - n) && strlen(path) < size - n;
-}
-
 static int tell(struct entente_err *err, const struct keeper_reply *r, const char *path)
 {
 	switch (r->status) {
@@ -336,6 +351,8 @@ static int tell(struct entente_err *err, const struct keeper_reply *r, const cha
 		return err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s: no valid PEM key without a passphrase in it", path);
 	case KEEPER_ODD_KEY:
 		return err_set(err, ENTENTE_ETLS, REASON_NONE, "private key %s: neither RSA nor EC, Ed25519 or Ed448, or of more than %d bits", path, KEEPER_SIGNATURE_MAX * 8);
+	case KEEPER_ELSEWHERE:
+		return err_set(err, ENTENTE_EREFUSED, REASON_NONE, "private key %s: in a folder of which the process that keeps the private keys knew nothing when it was started: restart the daemon", path);
 	case KEEPER_FULL:
 		return err_set(err, ENTENTE_ELIMIT, REASON_NONE, "private key %s: %d keys are in use already", path, KEEPER_KEYS);
 	default:

@@ -70,6 +70,7 @@ enum keeper_status {
 	KEEPER_FULL,      /* KEEPER_KEYS */
 	KEEPER_UNKNOWN,   /* no such handle */
 	KEEPER_FAILED,    /* the key cannot make that signature */
+	KEEPER_ELSEWHERE, /* the path is in none of the folders that the keeper was started for */
 	KEEPER_STATUSES
 };
 struct keeper_reply {

@@ -18,6 +18,7 @@ enum {
 	KEEPER_LANES = 16,          /* threads of the keeper, most */
 	KEEPER_KEYS = 256,          /* keys held at the same time */
 	KEEPER_FILE_MAX = 64 << 10, /* octets of a file with a key */
+	KEEPER_FOLDERS = 8,         /* it may open files of */
 };
 
 struct keeper;
@@ -28,6 +29,11 @@ struct keeper_opts {
 	bool confine;   /* leave the keeper only the system calls that it needs (seccomp); keeper_facts says whether that worked */
 	const char *program; /* executed in the child, which then has addresses and a heap of its own: a program whose main begins with
 				keeper_child_main, "/proc/self/exe". NULL, or it cannot be: the fork is the keeper */
+	/* Only files that are in the same folders as these, or below, are opened, at most KEEPER_FOLDERS: the server may ask for other keys there, as a reload does, but
+	   whoever has taken it over for none elsewhere. Below: not of the root, what is right below it, or a home, as server.sandbox has it. Folders are compared by
+	   their names, with links and all. None: any file. */
+	const char *const *beside;
+	size_t n_beside;
 };
 
 /* Forks the keeper. Before there are threads, and before anything hostile was read: the child gets all memory that is there now. It closes every
@@ -42,7 +48,8 @@ struct keeper *keeper_free(struct keeper *k);
 /* Loads a private key from a PEM file without a passphrase. *ret is the caller's (EVP_PKEY_free: with the last reference the keeper forgets
  * the key, too); it may be shared by threads. Paths that are not absolute count from the working directory. The text of an error names the file as it was given
  * and says what tls_material_load always said: ENTENTE_EIO cannot be read, ENTENTE_ETLS holds no usable key, ENTENTE_ELIMIT too many keys,
- * ENTENTE_ECLOSED the keeper is gone. Any thread; blocks for one round trip. */
+ * ENTENTE_ECLOSED the keeper is gone, ENTENTE_EREFUSED it is beside none of
+ * keeper_opts.beside. Any thread; blocks for one round trip. */
 int keeper_key_load(struct keeper *k, EVP_PKEY **ret, const char *path, struct entente_err *err);
 /* Is the private half with a keeper? Any key. */
 bool keeper_key_is(const EVP_PKEY *key);

@@ -7,7 +7,8 @@
 /* ---- vault.c: the keys, in the keeper's process */
 
 struct vault;
-struct vault *vault_new(void);
+/* Opens only files in these folders, absolute, which must live as long; n 0: any. */
+struct vault *vault_new(const char *const *folders, size_t n);
 /* Accepts NULL; returns NULL. */
 struct vault *vault_free(struct vault *v);
 /* The reply to one request, whatever that is; the length, never 0. `dst` holds KEEPER_REPLY_MAX octets. Any thread. */
@@ -26,6 +27,8 @@ struct keeper_child {
 	int life;     /* the writing end: the server sees the end of the file */
 	pid_t parent;
 	bool confine;
+	char *folders[KEEPER_FOLDERS];
+	unsigned n_folders;
 };
 /* Never returns. */
 void keeper_child_run(const struct keeper_child *c) __attribute__((noreturn));

@@ -23,11 +23,15 @@ struct vault {
 	pthread_mutex_t lock;
 	EVP_MD *digests[KEEPER_DIGESTS];
 	struct slot slots[KEEPER_KEYS];
+	const char *const *folders;
+	size_t n_folders;
 };
 
-struct vault *vault_new(void)
+struct vault *vault_new(const char *const *folders, size_t n)
 {
 	struct vault *v = MEM_NEW(struct vault);
+	v->folders = folders;
+	v->n_folders = n;
 	pthread_mutex_init(&v->lock, NULL);
 	for (int d = KEEPER_DIGEST_NONE + 1; d < KEEPER_DIGESTS; d++)
 		v->digests[d] = EVP_MD_fetch(NULL, keeper_digest_name((enum keeper_digest)d), NULL);
@@ -176,13 +180,37 @@ static bool usable(const EVP_PKEY *key)
 	return false;
 }
 
+/* As sandbox/paths.c sees it: the root, what is right below it, and a home are too much to mean all that is in them. */
+static bool with_all_below(const char *folder)
+{
+	unsigned depth = 0;
+	for (const char *z = folder; *z; z++)
+		depth += *z == '/' && z[1];
+	return depth > 2 || (depth == 2 && strncmp(folder, "/home/", 6) != 0);
+}
+
+/* By name: whoever could put a link into one of the folders could put a key there. */
+static bool permitted(const struct vault *v, const char *path)
+{
+	size_t len = (size_t)(strrchr(path, '/') - path);
+	struct slice folder = slice_of(path, len);
+	for (size_t i = 0; i < v->n_folders; i++) {
+		struct slice known = slice_str(v->folders[i]);
+		if (slice_eq(known, folder))
+			return true;
+		if (slice_starts(folder, known) && folder.p[known.len] == '/' && with_all_below(v->folders[i]) && !strstr(path, "/../"))
+			return true;
+	}
+	return !v->n_folders;
+}
+
 static void load(struct vault *v, const struct keeper_request *q, struct keeper_reply *r, char *scratch)
 {
 	char path[KEEPER_PATH_MAX + 1];
 	unsigned char *at = (unsigned char *)scratch;
 	EVP_PKEY *key = NULL;
 	slice_cstr(q->data, path, sizeof path);
-	r->status = read_key(&key, path, &r->value);
+	r->status = permitted(v, path) ? read_key(&key, path, &r->value) : KEEPER_ELSEWHERE;
 	if (r->status)
 		return;
 	int n = usable(key) ? i2d_PUBKEY(key, NULL) : 0;

@@ -47,7 +47,7 @@ static struct vault *filled(void)
 	static const char *const names[KEYS] = {OSSL_PKEY_PARAM_RSA_D, OSSL_PKEY_PARAM_PRIV_KEY, "-"};
 	if (v)
 		return v;
-	v = vault_new();
+	v = vault_new(NULL, 0);
 	for (int i = 0; i < KEYS; i++) {
 		EVP_PKEY *key = i == 0 ? EVP_RSA_gen(1024) : i == 1 ? EVP_EC_gen("P-256") : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 		char path[] = "/tmp/fuzz-keeper-XXXXXX", frame[KEEPER_REPLY_MAX], reply[KEEPER_REPLY_MAX];

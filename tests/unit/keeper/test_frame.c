@@ -49,7 +49,7 @@ static int begin(void **state)
 		keys_write(kind_names[i], key, NULL);
 		EVP_PKEY_free(key);
 	}
-	v = vault_new();
+	v = vault_new(NULL, 0);
 	return 0;
 }
 

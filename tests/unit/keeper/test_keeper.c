@@ -468,6 +468,62 @@ static void when_it_is_killed(void **state)
 	k = before;
 }
 
+/* The server may ask for other keys in the folders that it named at the start, and for none elsewhere, whatever the way there is called. */
+static void only_from_folders_that_were_named(void **state)
+{
+	char known[512], links[600];
+	(void)state;
+	snprintf(known, sizeof known, "%s", keys_path("named"));
+	assert_int_equal(mkdir(known, 0700), 0);
+	keys_write("outside.key", made[P_256], NULL);
+	keys_write("named/one.key", made[P_256], NULL);
+	snprintf(links, sizeof links, "%s/link.key", known); /* as certbot's: put there by whoever may write there */
+	assert_int_equal(symlink("../outside.key", links), 0);
+	for (int apart = 0; apart < 2; apart++) {
+		struct keeper *mine = NULL;
+		struct entente_err err = {0};
+		char beside[600];
+		snprintf(beside, sizeof beside, "%s/not-yet-there.key", known);
+		const char *const list[] = {beside, "relative.key", "/etc/entente.yaml"};
+		assert_int_equal(keeper_start(&mine, &(struct keeper_opts){.lanes = 2, .program = apart ? "/proc/self/exe" : NULL, .beside = list, .n_beside = 3}, &err), 0);
+		const struct {
+			const char *path;
+			int rc;
+		} rows[] = {
+			{keys_path("named/one.key"), 0},
+			{links, 0},
+			{keys_path("outside.key"), ENTENTE_EREFUSED},
+			{keys_path("named/../outside.key"), ENTENTE_EREFUSED},
+			{keys_path("named/deeper/one.key"), ENTENTE_EIO}, /* not there */
+			{keys_path("named/deeper/../../outside.key"), ENTENTE_EREFUSED},
+			{keys_path("named-not/one.key"), ENTENTE_EREFUSED},
+			{"/etc/ssl/private/one.key", ENTENTE_EREFUSED}, /* /etc is no folder with all below */
+			{keys_path("named.key"), ENTENTE_EREFUSED},
+			{"/one.key", ENTENTE_EREFUSED},
+			{"one.key", ENTENTE_EIO}, /* beside relative.key, and not there */
+		};
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+			EVP_PKEY *key = NULL;
+			int rc = keeper_key_load(mine, &key, rows[i].path, &err);
+			if (rc != rows[i].rc)
+				fail_msg("%s: %d, not %d", rows[i].path, rc, rows[i].rc);
+			assert_int_equal(!key, rc != 0);
+			EVP_PKEY_free(key);
+		}
+		assert_int_equal(keeper_key_load(mine, &(EVP_PKEY *){NULL}, keys_path("outside.key"), &err), ENTENTE_EREFUSED);
+		assert_non_null(strstr(err.text, "restart the daemon"));
+		keeper_free(mine);
+	}
+	unlink(links);
+	unlink(keys_path("named/one.key"));
+	rmdir(known);
+	struct keeper *mine = NULL;
+	const char *many[KEEPER_FOLDERS + 1];
+	for (size_t i = 0; i < KEEPER_FOLDERS + 1; i++)
+		many[i] = "/a/b";
+	assert_int_equal(keeper_start(&mine, &(struct keeper_opts){.lanes = 1, .beside = many, .n_beside = KEEPER_FOLDERS + 1}, NULL), ENTENTE_EIO);
+}
+
 static void nonsense_is_refused_at_the_start(void **state)
 {
 	(void)state;
@@ -501,7 +557,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(every_kind_in_both_roles), cmocka_unit_test(older_versions), cmocka_unit_test(the_private_half_is_not_there),
 		cmocka_unit_test(long_messages), cmocka_unit_test(many_threads), cmocka_unit_test(the_same_words), cmocka_unit_test(relative_paths_and_links),
 		cmocka_unit_test(the_number_of_keys_is_bounded), cmocka_unit_test(it_has_what_it_needs), cmocka_unit_test(nobody_reads_its_memory),
-		cmocka_unit_test(it_ends_with_the_server), cmocka_unit_test(when_it_is_killed), cmocka_unit_test(nonsense_is_refused_at_the_start),
+		cmocka_unit_test(it_ends_with_the_server), cmocka_unit_test(when_it_is_killed), cmocka_unit_test(nonsense_is_refused_at_the_start), cmocka_unit_test(only_from_folders_that_were_named),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
