@@ -207,10 +207,11 @@ struct answer {
 void gateway_done(struct gateway *g, struct xmpp_receipt *r)
 {
 	struct xmpp_receipt copy = *r;
-	suspects_leave(g, &r->place);
 	r->number = 0;
-	if (copy.number)
-		g->ops->stanza_done(g->arg, &copy);
+	if (!copy.number) /* it was given on, and its place with it */
+		return;
+	suspects_leave(g, &copy.place);
+	g->ops->stanza_done(g->arg, &copy);
 }
 
 void gateway_answer(struct gateway *g, const struct xml_node *n, struct slice local_domain, struct slice remote_domain,

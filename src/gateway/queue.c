@@ -98,7 +98,6 @@ static void entry_free(struct queue_entry *e)
 		e->out->queue = NULL;
 	seen_forget(g->seen, e->seen);
 	suspects_leave(g, &e->place);
-	suspects_leave(g, &e->receipt.place);
 	if (q->n_spares >= QUEUE_SPARES) {
 		mem_free(e->mem);
 		mem_free(e);
