@@ -373,6 +373,49 @@ static void test_forward(void **state)
 	pair_free(p);
 }
 
+#define LONG "z9hG4bK-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789"
+
+/* Of a request whose 2xx went by the head of answers is forgotten; who it was, and its tag, are not, be they short or long. */
+static void test_forwarded(void **state)
+{
+	(void)state;
+	static const struct {
+		enum sip_transport transport;
+		const char *invite, *cancel, *other;
+	} all[] = {
+#define ROW(t, branch) {SIP_##t, INVITE("SIP/2.0/" #t " 192.0.2.1;branch=" branch), HEAD("CANCEL", "SIP/2.0/" #t " 192.0.2.1;branch=" branch) "CSeq: 1 CANCEL\n" TAIL, \
+			INVITE("SIP/2.0/" #t " 192.0.2.1;branch=" branch "x")}
+		ROW(TCP, "z9hG4bKs1"), ROW(UDP, "z9hG4bKs2"), ROW(TCP, LONG), ROW(UDP, LONG),
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		char tag[64], want[80];
+		struct pair *p = pair_new(all[i].transport, NULL);
+		pair_inject(p, &p->b, all[i].invite);
+		uint64_t id = p->b.last_id;
+		slice_cstr(sip_server_tag(last(p)), tag, sizeof tag);
+		assert_int_equal(sip_server_forward(last(p), 200, FORWARDED), 0);
+		assert_int_equal(sip_server_forward(last(p), 200, FORWARDED), 0);
+		assert_true(slice_eq(sip_server_tag(last(p)), slice_str(tag)));
+		pair_inject(p, &p->b, all[i].other); /* takes up what was forgotten */
+		assert_int_equal(p->b.n_requests, 2);
+		assert_int_equal(sip_server_reply(last(p), 486), 0);
+		pair_inject(p, &p->b, all[i].invite); /* once more: absorbed */
+		assert_int_equal(p->b.n_requests, 2);
+		assert_int_equal(sip_stack_stats(p->b.stack)->absorbed, 1);
+		pair_inject(p, &p->b, all[i].cancel); /* too late, and answered as the INVITE would be (RFC 3261 9.2) */
+		assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 487"), 0);
+		assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 200"), 3);
+		snprintf(want, sizeof want, ";tag=%s\r\n", tag);
+		assert_true(packet_has(&p->packets[p->n - 1], want));
+		assert_true(slice_eq(sip_server_tag(sip_server_find(p->b.stack, id)), slice_str(tag)));
+		pair_run(p, 32001);
+		assert_null(sip_server_find(p->b.stack, id));
+		pair_inject(p, &p->b, all[i].invite);
+		assert_int_equal(p->b.n_requests, 3);
+		pair_free(p);
+	}
+}
+
 struct take {
 	struct sip_usage u;
 	struct pair *p;
@@ -460,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_limit_of_calls),
 		cmocka_unit_test(test_head_limit),    cmocka_unit_test(test_rfc2543),
 		cmocka_unit_test(test_invite_100),    cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_forwarded),
 		cmocka_unit_test(test_usages),        cmocka_unit_test(test_refuse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
