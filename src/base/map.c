@@ -3,11 +3,13 @@
 
 #include <endian.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include "base/mem.h"
 #include "base/rand.h"
 
 static uint64_t key0, key1;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static atomic_bool key_made; /* each hash asks: in place of a call */
 
 static void key_make(void)
 {
@@ -15,6 +17,13 @@ static void key_make(void)
 	rand_bytes(k, sizeof k);
 	key0 = k[0];
 	key1 = k[1];
+	atomic_store_explicit(&key_made, true, memory_order_release);
+}
+
+static inline void key_need(void)
+{
+	if (!atomic_load_explicit(&key_made, memory_order_acquire))
+		pthread_once(&key_once, key_make);
 }
 
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
@@ -77,13 +86,13 @@ static inline __attribute__((always_inline)) uint64_t siphash(struct slice s, ui
 
 uint64_t hash_slice(struct slice s)
 {
-	pthread_once(&key_once, key_make);
+	key_need();
 	return siphash(s, key0, key1, false, false);
 }
 
 uint64_t hash_slice_nocase(struct slice s)
 {
-	pthread_once(&key_once, key_make);
+	key_need();
 	return siphash(s, key0, key1, true, false);
 }
 
