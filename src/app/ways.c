@@ -49,7 +49,7 @@ static const struct policy_partner *both(struct ways *w, const struct sip_msg *m
 {
 	struct node *n = w->n;
 	struct snapshot *s = n->access && n->gateway && n->xmpp ? snapshot_reader_get(&n->policy) : NULL;
-	const struct policy_partner *p = s ? snapshot_partner(s, access_target(m)) : NULL;
+	const struct policy_partner *p = s && snapshot_has_both(s) ? snapshot_partner(s, access_target(m)) : NULL;
 	return p && p->enabled && (p->protocol == POLICY_PROTOCOL_XMPP_FIRST || p->protocol == POLICY_PROTOCOL_SIP_FIRST) ? p : NULL;
 }
 

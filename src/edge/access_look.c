@@ -127,13 +127,23 @@ struct slice access_target(const struct sip_msg *m)
 
 /* ---- loops (RFC 5393 4.2): our branches end with "-", the worker, and a hash of what routing depends on */
 
-enum { BRANCH_HEAD = 7 + 16, BRANCH_SUFFIX = 1 + 2 + 16 };
+enum { BRANCH_HEAD = 7 + 16, BRANCH_SUFFIX = 1 + 2 + 16, PARTS = 16 };
 
 uint64_t access_loop_hash(const struct sip_msg *m, bool outward)
 {
 	struct sip_values it = {0};
-	struct slice route;
+	struct slice route, parts[PARTS] = {m->uri_text, S("\n"), m->from.tag, S("\n"), m->to.tag, S("\n"), m->call_id};
+	char text[512];
+	size_t n = 7;
+	while (n + 2 <= PARTS && sip_msg_next_value(m, SIP_H_ROUTE, &it, &route)) {
+		parts[n++] = S("\n");
+		parts[n++] = route;
+	}
+	struct slice all = n + 2 <= PARTS ? slice_join(text, sizeof text, parts, n) : SLICE_NONE;
+	if (all.p) /* one hash, nearly always */
+		return (hash_slice(all) ^ (outward ? 1 : 2)) * 31 + m->cseq;
 	uint64_t h = hash_slice(m->uri_text) ^ (outward ? 1 : 2);
+	it = (struct sip_values){0};
 	while (sip_msg_next_value(m, SIP_H_ROUTE, &it, &route))
 		h = h * 31 + hash_slice(route);
 	h = h * 31 + hash_slice(m->from.tag);
@@ -322,9 +332,9 @@ static bool no_breadth(const struct sip_msg *m)
 void access_proxy_look(struct access_proxy *p, const struct sip_msg *m, struct arena *a, bool outward, struct access_look *ret)
 {
 	static const struct slice known[] = {S("ms-benotify")};
-	static const struct sip_uas_caps caps = {.proxy = true, .schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS, .extensions = {known, 1}};
 	struct sip_uas_verdict v;
 	size_t all, own = access_own_routes(p, m, &all);
+	struct sip_uas_caps caps = {.proxy = true, .schemes = 1u << SIP_SCHEME_SIP | 1u << SIP_SCHEME_SIPS, .extensions = {known, 1}, .routes = own};
 	bool to_us = access_own_uri(p, &m->uri) && slice_empty(m->uri.user);
 	*ret = (struct access_look){.kind = access_kind(m->method), .media = access_media(m), .own_routes = own, .routes = all};
 	ret->local = outward ? m->from.uri.host : access_target(m);

@@ -507,6 +507,12 @@ static bool has_its_via(const struct leg *l, const struct sip_msg *m)
 	bool more = sip_msg_next_value(m, SIP_H_VIA, &it, &value) && sip_msg_next_value(m, SIP_H_VIA, &it, &value);
 	if (l->hidden)
 		return !more;
+	ptrdiff_t at = more ? slice_find(value, S(";branch=")) : -1;
+	if (at >= 0) { /* nearly always as it was */
+		struct slice rest = slice_skip(value, (size_t)at + 8);
+		if (hash_slice(slice_split(&rest, ';')) == l->via)
+			return true;
+	}
 	return more && sip_via_parse(value, &via) == 0 && hash_slice(via.branch) == l->via;
 }
 

@@ -24,23 +24,22 @@ bool policy_domain_make(struct policy_domain *ret, struct slice text)
 	if (!text.len || text.len > POLICY_DOMAIN_MAX)
 		return false;
 	struct policy_domain d;
-	size_t start = 0;
-	unsigned letters = 0; /* of the label: anything but digits */
-	for (size_t i = 0; i < text.len; i++) {
-		char c = fold[(unsigned char)text.p[i]];
-		if (!c)
-			return false;
+	size_t start = 0, n = text.len;
+	const char *in = text.p;
+	for (size_t i = 0; i < n; i++) {
+		char c = fold[(unsigned char)in[i]];
 		d.text[i] = c;
-		if (c != '.') {
-			letters |= (unsigned)c ^ 0x10; /* digits alone are 0x30 to 0x39 */
+		if (c > '.' || c == '-') /* letters and digits: nearly all */
 			continue;
-		}
-		if (!label_ok(d.text + start, i - start))
+		if (!c || !label_ok(d.text + start, i - start))
 			return false;
 		start = i + 1;
-		letters = 0;
 	}
-	if (!(letters & 0x50) || !label_ok(d.text + start, text.len - start))
+	if (!label_ok(d.text + start, n - start))
+		return false;
+	while (start < n && d.text[start] <= '9' && d.text[start] != '-')
+		start++;
+	if (start == n) /* the last label is a number */
 		return false;
 	d.text[text.len] = '\0';
 	ret->len = text.len;

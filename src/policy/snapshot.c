@@ -23,6 +23,7 @@ struct snapshot {
 	struct arena *arena;
 	struct map domains, blocked;
 	bool wild; /* some partner has all domains below one */
+	bool both; /* some partner is reached by either network */
 	struct policy_home *homes;
 	size_t n_homes, cap_homes;
 	const struct policy_partner **partners;
@@ -231,6 +232,7 @@ int snapshot_builder_partner(struct snapshot_builder *b, const struct policy_par
 		s->partners = mem_realloc(s->partners, s->cap_partners * sizeof *s->partners);
 	}
 	s->partners[s->n_partners++] = p;
+	s->both |= p->protocol == POLICY_PROTOCOL_XMPP_FIRST || p->protocol == POLICY_PROTOCOL_SIP_FIRST;
 	return 0;
 }
 
@@ -338,6 +340,11 @@ bool snapshot_local(const struct snapshot *s, struct slice domain, uint32_t *ret
 	if (w.ours && ret_home)
 		*ret_home = w.home;
 	return w.ours;
+}
+
+bool snapshot_has_both(const struct snapshot *s)
+{
+	return s->both;
 }
 
 size_t snapshot_partner_count(const struct snapshot *s)

@@ -77,6 +77,8 @@ struct policy_whose snapshot_whose(const struct snapshot *s, const struct policy
 /* False when the domain is not ours. ret_home may be NULL. */
 bool snapshot_local(const struct snapshot *s, struct slice domain, uint32_t *ret_home);
 
+/* Is there a partner that is reached by either network, the one first and then the other? */
+bool snapshot_has_both(const struct snapshot *s);
 size_t snapshot_partner_count(const struct snapshot *s);
 const struct policy_partner *snapshot_partner_at(const struct snapshot *s, size_t index); /* sorted by domain */
 /* By the partner's domain or one of its additional domains, patterns last; NULL when unknown. */

@@ -161,8 +161,7 @@ static void put_top_via(struct buf *b, const struct sip_via *via, struct slice i
 {
 	bool received = via->rport || !same_address(via->host, ip); /* RFC 3581 4: with rport always */
 	struct slice rest = via->params, name, value;
-	struct sip_via sound;
-	if (!rest.len || sip_via_parse(via->raw, &sound)) {
+	if (!rest.len) {
 		/* a malformed one goes back as it came: its sender may know it by that */
 		put_unfolded(b, via->raw);
 	} else {

@@ -63,7 +63,7 @@ static void end_field(struct sip_framer *f, struct slice in, size_t end)
 /* In any case of letters (RFC 3261 7.1); as nearly everybody writes it first. */
 static bool names_sip(struct slice line)
 {
-	if (slice_find(line, S("SIP/")) >= 0)
+	if (slice_ends(line, S(" SIP/2.0")) || slice_find(line, S("SIP/")) >= 0)
 		return true;
 	while (line.len && !slice_istarts(line, S("SIP/")))
 		line = slice_skip(line, 1);

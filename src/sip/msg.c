@@ -250,8 +250,10 @@ static void read_field(struct parser *p, struct sip_msg *m, const struct sip_hea
 	case SIP_H_VIA:
 		if (m->via.raw.len || !sip_next_item(h->value, &at, &top))
 			return;
-		if (sip_via_read(top, &m->via))
+		if (sip_via_read(top, &m->via)) {
 			bad(p, "Malformed Via");
+			m->via.params = SLICE_NONE; /* an answer takes it as a whole, as it came */
+		}
 		return;
 	case SIP_H_FROM:
 		if (sip_addr_parse(h->value, &m->from) || m->from.star) {
@@ -300,6 +302,7 @@ static void read_values(struct parser *p, struct sip_msg *m)
 	for (size_t i = 0; i < m->n_headers; i++) {
 		const struct sip_header *h = &m->headers[i];
 		uint64_t bit = UINT64_C(1) << h->id;
+		m->has |= bit;
 		if (!(seen & bit & once)) {
 			read_field(p, m, h);
 		} else {
@@ -380,6 +383,8 @@ out:
 
 const struct sip_header *sip_msg_header(const struct sip_msg *m, enum sip_hdr id, size_t n)
 {
+	if (!(m->has >> id & 1))
+		return NULL;
 	for (size_t i = 0; i < m->n_headers; i++)
 		if (m->headers[i].id == id && n-- == 0)
 			return &m->headers[i];
@@ -389,6 +394,8 @@ const struct sip_header *sip_msg_header(const struct sip_msg *m, enum sip_hdr id
 struct slice sip_msg_header_named(const struct sip_msg *m, struct slice name)
 {
 	enum sip_hdr id = sip_hdr_of(name);
+	if (!(m->has >> id & 1))
+		return SLICE_NONE;
 	for (size_t i = 0; i < m->n_headers; i++)
 		if (m->headers[i].id == id && (id != SIP_H_OTHER || slice_ieq(m->headers[i].name, name)))
 			return m->headers[i].value;

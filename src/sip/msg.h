@@ -95,6 +95,7 @@ struct sip_msg {
 	/* both */
 	struct sip_header *headers;
 	size_t n_headers;
+	uint64_t has;     /* 1 << enum sip_hdr of each: most are looked for in vain */
 	struct slice body;
 	struct sip_via via; /* the topmost */
 	struct sip_addr from, to;

@@ -72,7 +72,7 @@ static int check_required(const struct sip_msg *m, const struct sip_uas_caps *c,
 }
 
 /* Addresses that we would send to must at least be addresses (RFC 4475 3.1.2.13). */
-static int check_addresses(const struct sip_msg *m, enum sip_hdr id, struct sip_uas_verdict *ret)
+static int check_addresses(const struct sip_msg *m, enum sip_hdr id, size_t sound, struct sip_uas_verdict *ret)
 {
 	struct sip_values it = {0};
 	struct slice value;
@@ -80,9 +80,10 @@ static int check_addresses(const struct sip_msg *m, enum sip_hdr id, struct sip_
 	size_t n = 0;
 	bool star = false;
 	while (sip_msg_next_value(m, id, &it, &value)) {
+		if (n++ < sound)
+			continue;
 		if (sip_addr_parse(value, &addr))
 			return refuse(ret, 400, id == SIP_H_CONTACT ? "Malformed Contact" : "Malformed Route");
-		n++;
 		star |= addr.star;
 	}
 	return star && (n > 1 || id != SIP_H_CONTACT) ? refuse(ret, 400, "Malformed Contact") : 0;
@@ -145,9 +146,9 @@ int sip_uas_check(const struct sip_msg *m, const struct sip_uas_caps *c, struct 
 		return refuse(ret, 483, NULL);
 	if (m->method != SIP_ACK && m->method != SIP_CANCEL && check_required(m, c, a, ret))
 		return ret->status;
-	if (check_addresses(m, SIP_H_ROUTE, ret) || c->proxy)
+	if (check_addresses(m, SIP_H_ROUTE, c->routes, ret) || c->proxy)
 		return ret->status;
-	if (check_addresses(m, SIP_H_CONTACT, ret) || check_body(m, c, a, ret) || check_accept(m, c, ret))
+	if (check_addresses(m, SIP_H_CONTACT, 0, ret) || check_body(m, c, a, ret) || check_accept(m, c, ret))
 		return ret->status;
 	return 0;
 }

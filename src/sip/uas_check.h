@@ -18,6 +18,7 @@ struct sip_uas_caps {
 	struct sip_slices types;      /* bodies we read, also ranges: "text/plain", "multipart" slash star */
 	struct sip_slices encodings;  /* content codings beside identity */
 	struct sip_slices produces;   /* bodies that a 2xx of ours carries; empty: none, Accept is not looked at */
+	size_t routes;                /* so many values of Route, from the first one on, were read already and are sound */
 };
 
 struct sip_uas_verdict {

@@ -52,11 +52,14 @@ int sip_uri_parse(struct slice text, struct sip_uri *ret)
 		*ret = u;
 		return 0;
 	}
-	ptrdiff_t at = slice_find_chr(s, '@');
+	struct slice rest = s, info = sip_take(&rest, SIP_C_USER);
+	bool plain = rest.len && *rest.p == '@'; /* nearly always: no escape, or no user at all */
+	ptrdiff_t at = plain ? (ptrdiff_t)info.len : rest.len ? slice_find_chr(rest, '@') : -1;
 	if (at >= 0) {
-		struct slice info = slice_first(s, (size_t)at);
-		s = slice_skip(s, (size_t)at + 1);
-		if (slice_find_chr(s, '@') >= 0 || !chars_ok(info, SIP_C_USER))
+		if (!plain)
+			info.len += (size_t)at;
+		s = slice_skip(s, info.len + 1);
+		if (!plain && !chars_ok(info, SIP_C_USER))
 			return ENTENTE_ESYNTAX;
 		ptrdiff_t colon = slice_find_chr(info, ':');
 		if (colon >= 0) {
@@ -70,7 +73,7 @@ int sip_uri_parse(struct slice text, struct sip_uri *ret)
 	if (!sip_take_hostport(&s, false, &u.host, &u.port))
 		return ENTENTE_ESYNTAX;
 	if (s.len) {
-		if ((*s.p != ';' && *s.p != '?') || !chars_ok(s, SIP_C_URI))
+		if ((*s.p != ';' && *s.p != '?') || (at >= 0 && slice_find_chr(s, '@') >= 0) || !chars_ok(s, SIP_C_URI))
 			return ENTENTE_ESYNTAX;
 		ptrdiff_t q = slice_find_chr(s, '?');
 		if (q >= 0) {

@@ -190,6 +190,8 @@ bool sip_next_item(struct slice value, size_t *offset, struct slice *ret)
 
 bool sip_msg_next_value(const struct sip_msg *m, enum sip_hdr id, struct sip_values *it, struct slice *ret)
 {
+	if (!(m->has >> id & 1))
+		return false;
 	for (; it->field < m->n_headers; it->field++, it->offset = 0)
 		if (m->headers[it->field].id == id && sip_next_item(m->headers[it->field].value, &it->offset, ret))
 			return true;
