@@ -19,8 +19,11 @@ enum { SMALL = 1024 };
 /* glibc's calloc passes by what a thread has freed lately and keeps at hand. */
 void *mem_calloc(size_t n, size_t size)
 {
-	if (n && size && n <= SMALL && n * size <= SMALL && size <= SMALL)
-		return memset(checked(malloc(n * size)), 0, n * size);
+	if (n && size && n <= SMALL && n * size <= SMALL && size <= SMALL) {
+		void *p = checked(malloc(n * size));
+		__asm__("" : "+r"(p)); /* or the compiler makes a calloc of the two again */
+		return memset(p, 0, n * size);
+	}
 	return checked(calloc(n ? n : 1, size ? size : 1));
 }
 

@@ -24,7 +24,8 @@ static struct sip_client_trans *take(struct sip_stack *s)
 	}
 	ct->stack = s;
 	ct->state = TRANS_TRYING;
-	ct->failing = ct->cancel_wanted = ct->cancelled = ct->dead = false;
+	ct->failing = ct->cancel_wanted = ct->cancelled = ct->dead = ct->repeat = false;
+	ct->repeat_until = 0;
 	ct->busy = 0;
 	timer_init(&ct->t_send, fire_send);
 	timer_init(&ct->t_end, fire_end);

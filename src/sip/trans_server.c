@@ -280,7 +280,7 @@ static int answer(struct sip_server_trans *st, int status, struct slice bytes, b
 	}
 	if (invite && status >= 200 && status < 300 && !repeat) { /* who has forwarded a 2xx does not repeat it, and remembers the call for half a minute */
 		trans_buf_return(s, &st->last);
-		if (st->text.mem)
+		if (st->text.mem && !st->repeat_2xx) /* one of our own: s->acks has its key in there */
 			forget_head(st);
 	} else if (keep && !(st->state == TRANS_ACCEPTED)) {
 		buf_clear(&st->last);
@@ -488,7 +488,6 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 		trans_route(s, NULL, m, a, from);
 		return;
 	}
-	struct sip_server_trans *invite = m->method == SIP_CANCEL ? find(s, m, S("INVITE")) : NULL;
 	bool rfc2543 = write_key(&s->key, m, m->method_text);
 	struct map_node *n = map_find(&s->servers, buf_slice(&s->key));
 	if (n) {
@@ -504,6 +503,11 @@ void trans_server_input(struct sip_stack *s, const struct sip_flow *from, struct
 		trans_refuse(s, from, m, 503, SLICE_NONE, s->config.retry_after, NULL);
 		sip_stack_release(s, a);
 		return;
+	}
+	struct sip_server_trans *invite = NULL;
+	if (m->method == SIP_CANCEL) { /* not earlier: making room may have ended it */
+		invite = find(s, m, S("INVITE"));
+		write_key(&s->key, m, m->method_text);
 	}
 	/* RFC 3261 9.2: the same To tag in both answers. */
 	struct sip_server_trans *st = create(s, from, m, rfc2543, invite ? invite->tag : SLICE_NONE);

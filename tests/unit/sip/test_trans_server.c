@@ -416,6 +416,21 @@ static void test_forwarded(void **state)
 	}
 }
 
+/* At the limit the call that it means is the one that makes room for it. */
+static void test_cancel_at_limit(void **state)
+{
+	(void)state;
+	struct sip_stack_config c = {.max_server = 1};
+	struct pair *p = pair_new(SIP_TCP, &c);
+	pair_inject(p, &p->b, INVITE("SIP/2.0/TCP 192.0.2.1;branch=" LONG));
+	uint64_t id = p->b.last_id;
+	assert_int_equal(sip_server_forward(last(p), 200, FORWARDED), 0);
+	pair_inject(p, &p->b, HEAD("CANCEL", "SIP/2.0/TCP 192.0.2.1;branch=" LONG) "CSeq: 1 CANCEL\n" TAIL);
+	assert_int_equal(pair_count(p, 1, 0, "SIP/2.0 481"), 1);
+	assert_null(sip_server_find(p->b.stack, id));
+	pair_free(p);
+}
+
 struct take {
 	struct sip_usage u;
 	struct pair *p;
@@ -503,7 +518,7 @@ int main(void)
 		cmocka_unit_test(test_limit_of_calls),
 		cmocka_unit_test(test_head_limit),    cmocka_unit_test(test_rfc2543),
 		cmocka_unit_test(test_invite_100),    cmocka_unit_test(test_forward),
-		cmocka_unit_test(test_forwarded),
+		cmocka_unit_test(test_forwarded),     cmocka_unit_test(test_cancel_at_limit),
 		cmocka_unit_test(test_usages),        cmocka_unit_test(test_refuse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
