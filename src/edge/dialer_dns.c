@@ -127,7 +127,7 @@ static void addresses(struct dialer *d, const struct dns_answer *ans)
 	if (ans->status == DNS_BOGUS)
 		cause(d, ENTENTE_EAUTH, REASON_XMPP_DNSSEC, "address look-up", t->host, ans->why);
 	else if (ans->status != DNS_OK && ans->status != DNS_NODATA)
-		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN ? REASON_XMPP_DNS : REASON_XMPP_DNS_FAILED, "address look-up",
+		cause(d, ENTENTE_ENET, ans->status == DNS_NXDOMAIN && !ans->late ? REASON_XMPP_DNS : REASON_XMPP_DNS_FAILED, "address look-up",
 		      t->host, ans->why);
 	if (ans->cnames > DIALER_CNAMES) {
 		cause(d, ENTENTE_ELIMIT, REASON_XMPP_DNS, "address look-up", t->host,
@@ -197,6 +197,7 @@ static void ask_tlsa(struct dialer *d)
 {
 	char name[SERVICE_NAME];
 	tlsa_name(d, name);
+	be_patient(d, d->target < d->n_targets ? 3 : 4);
 	d->tlsa = dns_ask(d->dns, d->w, slice_str(name), DNS_TLSA, tlsa_done, d);
 }
 
@@ -285,7 +286,7 @@ void dialer_resolve(struct dialer *d, struct target *t)
 		dialer_step(d);
 		return;
 	}
-	be_patient(d, d->target < d->n_targets ? 2 : 4);
+	be_patient(d, d->target < d->n_targets ? 2 : d->dane && t->secure ? 3 : 4); /* TLSA comes after it */
 	d->aaaa = dns_ask(d->dns, d->w, slice_str(t->host), DNS_AAAA, aaaa_done, d);
 	d->a = dns_ask(d->dns, d->w, slice_str(t->host), DNS_A, a_done, d);
 }

@@ -185,7 +185,7 @@ static bool with_all_below(const char *folder)
 {
 	unsigned depth = 0;
 	for (const char *z = folder; *z; z++)
-		depth += *z == '/' && z[1];
+		depth += *z == '/' && z[1] && z[1] != '/' && strncmp(z, "/./", 3) != 0;
 	return depth > 2 || (depth == 2 && strncmp(folder, "/home/", 6) != 0);
 }
 

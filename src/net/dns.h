@@ -44,6 +44,7 @@ struct dns_answer { /* valid inside the callback only; all slices NUL-terminated
 	enum dns_status status;
 	enum dns_type type;
 	bool secure;      /* DNSSEC-validated; false: the zone is not signed or no trust anchor is configured */
+	bool late;        /* it took DNS_STALE_AFTER_MS or longer: its time may be over, and what did not exist then may exist now */
 	uint32_t ttl;     /* seconds */
 	struct slice name, canonical; /* asked for; after CNAMEs (may equal name) */
 	unsigned cnames;  /* how many aliases led there */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/buf.h"
@@ -168,9 +170,14 @@ static bool shared(const char *folder)
 
 bool plan_key_folder(char ret[PLAN_PATH_MAX], const char *config_path)
 {
-	char folder[PLAN_PATH_MAX];
-	const char *slash = strrchr(config_path, '/');
+	char folder[PLAN_PATH_MAX], real[PATH_MAX];
+	const char *slash = strrchr(config_path, '/'), *name;
 	if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - config_path) : 1, slash ? config_path : ".") >= (int)sizeof folder)
+		return false;
+	name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
+	/* "x/.", "x/..", "x/" and what counts from the working directory: -keys behind them would be a name inside the folder */
+	if (*folder && (*folder != '/' || !*name || !strcmp(name, ".") || !strcmp(name, "..")) && realpath(folder, real) &&
+	    !slice_cstr(slice_str(strcmp(real, "/") ? real : ""), folder, sizeof folder))
 		return false;
 	return snprintf(ret, PLAN_PATH_MAX, shared(folder) ? "%s/entente-keys" : "%s-keys", folder) < PLAN_PATH_MAX;
 }

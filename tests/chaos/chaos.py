@@ -143,6 +143,8 @@ def added(results, names):
     """(the last run, which tells of this one too; its seconds; its answers of other experiments)"""
     with open(RESULTS, encoding="utf-8") as f:
         last = json.load(f)
+    if last["sanitizer"] != results["sanitizer"]:
+        fail(f"the last run was of another build ({last['sanitizer'] or 'no sanitizer'}): nothing can be added to it")
     this = {"names": names, "commit": results["versions"]["commit"], "load": results["machine"]["load_before"], **{k: results[k] for k in ("seed", "date", "quick", "minutes")}}
     return {**last, "again": [*last.get("again", []), this]}, last["seconds"], [a for a in last["experiments"] if a["name"] not in names]
 
@@ -172,6 +174,7 @@ def main():
     print(f"chaos: seed {seed}, load {results['machine']['load_before']}, {len(chosen)} experiments, "
           f"about {sum(e.seconds for e in chosen) / 60:.0f} minutes{' (quick: less)' if o.quick else ''}", flush=True)
     begin, before, answers = time.monotonic(), 0, []
+    order = {e.name: i for i, e in enumerate(EXPERIMENTS)}
     if o.add:
         results, before, answers = added(results, [e.name for e in chosen])
     for number, e in enumerate(chosen):
@@ -180,7 +183,7 @@ def main():
         answer = run_one(e, o, seed)
         answer["load"] = [round(load, 2), round(os.getloadavg()[0], 2)]
         answers.append(answer)
-        answers.sort(key=lambda a: [e.name for e in EXPERIMENTS].index(a["name"]))
+        answers.sort(key=lambda a: order.get(a["name"], len(order)))
         print(json.dumps({k: answer[k] for k in ("name", "ok", "seconds", "rows", "wrong")}), flush=True)
         results.update(experiments=answers, seconds=round(before + time.monotonic() - begin, 1))
         os.makedirs(os.path.dirname(RESULTS), exist_ok=True)

@@ -59,6 +59,11 @@ def verdict(results, promise):
     return "held" if any(found) else ("see the text" if found else "not measured")
 
 
+def again(results):
+    """What was run once more, and took the place of what it had shown before."""
+    return [f"Run again{' (quick)' if a['quick'] else ''} {a['date']}, {a['commit']}, seed {a['seed']}, load {a['load']}: {', '.join(a['names'])}." for a in results.get("again", [])]
+
+
 def markdown(results):
     m, v = results["machine"], results["versions"]
     loads = [x for e in results["experiments"] for x in e.get("load", [])]
@@ -69,7 +74,7 @@ def markdown(results):
     lines = [f"Run of {results['date']}, {results.get('seconds', 0) / 60:.0f} minutes: `{' '.join(words)}`, entented {v['entented']} ({v['commit']}).",
              f"Machine: {m['cores']} cores ({m['cpu']}), {m['memory_mib']} MiB, {m['system']}, Linux {m['kernel']}; load before the run {m['load_before']}, "
              f"highest between experiments {max(loads, default=0)}. {programs}.",
-             *(f"Run again {a['date']}, seed {a['seed']}, {a['commit']}, load {a['load']}: {', '.join(a['names'])}." for a in results.get("again", [])), "",
+             *again(results), "",
              "| | promise | verdict |", "|---|---|---|"]
     lines += [f"| {p} | {text} | {verdict(results, p)} |" for p, (text, _) in PROMISES.items()]
     lines += ["", "| | measured | figure | verdict | experiment |", "|---|---|---|---|---|"]
@@ -90,7 +95,7 @@ def clean(results):
              f"{results['date']}, {results['versions']['commit']}, {results.get('seconds', 0) / 60:.0f} minutes: {len(e)} experiments, "
              f"{'no report' if not reports else 'REPORTS in ' + ', '.join(reports)}."]
     wrong = failures(results)
-    return "\n".join([*lines, *(["Wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)] if wrong else [])])
+    return "\n".join([*lines, *again(results), *(["Wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)] if wrong else [])])
 
 
 def write(path, results):

@@ -295,14 +295,24 @@ static void where_keys_are(void **state)
 		{"/home/ute/entente.yaml", "/home/ute/entente-keys"},
 		{"/home/ute/edge/entente.yaml", "/home/ute/edge-keys"},
 		{"/srv/a/b/entente.yaml", "/srv/a/b-keys"},
-		{"entente.yaml", "./entente-keys"},
+		/* never a name inside the folder of the configuration */
+		{"/etc/./entente.yaml", "/etc/entente-keys"},
+		{"/usr/share//entente.yaml", "/usr/share-keys"},
+		{"/usr/share/../entente.yaml", "/usr/entente-keys"},
 	};
-	char at[PLAN_PATH_MAX];
+	char at[PLAN_PATH_MAX], here[PATH_MAX], want[PATH_MAX + 8];
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		assert_true(plan_key_folder(at, rows[i][0]));
 		assert_string_equal(at, rows[i][1]);
 	}
+	assert_non_null(realpath("/usr/share", here)); /* two deep: its own */
+	assert_int_equal(chdir(here), 0);
+	snprintf(want, sizeof want, "%s-keys", here);
+	assert_true(plan_key_folder(at, "entente.yaml"));
+	assert_string_equal(at, want);
+	assert_true(plan_key_folder(at, "./entente.yaml"));
+	assert_string_equal(at, want);
 }
 
 static void never_overwritten(void **state)

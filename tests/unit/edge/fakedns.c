@@ -130,6 +130,7 @@ static void answer(struct timer *t, uint64_t now)
 		a.status = r->status ? r->status : r->n ? DNS_OK : DNS_NODATA;
 		a.secure = r->secure;
 		a.cnames = r->cnames;
+		a.late = r->delay_ms >= DNS_STALE_AFTER_MS;
 		if (r->canonical)
 			a.canonical = slice_str(r->canonical);
 		a.records = r->records;

@@ -221,6 +221,54 @@ static void silent_tlsa(void **state)
 	assert_string_equal(dial((struct dialer_target){.dane = true}, 0), FAILED("4000", "TLSA look-up of a.d.test"));
 }
 
+static struct dialer_target dane(unsigned delay_ms)
+{
+	fakedns_reset(true);
+	for (const char *h = "ab"; *h; h++) {
+		char host[16], tlsa[32];
+		snprintf(host, sizeof host, "%c.d.test", *h);
+		snprintf(tlsa, sizeof tlsa, "_5269._tcp.%c.d.test", *h);
+		server((unsigned)(*h - 'a'), host);
+		fakedns_addr(host, *h == 'a' ? "192.0.2.1" : "192.0.2.2")->delay_ms = delay_ms;
+		fakedns(host, DNS_AAAA)->delay_ms = delay_ms;
+		fakedns(tlsa, DNS_TLSA)->delay_ms = delay_ms;
+	}
+	fakedns("_xmpp-server._tcp.d.test", DNS_SRV)->delay_ms = delay_ms;
+	return (struct dialer_target){.dane = true};
+}
+
+/* Of two servers the first has time for addresses and TLSA, each of which comes after a second when its time is over (RFC 8767). */
+static void old_answers_for_dane(void **state)
+{
+	(void)state;
+	assert_string_equal(dial(dane(1000), 0), "3000 192.0.2.1=a.d.test, ");
+}
+
+static void dane_ends_in_time(void **state)
+{
+	(void)state;
+	struct dialer_target t = dane(0);
+	silent("a.d.test");
+	fakedns_addr("a.d.test", "192.0.2.1")->delay_ms = 0;
+	silent("_5269._tcp.a.d.test");
+	silent("b.d.test");
+	unsigned ms = 0;
+	const char *text = dial(t, 0);
+	assert_int_equal(sscanf(text, "%u xmpp/dns-failed", &ms), 1);
+	assert_in_range(ms, 3800, 4000);
+}
+
+/* It may be one of yesterday's. */
+static void late_denial_is_no_denial(void **state)
+{
+	(void)state;
+	fakedns_fail("d.test", DNS_A, DNS_NXDOMAIN)->delay_ms = 1000;
+	fakedns_fail("d.test", DNS_AAAA, DNS_NXDOMAIN)->delay_ms = 1000;
+	assert_non_null(strstr(dial(plain, 0), "1000 xmpp/dns-failed: address look-up of d.test"));
+	fakedns_reset(false);
+	assert_non_null(strstr(dial(plain, 0), "0 xmpp/dns-not-found: address look-up of d.test"));
+}
+
 /* ---- SIP */
 
 struct search {
@@ -323,6 +371,9 @@ int main(void)
 		T(one_silent_family_and_the_other_is_of_no_use),
 		T(what_was_tried_does_not_count),
 		T(silent_tlsa),
+		T(old_answers_for_dane),
+		T(dane_ends_in_time),
+		T(late_denial_is_no_denial),
 		T(sip_nobody_answers),
 		T(sip_silent_names_leave_time_for_the_next),
 		T(sip_many_silent_names),
