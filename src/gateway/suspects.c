@@ -11,7 +11,7 @@ struct suspect {
 	struct map_node node; /* key: name */
 	uint64_t name;
 	unsigned crashes;
-	bool journaled;
+	uint64_t journaled_until; /* by the timers: so long the same again is its repetition, as in seen.h */
 };
 
 struct suspects {
@@ -92,7 +92,7 @@ void gateway_load_suspect(struct gateway *g, uint64_t name, unsigned crashes)
 
 void suspects_journaled(struct gateway *g, uint64_t name)
 {
-	get(g->suspects, name)->journaled = true;
+	get(g->suspects, name)->journaled_until = g->cfg.timers->now + SEEN_WINDOW_S * UINT64_C(1000);
 }
 
 static uint64_t name_of_parts(const struct gateway *g, const struct slice *parts, size_t n)
@@ -131,11 +131,13 @@ bool suspects_stanza(struct gateway *g, const struct stanza *st, struct xmpp_sta
 	const struct slice parts[] = {st->from_text, st->to_text, st->id, body ? xml_text(body, in->arena) : SLICE_NONE};
 	uint64_t name = name_of_parts(g, parts, sizeof parts / sizeof *parts);
 	struct suspect *x = find(s, name);
+	bool repeated = x && g->cfg.timers->now < x->journaled_until;
 	r->place = enter(s, name);
-	if (!x || (!x->journaled && x->crashes < QUEUE_CRASHES && !is_text(st)))
+	if (!x || (!repeated && x->crashes < QUEUE_CRASHES && (!x->crashes || !is_text(st))))
 		return false;
-	if (x->journaled) {
-		x->journaled = st->id.len > 0; /* without an id the next one may be another */
+	if (repeated) {
+		if (!st->id.len) /* without an id the next one may be another */
+			x->journaled_until = 0;
 		metric_add(METRIC_MESSAGES_REPEATED, 1);
 		record_end(g->cfg.records, g->record, RECORD_IGNORED, REASON_NONE);
 	} else if (x->crashes < QUEUE_CRASHES) {

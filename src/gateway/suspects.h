@@ -18,5 +18,5 @@ bool suspects_stanza(struct gateway *g, const struct stanza *st, struct xmpp_sta
 void suspects_request(struct gateway *g, struct sip_server_trans *st, struct sip_msg *m, struct arena *a, const struct sip_flow *from);
 /* It is not under way any more; 0: it was not noted. */
 void suspects_leave(struct gateway *g, uint32_t *place);
-/* What comes again with this name is in the journal: it is acknowledged, and no more. */
+/* What comes again with this name within SEEN_WINDOW_S is in the journal: it is acknowledged, and no more. After that it is said again. */
 void suspects_journaled(struct gateway *g, uint64_t name);

@@ -160,6 +160,32 @@ static void innocent(void **state)
 	home_answers(h, "MESSAGE", 0, 200, "");
 }
 
+/* The same words again within the window are its repetition, later they are said anew (without an id at once after the first repetition). */
+static void said_again(void **state)
+{
+	struct house *h = *state;
+	says(h, "1");
+	crash(h);
+	says(h, "1");
+	house_pass(h, 60);
+	expect(h, IN("1"));
+	home_answers(h, "MESSAGE", 0, 200, "");
+	house_pass(h, SEEN_WINDOW_S * 1000 - 2000);
+	uint64_t done = h->n_done;
+	says(h, "1");
+	house_pass(h, 60);
+	expect(h, "");
+	assert_int_equal(h->n_done, done + 1);
+	house_pass(h, 4 * 3600 * 1000);
+	says(h, "1");
+	house_pass(h, 60);
+	expect(h, IN("1"));
+	home_answers(h, "MESSAGE", 0, 200, "");
+	assert_int_equal(h->n_done, done + 2);
+	house_pass(h, 5000);
+	assert_int_equal(house_journaled(h), 0);
+}
+
 /* The home is away when it is its turn, and `keep` is on: it waits as others do, and comes once. */
 static void kept(void **state)
 {
@@ -274,7 +300,7 @@ static void silent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(noted), T(poison), T(innocent), T(kept), T(refused), T(no_room), T(no_text), T(from_sip), T(silent),
+		T(noted), T(poison), T(innocent), T(said_again), T(kept), T(refused), T(no_room), T(no_text), T(from_sip), T(silent),
 	};
 	return cmocka_run_group_tests_name("suspects", tests, NULL, NULL);
 }
