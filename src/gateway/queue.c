@@ -483,11 +483,17 @@ enum reason queue_insure(struct gateway *g, struct outgoing *o)
 	return REASON_NONE;
 }
 
+bool queue_may_keep(const struct outgoing *o, enum reason reason)
+{
+	const struct gateway *g = o->conversation->g;
+	return queue_on(g) && !o->quiet && passing(reason) && (g->cfg.queue_keep || (o->queue && o->queue->keep));
+}
+
 bool queue_keeps(struct outgoing *o, enum reason reason)
 {
 	struct gateway *g = o->conversation->g;
 	struct queue_entry *e = o->queue;
-	if (!queue_on(g) || o->quiet || !passing(reason) || !(g->cfg.queue_keep || (e && e->keep)))
+	if (!queue_may_keep(o, reason))
 		return false;
 	if (!e) {
 		e = stanza_entry(g, o);

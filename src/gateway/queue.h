@@ -142,10 +142,13 @@ static inline bool queue_unread(const struct queue_entry *e)
 }
 /* It goes on, but is in the journal until it is over. */
 enum reason queue_insure(struct gateway *g, struct outgoing *o);
-/* It cannot be delivered now for this reason. True: it waits in its lane and is gone, and so is what the carriers had of the same two users
- * and have not sent (queue_behind.c). */
+/* It cannot be delivered now for this reason. True: it waits in its lane and is gone. What the carriers had of the same two users and have not
+ * sent went the same way, in the order in which it was said; where this one might wait but finds no room (false) it is still the caller's
+ * (queue_behind.c). */
 bool queue_defers(struct outgoing *o, enum reason reason);
-/* queue.c, for queue_behind.c: this one alone. True: the caller drops it, without a word. */
+/* queue.c, for queue_behind.c. May it wait for this reason, if the journal has room? */
+bool queue_may_keep(const struct outgoing *o, enum reason reason);
+/* The same, and this one alone does. True: the caller drops it, without a word. */
 bool queue_keeps(struct outgoing *o, enum reason reason);
 /* It is over: delivered, or its sender was told. */
 void queue_over(struct gateway *g, struct queue_entry *e);

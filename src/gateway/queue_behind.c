@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A text to a SIP user that cannot be delivered now waits in its lane; what the carriers have of the same two users and have not sent goes
- * behind it, else it would overtake. */
+ * there with it, in the order in which it was said, else it would overtake, or be overtaken. */
 #include "gateway/queue.h"
 #include "gateway/session.h"
 
@@ -13,9 +13,19 @@ static void put_aside(struct outgoing *o, enum reason reason)
 	outgoing_drop(g, o);
 }
 
+/* A notice is in no order: last. */
+static uint64_t turn(const struct outgoing *o)
+{
+	return o->quiet ? UINT64_MAX : o->serial;
+}
+
+/* In the order in which they were said; mostly they come so. */
 static void gather(void *arg, struct outgoing *o)
 {
-	list_append(arg, &o->node);
+	struct list *behind = arg, *at = behind;
+	while (at->prev != behind && turn(CONTAINER_OF(at->prev, struct outgoing, node)) > turn(o))
+		at = at->prev;
+	list_append(at, &o->node);
 }
 
 static void join(struct outgoing *o, enum reason reason)
@@ -31,21 +41,29 @@ static void join(struct outgoing *o, enum reason reason)
 	}
 }
 
+static void join_until(struct list *behind, uint64_t last, enum reason reason)
+{
+	for (struct list *n; (n = list_head(behind)) && turn(CONTAINER_OF(n, struct outgoing, node)) <= last;) {
+		list_remove(n);
+		join(CONTAINER_OF(n, struct outgoing, node), reason);
+	}
+}
+
 bool queue_defers(struct outgoing *o, enum reason reason)
 {
 	struct conversation *c = o->conversation;
 	struct list behind;
-	if (!queue_keeps(o, reason))
+	if (!queue_may_keep(o, reason))
 		return false;
 	list_init(&behind);
 	if (c->g->cfg.queue_keep) {
 		page_yield(c, gather, &behind);
 		session_yield(c, gather, &behind);
 	}
-	put_aside(o, reason);
-	for (struct list *n; (n = list_head(&behind));) {
-		list_remove(n);
-		join(CONTAINER_OF(n, struct outgoing, node), reason);
-	}
-	return true;
+	join_until(&behind, o->serial, reason); /* it may be the one that found no room behind them */
+	bool kept = queue_keeps(o, reason);
+	if (kept)
+		put_aside(o, reason);
+	join_until(&behind, UINT64_MAX, reason);
+	return kept;
 }

@@ -120,6 +120,37 @@ static void no_room(void **state)
 	all_come(h, 1, 1);
 }
 
+/* The client knows no sessions, and its queue in page mode has room for five of the seven that wait (max_queue): the sixth goes into the
+ * journal, and those that stand before it in the queue and were not sent go there before it. */
+static void overfull(void **state)
+{
+	struct house *h = *state;
+	dialect(h, GATEWAY_DIALECT_CISCO);
+	says(h, 1, 7);
+	expect(h, CALLED);
+	home_answers(h, "INVITE", 0, 488, "");
+	expect(h, "S ACK sip:" ROMEO "; " IN("1"));
+	assert_int_equal(house_journaled(h), 6);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	all_come(h, 2, 7);
+}
+
+/* The same, and the journal has room for two: those that were said last are refused. */
+static void overfull_no_room(void **state)
+{
+	struct house *h = *state;
+	dialect(h, GATEWAY_DIALECT_CISCO);
+	h->room_for = 2;
+	says(h, 1, 7);
+	expect(h, CALLED);
+	home_answers(h, "INVITE", 0, 488, "");
+	house_pass(h, 10);
+	expect_count(h, "X message/error " ROMEO ">" JULIET " resource-constraint/wait", 4);
+	assert_int_equal(house_journaled(h), 2);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	all_come(h, 2, 3);
+}
+
 /* In a session: refused in its dialog. */
 static void session(void **state)
 {
@@ -184,7 +215,7 @@ static void no_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(page, keeping), T(insured, keeping), T(unreachable, keeping), T(refusing, keeping), T(no_room, keeping), T(session, calling),
+		T(page, keeping), T(insured, keeping), T(unreachable, keeping), T(refusing, keeping), T(no_room, keeping), T(overfull, calling), T(overfull_no_room, calling), T(session, calling),
 		T(two_sessions, calling), T(no_answer, calling),
 	};
 	return cmocka_run_group_tests_name("queue-order", tests, NULL, NULL);
