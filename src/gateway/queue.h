@@ -23,7 +23,7 @@ enum {
 	QUEUE_WINDOW = 64,           /* lanes of one target that are under way together */
 	QUEUE_CRASHES = 2,           /* as many crashes with it under way, and it is left alone */
 	QUEUE_ALONE_MS = 50,         /* how often a suspect asks for its turn */
-	QUEUE_ALONE_MAX_MS = 60000,  /* so long others wait for the fate of one */
+	QUEUE_ALONE_MAX_MS = 2000,   /* so long others wait for the fate of one: poison works at once, and there may be thousands */
 	QUEUE_SPARES = 64,
 };
 
