@@ -154,7 +154,6 @@ static void wall_fired(struct timer *t, uint64_t now)
 		timer_arm(q, &app->expiring, 0);
 		timer_arm(q, &app->certificate, 0);
 	}
-	app_queue_tick(app);
 	timer_arm(q, t, LOOK_MS);
 }
 

@@ -110,6 +110,8 @@ static void on_done(void *arg, uint64_t id, int code, const struct entente_err *
 	pthread_mutex_unlock(&q->lock);
 	if (post)
 		worker_post_always(q->node->worker, &q->bus);
+	if (!code) /* here the disk is waited for anyway; nobody else may */
+		queue_clock_save(&q->node->app->queue->clock, false);
 }
 
 static struct journal_marks marks_of(const struct gateway_marks *m)
@@ -197,12 +199,6 @@ bool node_queue_alone(void *arg, bool begin)
 int64_t node_queue_now(void *arg)
 {
 	return queue_clock_now(&((const struct node *)arg)->app->queue->clock);
-}
-
-void app_queue_tick(struct app *app)
-{
-	if (app->queue)
-		queue_clock_save(&app->queue->clock, false);
 }
 
 static void load_suspect(void *arg, uint64_t name, unsigned crashes)
@@ -356,9 +352,9 @@ void app_queue_close(struct app *app)
 	struct app_queue *q = app->queue;
 	if (!q)
 		return;
-	queue_clock_save(&q->clock, true);
 	q->crash = crash_close(q->crash);
 	q->journal = journal_close(q->journal);
+	queue_clock_save(&q->clock, true); /* its thread did until here */
 }
 
 void app_queue_free(struct app *app)

@@ -19,8 +19,6 @@ void app_queue_nodes(struct app *app);
 void app_queue_close(struct app *app);
 /* After pool_free. */
 void app_queue_free(struct app *app);
-/* Every few seconds: notes how late it is (app/queue_clock.h). */
-void app_queue_tick(struct app *app);
 /* Settings of a new configuration that are LIVE. */
 void app_queue_set(struct app *app, const struct config *cfg);
 /* The directory that queue.directory means. */

@@ -54,7 +54,7 @@ void queue_clock_save(struct queue_clock *c, bool at_once)
 {
 	char fresh[600];
 	uint64_t ms = clock_ms();
-	if (!at_once && ms < c->saved_ms + QUEUE_CLOCK_SAVE_MS)
+	if (!*c->path || (!at_once && ms < c->saved_ms + QUEUE_CLOCK_SAVE_MS))
 		return;
 	c->saved_ms = ms;
 	snprintf(fresh, sizeof fresh, "%s.new", c->path);

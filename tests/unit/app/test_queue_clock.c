@@ -78,9 +78,23 @@ static void goes_on(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+/* The journal could not be opened: there is nothing to save, and no directory for it. */
+static void never_opened(void **state)
+{
+	char directory[] = "/tmp/entente-clock-XXXXXX", before[512];
+	struct queue_clock c = {0};
+	(void)state;
+	assert_non_null(getcwd(before, sizeof before));
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(chdir(directory), 0);
+	queue_clock_save(&c, true);
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(rmdir(directory), 0); /* it is empty */
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(first_reading), cmocka_unit_test(goes_on)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(first_reading), cmocka_unit_test(goes_on), cmocka_unit_test(never_opened)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
