@@ -110,6 +110,7 @@ static void call_again(struct session *s)
 	struct conversation *c = s->conversation;
 	struct session *next;
 	const enum reason timeout = REASON_SIP_TIMEOUT;
+	s->state = SESSION_LEAVING; /* nothing goes here any more: s->sip is gone */
 	s->n_under_way = 0;
 	if (s->banned) {
 		session_texts_end(s, end_failed, &s->banned);
