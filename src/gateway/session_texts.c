@@ -55,9 +55,13 @@ void session_texts_end(struct session *s, void (*end)(struct outgoing *o, const 
 
 void session_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg)
 {
-	for (struct list *n = c->g->sessions.next; n != &c->g->sessions; n = n->next) {
+	size_t left = c->n_sessions; /* of the many that the worker has */
+	for (struct list *n = c->g->sessions.next; left && n != &c->g->sessions; n = n->next) {
 		struct session *s = CONTAINER_OF(n, struct session, link);
-		if (s->conversation != c || (s->first_offered && s->state == SESSION_INVITING)) /* the peer may take it from the INVITE */
+		if (s->conversation != c)
+			continue;
+		left--;
+		if (s->first_offered && s->state == SESSION_INVITING) /* the peer may take it from the INVITE */
 			continue;
 		for (struct outgoing *o; (o = session_text_next(s));) {
 			session_text_remove(s, o);
