@@ -155,6 +155,16 @@ static bool save(const struct crash *c)
 	return ok && rename(fresh, path) == 0;
 }
 
+/* What was there is counted, or lost: it must not count again. The handler writes into blocks that are there, also when the disk is full. */
+static bool make_room(const struct crash *c)
+{
+	if (c->fd < 0 || ftruncate(c->fd, 0) != 0)
+		return false;
+	int rc = posix_fallocate(c->fd, 0, (off_t)(c->workers * sizeof *c->tables));
+	errno = rc;
+	return !rc || rc == EOPNOTSUPP || rc == EINVAL; /* the file system cannot */
+}
+
 struct crash *crash_open(const char *directory, unsigned workers, struct journal *j, int signo)
 {
 	struct crash *c = MEM_NEW(struct crash);
@@ -169,8 +179,12 @@ struct crash *crash_open(const char *directory, unsigned workers, struct journal
 	load(c, now);
 	if (c->fd >= 0 && signo)
 		count(c, now);
-	if (c->fd < 0 || (signo && !save(c)) || ftruncate(c->fd, 0) != 0)
+	bool saved = !signo || c->fd < 0 || save(c);
+	int why = errno;
+	if (!make_room(c) || !saved) {
+		errno = saved ? errno : why;
 		log_ev(LOG_WARNING, "queue/suspects", {"directory", slice_str(directory)}, {"text", slice_str(strerror(errno))});
+	}
 	atomic_store(&watched, c);
 	return c;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "app/crash.h"
@@ -123,6 +124,37 @@ static void killed(void **state)
 	assert_string_equal(next(SIGSEGV), "5:1 ");
 }
 
+/* The file has its blocks from the start, so that a full disk does not keep the handler from writing. */
+static void has_room(void **state)
+{
+	char path[128];
+	struct stat st;
+	(void)state;
+	snprintf(path, sizeof path, "%s/under-way", directory);
+	dies(SIGSEGV, 5, 0, 0);
+	for (int i = 0; i < 2; i++) { /* as it comes, and after one that has noted something */
+		struct crash *c = crash_open(directory, 2, NULL, SIGSEGV);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, 2 * sizeof(struct gateway_under_way));
+		assert_true((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size);
+		crash_close(c);
+	}
+	assert_string_equal(next(SIGSEGV), "5:1 ");
+}
+
+/* What was under way does not count again at the next start, also when what was counted cannot be written. */
+static void not_saved(void **state)
+{
+	char path[128];
+	(void)state;
+	snprintf(path, sizeof path, "%s/suspects.new", directory);
+	dies(SIGSEGV, 5, 0, 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_string_equal(next(SIGSEGV), "5:1 ");
+	assert_int_equal(rmdir(path), 0);
+	assert_string_equal(next(SIGSEGV), "");
+}
+
 /* After a day nobody sends it again; a damaged file ends where it is damaged. */
 static void forgotten(void **state)
 {
@@ -153,6 +185,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(has_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_saved, setup, teardown),
 		cmocka_unit_test_setup_teardown(forgotten, setup, teardown),
 		cmocka_unit_test(no_directory),
 	};
