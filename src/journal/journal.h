@@ -49,7 +49,7 @@ struct journal_marks {
 struct journal_head {
 	struct slice partner;   /* key of the quota: whose entry it is; not empty, JOURNAL_KEY_MAX */
 	struct slice pair;      /* key of the order, may be empty; JOURNAL_KEY_MAX */
-	int64_t accepted_at, expires_at; /* seconds since 1970; the journal does not act on them */
+	int64_t accepted_at, expires_at; /* seconds, by the time of day and by the caller's own clock; the journal does not act on them */
 	uint8_t kind, flags;    /* the caller's, fixed */
 	struct journal_marks marks;
 };
