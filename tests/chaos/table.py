@@ -90,10 +90,12 @@ def markdown(results):
 def clean(results):
     """What a run of a sanitizer build showed, in a few lines; its figures say nothing."""
     e = results["experiments"]
+    skipped = {a["name"]: a["skipped"] for a in e if a.get("skipped")}
     reports = [a["name"] for a in e if any("anitizer" in x or "runtime error" in x for x in a["wrong"])]
     lines = [f"`tests/chaos/run {' '.join([*results['patterns'], '--quick'] if results['quick'] else results['patterns'])} --sanitizer {results['sanitizer']} --seed {results['seed']}`, "
-             f"{results['date']}, {results['versions']['commit']}, {results.get('seconds', 0) / 60:.0f} minutes: {len(e)} experiments, "
+             f"{results['date']}, {results['versions']['commit']}, {results.get('seconds', 0) / 60:.0f} minutes: {len(e) - len(skipped)} experiments, "
              f"{'no report' if not reports else 'REPORTS in ' + ', '.join(reports)}."]
+    lines += [f"Left out, since {reason}: {', '.join(sorted(n for n, r in skipped.items() if r == reason))}." for reason in sorted(set(skipped.values()))]
     wrong = failures(results)
     return "\n".join([*lines, *again(results), *(["Wrong in this run:", "", *(f"* {x.splitlines()[0][:300]}" for x in wrong)] if wrong else [])])
 
