@@ -39,6 +39,7 @@ class Result:
 
     def show(self, promise, what, figure, ok):
         """One row of the table. ok: True, False, or None where it was measured for information."""
+        figure = figure.replace(self.run + "/", "")     # the document is for every machine
         self.rows.append({"promise": promise, "what": what, "figure": figure, "ok": ok})
         self.say(f"{promise}: {what}: {figure}{'' if ok else ' (for information)' if ok is None else ' NOT HELD'}")
         if ok is False:
