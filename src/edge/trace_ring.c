@@ -23,7 +23,6 @@ struct trace_ring {
 	uint64_t cap, tail;       /* where the next one goes */
 	uint64_t marks[MARKS];    /* records begin there; the ring begins at the first one */
 	size_t first, n_marks;
-	int64_t now_ms;           /* of the last call */
 };
 
 struct trace_ring *trace_ring_new(size_t octets)
@@ -122,7 +121,6 @@ void trace_ring_add(struct trace_ring *r, int64_t at_ms, bool out, bool partner,
 			     .flags = (out ? 1u : 0) | (partner ? 2u : 0), .at_ms = at_ms};
 	rec.len = (uint32_t)((sizeof rec + rec.peer + rec.head + 7) & ~(size_t)7);
 	pthread_mutex_lock(&r->lock);
-	r->now_ms = at_ms;
 	char *p = room(r, rec.len);
 	memcpy(p, &rec, sizeof rec);
 	if (peer.len)
@@ -157,7 +155,6 @@ void trace_ring_each(struct trace_ring *r, int64_t now_ms, int64_t since_ms, voi
 {
 	char *copy = mem_calloc(1, r->cap);
 	pthread_mutex_lock(&r->lock);
-	r->now_ms = now_ms;
 	uint64_t from = begin(r), to = r->tail, before = r->cap - from % r->cap; /* ... the end of the memory */
 	if (before > to - from)
 		before = to - from;
@@ -166,21 +163,4 @@ void trace_ring_each(struct trace_ring *r, int64_t now_ms, int64_t since_ms, voi
 	pthread_mutex_unlock(&r->lock);
 	walk(r, copy, from, to, since_ms > now_ms - TRACE_RING_MS ? since_ms : now_ms - TRACE_RING_MS, fn, arg);
 	mem_free(copy);
-}
-
-static void one_more(void *arg, const struct trace_kept *k)
-{
-	size_t *n = arg;
-	(void)k;
-	++*n;
-}
-
-size_t trace_ring_count(struct trace_ring *r)
-{
-	size_t n = 0;
-	pthread_mutex_lock(&r->lock);
-	int64_t now_ms = r->now_ms;
-	pthread_mutex_unlock(&r->lock);
-	trace_ring_each(r, now_ms, INT64_MIN, one_more, &n);
-	return n;
 }

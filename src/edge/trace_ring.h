@@ -26,4 +26,3 @@ struct trace_kept {
 void trace_ring_add(struct trace_ring *r, int64_t at_ms, bool out, bool partner, struct slice peer, struct slice raw);
 /* Oldest first, those since `since_ms`; fn may take its time, it runs on a copy. */
 void trace_ring_each(struct trace_ring *r, int64_t now_ms, int64_t since_ms, void (*fn)(void *arg, const struct trace_kept *k), void *arg);
-size_t trace_ring_count(struct trace_ring *r);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/path.h"
 #include "keeper/keeper_int.h"
 
 enum { SLOT_BITS = 8, GENERATION_MAX = 0xffffff };
@@ -180,15 +181,6 @@ static bool usable(const EVP_PKEY *key)
 	return false;
 }
 
-/* As sandbox/paths.c sees it: the root, what is right below it, and a home are too much to mean all that is in them. */
-static bool with_all_below(const char *folder)
-{
-	unsigned depth = 0;
-	for (const char *z = folder; *z; z++)
-		depth += *z == '/' && z[1] && z[1] != '/' && strncmp(z, "/./", 3) != 0;
-	return depth > 2 || (depth == 2 && strncmp(folder, "/home/", 6) != 0);
-}
-
 /* By name: whoever could put a link into one of the folders could put a key there. */
 static bool permitted(const struct vault *v, const char *path)
 {
@@ -198,7 +190,7 @@ static bool permitted(const struct vault *v, const char *path)
 		struct slice known = slice_str(v->folders[i]);
 		if (slice_eq(known, folder))
 			return true;
-		if (slice_starts(folder, known) && folder.p[known.len] == '/' && with_all_below(v->folders[i]) && !strstr(path, "/../"))
+		if (slice_starts(folder, known) && folder.p[known.len] == '/' && !path_is_wide(v->folders[i]) && !strstr(path, "/../"))
 			return true;
 	}
 	return !v->n_folders;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/buf.h"
+#include "base/path.h"
 
 enum { MODE = 0640 };
 
@@ -159,15 +160,6 @@ int plan_file_write(const char *path, struct slice octets, bool replace, struct 
 	return 0;
 }
 
-/* As sandbox/paths.c sees it: of these only the file is opened. */
-static bool shared(const char *folder)
-{
-	unsigned depth = 0;
-	for (const char *z = folder; *z; z++)
-		depth += *z == '/' && z[1] && z[1] != '/';
-	return *folder != '/' || depth < 2 || (depth == 2 && !strncmp(folder, "/home/", 6));
-}
-
 bool plan_key_folder(char ret[PLAN_PATH_MAX], const char *config_path)
 {
 	char folder[PLAN_PATH_MAX], real[PATH_MAX];
@@ -179,7 +171,7 @@ bool plan_key_folder(char ret[PLAN_PATH_MAX], const char *config_path)
 	if (*folder && (*folder != '/' || !*name || !strcmp(name, ".") || !strcmp(name, "..")) && realpath(folder, real) &&
 	    !slice_cstr(slice_str(strcmp(real, "/") ? real : ""), folder, sizeof folder))
 		return false;
-	return snprintf(ret, PLAN_PATH_MAX, shared(folder) ? "%s/entente-keys" : "%s-keys", folder) < PLAN_PATH_MAX;
+	return snprintf(ret, PLAN_PATH_MAX, path_is_wide(folder) ? "%s/entente-keys" : "%s-keys", folder) < PLAN_PATH_MAX;
 }
 
 static int refuse_link(const char *place, struct entente_err *err)

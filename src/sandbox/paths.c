@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/path.h"
 #include "sandbox/sandbox_int.h"
 
 enum { LINKS_MAX = 16 };
@@ -42,16 +43,11 @@ static void folder_of(const char *path, char ret[PATH_MAX])
 	snprintf(ret, PATH_MAX, "%.*s", slash ? slash == path ? 1 : (int)(slash - path) : 1, slash ? path : ".");
 }
 
-/* The root, what is right below it, a home: nobody means all of that. */
+/* Nobody means all of that. */
 static bool too_much(const char *folder)
 {
 	char real[PATH_MAX];
-	unsigned depth = 0;
-	if (!realpath(folder, real))
-		return true;
-	for (const char *z = real; *z; z++)
-		depth += *z == '/' && z[1];
-	return depth < 2 || (depth == 2 && !strncmp(real, "/home/", 6));
+	return !realpath(folder, real) || path_is_wide(real);
 }
 
 static void add_file(struct sandbox_paths *p, const char *path)

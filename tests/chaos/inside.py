@@ -48,6 +48,20 @@ def no_memory(r):
 POISON = "poison-4711"
 
 
+def until_aside(s, generation):
+    """Until the deadly text is in quarantine: (its events or none, crashes since that generation, seconds)."""
+    begin, listed = time.monotonic(), None
+    while time.monotonic() < begin + 45 and not listed:
+        time.sleep(0.1)
+        s.mark("poison")        # it may crash at any moment
+        listed = s.parts[-1].events("queue/quarantined")
+    return listed, s.services[0].generation - generation, time.monotonic() - begin
+
+
+def arrived(status):
+    return sum(g[d]["arrived"] for g in status["groups"].values() for d in ("to_xmpp", "to_sip"))
+
+
 @experiment("poison", "R17", seconds=60, needs=impossible)
 def poison(r):
     """a text that was accepted for later ends the process whenever it is handed on: it is set aside after two crashes"""
@@ -70,12 +84,7 @@ def poison(r):
         faults.poison(POISON)
         s.mark("poison")
         s.tell("group away on")
-        begin, listed = time.monotonic(), None
-        while time.monotonic() < begin + 45 and not listed:
-            time.sleep(0.1)
-            s.mark("poison")        # it may crash at any moment
-            listed = s.parts[-1].events("queue/quarantined")
-        crashes, aside = s.services[0].generation - generation, time.monotonic() - begin
+        listed, crashes, aside = until_aside(s, generation)
         # from here on all is as it should be, with the text still deadly
         time.sleep(2)
         s.all_up(30)
@@ -83,7 +92,7 @@ def poison(r):
         s.tell("say away to-xmpp after-it")
         time.sleep(4)
         after, later = s.status(), s.services[0].generation - generation
-        going = sum(after["groups"][g][d]["arrived"] - before["groups"][g][d]["arrived"] for g in after["groups"] for d in ("to_xmpp", "to_sip"))
+        going = arrived(after) - arrived(before)
         there = after["groups"]["away"]["to_xmpp"]["arrived"]
         shown = s.parts[-1].cli("queue", "list").stdout
         account = s.end(5)
@@ -112,18 +121,13 @@ def poison_again(r):
         faults.poison(POISON)
         s.mark("poison")
         s.tell("say sm to-sip", POISON)
-        begin, listed = time.monotonic(), None
-        while time.monotonic() < begin + 45 and not listed:
-            time.sleep(0.1)
-            s.mark("poison")        # it may crash at any moment
-            listed = s.parts[-1].events("queue/quarantined")
-        crashes, aside = s.services[0].generation - generation, time.monotonic() - begin
+        listed, crashes, aside = until_aside(s, generation)
         time.sleep(2)
         s.all_up(30)
         before = s.status()
         time.sleep(4)
         after, later = s.status(), s.services[0].generation - generation
-        going = sum(after["groups"][g][d]["arrived"] - before["groups"][g][d]["arrived"] for g in after["groups"] for d in ("to_xmpp", "to_sip"))
+        going = arrived(after) - arrived(before)
         account = s.end(5)
         r.complaints(s)
     r.figures.update(event=(listed or [])[:1], account=account)

@@ -56,7 +56,8 @@ def verdict(results, promise):
     found = [row["ok"] for e in results["experiments"] for row in e["rows"] if row["promise"] == promise]
     if any(ok is False for ok in found):
         return "**not held**"
-    return "held" if any(found) else ("see the text" if found else "not measured")
+    held = "held, as far as it is measured" if PROMISES[promise][1] else "held"
+    return held if any(found) else ("see the text" if found else "not measured")
 
 
 def again(results):

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/path.h"
 #include "base/rand.h"
 #include "base/reason.h"
 #include "base/timer.h"
@@ -296,11 +297,23 @@ static void rand_after_fork(void **state)
 	close(fd[1]);
 }
 
+static void wide_paths(void **state)
+{
+	static const char *const wide[] = {"/", "/etc", "/etc/", "//etc", "/./etc", "/etc/.", "/home/ute", "etc", "etc/entente/keys", ""};
+	static const char *const narrow[] = {"/etc/entente", "/etc/entente/", "/home/ute/edge", "/srv/a/b"};
+	(void)state;
+	for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+		assert_true(path_is_wide(wide[i]));
+	for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
+		assert_false(path_is_wide(narrow[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
 		cmocka_unit_test(slices), cmocka_unit_test(arenas), cmocka_unit_test(bufs), cmocka_unit_test(maps), cmocka_unit_test(timers),
 		cmocka_unit_test(encodings), cmocka_unit_test(logs), cmocka_unit_test(tables), cmocka_unit_test(times), cmocka_unit_test(rand_after_fork),
+		cmocka_unit_test(wide_paths),
 	};
 	return cmocka_run_group_tests(t, NULL, NULL);
 }

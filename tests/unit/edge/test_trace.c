@@ -37,6 +37,19 @@ static bool has(const char *text)
 	return slice_find(buf_slice(&told), slice_str(text)) >= 0;
 }
 
+static void one_more(void *arg, const struct trace_kept *k)
+{
+	(void)k;
+	++*(int *)arg;
+}
+
+static int kept(struct trace_ring *r, int64_t now_ms)
+{
+	int n = 0;
+	trace_ring_each(r, now_ms, INT64_MIN, one_more, &n);
+	return n;
+}
+
 static void keeps_heads(void **state)
 {
 	struct trace_ring *r = trace_ring_new(0);
@@ -45,7 +58,6 @@ static void keeps_heads(void **state)
 	trace_ring_add(r, 7, false, true, S("fabrikam.test"), S("SIP/2.0 200 OK\r\nauthorization : secret\r\n\r\n"));
 	trace_ring_add(r, 7, false, true, S("x"), S("\r\n\r\n"));
 	trace_ring_each(r, 10, 0, on_kept, NULL);
-	assert_int_equal(trace_ring_count(r), 2);
 	assert_string_equal((buf_putc(&told, 0), buf_slice(&told).p),
 			    "5 10 main 104|MESSAGE sip:a@b SIP/2.0\r\nVia: x\r\nl: 6\r\n\r\n\n"
 			    "7 01 fabrikam.test 42|SIP/2.0 200 OK\r\n\r\n\n");
@@ -55,9 +67,9 @@ static void keeps_heads(void **state)
 	assert_true(has("200 OK"));
 	buf_clear(&told);
 	trace_ring_each(r, 6 + TRACE_RING_MS, 0, on_kept, NULL); /* the older one is too old by now, and gone for good */
-	assert_int_equal(trace_ring_count(r), 1);
+	assert_int_equal(kept(r, 6 + TRACE_RING_MS), 1);
 	trace_ring_add(r, 9 + TRACE_RING_MS, true, false, S("main"), S("ACK sip:a@b SIP/2.0\r\n\r\n"));
-	assert_int_equal(trace_ring_count(r), 1);
+	assert_int_equal(kept(r, 9 + TRACE_RING_MS), 1);
 	trace_ring_free(r);
 }
 
@@ -91,7 +103,6 @@ static void turns(void **state)
 		if (i % 97 == 0 || i > 19900) {
 			seen = 0;
 			trace_ring_each(r, (int64_t)i, 0, in_order, NULL);
-			assert_int_equal(seen, trace_ring_count(r));
 			assert_int_equal(expect_next, i + 1);
 			assert_true(i < 20 || seen >= 10);
 		}

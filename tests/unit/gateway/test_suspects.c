@@ -230,7 +230,7 @@ static void refused(void **state)
 	home_answers(h, "MESSAGE", 0, 200, "");
 }
 
-/* The journal has no room for a suspect: it is refused for now. */
+/* The journal has no room for a suspect: it is refused, and may come again. */
 static void no_room(void **state)
 {
 	struct house *h = *state;
@@ -242,14 +242,25 @@ static void no_room(void **state)
 	assert_int_equal(under_way(h), 0);
 }
 
-/* What is no text cannot wait in the journal: it has its second chance. */
+/* What is no text cannot wait in the journal: it has its second chance, and no third. */
 static void no_text(void **state)
 {
 	struct house *h = *state;
 	h->stream = 1;
 	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' id='t' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
-	assert_int_equal(under_way(h), 0); /* it is over at once */
-	house_forget(h, 0);
+	assert_int_equal(under_way(h), 0); /* it is over at once, so its name is made here */
+	const struct slice parts[] = {S(JULIET), S(ROMEO), S("t"), SLICE_NONE};
+	h->suspects[0].name = seen_key(h->gateway->seen, parts, 4).v[0];
+	for (unsigned crashes = 1; crashes <= 2; crashes++) {
+		h->suspects[0].crashes = crashes;
+		house_restart(h, 100);
+		house_forget(h, 0);
+		uint64_t done = h->n_done;
+		partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' id='t' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
+		expect(h, crashes == 1 ? "" : "X message/error " ROMEO ">" JULIET " internal-server-error/cancel");
+		assert_int_equal(h->n_done, done + 1);
+		assert_int_equal(h->journal_puts, 0);
+	}
 }
 
 /* A home that sends its request again, over UDP or a new connection. */
