@@ -118,8 +118,8 @@ def has_journal(daemon):
 
 
 def durable(bench, quick, progress):
-    """The same messages with a partner that acknowledges (XEP-0198), where nothing is written, and with one that does not, where each text is on the disk before
-    it is answered for. Flat out, in turn."""
+    """The same messages with a partner that acknowledges (XEP-0198), where nothing is written, and with one that does not, where what is open after 10 ms is.
+    Flat out, in turn."""
     server = bench.start(peers.name_server(bench.run))
     daemon = federated(bench, "durable")
     out = {"journal": has_journal(daemon), "rows": []}

@@ -123,7 +123,7 @@ enum reason node_queue_put(void *arg, struct gateway_queued *q, struct slice oct
 {
 	struct node *n = arg;
 	struct journal_head h = {.partner = q->partner, .pair = q->pair, .accepted_at = q->accepted_at, .expires_at = q->expires_at,
-				 .kind = (uint8_t)q->kind, .marks = marks_of(&q->marks)};
+				 .kind = (uint8_t)q->kind, .marks = marks_of(&q->marks), .lazy = q->lazy};
 	return reason_of(journal_put(journal_of(n), &h, octets, on_done, &n->app->queue->nodes[n->worker->id], &q->id));
 }
 

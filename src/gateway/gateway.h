@@ -63,6 +63,7 @@ struct gateway_queued { /* the head of an entry of the journal */
 	size_t octets;        /* when it is loaded */
 	int64_t accepted_at, expires_at;
 	struct gateway_marks marks;
+	bool lazy; /* of queue_put alone: nobody waits for it, and it ends soon as a rule */
 };
 
 /* The names of what is under way and in no journal; 0: a free place. For the handler of crashes, which may read it on any thread. */

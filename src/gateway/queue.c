@@ -179,7 +179,8 @@ static enum reason store(struct queue_entry *e, int status, uint8_t state)
 	e->expires_at = queue_now(g) + g->cfg.queue_lifetime_s;
 	e->marks = (struct gateway_marks){.state = state, .crashes = e->marks.crashes};
 	struct gateway_queued q = {.kind = e->kind, .partner = jid_domain(queue_remote(e)), .pair = pair_text(pair, e),
-				   .accepted_at = e->accepted_at, .expires_at = e->expires_at, .marks = e->marks};
+				   .accepted_at = e->accepted_at, .expires_at = e->expires_at, .marks = e->marks,
+				   .lazy = e->kind == GATEWAY_TO_SIP && state & GATEWAY_QUEUE_IN_FLIGHT /* queue_insure */};
 	enum reason reason = g->ops->queue_put(g->arg, &q, queue_octets(e));
 	if (reason) {
 		metric_add(METRIC_QUEUE_REFUSED, 1);

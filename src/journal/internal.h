@@ -84,6 +84,7 @@ struct request { /* a put */
 	struct entry *e;
 	uint64_t id;
 	int code;
+	uint64_t due; /* clock_ms() at which its group begins, if no other does; 0: at once */
 	journal_done *done;
 	void *arg;
 	size_t len;
@@ -127,7 +128,7 @@ struct journal {
 	pthread_cond_t work, idle;
 	struct journal_index index;
 	struct list puts, reads, dirty;
-	size_t waiting, n_reads; /* waiting: octets of puts */
+	size_t waiting, n_urgent, n_reads; /* octets of puts; those that are not lazy */
 	uint64_t flush_wanted, flushed;
 	struct journal_stats stats;
 	bool stop, started;
@@ -146,6 +147,7 @@ struct journal {
 	uint64_t read_number;    /* whose read_fd is; 0: none */
 	enum writer_state state;
 	uint64_t probe_at, unsynced_since, copy_at; /* ms; unsynced_since 0: all is synced; copy_at: the old records cannot be read, again then */
+	uint64_t lazy_at;        /* with the lock: no group of lazy puts alone before then */
 	unsigned copy_errors;
 	bool marker_set;         /* the marker is to be cleared as soon as the counts are durable */
 	bool stuck;              /* an end or a mark did not find space: again after the probe */

@@ -3,6 +3,7 @@
 #include "journal/internal.h"
 
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* With the lock. */
@@ -43,7 +44,7 @@ int journal_put(struct journal *j, const struct journal_head *h, struct slice oc
 	if (len > j->opt.segment / 4)
 		return ENTENTE_EINVAL;
 	struct request *r = mem_realloc(NULL, sizeof *r + len);
-	*r = (struct request){.done = done, .arg = arg, .len = len};
+	*r = (struct request){.due = h->lazy ? clock_ms() + j->opt.lazy_ms : 0, .done = done, .arg = arg, .len = len};
 	pthread_mutex_lock(&j->lock);
 	int rc = room(j, h->partner, len);
 	if (rc) {
@@ -59,7 +60,8 @@ int journal_put(struct journal *j, const struct journal_head *h, struct slice oc
 	/* The record is written under the lock: its place in the queue is its id's, and one kibioctet takes less than a microsecond. */
 	journal_record_write(r->rec, &(struct journal_record){.type = JOURNAL_PUT, .id = id, .head = *h, .octets = octets});
 	j->waiting += len;
-	if (list_empty(&j->puts))
+	j->n_urgent += !h->lazy;
+	if (list_empty(&j->puts) || (!h->lazy && j->n_urgent == 1) || (j->waiting >= GROUP_OCTETS && j->waiting - len < GROUP_OCTETS))
 		wake(j);
 	list_append(&j->puts, &r->node);
 	*ret_id = id; /* before the thread can complete it */

@@ -28,6 +28,7 @@ enum {
 	JOURNAL_WAITING_OCTETS = 64 << 20, /* puts that wait for the thread, together */
 	JOURNAL_READS_MAX = 4096,        /* reads that wait */
 	JOURNAL_PROBE_MS = 500,
+	JOURNAL_LAZY_MS = 10,            /* a lazy put is written then (half as long after it at the latest), when nothing takes it along sooner */
 	JOURNAL_SYNC_MS = 1000,          /* ends and marks are on the disk by then, when no put takes them along sooner */
 	JOURNAL_VERSION = 1,
 };
@@ -52,6 +53,7 @@ struct journal_head {
 	int64_t accepted_at, expires_at; /* seconds, by the time of day and by the caller's own clock; the journal does not act on them */
 	uint8_t kind, flags;    /* the caller's, fixed */
 	struct journal_marks marks;
+	bool lazy; /* of a put alone: nobody waits for it to be durable, and it ends soon as a rule */
 };
 
 /* An entry as it is given back. Slices are valid during the call. */
@@ -78,6 +80,7 @@ struct journal_options {
 	void *arg;
 	const struct journal_io *io; /* NULL: the system's */
 	uint32_t probe_ms;      /* 0: JOURNAL_PROBE_MS */
+	uint32_t lazy_ms;       /* 0: JOURNAL_LAZY_MS */
 };
 
 /* What journal_open found. */

@@ -308,6 +308,7 @@ static struct journal *make(const struct journal_options *opt)
 	j->opt.entries_max = opt->entries_max ? opt->entries_max : JOURNAL_ENTRIES_DEFAULT;
 	j->opt.segment = opt->segment ? opt->segment : JOURNAL_SEGMENT_DEFAULT;
 	j->opt.probe_ms = opt->probe_ms ? opt->probe_ms : JOURNAL_PROBE_MS;
+	j->opt.lazy_ms = opt->lazy_ms ? opt->lazy_ms : JOURNAL_LAZY_MS;
 	atomic_init(&j->reserve, opt->reserve);
 	j->io = opt->io ? opt->io : &journal_io_system;
 	j->dir = j->lock_fd = j->marker_fd = j->active_fd = j->spare_fd = j->read_fd = -1;

@@ -135,6 +135,21 @@ static void probe(struct journal *j)
 }
 
 /* ---- taking what waits; with the lock ---- */
+
+/* Lazy puts do not wait for their time. */
+static bool hurry(const struct journal *j)
+{
+	return j->n_urgent || j->waiting >= GROUP_OCTETS || j->flush_wanted != j->flushed || j->stop;
+}
+
+/* When the first put is to be taken: 0 at once, UINT64_MAX there is none. */
+static uint64_t puts_due(const struct journal *j)
+{
+	struct list *l = list_head(&j->puts);
+	uint64_t due = l ? CONTAINER_OF(l, struct request, node)->due : UINT64_MAX;
+	return l && hurry(j) ? 0 : due < j->lazy_at ? j->lazy_at : due;
+}
+
 static bool fits(const struct journal *j, size_t n)
 {
 	return j->out.len + n <= left(j) && (j->out.len + n <= GROUP_OCTETS || !j->out.len);
@@ -144,6 +159,7 @@ static void collect_put(struct journal *j, struct group *g, struct request *r)
 {
 	list_remove(&r->node);
 	j->waiting -= r->len;
+	j->n_urgent -= !r->due;
 	r->e->request = NULL;
 	g->at[g->n_puts] = 0;
 	g->puts[g->n_puts++] = r;
@@ -162,10 +178,15 @@ static void collect_put(struct journal *j, struct group *g, struct request *r)
 }
 
 /* True: what comes next needs another segment. */
-static bool collect(struct journal *j, struct group *g)
+static bool collect(struct journal *j, struct group *g, uint64_t now)
 {
+	bool all = hurry(j), some = now >= j->lazy_at;
 	for (struct list *l; g->n_puts < GROUP_PUTS && (l = list_head(&j->puts));) {
 		struct request *r = CONTAINER_OF(l, struct request, node);
+		if (!all && !r->e->over && (!some || r->due > now))
+			break;
+		if (!all && !r->e->over)
+			j->lazy_at = now + j->opt.lazy_ms / 2;
 		if (!r->e->over && j->state == WRITER_FINE && !fits(j, r->len))
 			return j->out.len + r->len > left(j);
 		collect_put(j, g, r);
@@ -472,7 +493,7 @@ bool writer_turn(struct journal *j)
 
 	pthread_mutex_lock(&j->lock);
 	uint64_t want = j->flush_wanted;
-	bool stop = j->stop, roll_over = collect(j, g), must_sync = want != j->flushed || stop;
+	bool stop = j->stop, roll_over = collect(j, g, now), must_sync = want != j->flushed || stop;
 	bool all = list_empty(&j->puts) && (list_empty(&j->dirty) || !j->active || (roll_over && j->state != WRITER_FINE));
 	j->live = j->index.octets;
 	pthread_mutex_unlock(&j->lock);
@@ -515,15 +536,15 @@ bool writer_turn(struct journal *j)
 /* ---- the thread ---- */
 static bool pending(const struct journal *j)
 {
-	return !list_empty(&j->puts) || !list_empty(&j->reads) || j->flush_wanted != j->flushed ||
+	return puts_due(j) <= clock_ms() || !list_empty(&j->reads) || j->flush_wanted != j->flushed ||
 	       (!list_empty(&j->dirty) && j->active && !j->stuck);
 }
 
 /* Until something comes, or a deadline. */
 static void wait_for_work(struct journal *j)
 {
-	uint64_t until = UINT64_MAX;
-	if (j->state != WRITER_FINE)
+	uint64_t until = puts_due(j);
+	if (j->state != WRITER_FINE && j->probe_at < until)
 		until = j->probe_at;
 	if (j->unsynced_since && j->unsynced_since + JOURNAL_SYNC_MS < until)
 		until = j->unsynced_since + JOURNAL_SYNC_MS;

@@ -40,7 +40,7 @@ def killed_under_load(r, layout, seconds, victims, what):
     if missed:
         r.say(f"{missed} kills were left out: nobody was there to be killed")
     window = max(account["groups"]["plain"]["to_sip"]["silent_ms"], 0)
-    r.show("R1", "partners without XEP-0198, to SIP: octets in a socket when the process died (nobody was told that they were taken)",
+    r.show("R1", "partners without XEP-0198, to SIP: in a socket, or not yet written, when the process died (nobody was told that they were taken)",
            f"{total(account, 'silent', 'to_sip', False)} of {total(account, 'sent', 'to_sip', False)} messages, sent at most {window:.0f} ms before the kill", None)
     r.show("R1", "messages twice, whose confirmation had just come or had not come yet",
            f"{total(account, 'doubled')} of {total(account, 'sent')}, confirmed at most {max(g[d]['doubled_ms'] for g in account['groups'].values() for d in ('to_xmpp', 'to_sip')):.0f} ms "

@@ -31,6 +31,7 @@ static enum reason on_queue_put(void *arg, struct gateway_queued *q, struct slic
 {
 	struct house *h = arg;
 	struct house_entry *e = NULL;
+	assert_false(q->lazy && q->kind == GATEWAY_TO_XMPP); /* its sender waits for the answer */
 	if (h->disk_full)
 		return REASON_SERVER_QUEUE_DISK;
 	for (size_t i = 0; !e && i < HOUSE_RECORDS; i++)

@@ -313,6 +313,7 @@ static void insured(void **state)
 	house_pass(h, 1);
 	expect(h, IN("1"));
 	assert_int_equal(house_journaled(h), 1);
+	assert_true(h->entries[0].q.lazy); /* and nobody waits for the disk */
 	home_answers(h, "MESSAGE", 0, 200, "");
 	house_pass(h, 1);
 	assert_int_equal(house_journaled(h), 0);

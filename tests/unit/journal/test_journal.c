@@ -218,6 +218,85 @@ static void test_before_written(void **state)
 	sem_destroy(&sem);
 }
 
+static void put_lazy(struct journal *j, unsigned tag, struct wait *w, uint64_t *ret_id)
+{
+	char mem[128];
+	struct journal_head h = {.partner = S("a"), .accepted_at = 1000 + tag, .lazy = true};
+	sem_init(&w->sem, 0, 0);
+	assert_int_equal(journal_put(j, &h, octets_of(tag, 100, mem), on_done, w, ret_id), 0);
+}
+
+static void assert_waits(struct wait *w)
+{
+	usleep(30000);
+	assert_int_equal(sem_trywait(&w->sem), -1);
+}
+
+static void assert_done(struct wait *w)
+{
+	sem_wait(&w->sem);
+	assert_int_equal(w->code, 0);
+	sem_destroy(&w->sem);
+}
+
+/* Puts that nobody waits for. */
+static void test_lazy(void **state)
+{
+	(void)state;
+	struct journal_options o = options();
+	o.lazy_ms = 3600000;
+	struct journal *j = open_with(o);
+	struct journal_stats s;
+	struct wait w[3], u;
+	uint64_t id[3], urgent;
+
+	put_lazy(j, 0, &w[0], &id[0]);
+	assert_waits(&w[0]);
+	assert_int_equal(journal_end(j, id[0]), 0);
+	assert_int_equal(journal_flush(j), 0);
+	assert_done(&w[0]);
+	journal_stats(j, &s);
+	assert_int_equal(s.puts + s.ends + s.written, 0); /* it was never written */
+
+	/* one that is not lazy takes along what came before it */
+	put_lazy(j, 1, &w[1], &id[1]);
+	assert_waits(&w[1]);
+	sem_init(&u.sem, 0, 0);
+	assert_int_equal(put_tag(j, 2, 100, "a", on_done, &u, &urgent), 0);
+	assert_done(&w[1]);
+	assert_done(&u);
+
+	/* so does an end of the journal itself */
+	put_lazy(j, 3, &w[2], &id[2]);
+	assert_waits(&w[2]);
+	journal_close(j);
+	assert_done(&w[2]);
+
+	o.lazy_ms = 0;
+	j = open_with(o);
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.ids[0], id[1]);
+	assert_int_equal(seen.ids[1], urgent);
+	assert_int_equal(seen.ids[2], id[2]);
+	put_lazy(j, 4, &w[0], &id[0]);
+	assert_done(&w[0]); /* in its time */
+	journal_stats(j, &s);
+	assert_int_equal(s.puts, 1);
+	/* many octets do not wait: there is room for a limited number only */
+	journal_close(j);
+	o.lazy_ms = 3600000;
+	o.segment = 8 << 20;
+	o.max = 64 << 20;
+	j = open_with(o);
+	static char mem[1 << 18];
+	struct journal_head h = {.partner = S("a"), .lazy = true};
+	sem_init(&u.sem, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(journal_put(j, &h, slice_of(mem, sizeof mem), i ? NULL : on_done, &u, &urgent), 0);
+	assert_done(&u);
+	journal_close(j);
+}
+
 enum { THREADS = 4, EACH = 1500 };
 static struct worker {
 	struct journal *j;
@@ -307,21 +386,20 @@ static void test_compaction(void **state)
 	(void)state;
 	struct journal_options o = options();
 	struct journal *j = open_with(o);
-	uint64_t keep[20], id, last = 0;
+	uint64_t keep[20], done[50];
 	unsigned tag, kept = 0;
-	for (unsigned i = 0; i < 4000; i++) {
-		assert_int_equal(put_tag(j, i, 1000, "a", NULL, NULL, &id), 0);
-		if (last)
-			assert_int_equal(journal_end(j, last), 0);
-		if (i % 200 == 0)
-			keep[kept++] = id;
-		last = i % 200 ? id : 0;
-		if (i % 50 == 0)
-			journal_flush(j); /* else most were ended before they were written */
+	for (unsigned i = 0; i < 4000;) {
+		unsigned n = 0;
+		do {
+			uint64_t *id = i % 200 ? &done[n++] : &keep[kept++];
+			assert_int_equal(put_tag(j, i, 1000, "a", NULL, NULL, id), 0);
+		} while (++i % 50);
+		assert_int_equal(journal_flush(j), 0); /* what ends before it is written never is */
+		while (n)
+			assert_int_equal(journal_end(j, done[--n]), 0);
 		if (i == 2000)
 			assert_int_equal(journal_mark(j, keep[0], &(struct journal_marks){.attempts = 77}), 0);
 	}
-	journal_end(j, last);
 	struct journal_stats s = {0};
 	for (unsigned i = 0; i < 200; i++) {
 		assert_int_equal(journal_flush(j), 0);
@@ -391,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_contract, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_limits, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_before_written, scratch_make, scratch_remove),
+		cmocka_unit_test_setup_teardown(test_lazy, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_threads, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_compaction, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_crash_marker, scratch_make, scratch_remove),
