@@ -66,6 +66,13 @@ static void release(struct access *e, struct arena *a)
 	arena_release(e->loop->arenas, a);
 }
 
+/* With as many parked as one connection may have, nothing more is read from it. */
+static void fill(struct access_conn *c, bool full)
+{
+	c->stream.full = full;
+	(full ? conn_pause : conn_resume)(c->conn);
+}
+
 static void parked_known(struct access_srv_wait *w)
 {
 	struct parked p = *CONTAINER_OF(w, struct parked, wait);
@@ -75,8 +82,8 @@ static void parked_known(struct access_srv_wait *w)
 	list_remove(&own->node);
 	mem_free(own);
 	p.e->n_parked--;
-	if (c)
-		c->n_parked--;
+	if (c && --c->n_parked < ACCESS_PARKED_CONN && c->stream.full)
+		fill(c, false);
 	if (p.has_server && !st)
 		release(p.e, p.a);
 	else
@@ -99,7 +106,8 @@ static bool park(struct access *e, struct sip_server_trans *st, struct sip_msg *
 	}
 	list_append(&e->parked, &p->node);
 	e->n_parked++;
-	c->n_parked++;
+	if (++c->n_parked == ACCESS_PARKED_CONN && !c->peer) /* our own connection has answers that somebody waits for */
+		fill(c, true);
 	return true;
 }
 
@@ -181,6 +189,8 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		record_hop(e->cfg.records, sip_server_record(st), RECORD_WAITS, 0, REASON_NONE);
 		return;
 	}
+	if (v.need_srv) /* we have no room for it to wait: nothing is wrong with its domain */
+		v.reason = REASON_LIMIT_QUEUE_FULL;
 	if (v.allow)
 		access_trust_proved(c, look->remote);
 	if (v.allow && look->place != ACCESS_PLACE_ANY && v.transit != (look->place == ACCESS_PLACE_PARTNER)) /* a dialog of one kind is no way to the other */

@@ -137,7 +137,7 @@ static size_t on_data(struct conn *k, struct slice in)
 	access_guard_wrote(c); /* pings are answered there */
 	if (c->peer || c->stream.over)
 		return used;
-	if (used < in.len && !timer_armed(&c->timer))
+	if (used < in.len && !c->stream.full && !timer_armed(&c->timer))
 		timer_arm(q, &c->timer, c->e->cfg.set.connect_ms);
 	else if (used == in.len)
 		timer_cancel(q, &c->timer);

@@ -13,8 +13,8 @@
 
 enum {
 	ACCESS_TARGETS = 16,    /* SRV records of one domain */
-	ACCESS_PARKED = 64,     /* requests that wait for one look-up ... */
-	ACCESS_PARKED_CONN = 32, ACCESS_PARKED_ALL = 1000, /* ... of one connection, in all */
+	ACCESS_PARKED = 256,    /* requests that wait for one look-up ... */
+	ACCESS_PARKED_CONN = 32, ACCESS_PARKED_ALL = 1000, /* ... of one connection (it is not read then), in all */
 	ACCESS_SEEKS = 1000,    /* requests that wait for one partner's connection */
 	ACCESS_CONNS_MAX = 10000,
 };

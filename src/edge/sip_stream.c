@@ -17,6 +17,8 @@ size_t sip_stream_input(struct sip_stream *s, struct conn *c, struct slice in, c
 	s->asked = 0;
 	while (!s->over) {
 		struct sip_frame f;
+		if (s->full)
+			return used;
 		sip_framer_next(&s->framer, slice_skip(in, used), &f);
 		used += f.consume;
 		switch (f.kind) {

@@ -129,6 +129,19 @@ def limits(lab):
     peer.close()
 
 
+@scenario("a partner's first words, all at once, wait for its record", **OPTIONS)
+def burst(lab):
+    switches(lab)
+    lab.entente("allowed-domain", "add", "mallory.test", "--verification-level", "always-verifiable")
+    romeo, _ = pair(lab)
+    lab.entented.stop()         # nobody has asked for the record
+    lab.entented.start()
+    peer = RawPeer(lab.certs, "mallory-edge")
+    answers = [a.status for a in peer.ask_at_once(120, "MESSAGE", f"sip:{romeo.name}", "sip:m@mallory.test", headers=["Content-Type: text/plain"], body="x")]
+    check(set(answers) == {200}, f"not all were taken: {answers}")
+    peer.close()
+
+
 @scenario("the partner has two servers, one is dead", **OPTIONS)
 def two_servers(lab):
     switches(lab)
