@@ -256,6 +256,17 @@ def tell(results, write):
         sys.exit("bench: not every message arrived, see above" + (f"; logs are in {results['run']}" if results.get("run") else ""))
 
 
+def attempt(bench, name, part):
+    """What went wrong with a part of the run, in words, or None: the others have their figures all the same."""
+    try:
+        part()
+    except (LabError, subprocess.SubprocessError) as e:
+        report.progress("")
+        bench.kill()
+        return f"{name}: {e}"
+    return None
+
+
 def main():
     o = options()
     if o.show:
@@ -280,28 +291,27 @@ def main():
     results["settings"] = {"repeats": o.repeats, "warm_ms": o.warm, "measure_ms": o.measure, "rate": o.rate, "window": o.window,
                            "users": o.users, "body": o.body, "workers": 1,
                            "server_core": bench.cores and bench.cores[0], "generator_core": bench.cores and bench.cores[1]}
+    def keep(name, part, *words):
+        results[name] = part(bench, *words, report.progress)
+
+    parts = [("messages", lambda: measure(bench, rows, results)), ("relay", lambda: measure_relay(bench, relays, results)),
+             ("sip", lambda: measure_sip(bench, sips, others, results))]
+    if crowd:
+        parts.append(("partners", lambda: keep("partners", partners.measure, o.partners, o.talk, 1.5 if o.quick else 5.0)))
+    if holding:
+        parts.append(("hold", lambda: keep("hold", hold.measure, o.subscriptions, o.conversations)))
+    parts += [(name, lambda name=name, part=part: keep(name, part, o.quick)) for name, part in
+              (("latency", strain.latency), ("workers", strain.two_workers), ("durable", strain.durable)) if name in strains]
+    if grows:
+        parts.append(("grow", lambda: keep("grow", lambda b, progress: grow.measure(b, grows, o.quick, progress))))
     try:
-        measure(bench, rows, results)
-        measure_relay(bench, relays, results)
-        measure_sip(bench, sips, others, results)
-        if crowd:
-            results["partners"] = partners.measure(bench, o.partners, o.talk, 1.5 if o.quick else 5.0, report.progress)
-        if holding:
-            results["hold"] = hold.measure(bench, o.subscriptions, o.conversations, report.progress)
-        for name, part in (("latency", strain.latency), ("workers", strain.two_workers), ("durable", strain.durable)):
-            if name in strains:
-                results[name] = part(bench, o.quick, report.progress)
-        if grows:
-            results["grow"] = grow.measure(bench, grows, o.quick, report.progress)
+        stopped = [words for words in (attempt(bench, *part) for part in parts) if words]
         bench.stop()
-    except (LabError, subprocess.SubprocessError) as e:
-        report.progress("")
-        bench.kill()
-        sys.exit(f"bench: {e}\nbench: logs are in {bench.run}")
     except BaseException:
         bench.kill()
         raise
-    results.update(rows=rows, relay=relays, sip=sips, seconds=round(time.monotonic() - began), run=bench.run)
+    done = [[r for r in some if r["runs"]] for some in (rows, relays, sips)]
+    results.update(rows=done[0], relay=done[1], sip=done[2], seconds=round(time.monotonic() - began), run=bench.run)
     if o.add and os.path.exists(PATH):
         add_to(last_results(), results)
     report.finish(results)
@@ -309,7 +319,11 @@ def main():
     with open(PATH, "w", encoding="utf-8") as f:
         json.dump(results, f, indent=1)
         f.write("\n")
-    tell(results, o.write)
+    for words in stopped:
+        print(f"bench: {words}", file=sys.stderr)
+    tell(results, o.write and not stopped)
+    if stopped:
+        sys.exit(f"bench: what is not named above is in {os.path.relpath(PATH)}; these again with --rows ... --add; logs are in {bench.run}")
 
 
 if __name__ == "__main__":

@@ -153,8 +153,8 @@ class Bench:
             p.stop()
 
     def kill(self):
-        for p in self.programs:
-            p.kill()
+        while self.programs:
+            self.programs.pop().kill()
 
     def entented(self, folder, transport, extra=LIMITS, workers=1, ports=(5061, 5269), external="", dialect=None):
         """As installed, but quiet."""

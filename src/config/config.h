@@ -72,7 +72,7 @@ enum { CONFIG_EDGES_MAX = 8, CONFIG_LINK_PORT = 23456 };
 /* An entry of link.edges; false when malformed. */
 bool config_edge_split(struct slice text, struct slice *ret_host, uint16_t *ret_port);
 
-enum { CONFIG_ERRORS_MAX = 20, CONFIG_FILE_MAX = 1048576, CONFIG_LIST_MAX = 4096 };
+enum { CONFIG_ERRORS_MAX = 20, CONFIG_FILE_MAX = 1048576, CONFIG_LIST_MAX = 16384 };
 
 struct config_error {
 	bool warning;          /* does not stop the load */

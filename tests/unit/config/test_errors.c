@@ -286,7 +286,7 @@ static void test_limits(void **state)
 		assert_int_equal(config_parse(&c, buf_slice(&b), false, &errs), past ? ENTENTE_ESYNTAX : 0);
 		c = config_free(c);
 	}
-	assert_string_equal(errs.list[errs.n - 1].text, "dns.servers: more than 4096 entries");
+	assert_string_equal(errs.list[errs.n - 1].text, "dns.servers: more than 16384 entries");
 	for (int n = 1024; n <= CONFIG_LIST_MAX + 1; n = n == 1024 ? 1025 : n == 1025 ? CONFIG_LIST_MAX + 1 : n + 1) {
 		buf_clear(&b);
 		buf_puts(&b, HEAD "sip:\n  listen:\n");
@@ -296,7 +296,7 @@ static void test_limits(void **state)
 		c = config_free(c);
 		if (n > 1024)
 			assert_string_equal(errs.list[errs.n - 1].text,
-					    n == 1025 ? "more than 1024 listeners" : "sip.listen: more than 4096 entries");
+					    n == 1025 ? "more than 1024 listeners" : "sip.listen: more than 16384 entries");
 	}
 	buf_free(&b);
 }
