@@ -6,9 +6,14 @@
 bool path_is_wide(const char *folder)
 {
 	unsigned depth = 0;
+	bool home = false; /* does it begin so? */
 	if (*folder != '/')
 		return true;
-	for (const char *z = folder; *z; z++)
-		depth += *z == '/' && z[1] && z[1] != '/' && strncmp(z, "/./", 3) != 0 && strcmp(z, "/.") != 0;
-	return depth < 2 || (depth == 2 && strncmp(folder, "/home/", 6) == 0);
+	for (const char *z = folder + strspn(folder, "/"); *z; z += strspn(z, "/")) {
+		size_t n = strcspn(z, "/");
+		if (n != 1 || *z != '.')
+			home = depth++ ? home : n == 4 && !strncmp(z, "home", 4);
+		z += n;
+	}
+	return depth < 2 || (depth == 2 && home);
 }

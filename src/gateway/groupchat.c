@@ -70,13 +70,27 @@ static void decline(struct gateway *g, const struct stanza *st, const struct xml
 		tell_sip_user(g, a, &inviter, &st->to, st->from.bare);
 }
 
-bool groupchat_from_xmpp(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer, struct arena *a, struct xmpp_receipt *r)
+static const struct xml_node *mediated(const struct stanza *st)
 {
 	const struct xml_node *x = xml_child(st->node, S("x"), XMPP_NS_MUC_USER);
-	const struct xml_node *invite = x ? xml_child(x, S("invite"), XMPP_NS_MUC_USER) : NULL;
-	const struct xml_node *direct = xml_child(st->node, S("x"), XMPP_NS_CONFERENCE);
+	return x ? xml_child(x, S("invite"), XMPP_NS_MUC_USER) : NULL;
+}
+
+static const struct xml_node *direct(const struct stanza *st)
+{
+	return xml_child(st->node, S("x"), XMPP_NS_CONFERENCE);
+}
+
+bool groupchat_invites(const struct stanza *st)
+{
+	return st->type != STANZA_TYPE_ERROR && st->type != STANZA_TYPE_GROUPCHAT && (mediated(st) || direct(st));
+}
+
+bool groupchat_from_xmpp(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer, struct arena *a, struct xmpp_receipt *r)
+{
+	const struct xml_node *invite = mediated(st);
 	struct policy_verdict v;
-	if (st->type == STANZA_TYPE_ERROR || st->type == STANZA_TYPE_GROUPCHAT || (!invite && !direct))
+	if (!groupchat_invites(st))
 		return false;
 	if (invite) { /* rooms send the other form with it, for old clients */
 		decline(g, st, invite, a, r);
@@ -92,7 +106,7 @@ bool groupchat_from_xmpp(struct gateway *g, const struct stanza *st, const struc
 	refused(g, st);
 	gateway_bounce(g, st->node, REASON_GROUP_CHAT, SLICE_NONE, st->to.domain, st->from.domain, r);
 	if (st->from.local.len)
-		tell_sip_user(g, a, &st->from, &st->to, xml_attr(direct, S("jid")));
+		tell_sip_user(g, a, &st->from, &st->to, xml_attr(direct(st), S("jid")));
 	return true;
 }
 

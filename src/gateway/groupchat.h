@@ -11,7 +11,9 @@
 #pragma once
 #include "gateway/gateway_int.h"
 
-/* A message stanza: does it invite to a room (XEP-0045 7.8.2 mediated, XEP-0249 direct)? True: it was answered here and its record closed;
+/* Does this message stanza invite to a room (XEP-0045 7.8.2 mediated, XEP-0249 direct)? It may have a body for old clients. */
+bool groupchat_invites(const struct stanza *st);
+/* The same. True: it was answered here and its record closed;
  * the receipt is taken; the caller lets go of the stanza. A direct invitation is judged by policy as a text is; a mediated one comes from
  * the room, which is nobody's contact: it is declined whoever it is, as its stream was allowed. */
 bool groupchat_from_xmpp(struct gateway *g, const struct stanza *st, const struct xmpp_peer *peer, struct arena *a, struct xmpp_receipt *r);

@@ -5,8 +5,8 @@
  *   SIP to XMPP   every text has an entry from the moment it is handed to the edge (queue_text) until it is confirmed. It goes into the
  *                 journal only when the edge says "handed over, not confirmed", or when it has to wait. message_taken answers it once,
  *                 when it is confirmed or durable; message_untaken when it is neither.
- *   XMPP to SIP   a text from a stream without acknowledgements goes into the journal as it comes (queue_insure), and out of it with its
- *                 end. With `queue.unreachable: keep` one that a home cannot be given now waits (queue_keeps).
+ *   XMPP to SIP   a text from a stream without acknowledgements goes into the journal as it comes (queue_insure; lazily, since nobody waits
+ *                 for the disk), and out of it with its end. With `queue.unreachable: keep` one that a home cannot be given now waits (queue_keeps).
  *
  * What waits stands in lanes, one for each direction and pair of users: one at a time, in the order of the journal, and what comes
  * meanwhile goes behind it. Lanes that go the same way (a pair of domains) share a target: it backs off when that way is blocked, begins

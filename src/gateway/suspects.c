@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "gateway/groupchat.h"
 #include "gateway/queue.h"
 
 struct suspect {
@@ -112,7 +113,8 @@ static void tell(struct slice partner, struct slice from, struct slice to)
 
 static bool is_text(const struct stanza *st)
 {
-	return st->type != STANZA_TYPE_ERROR && st->type != STANZA_TYPE_GROUPCHAT && st->to.local.len && xml_child(st->node, S("body"), SLICE_NONE);
+	return st->type != STANZA_TYPE_ERROR && st->type != STANZA_TYPE_GROUPCHAT && st->to.local.len && xml_child(st->node, S("body"), SLICE_NONE) &&
+	       !groupchat_invites(st);
 }
 
 static void refuse(struct gateway *g, const struct stanza *st, struct xmpp_receipt *r, enum reason reason)

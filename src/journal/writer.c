@@ -181,16 +181,19 @@ static void collect_put(struct journal *j, struct group *g, struct request *r)
 static bool collect(struct journal *j, struct group *g, uint64_t now)
 {
 	bool all = hurry(j), some = now >= j->lazy_at;
+	uint64_t next = j->lazy_at; /* stays, when this turn has to leave some that are due */
 	for (struct list *l; g->n_puts < GROUP_PUTS && (l = list_head(&j->puts));) {
 		struct request *r = CONTAINER_OF(l, struct request, node);
 		if (!all && !r->e->over && (!some || r->due > now))
 			break;
-		if (!all && !r->e->over)
-			j->lazy_at = now + j->opt.lazy_ms / 2;
 		if (!r->e->over && j->state == WRITER_FINE && !fits(j, r->len))
 			return j->out.len + r->len > left(j);
+		if (!all && !r->e->over)
+			next = now + j->opt.lazy_ms / 2;
 		collect_put(j, g, r);
 	}
+	if (g->n_puts < GROUP_PUTS)
+		j->lazy_at = next;
 	while (j->active && g->n_dirty < GROUP_DIRTY && !list_empty(&j->dirty)) {
 		struct entry *e = CONTAINER_OF(list_head(&j->dirty), struct entry, dirty);
 		char rec[JOURNAL_RECORD_HEAD];

@@ -170,7 +170,7 @@ static void on_result(void *arg, int error, struct ub_result *r)
 	}
 	q->arena = arena_new(ARENA_MAX);
 	q->ans.secure = r->secure;
-	q->ans.late = q->dns->home->loop->timers.now >= q->since + DNS_STALE_AFTER_MS; /* of two loops, whose clocks may be a tick apart */
+	q->ans.late = q->dns->home->loop->timers.now - q->since >= DNS_STALE_AFTER_MS;
 	q->ans.ttl = r->ttl > 0 ? (uint32_t)r->ttl : 0;
 	q->ans.cnames = dns_count_type(slice_of(r->answer_packet, r->answer_len > 0 ? (size_t)r->answer_len : 0), 5);
 	q->ans.canonical = r->canonname ? keep(q, r->canonname) : q->ans.name;

@@ -299,8 +299,8 @@ static void rand_after_fork(void **state)
 
 static void wide_paths(void **state)
 {
-	static const char *const wide[] = {"/", "/etc", "/etc/", "//etc", "/./etc", "/etc/.", "/home/ute", "etc", "etc/entente/keys", ""};
-	static const char *const narrow[] = {"/etc/entente", "/etc/entente/", "/home/ute/edge", "/srv/a/b"};
+	static const char *const wide[] = {"/", "/etc", "/etc/", "//etc", "/./etc", "/etc/.", "/home/ute", "//home/ute", "/./home//ute/.", "etc", "etc/entente/keys", ""};
+	static const char *const narrow[] = {"/etc/entente", "/etc/entente/", "/home/ute/edge", "/srv/home", "/homes/ute", "/srv/a/b"};
 	(void)state;
 	for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
 		assert_true(path_is_wide(wide[i]));

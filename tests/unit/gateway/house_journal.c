@@ -31,7 +31,8 @@ static enum reason on_queue_put(void *arg, struct gateway_queued *q, struct slic
 {
 	struct house *h = arg;
 	struct house_entry *e = NULL;
-	assert_false(q->lazy && q->kind == GATEWAY_TO_XMPP); /* its sender waits for the answer */
+	/* else somebody waits: the sender for its answer, a partner's server for its acknowledgement */
+	assert_true(!q->lazy || (q->kind == GATEWAY_TO_SIP && q->marks.state == GATEWAY_QUEUE_IN_FLIGHT));
 	if (h->disk_full)
 		return REASON_SERVER_QUEUE_DISK;
 	for (size_t i = 0; !e && i < HOUSE_RECORDS; i++)

@@ -242,25 +242,38 @@ static void no_room(void **state)
 	assert_int_equal(under_way(h), 0);
 }
 
-/* What is no text cannot wait in the journal: it has its second chance, and no third. */
-static void no_text(void **state)
+/* It has its second chance (what comes of it: `first`), and no third. */
+static void no_third(struct house *h, const char *stanza, struct slice body, const char *first)
 {
-	struct house *h = *state;
 	h->stream = 1;
-	partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' id='t' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
+	partner_says(h, "fabrikam.test", "%s", stanza);
 	assert_int_equal(under_way(h), 0); /* it is over at once, so its name is made here */
-	const struct slice parts[] = {S(JULIET), S(ROMEO), S("t"), SLICE_NONE};
+	const struct slice parts[] = {S(JULIET), S(ROMEO), S("t"), body};
 	h->suspects[0].name = seen_key(h->gateway->seen, parts, 4).v[0];
 	for (unsigned crashes = 1; crashes <= 2; crashes++) {
 		h->suspects[0].crashes = crashes;
 		house_restart(h, 100);
 		house_forget(h, 0);
 		uint64_t done = h->n_done;
-		partner_says(h, "fabrikam.test", "<message from='" JULIET "' to='" ROMEO "' id='t' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
-		expect(h, crashes == 1 ? "" : "X message/error " ROMEO ">" JULIET " internal-server-error/cancel");
+		partner_says(h, "fabrikam.test", "%s", stanza);
+		expect(h, crashes == 1 ? first : "X message/error " ROMEO ">" JULIET " internal-server-error/cancel");
 		assert_int_equal(h->n_done, done + 1);
 		assert_int_equal(h->journal_puts, 0);
 	}
+}
+
+/* What is no text cannot wait in the journal. */
+static void no_text(void **state)
+{
+	no_third(*state, "<message from='" JULIET "' to='" ROMEO "' id='t' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>", SLICE_NONE, "");
+}
+
+/* Nor an invitation to a group chat, though it has words for old clients. */
+static void invitation(void **state)
+{
+	no_third(*state, "<message from='" JULIET "' to='" ROMEO "' id='t'><body>come</body><x xmlns='jabber:x:conference' jid='r@rooms.fabrikam.test'/></message>", S("come"),
+		 "X message/error " ROMEO ">" JULIET " not-acceptable/cancel; S MESSAGE sip:" ROMEO " '[" JULIET " invites you to the group chat r@rooms.fabrikam.test. Group chats "
+		 "cannot cross to your network, so the invitation was declined. You can go on writing to each other here.]'");
 }
 
 /* A home that sends its request again, over UDP or a new connection. */
@@ -311,7 +324,7 @@ static void silent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(noted), T(poison), T(innocent), T(said_again), T(kept), T(refused), T(no_room), T(no_text), T(from_sip), T(silent),
+		T(noted), T(poison), T(innocent), T(said_again), T(kept), T(refused), T(no_room), T(no_text), T(invitation), T(from_sip), T(silent),
 	};
 	return cmocka_run_group_tests_name("suspects", tests, NULL, NULL);
 }

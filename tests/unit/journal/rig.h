@@ -102,11 +102,17 @@ static UNUSED struct slice octets_of(unsigned tag, size_t size, char *mem)
 	return slice_of(mem, size);
 }
 
-static UNUSED int put_tag(struct journal *j, unsigned tag, size_t size, const char *partner, journal_done *done, void *arg, uint64_t *ret_id)
+static UNUSED int put_as(struct journal *j, bool lazy, unsigned tag, size_t size, const char *partner, journal_done *done, void *arg, uint64_t *ret_id)
 {
 	char mem[20000];
-	struct journal_head h = {.partner = slice_str(partner), .pair = S("romeo\njuliet"), .accepted_at = 1000 + tag, .expires_at = 2000 + tag, .kind = 3, .flags = 5};
+	struct journal_head h = {.partner = slice_str(partner), .pair = S("romeo\njuliet"), .accepted_at = 1000 + tag, .expires_at = 2000 + tag, .kind = 3, .flags = 5,
+				 .lazy = lazy};
 	return journal_put(j, &h, octets_of(tag, size, mem), done, arg, ret_id);
+}
+
+static UNUSED int put_tag(struct journal *j, unsigned tag, size_t size, const char *partner, journal_done *done, void *arg, uint64_t *ret_id)
+{
+	return put_as(j, false, tag, size, partner, done, arg, ret_id);
 }
 
 /* An answer to wait for. */

@@ -136,7 +136,7 @@ static unsigned load(struct journal *j)
 		book[i].id = 0;
 		book[i].ended = false;
 		book[i].code = 12345; /* the completion says */
-		int rc = put_tag(j, i, 900, "a", note, (void *)(uintptr_t)i, &book[i].id);
+		int rc = put_as(j, i % 3 == 0, i, 900, "a", note, (void *)(uintptr_t)i, &book[i].id);
 		if (rc) {
 			book[i].code = rc;
 			book[i].id = 0;
