@@ -260,10 +260,10 @@ def attempt(bench, name, part):
     """What went wrong with a part of the run, in words, or None: the others have their figures all the same."""
     try:
         part()
-    except (LabError, subprocess.SubprocessError) as e:
+    except Exception as e:      # a server that died shows itself as OSError, ValueError, ...
         report.progress("")
         bench.kill()
-        return f"{name}: {e}"
+        return f"{name}: {e if isinstance(e, (LabError, subprocess.SubprocessError)) else repr(e)}"
     return None
 
 
@@ -310,7 +310,7 @@ def main():
     except BaseException:
         bench.kill()
         raise
-    done = [[r for r in some if r["runs"]] for some in (rows, relays, sips)]
+    done = [[r for r in some if len(r["runs"]) == o.repeats and (some is not relays or "peak_kib" in r)] for some in (rows, relays, sips)]
     results.update(rows=done[0], relay=done[1], sip=done[2], seconds=round(time.monotonic() - began), run=bench.run)
     if o.add and os.path.exists(PATH):
         add_to(last_results(), results)

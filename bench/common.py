@@ -143,14 +143,14 @@ class Bench:
         return ["taskset", "-c", str(self.cores[0])] if self.cores else []
 
     def start(self, program):
+        self.programs.append(program)       # one that never gets ready has to be ended, too
         program.start()
-        self.programs.append(program)
         return program
 
     def stop(self, *programs):
         for p in programs or tuple(reversed(self.programs)):
-            self.programs.remove(p)
             p.stop()
+            self.programs.remove(p)
 
     def kill(self):
         while self.programs:

@@ -66,13 +66,6 @@ static void release(struct access *e, struct arena *a)
 	arena_release(e->loop->arenas, a);
 }
 
-/* With as many parked as one connection may have, nothing more is read from it. */
-static void fill(struct access_conn *c, bool full)
-{
-	c->stream.full = full;
-	(full ? conn_pause : conn_resume)(c->conn);
-}
-
 static void parked_known(struct access_srv_wait *w)
 {
 	struct parked p = *CONTAINER_OF(w, struct parked, wait);
@@ -82,8 +75,11 @@ static void parked_known(struct access_srv_wait *w)
 	list_remove(&own->node);
 	mem_free(own);
 	p.e->n_parked--;
-	if (c && --c->n_parked < ACCESS_PARKED_CONN && c->stream.full)
-		fill(c, false);
+	if (c) {
+		if (--c->n_parked < ACCESS_PARKED_CONN && c->stream.full)
+			access_conn_fill(c, false);
+		c->hasty = c->hasty && c->n_parked;
+	}
 	if (p.has_server && !st)
 		release(p.e, p.a);
 	else
@@ -101,13 +97,14 @@ static bool park(struct access *e, struct sip_server_trans *st, struct sip_msg *
 	*p = (struct parked){.wait = {.known = parked_known}, .e = e, .server = st ? sip_server_id(st) : 0, .has_server = st != NULL, .m = m, .a = a,
 			     .from = *from, .look = *look};
 	if (!access_srv_ask(e, look->remote, &p->wait)) {
+		metric_add(METRIC_LIMIT_HITS, 1);
 		mem_free(p);
 		return false;
 	}
 	list_append(&e->parked, &p->node);
 	e->n_parked++;
-	if (++c->n_parked == ACCESS_PARKED_CONN && !c->peer) /* our own connection has answers that somebody waits for */
-		fill(c, true);
+	if (++c->n_parked == ACCESS_PARKED_CONN && !c->peer && !c->hasty) /* our own connection has answers that somebody waits for */
+		access_conn_fill(c, true);
 	return true;
 }
 
@@ -123,7 +120,12 @@ static void refuse(struct access *e, struct sip_server_trans *st, const struct s
 		       {"rule", last ? slice_str(last->rule) : SLICE_NONE}, {"subject", cert ? cert->subject : SLICE_NONE},
 		       {"trace", record_id_text(sip_server_record(st), record)});
 	access_proxy_rejected(m->method, reason);
-	access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
+	/* That one look-up has no room does not put us out of service, as 503 would say (RFC 3261 21.5.4). */
+	const struct access_look later = {.status = 500, .reason = reason, .header = S("Retry-After"), .value = S("10")};
+	if (v && v->need_srv)
+		access_proxy_answer(e->proxy, st, false, &later);
+	else
+		access_proxy_reject(e->proxy, st, false, reason, SLICE_NONE);
 }
 
 /* Whom a request is for. The Request-URI of one inside a dialog is wherever the user's client is, and does not tell; but when it has a user of a
@@ -195,7 +197,8 @@ static void judge(struct access *e, struct sip_server_trans *st, struct sip_msg 
 		access_trust_proved(c, look->remote);
 	if (v.allow && look->place != ACCESS_PLACE_ANY && v.transit != (look->place == ACCESS_PLACE_PARTNER)) /* a dialog of one kind is no way to the other */
 		v = (struct policy_verdict){.reason = REASON_POLICY_ROUTE};
-	metric_decided(v.allow ? REASON_NONE : (int)v.reason); /* limits are counted by themselves */
+	if (!v.need_srv)
+		metric_decided(v.allow ? REASON_NONE : (int)v.reason); /* limits are counted by themselves */
 	if (v.allow && v.rate) { /* who answers a local user addresses nobody new; a dialog alone is quickly invented */
 		uint32_t max = m->to.tag.len && contact(e, a, m) ? 0 : v.max_contacts;
 		limit = access_watch_admit(e->cfg.shared, conn_peer(c->conn), look->remote, access_user(e, a, addressed(e, m)), e->loop->timers.now, v.rate, max,

@@ -129,15 +129,28 @@ static void on_broken(void *owner, const struct sip_frame *f)
 
 static const struct sip_stream_ops stream_ops = {on_message, on_broken};
 
+void access_conn_fill(struct access_conn *c, bool full)
+{
+	struct timers *q = &c->e->loop->timers;
+	c->stream.full = full;
+	if (full) {
+		conn_pause(c->conn);
+		timer_arm(q, &c->timer, ACCESS_FULL_MS);
+	} else {
+		timer_cancel(q, &c->timer);
+		conn_resume(c->conn);
+	}
+}
+
 static size_t on_data(struct conn *k, struct slice in)
 {
 	struct access_conn *c = conn_owner(k);
 	struct timers *q = &c->e->loop->timers;
 	size_t used = sip_stream_input(&c->stream, k, in, &stream_ops, c);
 	access_guard_wrote(c); /* pings are answered there */
-	if (c->peer || c->stream.over)
+	if (c->peer || c->stream.over || c->stream.full) /* full: the timer is that of the pause */
 		return used;
-	if (used < in.len && !c->stream.full && !timer_armed(&c->timer))
+	if (used < in.len && !timer_armed(&c->timer))
 		timer_arm(q, &c->timer, c->e->cfg.set.connect_ms);
 	else if (used == in.len)
 		timer_cancel(q, &c->timer);
@@ -195,14 +208,18 @@ static void on_timer(struct timer *t, uint64_t now)
 {
 	struct access_conn *c = CONTAINER_OF(t, struct access_conn, timer);
 	uint64_t ms;
-	if (!c->peer)
+	if (c->stream.full) {
+		c->hasty = true;
+		access_conn_fill(c, false);
+	} else if (!c->peer) {
 		access_conn_end(c, ENTENTE_ETIMEOUT, "too slow");
-	else if (now - c->used > (c->retired ? RETIRED_MS : UNUSED_MS))
+	} else if (now - c->used > (c->retired ? RETIRED_MS : UNUSED_MS)) {
 		access_conn_end(c, ENTENTE_OK, "not used any more");
-	else if (!sip_stream_turn(&c->stream, c->conn, now, c->e->cfg.set.keepalive_ms, &ms))
+	} else if (!sip_stream_turn(&c->stream, c->conn, now, c->e->cfg.set.keepalive_ms, &ms)) {
 		access_conn_end(c, ENTENTE_ETIMEOUT, c->stream.asked ? "no answer, and none to a keep-alive" : "no answer to a keep-alive");
-	else
+	} else {
 		watch(c, ms);
+	}
 }
 
 void access_conn_ready(struct access_conn *c)

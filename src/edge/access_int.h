@@ -15,6 +15,7 @@ enum {
 	ACCESS_TARGETS = 16,    /* SRV records of one domain */
 	ACCESS_PARKED = 256,    /* requests that wait for one look-up ... */
 	ACCESS_PARKED_CONN = 32, ACCESS_PARKED_ALL = 1000, /* ... of one connection (it is not read then), in all */
+	ACCESS_FULL_MS = 1000,  /* ... for so long: a peer that hears nothing pings after 1.5 s, and must be answered */
 	ACCESS_SEEKS = 1000,    /* requests that wait for one partner's connection */
 	ACCESS_CONNS_MAX = 10000,
 };
@@ -64,12 +65,15 @@ struct access_conn {
 	struct access_guest *guest; /* NULL until something was let through it */
 	bool stuck;               /* it does not read what it is sent */
 	struct timer turn;        /* theirs: its handshake waits; else how long it may be stuck */
-	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take */
+	struct timer timer;       /* ours: keep-alive; theirs: how long half a message may take, or a full one is not read */
 	struct sip_names names; /* of the certificate, for policy */
 	struct policy_domain domain; /* the last one */
 	uint64_t requests, since, used;
 	size_t n_parked;       /* requests that wait for DNS */
+	bool hasty;            /* theirs: it was full for too long, and is read until none is parked any more */
 };
+/* Theirs: nothing is read for now, ACCESS_FULL_MS at most; or again. */
+void access_conn_fill(struct access_conn *c, bool full);
 struct access_conn *access_conn_open(struct access_peer *p, const struct sip_place *to, struct entente_err *err);
 /* Ours is proven: keeps it alive from now on. */
 void access_conn_ready(struct access_conn *c);

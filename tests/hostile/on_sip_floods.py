@@ -151,6 +151,24 @@ def slow(g):
     g.note = f"all cut within {max(took.values()):.1f} s"
 
 
+@hostile("T29 SIP: many first requests of a domain whose name server is silent: the connection is read on after a second, its surplus is refused", authorised=("late.test",))
+def undecided(g):
+    record = "_sipfederationtls._tcp.late.test"
+    leaf = g.certificates.leaf("gw.late.test")      # names the server, not the domain: the record has to tell whose it is
+    g.allow("late.test")
+    g.names.silent.add(record)
+    c = g.caller("late.test", leaf)
+    begin = time.monotonic()
+    c.send(b"".join(request("MESSAGE", f"sip:{ROMEO}", "sip:mallory@late.test", headers=["Content-Type: text/plain"], body="x") for _ in range(120)))
+    c.send(request("OPTIONS", US, "sip:mallory@late.test"))
+    early = c.answers(120 - 32 + 1)
+    took = time.monotonic() - begin
+    same("refused for now, and what needs no record", {s: early.count(s) for s in set(early)}, {500: 88, 200: 1})
+    check(SANITIZER or took < 2.5, f"they were answered after {took:.1f} s")
+    same("those that waited", set(c.answers(32)), {504})
+    g.names.silent.discard(record)
+
+
 @hostile("T29 SIP: keep-alives as fast as they go cost nothing and prove nothing", settings=SHORT)
 def pings(g):
     c = g.caller("evil.test")
