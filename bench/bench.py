@@ -252,6 +252,9 @@ def tell(results, write):
     print(f"\nAll figures: {os.path.relpath(PATH)}")
     if write:
         print(f"Written: {os.path.relpath(page.write(results))}")
+    if results.get("stopped"):
+        sys.exit("\n".join(f"bench: {words}" for words in results["stopped"]) +
+                 f"\nbench: the other parts are in {os.path.relpath(PATH)}; these again with --rows ... --add; logs are in {results['run']}")
     if not results["ok"]:
         sys.exit("bench: not every message arrived, see above" + (f"; logs are in {results['run']}" if results.get("run") else ""))
 
@@ -291,6 +294,7 @@ def main():
     results["settings"] = {"repeats": o.repeats, "warm_ms": o.warm, "measure_ms": o.measure, "rate": o.rate, "window": o.window,
                            "users": o.users, "body": o.body, "workers": 1,
                            "server_core": bench.cores and bench.cores[0], "generator_core": bench.cores and bench.cores[1]}
+
     def keep(name, part, *words):
         results[name] = part(bench, *words, report.progress)
 
@@ -311,7 +315,7 @@ def main():
         bench.kill()
         raise
     done = [[r for r in some if len(r["runs"]) == o.repeats and (some is not relays or "peak_kib" in r)] for some in (rows, relays, sips)]
-    results.update(rows=done[0], relay=done[1], sip=done[2], seconds=round(time.monotonic() - began), run=bench.run)
+    results.update(rows=done[0], relay=done[1], sip=done[2], seconds=round(time.monotonic() - began), run=bench.run, stopped=stopped)
     if o.add and os.path.exists(PATH):
         add_to(last_results(), results)
     report.finish(results)
@@ -319,11 +323,7 @@ def main():
     with open(PATH, "w", encoding="utf-8") as f:
         json.dump(results, f, indent=1)
         f.write("\n")
-    for words in stopped:
-        print(f"bench: {words}", file=sys.stderr)
     tell(results, o.write and not stopped)
-    if stopped:
-        sys.exit(f"bench: what is not named above is in {os.path.relpath(PATH)}; these again with --rows ... --add; logs are in {bench.run}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def finish(results):
     strained(results)
     results["aims"] = list(aims.all_of(results))
     parts = rows + relays + sips + results.get("sip_workers", []) + results.get("latency", []) + results.get("workers", []) + results.get("durable", {}).get("rows", [])
-    results["ok"] = all(r["ok"] for r in parts) and all(results.get(k, {"ok": True})["ok"] for k in ("partners", "hold", "grow"))
+    results["ok"] = not results.get("stopped") and all(r["ok"] for r in parts) and all(results.get(k, {"ok": True})["ok"] for k in ("partners", "hold", "grow"))
 
 
 def strained(results):

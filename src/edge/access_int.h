@@ -72,7 +72,7 @@ struct access_conn {
 	size_t n_parked;       /* requests that wait for DNS */
 	bool hasty;            /* theirs: it was full for too long, and is read until none is parked any more */
 };
-/* Theirs: nothing is read for now, ACCESS_FULL_MS at most; or again. */
+/* Theirs: stops reading, for ACCESS_FULL_MS at most, or goes on. */
 void access_conn_fill(struct access_conn *c, bool full);
 struct access_conn *access_conn_open(struct access_peer *p, const struct sip_place *to, struct entente_err *err);
 /* Ours is proven: keeps it alive from now on. */

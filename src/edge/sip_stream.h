@@ -7,7 +7,7 @@
 
 struct sip_stream {
 	struct sip_framer framer;
-	bool full;    /* no message for now, those that are read already included; the owner's, who pauses the connection too */
+	bool full;    /* sip_stream_input gives no further message, not even one that is read already; set and cleared by the owner, who pauses the connection too */
 	bool over;    /* it will be closed when the present input has been looked at: set it to stop reading */
 	bool heard;   /* anything at all has come */
 	bool ponged;  /* the other side has answered a ping at some time: it knows that custom */

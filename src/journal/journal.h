@@ -28,7 +28,7 @@ enum {
 	JOURNAL_WAITING_OCTETS = 64 << 20, /* puts that wait for the thread, together */
 	JOURNAL_READS_MAX = 4096,        /* reads that wait */
 	JOURNAL_PROBE_MS = 500,
-	JOURNAL_LAZY_MS = 10,            /* a lazy put is written then (half as long after it at the latest), when nothing takes it along sooner */
+	JOURNAL_LAZY_MS = 10,            /* a lazy put is written then (half as long after it, or when the disk is done with others), if nothing takes it along sooner */
 	JOURNAL_SYNC_MS = 1000,          /* ends and marks are on the disk by then, when no put takes them along sooner */
 	JOURNAL_VERSION = 1,
 };
