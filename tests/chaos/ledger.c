@@ -325,13 +325,16 @@ static void watch(struct group *g, uint64_t n)
 
 static void status(struct ledger *l)
 {
-	printf("{\"event\": \"status\", \"home_links\": %u, \"groups\": {", l->home_links);
+	struct home_counts h;
+	home_counts(l->home, &h);
+	printf("{\"event\": \"status\", \"home_links\": %u, \"home\": {\"dialled\": %llu, \"accepted\": %llu}, \"groups\": {", l->home_links,
+	       (unsigned long long)h.dialled, (unsigned long long)h.accepted);
 	for (unsigned i = 0; i < l->n_groups; i++) {
 		const struct group *g = &l->groups[i];
 		struct fleet_counts c;
 		fleet_counts(g->fleet, &c);
-		printf("%s\"%s\": {\"up\": %u, \"members\": %u, \"in\": %u, \"failed\": %llu", i ? ", " : "", g->name, g->up, g->n, c.in,
-		       (unsigned long long)c.failed);
+		printf("%s\"%s\": {\"up\": %u, \"members\": %u, \"in\": %u, \"failed\": %llu, \"dialled\": %llu, \"streams_in\": %llu", i ? ", " : "",
+		       g->name, g->up, g->n, c.in, (unsigned long long)c.failed, (unsigned long long)c.dialled, (unsigned long long)c.accepted);
 		quoted("trouble", g->trouble);
 		for (unsigned d = 0; d < 2; d++)
 			printf(", \"%s\": {\"sent\": %llu, \"accepted\": %llu, \"refused\": %llu, \"arrived\": %llu, \"doubled\": %llu}", side_names[d],

@@ -3,6 +3,7 @@
 
     tests/lab/ns /usr/bin/python3 tests/e2e/lifecycle.py restarts 100      one JSON line with what was measured; the exit status says
     tests/lab/ns /usr/bin/python3 tests/e2e/lifecycle.py reloads 1000      whether the promise was kept
+    tests/lab/ns /usr/bin/python3 tests/e2e/lifecycle.py restarts 100 0.3  ... so many seconds after each other (1)
     tests/lab/ns /usr/bin/python3 tests/e2e/lifecycle.py crashes 20 10000  ... with so many partners in the database
 
 restarts(lab, n), reloads(lab, n) and crashes(lab, n) return the figures; `kept` in them is what holds on any machine, times are judged by
@@ -410,7 +411,7 @@ def crashes_short(lab):
 
 def main():
     from lab import Lab
-    what, count, *more = sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:])
+    what, count, *more = sys.argv[1], int(sys.argv[2]), *(float(x) if "." in x else int(x) for x in sys.argv[3:])
     with Lab(log_level="info", **OPTIONS) as lab:
         lab.partner("federated")
         figures = {"restarts": restarts, "reloads": reloads, "crashes": crashes}[what](lab, count, *more)
