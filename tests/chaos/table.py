@@ -20,7 +20,7 @@ PROMISES = {
     "R13": ("Memory: 40 MiB idle, 64 KiB per idle link", ""),
     "R14": ("2,000 translated messages a second, p99 at most 20 ms, at most 70 % of two cores, journal on", ""),
     "R15": ("72 hours: no slope of memory, no descriptor lost, sanitizers silent",
-            "72 hours do not fit into a run of an hour: `make soak HOURS=n` is the program for it; the short form is shown."),
+            "72 hours do not fit into a run of an hour: `make soak HOURS=n` is the program for it; of the short form the books are judged, memory and descriptors are shown."),
     "R16": ("30 % loss, 500 ms jitter, reordering: nothing lost, order kept", ""),
     "R17": ("A message that ends the process is set aside after two crashes", ""),
     "R18": ("Prosody, ejabberd and Kamailio restart in mid-traffic: nothing lost", ""),
