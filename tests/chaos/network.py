@@ -22,7 +22,7 @@ def only(account, *names):
     return {**account, "groups": {k: v for k, v in account["groups"].items() if k in names}}
 
 
-@experiment("flapping", "R16", seconds=170, needs=impossible)
+@experiment("flapping", "R16", seconds=145, needs=impossible)
 def flapping(r):
     """partners beyond a line that loses, delays and reorders packets, and is cut for some seconds"""
     with Strait(r.rng.random(), 8) as line, Stage(r.run, groups=far_groups(line.netns), listen=LISTEN, grace=1000) as s:
@@ -62,7 +62,7 @@ STALLED = 16    # partners: so many that what a busy process grows by anyway (th
 BODY = 8000     # octets of a text
 
 
-@experiment("stalled", "R12", seconds=100)
+@experiment("stalled", "R12", seconds=140)
 def stalled(r):
     """sixteen partners read nothing any more, and each is written to all the time, eleven times what may be kept for it"""
     small_buffers()
@@ -75,7 +75,8 @@ def stalled(r):
             s.tell("rate", g.name, 100, 100)
         for g in slow:
             s.tell("rate", g.name, 40 * STALLED // 2, 0)
-        time.sleep(8 if r.quick else 20)        # each pair's first text waits half a second
+        # each pair's first text waits half a second; transactions are kept for 32 s, and only then does the process grow slowly
+        time.sleep(45 if r.quick else 60)
         rss = []
 
         def watched():

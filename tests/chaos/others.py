@@ -27,7 +27,7 @@ def scenarios(r, promise, what, words, timeout=420, program="tests/e2e/run"):
     return done.stdout
 
 
-@experiment("pool", "R5", seconds=75)
+@experiment("pool", "R5", seconds=15)
 def pool(r):
     """the scenarios of an edge pool of SIP federation: one of two edges dies, or falls silent"""
     said = scenarios(r, "R5", "an edge of two is lost: new sessions, those that go on, both again (tests/e2e/run \"access pool\")", ["--peer", "prosody", "access pool"])
@@ -45,7 +45,7 @@ def authority(r):
     scenarios(r, "R9", "ACME: issued and renewed by pebble, put into place by our hook, no stream notices (tests/e2e/run acme)", ["--peer", "prosody", "acme"])
 
 
-@experiment("lying-dns", "R8", seconds=100)
+@experiment("lying-dns", "R8", seconds=20)
 def lying_dns(r):
     """the hostile scenarios of DNS: loops, a thousand targets, silence, addresses inside"""
     scenarios(r, "R8", "hostile DNS (tests/hostile/run T40)", ["T40"], program="tests/hostile/run")
@@ -174,19 +174,19 @@ def restarted(r, peer, victim, seconds):
         r.check(False, text)
 
 
-@experiment("prosody", "R18", seconds=75)
+@experiment("prosody", "R18", seconds=50)
 def prosody(r):
     """the real Prosody restarts in mid-traffic"""
     restarted(r, "prosody", "xmpp", 10 if r.quick else 35)
 
 
-@experiment("ejabberd", "R18", seconds=90)
+@experiment("ejabberd", "R18", seconds=60)
 def ejabberd(r):
     """the real ejabberd restarts in mid-traffic"""
     restarted(r, "ejabberd", "xmpp", 10 if r.quick else 40)
 
 
-@experiment("kamailio", "R18", seconds=75)
+@experiment("kamailio", "R18", seconds=50)
 def kamailio(r):
     """the real Kamailio, the home, restarts in mid-traffic"""
     restarted(r, "prosody", "home", 10 if r.quick else 35)

@@ -13,7 +13,7 @@ from stage import Group, Stage, instrumented, rewrite
 RATE = 100
 
 
-@experiment("dns", "R8", seconds=90)
+@experiment("dns", "R8", seconds=60)
 def dns(r):
     """the name server is dead, then silent, then lies; streams that are open go on"""
     groups = [Group("sm", True, number=0), Group("plain", False, number=1), Group("late", True, 2, number=2), Group("liar", True, 2, number=3)]

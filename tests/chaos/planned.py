@@ -135,7 +135,7 @@ def reloads(r):
             bool(more) and more["pause_ms"] <= RELOAD)
 
 
-@experiment("rotation", "R9", seconds=60)
+@experiment("rotation", "R9", seconds=25)
 def rotation(r):
     """the certificate is replaced again and again under load; then it is one that is about to expire"""
     import shutil

@@ -18,7 +18,7 @@ def journal():
     return {**taken, **{what: int(n) for what, n in re.findall(r"^entente_queue_journal_(writes|syncs)_total (\d+)", text, re.M)}}
 
 
-@experiment("throughput", "R14", seconds=140)
+@experiment("throughput", "R14", seconds=115)
 def throughput(r):
     """two thousand translated messages a second, half of them each way; half of them are written into the journal, because nobody confirms them at once"""
     seconds, rate = (10, 1000) if r.quick else (100, 1000)
