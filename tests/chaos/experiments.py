@@ -7,4 +7,5 @@ import planned      # noqa: F401
 import outside      # noqa: F401
 import inside       # noqa: F401
 import speed        # noqa: F401
+import unproven     # noqa: F401
 import others       # noqa: F401
