@@ -24,7 +24,7 @@ def only(account, *names):
 @experiment("flapping", "R16", seconds=170, needs=impossible)
 def flapping(r):
     """partners beyond a line that loses, delays and reorders packets, and is cut for some seconds"""
-    with Strait(r.rng.random(), 8) as line, Stage(r.run, groups=far_groups(line.netns), listen=LISTEN, grace=1000) as s:
+    with Strait(r.rng.random(), 8) as line, Stage(r.run, groups=far_groups(line.netns), listen=LISTEN) as s:
         for g in s.groups:
             s.tell("rate", g.name, 20, 20)
         profiles = [("30 % loss, 500 ms there and back ± 250 ms, reordering", {"loss": 30, "delay": 250, "jitter": 125}, 30),
@@ -59,7 +59,7 @@ def stalled(r):
     """two partners read nothing any more, and are written to"""
     small_buffers()
     groups = [Group("sm", True, number=0), Group("plain", False, number=1), Group("slow", False, 1, number=2), Group("mute", True, 1, number=3)]
-    with Stage(r.run, groups=groups, users=50, think=5, grace=1000, log_level="warning") as s:
+    with Stage(r.run, groups=groups, users=50, think=5, log_level="warning") as s:
         pid = s.services[0].pid
         for g in groups[:2]:
             s.tell("rate", g.name, 100, 100)

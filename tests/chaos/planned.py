@@ -19,7 +19,7 @@ def restarts(r):
         time.sleep(3)
         knocking = Knocking(5061, 5269)
         for n in range(count):
-            s.mark("restart")
+            s.mark("restart", "restart")
             s.services[0].restart()
             time.sleep(r.rng.uniform(0.2, 0.8))
             if n % 20 == 19:
