@@ -226,7 +226,9 @@ def books(account):
         (n["accepted"] < 50, f"only {n['accepted']} were accepted: that is no load")) if bad]
     line = f"{n['sent']} sent, {n['accepted']} accepted, {n['lost']} lost, {n['doubled']} twice"
     if n["doubled"]:
-        line += f" ({n['doubled_wrong']} of them more than {grace} ms after the far side had confirmed, or with no kill or cut before)"
+        worst = max(g[s]["doubled_ms"] for g in account["groups"].values() for s in ("to_xmpp", "to_sip"))
+        line += (f" ({n['doubled_wrong']} of them by a kill or cut more than {grace} ms after the far side had confirmed, or by none; the others at most "
+                 f"{worst:.0f} ms after it)")
     line += f", {n['disordered']} out of order"
     if bare:
         line += f"; {bare} of partners whose texts nobody acknowledges, {silent} of them vanished"
