@@ -59,9 +59,10 @@ def subscriptions_by_decades(h, most, out):
 
 
 def conversations_of(h, n, out):
-    h.step("say", 1)
-    # an INVITE is kept for 32 s (RFC 6026)
-    out["steps"][f"say {h.dialect}"] = h.step("say", n, settle=35.0 if h.dialect == "lync" else 1.0)
+    """What another n take, when n are there: the first ones leave free room behind, of INVITEs, which are kept for 32 s (RFC 6026)."""
+    settle = 35.0 if h.dialect == "lync" else 1.0
+    h.step("say", n, settle=settle)
+    out["steps"][f"say {h.dialect}"] = h.step("say", 2 * n, n, settle=settle)
     out["steps"][f"more {h.dialect}"] = h.step("say", n)
 
 

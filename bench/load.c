@@ -272,6 +272,7 @@ static int usage(FILE *to)
 		    "  --target ADDRESS[:PORT] the server under test (127.0.0.12); its ports are 5060, 5061, 5269\n"
 		    "  --sni NAME              its name in SIP over TLS (gw.contoso.test)\n"
 		    "  --acks                  the XMPP server has acknowledgements (XEP-0198)\n"
+		    "  --answer-after MS       the SIP server that takes messages answers so much later (0)\n"
 		    "  --users N               pairs of users (500)\n"
 		    "  --body N                octets of a text (100)\n"
 		    "  --rate N | --window N   messages a second, or messages under way (--window 256)\n"
@@ -284,7 +285,7 @@ int main(int argc, char **argv)
 {
 	enum {
 		FROM, TO, CERTS, TRANSPORT, HOME, PARTNER, TARGET, SNI, USERS, BODY, RATE, WINDOW, WARMUP, MEASURED, WATCH, HELP,
-		IDENTITY, CONNS, FAR, FAR_TRANSPORT, FAR_IDENTITY, CALLS, FROM_DOMAIN, TO_DOMAIN, ACKS,
+		IDENTITY, CONNS, FAR, FAR_TRANSPORT, FAR_IDENTITY, CALLS, FROM_DOMAIN, TO_DOMAIN, ACKS, ANSWER_AFTER,
 	};
 	static const struct option options[] = {
 		{"from", 1, 0, FROM}, {"to", 1, 0, TO}, {"certs", 1, 0, CERTS}, {"transport", 1, 0, TRANSPORT},
@@ -293,7 +294,7 @@ int main(int argc, char **argv)
 		{"warm", 1, 0, WARMUP}, {"measure", 1, 0, MEASURED}, {"watch", 1, 0, WATCH}, {"help", 0, 0, HELP},
 		{"identity", 1, 0, IDENTITY}, {"conns", 1, 0, CONNS}, {"far", 1, 0, FAR}, {"far-transport", 1, 0, FAR_TRANSPORT},
 		{"far-identity", 1, 0, FAR_IDENTITY}, {"calls", 0, 0, CALLS}, {"from-domain", 1, 0, FROM_DOMAIN}, {"to-domain", 1, 0, TO_DOMAIN},
-		{"acks", 0, 0, ACKS},
+		{"acks", 0, 0, ACKS}, {"answer-after", 1, 0, ANSWER_AFTER},
 		{0},
 	};
 	struct driver d = {.window = 256, .warm_ms = 1000, .measure_ms = 3000, .pace_fd = -1};
@@ -336,6 +337,7 @@ int main(int argc, char **argv)
 		case FROM_DOMAIN: from_domain = optarg; break;
 		case TO_DOMAIN: to_domain = optarg; break;
 		case ACKS: acks = true; break;
+		case ANSWER_AFTER: so.answer_ms = fo.answer_ms = (uint32_t)option_number(optarg, 0, 10000); break;
 		case HELP: return usage(stdout);
 		default: return usage(stderr);
 		}

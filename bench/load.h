@@ -67,6 +67,7 @@ struct sip_end_opts {
 	const char *sni;
 	struct tls_ctx *ctx;
 	bool send;                     /* connect and send from here */
+	uint32_t answer_ms;            /* a MESSAGE that arrives is answered so much later */
 };
 struct sip_end *sip_end_new(struct load *l, const struct sip_end_opts *o);
 /* MESSAGE, or a call, from user `user` to user `user`. */

@@ -14,12 +14,14 @@ import time
 
 import access
 import relay
+import strain
 from common import BUILD, LIMITS, Bench, Generator, LabError, binary, command, peers
 from partners import add_partners, zone
 
 PARTNER = "fabrikam.test"
 ROWS = {
-    "sip-to-xmpp": "a message, SIP over TLS to XMPP", "xmpp-to-sip": "a message, XMPP to SIP over TLS", "relay": "an XMPP stanza in and its answer out",
+    "sip-to-xmpp": "a message, SIP over TLS to XMPP", "xmpp-to-sip": "a message, XMPP to SIP over TLS", "journal": "the same with a home that takes 30 ms to answer: each is in the journal",
+    "relay": "an XMPP stanza in and its answer out",
     "sip.message": "a MESSAGE through the Access Edge, TLS to TLS", "sip.call": "a call through the Access Edge, TLS to TLS",
     "watch": "a SIP user begins to watch an XMPP user", "watched": "an XMPP user begins to watch a SIP user",
 }
@@ -52,10 +54,10 @@ class Load:
         self.bench.start(peers.name_server(self.bench.run))
         self.daemon = self.bench.entented(f"{self.bench.run}/p", "tls", LIMITS + self.open)
         command(self.daemon, "partner", "xmpp", "add", PARTNER, "--type", "federated")
-        way = self.row.split("-to-")
+        way, late = (("xmpp", "sip"), strain.LATE) if self.row == "journal" else (self.row.split("-to-"), [])
         self.drive = lambda ms: self.generate("load", "--from", way[0], "--to", way[1], "--transport", "tls", "--target", peers.GATEWAY, "--users", 100 if self.quick else 500,
-                                              "--warm", 0, "--measure", int(ms), "--window", self.window)["total"]
-    start_sip_to_xmpp = start_xmpp_to_sip = start_translation
+                                              "--warm", 0, "--measure", int(ms), "--window", self.window, *late)["total"]
+    start_sip_to_xmpp = start_xmpp_to_sip = start_journal = start_translation
 
     def start_relay(self):
         r = relay.Relay(self.bench)

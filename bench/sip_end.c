@@ -15,6 +15,14 @@ struct link { /* one connection */
 	bool outbound;
 };
 
+struct answer { /* that waits for its time */
+	struct list node;
+	struct link *link;
+	uint64_t due;
+	size_t len;
+	char text[];
+};
+
 struct sip_end {
 	struct load *load;
 	struct sip_end_opts o;
@@ -25,10 +33,19 @@ struct sip_end {
 	struct buf text; /* scratch */
 	char via[ADDR_TEXT];
 	struct call_place place;
+	struct list answers; /* in the order of their times */
+	struct timer timer;  /* of the first */
 };
 
 static void drop(struct link *k)
 {
+	LIST_EACH(n, &k->end->answers) {
+		struct answer *a = CONTAINER_OF(n, struct answer, node);
+		if (a->link == k) {
+			list_remove(n);
+			mem_free(a);
+		}
+	}
 	for (unsigned i = 0; i < k->end->o.conns; i++)
 		if (k == k->end->out[i])
 			k->end->out[i] = NULL;
@@ -78,6 +95,35 @@ static bool branch_seq(const struct load *l, struct slice branch, uint64_t *ret)
 	return slice_eq(slice_split(&rest, '.'), slice_str(l->run)) && slice_u64(rest, UINT64_MAX, ret);
 }
 
+static void answer_later(struct link *k, struct slice text)
+{
+	struct sip_end *e = k->end;
+	struct timers *q = &e->load->loop->timers;
+	struct answer *a = mem_calloc(1, sizeof *a + text.len);
+	a->link = k;
+	a->due = q->now + e->o.answer_ms;
+	a->len = text.len;
+	memcpy(a->text, text.p, text.len);
+	list_append(&e->answers, &a->node);
+	if (!timer_armed(&e->timer))
+		timer_arm(q, &e->timer, e->o.answer_ms);
+}
+
+static void answers_due(struct timer *t, uint64_t now)
+{
+	struct sip_end *e = CONTAINER_OF(t, struct sip_end, timer);
+	LIST_EACH(n, &e->answers) {
+		struct answer *a = CONTAINER_OF(n, struct answer, node);
+		if (a->due > now) {
+			timer_arm(&e->load->loop->timers, t, a->due - now);
+			return;
+		}
+		list_remove(n);
+		conn_write(a->link->conn, slice_of(a->text, a->len));
+		mem_free(a);
+	}
+}
+
 static void request(struct link *k, const struct sip_msg *m)
 {
 	struct sip_end *e = k->end;
@@ -90,7 +136,9 @@ static void request(struct link *k, const struct sip_msg *m)
 		sip_build_response(b, m, 200, SLICE_NONE, S("home"), false, SLICE_NONE, 0);
 		sip_build_body(b, SLICE_NONE, SLICE_NONE);
 	}
-	if (b->len)
+	if (b->len && m->method == SIP_MESSAGE && e->o.answer_ms)
+		answer_later(k, buf_slice(b));
+	else if (b->len)
 		conn_write(k->conn, buf_slice(b));
 	if (m->method == SIP_ACK ? call_seq(e->load, m, &seq) : m->method == SIP_MESSAGE && load_text_seq(e->load, m->body, &seq))
 		load_mark(e->load, seq, TRACK_ARRIVED);
@@ -187,6 +235,8 @@ struct sip_end *sip_end_new(struct load *l, const struct sip_end_opts *o)
 	e->o = *o;
 	e->o.conns = !o->send ? 0 : o->conns ? o->conns : 1;
 	list_init(&e->links);
+	list_init(&e->answers);
+	timer_init(&e->timer, answers_due);
 	buf_init(&e->text, 16384);
 	addr_text(&o->home, e->via);
 	e->place = (struct call_place){o->tls ? "TLS" : "TCP", e->via};
@@ -247,6 +297,7 @@ struct sip_end *sip_end_free(struct sip_end *e)
 		return NULL;
 	LIST_EACH(n, &e->links)
 		drop(CONTAINER_OF(n, struct link, node));
+	timer_cancel(&e->load->loop->timers, &e->timer);
 	listener_free(e->listener);
 	buf_free(&e->text);
 	return mem_free(e);

@@ -90,7 +90,7 @@ static void check_homes(struct config_loader *l)
 		if (seen_before(&names, &seen[used++], slice_str(h->name), &other))
 			COMPLAIN(l, false, at, "homes", "homes[%zu].name: '%s' is already the name of the home on line %zu",
 				 i, h->name, other->line);
-		if (list->kind == CONFIG_NODE_LIST && !h->domains.n)
+		if (list->kind == CONFIG_NODE_LIST && !list->n)
 			COMPLAIN(l, false, list, "homes", "homes[%zu].domains: a home needs at least one domain", i);
 		const struct config_node *d = list->kind == CONFIG_NODE_LIST ? list->first : NULL;
 		for (size_t k = 0; k < h->domains.n; k++, d = d ? d->next : NULL) {

@@ -148,6 +148,7 @@ struct journal {
 	enum writer_state state;
 	uint64_t probe_at, unsynced_since, copy_at; /* ms; unsynced_since 0: all is synced; copy_at: the old records cannot be read, again then */
 	uint64_t lazy_at;        /* with the lock: no group of lazy puts alone before then */
+	uint64_t dirty_at;       /* with the lock: no group of ends alone before then; 0: at once */
 	unsigned copy_errors;
 	bool marker_set;         /* the marker is to be cleared as soon as the counts are durable */
 	bool stuck;              /* an end or a mark did not find space: again after the probe */

@@ -96,8 +96,9 @@ int journal_mark(struct journal *j, uint64_t id, const struct journal_marks *m)
 		rc = 0;
 		e->marks = *m;
 		if (!e->request) {
-			if (list_empty(&j->dirty))
+			if (list_empty(&j->dirty) || j->dirty_at)
 				wake(j);
+			j->dirty_at = 0; /* what is under way is to be known after a crash */
 			writer_dirty(j, e);
 		}
 	}

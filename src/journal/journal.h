@@ -29,6 +29,7 @@ enum {
 	JOURNAL_READS_MAX = 4096,        /* reads that wait */
 	JOURNAL_PROBE_MS = 500,
 	JOURNAL_LAZY_MS = 10,            /* a lazy put is written then (half as long after it, or when the disk is done with others), if nothing takes it along sooner */
+	JOURNAL_PACE_MS = 2,             /* from one group of ends alone to the next: under load each would have a group of its own */
 	JOURNAL_SYNC_MS = 1000,          /* ends and marks are on the disk by then, when no put takes them along sooner */
 	JOURNAL_VERSION = 1,
 };
@@ -81,6 +82,7 @@ struct journal_options {
 	const struct journal_io *io; /* NULL: the system's */
 	uint32_t probe_ms;      /* 0: JOURNAL_PROBE_MS */
 	uint32_t lazy_ms;       /* 0: JOURNAL_LAZY_MS */
+	uint32_t pace_ms;       /* 0: JOURNAL_PACE_MS */
 };
 
 /* What journal_open found. */
@@ -119,10 +121,10 @@ typedef void journal_done(void *arg, uint64_t id, int code, const struct entente
  * without completion, what journal_room says, or ENTENTE_EINVAL (a key or the octets too long, no partner). So "put, hand over on 0, answer on the completion" never hands over
  * what there was no room for. */
 int journal_put(struct journal *j, const struct journal_head *h, struct slice octets, journal_done *done, void *arg, uint64_t *ret_id);
-/* The entry is over. Its room is free at once; written at once, synced lazily: after a power cut within JOURNAL_SYNC_MS it may be back (after a kill: within the
+/* The entry is over. Its room is free at once; written within JOURNAL_PACE_MS, synced lazily: after a power cut within JOURNAL_SYNC_MS it may be back (after a kill: within the
  * few milliseconds until it was written). ENTENTE_ENOTFOUND: not there, harmless. */
 int journal_end(struct journal *j, uint64_t id);
-/* Replaces its marks; durable as journal_end. ENTENTE_ENOTFOUND. */
+/* Replaces its marks; written at once, durable as journal_end. ENTENTE_ENOTFOUND. */
 int journal_mark(struct journal *j, uint64_t id, const struct journal_marks *m);
 
 /* e and octets are valid during the call. code: 0, ENTENTE_ENOTFOUND (over in the meantime), ENTENTE_ESTORE (damaged on the disk), ENTENTE_EIO; then e and octets are

@@ -309,6 +309,7 @@ static struct journal *make(const struct journal_options *opt)
 	j->opt.segment = opt->segment ? opt->segment : JOURNAL_SEGMENT_DEFAULT;
 	j->opt.probe_ms = opt->probe_ms ? opt->probe_ms : JOURNAL_PROBE_MS;
 	j->opt.lazy_ms = opt->lazy_ms ? opt->lazy_ms : JOURNAL_LAZY_MS;
+	j->opt.pace_ms = opt->pace_ms ? opt->pace_ms : JOURNAL_PACE_MS;
 	atomic_init(&j->reserve, opt->reserve);
 	j->io = opt->io ? opt->io : &journal_io_system;
 	j->dir = j->lock_fd = j->marker_fd = j->active_fd = j->spare_fd = j->read_fd = -1;

@@ -150,6 +150,14 @@ static uint64_t puts_due(const struct journal *j)
 	return l && hurry(j) ? 0 : due < j->lazy_at ? j->lazy_at : due;
 }
 
+/* When ends and marks are to be written: 0 at once, UINT64_MAX there are none, or no file for them. */
+static uint64_t dirty_due(const struct journal *j)
+{
+	if (list_empty(&j->dirty) || !j->active)
+		return UINT64_MAX;
+	return hurry(j) ? 0 : j->dirty_at;
+}
+
 static bool fits(const struct journal *j, size_t n)
 {
 	return j->out.len + n <= left(j) && (j->out.len + n <= GROUP_OCTETS || !j->out.len);
@@ -194,6 +202,8 @@ static bool collect(struct journal *j, struct group *g, uint64_t now)
 	}
 	if (g->n_puts < GROUP_PUTS)
 		j->lazy_at = next;
+	if (!g->n_puts && dirty_due(j) > now)
+		return false;
 	while (j->active && g->n_dirty < GROUP_DIRTY && !list_empty(&j->dirty)) {
 		struct entry *e = CONTAINER_OF(list_head(&j->dirty), struct entry, dirty);
 		char rec[JOURNAL_RECORD_HEAD];
@@ -206,6 +216,8 @@ static bool collect(struct journal *j, struct group *g, uint64_t now)
 		e->is_dirty = false;
 		g->dirty[g->n_dirty++] = e;
 	}
+	if (g->n_dirty && list_empty(&j->dirty))
+		j->dirty_at = now + j->opt.pace_ms;
 	return false;
 }
 
@@ -539,14 +551,16 @@ bool writer_turn(struct journal *j)
 /* ---- the thread ---- */
 static bool pending(const struct journal *j)
 {
-	return puts_due(j) <= clock_ms() || !list_empty(&j->reads) || j->flush_wanted != j->flushed ||
-	       (!list_empty(&j->dirty) && j->active && !j->stuck);
+	uint64_t now = clock_ms();
+	return puts_due(j) <= now || (!j->stuck && dirty_due(j) <= now) || !list_empty(&j->reads) || j->flush_wanted != j->flushed;
 }
 
 /* Until something comes, or a deadline. */
 static void wait_for_work(struct journal *j)
 {
-	uint64_t until = puts_due(j);
+	uint64_t until = puts_due(j), dirty = j->stuck ? UINT64_MAX : dirty_due(j);
+	if (dirty < until)
+		until = dirty;
 	if (j->state != WRITER_FINE && j->probe_at < until)
 		until = j->probe_at;
 	if (j->unsynced_since && j->unsynced_since + JOURNAL_SYNC_MS < until)

@@ -6,8 +6,16 @@
 
 const char *const side_names[2] = {"to_xmpp", "to_sip"};
 
-/* A mark is told a moment before the deed, or after it. */
-enum { TIMES = 1 << 20, MOMENT_NS = 250000000 };
+const char *const deed_names[DEEDS] = {
+	[DEED_NOTE] = "note", [DEED_RESTART] = "restart", [DEED_CUT] = "cut", [DEED_KILL] = "kill", [DEED_POWER] = "power"};
+
+enum {
+	TIMES = 1 << 20,
+	POWER_MS = 1500,  /* ends of entries are synced within a second: what was confirmed so shortly before a power cut may come again */
+	FIRST_MS = 600,   /* the first text of a pair has its 2xx half a second after it was handed over (ADR 3) */
+	BROKEN_MS = 2000, /* so soon after a kill its connections have ended, with the second in which entented ends after its child */
+	DRAIN_MS = 12000, /* ... after the order to restart: timers.drain, and a little */
+};
 
 /* ---- a partner's queue */
 
@@ -74,7 +82,7 @@ void times_init(struct side *s)
 static void note_time(struct track_times *t, uint64_t ns)
 {
 	if (t->n < TIMES)
-		t->ns[t->n++] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+		t->ns[t->n++] = ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX;
 }
 
 void book_init(struct ledger *l)
@@ -110,8 +118,13 @@ static void reason(struct side *s, const char *prefix, struct slice text)
 
 /* ---- judging */
 
-/* The first mark at or after this time, or NULL. */
-static const struct mark *mark_after(const struct ledger *l, uint64_t at)
+static uint64_t ns_of(uint32_t ms)
+{
+	return (uint64_t)ms * 1000000u;
+}
+
+/* The first mark at or after this time. */
+static unsigned mark_at(const struct ledger *l, uint64_t at)
 {
 	unsigned low = 0, high = l->n_marks;
 	while (low < high) {
@@ -121,17 +134,92 @@ static const struct mark *mark_after(const struct ledger *l, uint64_t at)
 		else
 			high = mid;
 	}
-	return low < l->n_marks ? &l->marks[low] : NULL;
+	return low;
 }
 
-/* To a partner without acknowledgements: was its server cut off so soon after the message was sent? */
-static bool cut_meanwhile(const struct entry *e, uint64_t within)
+static bool dies(const struct mark *m)
 {
-	const struct group *g = e->group;
-	if (e->side != TO_XMPP || g->acks)
+	return m->kind == DEED_KILL || m->kind == DEED_POWER;
+}
+
+/* May what was handed over in this direction be handed over once more? A server that cannot know whether the far side has it does
+ * so; a partner that sends its stanzas again after a cut is known by their names (ADR 51). */
+static bool repeats(const struct mark *m, const struct entry *e)
+{
+	return dies(m) || (m->kind == DEED_CUT && (e->side == TO_XMPP ? m->group == e->group : !m->group));
+}
+
+static uint64_t grace_of(const struct ledger *l, const struct mark *m)
+{
+	return ns_of(m->kind == DEED_POWER ? POWER_MS : l->grace_ms);
+}
+
+/* Why it came again, or was reported as failed, at `next`: a deed before that, when the confirmation of what came at `came` was so
+ * fresh (or not there yet) that it could not be known for good. What was written before the deed may be read just after it. */
+static bool explained(const struct ledger *l, const struct entry *e, uint64_t came, uint64_t next, uint64_t *worst)
+{
+	uint64_t confirmed = came + ns_of(e->think_ms);
+	for (unsigned i = mark_at(l, came - ns_of(l->grace_ms)); i < l->n_marks && l->marks[i].at <= next; i++) {
+		const struct mark *m = &l->marks[i];
+		if (!repeats(m, e) || m->at > confirmed + grace_of(l, m))
+			continue;
+		if (m->at > confirmed && m->at - confirmed > *worst)
+			*worst = m->at - confirmed;
+		return true;
+	}
+	return false;
+}
+
+static void judge_doubled(struct ledger *l, const struct entry *e)
+{
+	struct side *s = &e->group->sides[e->side];
+	bool good = e->arrivals <= COPIES;
+	s->j.doubled++;
+	for (unsigned i = 1; i < e->arrivals && i < COPIES; i++)
+		good &= explained(l, e, e->came[i - 1], e->came[i], &s->j.doubled_ns);
+	s->j.doubled_wrong += !good;
+}
+
+/* From a partner that nobody acknowledges anything to: it was in a buffer of a kernel, or not written yet, when a process died or
+ * the stream was cut. */
+static void judge_silent(struct ledger *l, const struct entry *e)
+{
+	struct side *s = &e->group->sides[e->side];
+	uint64_t grace = ns_of(l->grace_ms);
+	s->j.silent++;
+	for (unsigned i = mark_at(l, e->sent - grace); i < l->n_marks && l->marks[i].at <= e->sent + grace; i++) {
+		const struct mark *m = &l->marks[i];
+		if (!dies(m) && !(m->kind == DEED_CUT && m->group == e->group))
+			continue;
+		if (m->at > e->sent && m->at - e->sent > s->j.silent_ns)
+			s->j.silent_ns = m->at - e->sent;
+		return;
+	}
+	s->j.silent_wrong++;
+}
+
+/* Nobody answers a request whose connection broke; its sender is told by that. What did not break must be answered. */
+static bool broken_by_deed(const struct ledger *l, const struct entry *e)
+{
+	uint64_t until = e->broken + ns_of(l->grace_ms);
+	if (!e->broken)
 		return false;
-	for (unsigned i = 0; i < g->n_cuts && i < CUTS_MAX; i++)
-		if (g->cuts[i] >= e->sent && g->cuts[i] - e->sent < within)
+	for (unsigned i = mark_at(l, e->broken - ns_of(DRAIN_MS)); i < l->n_marks && l->marks[i].at <= until; i++) {
+		const struct mark *m = &l->marks[i];
+		if (m->kind == DEED_RESTART || (m->at + ns_of(BROKEN_MS) >= e->broken && (dies(m) || (m->kind == DEED_CUT && !m->group))))
+			return true;
+	}
+	return false;
+}
+
+/* To a partner without acknowledgements: was its server cut off when its kernel, but not yet the server, had the message? */
+static bool cut_meanwhile(const struct ledger *l, const struct entry *e)
+{
+	uint64_t from = e->accepted - ns_of(FIRST_MS);
+	if (e->side != TO_XMPP || e->group->acks)
+		return false;
+	for (unsigned i = mark_at(l, e->sent > from ? e->sent : from); i < l->n_marks && l->marks[i].at <= e->accepted + ns_of(l->grace_ms); i++)
+		if (l->marks[i].kind == DEED_CUT && l->marks[i].group == e->group)
 			return true;
 	return false;
 }
@@ -139,7 +227,6 @@ static bool cut_meanwhile(const struct entry *e, uint64_t within)
 static void judge(struct ledger *l, struct entry *e)
 {
 	struct side *s = &e->group->sides[e->side];
-	uint64_t grace = (uint64_t)l->grace_ms * 1000000u, think = (uint64_t)l->think_ms * 1000000u;
 	bool refused = e->side == TO_XMPP && e->status >= 300;
 	if (!e->open)
 		return;
@@ -149,36 +236,38 @@ static void judge(struct ledger *l, struct entry *e)
 	s->j.sent++;
 	s->j.accepted += e->accepted != 0;
 	s->j.refused += refused;
-	s->j.unanswered += !e->accepted && !refused && !e->failed && (e->side == TO_XMPP || e->group->acks);
+	if (!e->accepted && !refused && !e->failed && (e->side == TO_XMPP || e->group->acks)) {
+		s->j.unanswered++;
+		s->j.unanswered_wrong += !broken_by_deed(l, e);
+	}
 	s->j.arrived += e->arrivals > 0;
 	s->j.failed += e->failed;
 	s->j.disordered += e->disordered;
-	s->j.refused_came += (refused || e->failed) && e->arrivals;
-	if (e->accepted && !e->arrivals && !e->failed && cut_meanwhile(e, 2 * grace)) {
+	if ((refused || e->failed) && e->arrivals) {
+		/* 504: whether it arrived is not known (ADR 16, 21) */
+		uint64_t before = 0;
+		s->j.refused_came++;
+		s->j.refused_came_wrong += e->failed || e->status != 504 || !explained(l, e, e->came[0], e->refused, &before);
+	}
+	if (e->accepted && !e->arrivals && !e->failed && cut_meanwhile(l, e)) {
 		s->j.lost_there++;
 	} else if (e->accepted && !e->arrivals && !e->failed) {
 		s->j.lost++;
 		if (s->n_lost_first < 8)
 			s->lost_first[s->n_lost_first++] = e->seq;
 	}
-	if (e->arrivals > 1) {
-		/* explained when the far side's confirmation was so fresh (or not there yet) that we could not know it for good */
-		const struct mark *m = mark_after(l, e->arrived - MOMENT_NS);
-		uint64_t confirmed = e->arrived + think;
-		s->j.doubled++;
-		if (!m || m->at > e->last + MOMENT_NS || m->at > confirmed + grace)
-			s->j.doubled_wrong++;
-		else if (m->at > confirmed && m->at - confirmed > s->j.doubled_ns)
-			s->j.doubled_ns = m->at - confirmed;
-	}
-	if (e->side == TO_SIP && !e->group->acks && !e->arrivals && !e->failed) {
-		/* it may have been in a buffer of the kernel */
-		const struct mark *m = mark_after(l, e->sent - MOMENT_NS);
-		s->j.silent++;
-		if (!m || m->at > e->sent + 2 * grace)
-			s->j.silent_wrong++;
-		else if (m->at > e->sent && m->at - e->sent > s->j.silent_ns)
-			s->j.silent_ns = m->at - e->sent;
+	if (e->arrivals > 1)
+		judge_doubled(l, e);
+	if (e->side == TO_SIP && !e->group->acks && !e->arrivals && !e->failed)
+		judge_silent(l, e);
+}
+
+void book_judge(struct ledger *l)
+{
+	for (; l->judged < l->next; l->judged++) {
+		struct entry *e = &l->entries[l->judged % ENTRIES];
+		if (e->seq == l->judged)
+			judge(l, e);
 	}
 }
 
@@ -240,6 +329,7 @@ void book_answer(struct ledger *l, struct entry *e, int status, struct slice why
 		marked(l, offsetof(struct mark, answered), e->sent, now);
 	} else {
 		char prefix[16];
+		e->refused = now;
 		snprintf(prefix, sizeof prefix, "%d ", status);
 		s->refused++;
 		reason(s, prefix, why);
@@ -264,14 +354,16 @@ void book_arrived(struct ledger *l, struct entry *e)
 	struct pair *p = e->pair;
 	uint64_t now = track_now();
 	l->last_event = l->loop->timers.now;
-	e->last = now;
+	e->think_ms = e->side == TO_SIP ? l->home_think_ms : l->think_ms;
+	if (e->arrivals < COPIES)
+		e->came[e->arrivals] = now;
 	if (e->arrivals < UINT16_MAX)
 		e->arrivals++;
 	if (e->arrivals > 1) {
 		s->doubled++;
+		s->repeated_late += e->ordinal < p->highest[e->side];
 		return;
 	}
-	e->arrived = now;
 	s->arrived++;
 	note_time(&s->arrival, now - e->due);
 	if (e->side == TO_SIP)
@@ -296,15 +388,19 @@ void book_failed(struct ledger *l, struct entry *e, struct slice why)
 	reason(s, "", why);
 }
 
-void book_mark(struct ledger *l, struct slice name)
+void book_mark(struct ledger *l, enum deed kind, struct slice name, const struct group *group, uint64_t at)
 {
 	if (l->n_marks == MARKS_MAX) { /* of a soak: the older half explains nothing any more */
 		memmove(l->marks, l->marks + MARKS_MAX / 2, MARKS_MAX / 2 * sizeof *l->marks);
 		l->n_marks = MARKS_MAX / 2;
 	}
 	struct mark *m = &l->marks[l->n_marks++];
-	*m = (struct mark){.at = track_now()};
+	for (; m > l->marks && m[-1].at > at; m--)
+		*m = m[-1];
+	*m = (struct mark){.at = at, .kind = kind, .group = group};
 	slice_cstr(name, m->name, sizeof m->name);
+	l->deeds[kind]++;
+	l->home_cuts += kind == DEED_CUT && !group;
 }
 
 unsigned book_unsettled(struct ledger *l)
@@ -316,7 +412,7 @@ unsigned book_unsettled(struct ledger *l)
 			continue;
 		if (e->side == TO_XMPP)
 			n += e->pair->waits == e->seq ||
-			     (e->accepted && !e->arrivals && !e->failed && !cut_meanwhile(e, 2000000ull * l->grace_ms));
+			     (e->accepted && !e->arrivals && !e->failed && !cut_meanwhile(l, e));
 		else if (e->group->acks)
 			n += e->group->on && (!e->accepted || (!e->arrivals && !e->failed));
 	}
@@ -329,7 +425,7 @@ static void print_times(const char *name, struct track_times *t)
 {
 	struct track_summary s;
 	track_summarise(t, &s);
-	printf("\"%s\": {\"n\": %zu, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}", name, s.n, s.p50 / 1e3, s.p99 / 1e3, s.max / 1e3);
+	printf("\"%s\": {\"n\": %zu, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}", name, s.n, s.p50, s.p99, s.max);
 	t->n = 0;
 }
 
@@ -367,7 +463,7 @@ static void print_gaps(const struct ledger *l, const char *name, size_t field)
 	unsigned n = 0;
 	for (unsigned i = 0; i < l->n_marks; i++) {
 		uint64_t at = *(const uint64_t *)((const char *)&l->marks[i] + field);
-		if (at)
+		if (at && l->marks[i].name[0])
 			gaps[n++] = at - l->marks[i].at;
 	}
 	qsort(gaps, n, sizeof *gaps, by_size);
@@ -382,11 +478,13 @@ static void print_side(const struct group *g, unsigned d)
 	const char *sep = "";
 #define N(field) printf("\"" #field "\": %llu, ", (unsigned long long)s->j.field)
 	printf(", \"%s\": {", side_names[d]);
-	N(sent), N(accepted), N(refused), N(unanswered), N(arrived), N(failed), N(lost), N(lost_there), N(doubled), N(doubled_wrong), N(disordered);
-	N(refused_came), N(silent), N(silent_wrong);
+	N(sent), N(accepted), N(refused), N(unanswered), N(unanswered_wrong), N(arrived), N(failed);
+	N(lost), N(lost_there), N(doubled), N(doubled_wrong), N(disordered);
+	N(refused_came), N(refused_came_wrong), N(silent), N(silent_wrong);
 #undef N
-	printf("\"again\": %llu, \"held_back\": %llu, \"doubled_ms\": %.1f, \"silent_ms\": %.1f, \"lost_first\": [", (unsigned long long)s->again,
-	       (unsigned long long)s->held_back, (double)s->j.doubled_ns / 1e6, (double)s->j.silent_ns / 1e6);
+	printf("\"again\": %llu, \"held_back\": %llu, \"repeated_late\": %llu, \"doubled_ms\": %.1f, \"silent_ms\": %.1f, \"lost_first\": [",
+	       (unsigned long long)s->again, (unsigned long long)s->held_back, (unsigned long long)s->repeated_late,
+	       (double)s->j.doubled_ns / 1e6, (double)s->j.silent_ns / 1e6);
 	for (unsigned i = 0; i < s->n_lost_first; i++)
 		printf("%s%llu", i ? ", " : "", (unsigned long long)s->lost_first[i]);
 	printf("], \"reasons\": {");
@@ -399,13 +497,16 @@ void book_report(struct ledger *l)
 {
 	struct home_counts h;
 	home_counts(l->home, &h);
-	unsigned open = book_unsettled(l);
-	for (; l->judged < l->next; l->judged++) {
-		struct entry *e = &l->entries[l->judged % ENTRIES];
-		if (e->seq == l->judged)
-			judge(l, e);
-	}
-	printf("{\"event\": \"end\", \"unsettled\": %u, \"marks\": %u, \"notices\": %llu", open, l->n_marks, (unsigned long long)l->notices);
+	unsigned open = book_unsettled(l), told = 0;
+	book_judge(l);
+	for (unsigned i = 0; i < l->n_marks; i++)
+		told += l->marks[i].name[0] != 0;
+	printf("{\"event\": \"end\", \"unsettled\": %u, \"marks\": %u, \"notices\": %llu, ", open, told, (unsigned long long)l->notices);
+	printf("\"grace_ms\": %u, \"power_grace_ms\": %u, \"home_cuts\": %llu, \"deeds\": {", l->grace_ms, POWER_MS,
+	       (unsigned long long)l->home_cuts);
+	for (unsigned i = 0; i < DEEDS; i++)
+		printf("%s\"%s\": %llu", i ? ", " : "", deed_names[i], (unsigned long long)l->deeds[i]);
+	printf("}");
 	print_gaps(l, "sip_up_ms", offsetof(struct mark, sip_up));
 	print_gaps(l, "xmpp_up_ms", offsetof(struct mark, xmpp_up));
 	print_gaps(l, "answered_ms", offsetof(struct mark, answered));

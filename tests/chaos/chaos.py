@@ -124,7 +124,7 @@ def about(o, seed):
                     "load_before": round(os.getloadavg()[0], 2)},
         "versions": {"entented": first_line(f"{BUILD}/entented", "--version").split(" ")[-1],
                      "commit": first_line("git", "-C", TOP, "describe", "--always", "--dirty", "--abbrev=12"),
-                     **{name: package(name) for name in ("prosody", "ejabberd", "kamailio", "knot", "pebble", "libfaketime")},
+                     **{name: package(name) for name in ("prosody", "ejabberd", "kamailio", "knot", "pebble", "libfaketime", "keepalived")},
                      "openssl": " ".join(first_line("openssl", "version").split()[:2])},
     }
 

@@ -46,12 +46,11 @@ def power_cut(r):
     os.makedirs(state, exist_ok=True)
     faults = Faults(f"{r.run}/fault", state, undo=True)
     cuts, undone, changes = 3 if r.quick else 15, 0, 0
-    # ends of entries are synced within a second: until then a message may come once more after the cut
-    with Stage(folder, settings=unboxed(), env=faults.environment, grace=1500) as s:
+    with Stage(folder, settings=unboxed(), env=faults.environment) as s:
         s.rate(RATE, RATE)
         for n in range(cuts):
             time.sleep(r.rng.uniform(2.0, 4.0))
-            s.mark("power cut")
+            s.mark("power cut", "power", time.monotonic())
             s.services[0].end()
             lost, of = faults.cut(r.rng)
             undone, changes = undone + lost, changes + of

@@ -8,7 +8,7 @@
 #include "sip/build.h"
 #include "sip_reader.h"
 
-/* A slot of `taken` is kept while the transaction may be repeated (RFC 3261 17.2.2: 64 * T1). */
+/* So long a branch is looked for in `taken`: 64 * T1. */
 enum { AGAIN_MS = 50, TAKEN = 1 << 17, TAKEN_MS = 32000 };
 
 static const struct conn_limits limits = {
@@ -52,7 +52,7 @@ struct home {
 	bool on, held;
 	char via[ADDR_TEXT];
 	struct buf text; /* scratch */
-	struct { uint64_t hash, at; } *taken;
+	struct { uint64_t hash, at, answered; } *taken;
 };
 
 static void thought_free(struct thought *t)
@@ -201,15 +201,18 @@ static void watched(struct link *k, const struct sip_msg *m)
 	h->counts.watched++;
 }
 
-/* Is it a repetition? */
+/* Is it a repetition of what is not answered yet? */
 static bool repeated(struct home *h, const struct sip_msg *m)
 {
 	uint64_t hash = hash_slice(m->via.branch) ^ (uint64_t)m->method, now = h->loop->timers.now;
 	size_t i = hash % TAKEN;
-	if (h->taken[i].hash == hash && now - h->taken[i].at < TAKEN_MS)
-		return true;
+	if (h->taken[i].hash == hash && now - h->taken[i].at < TAKEN_MS) {
+		h->counts.repeated++;
+		return now < h->taken[i].answered;
+	}
 	h->taken[i].hash = hash;
 	h->taken[i].at = now;
+	h->taken[i].answered = now + h->o.think_ms;
 	return false;
 }
 
@@ -219,9 +222,7 @@ static void request(struct link *k, const struct sip_msg *m)
 	int status = 200;
 	if (m->method == SIP_ACK)
 		return;
-	if (m->method == SIP_MESSAGE && repeated(h, m))
-		h->counts.repeated++;
-	else if (m->method == SIP_MESSAGE)
+	if (m->method == SIP_MESSAGE && !repeated(h, m))
 		status = h->o.message(h->o.arg, m->body);
 	if (m->method == SIP_SUBSCRIBE)
 		watched(k, m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The SIP server of the organisation, for the ledger: it loses its connections and comes back, may be closed or stop reading, and
- * remembers by its branch what it has taken, so that a repetition of the same request (RFC 3261 17.2.2) is none of its own.
+/* The SIP server of the organisation, for the ledger: it loses its connections and comes back, may be closed or stop reading.
+ * Until it has answered a request it knows its repetition by the branch (RFC 3261 17.2.2); then it has forgotten it, for Timer J is
+ * 0 where connections are reliable, and what comes again with that branch is delivered again.
  * Everything runs on the loop. */
 #pragma once
 #include "net/conn.h"
@@ -22,7 +23,7 @@ struct home_opts {
 	void (*down)(void *arg, unsigned link);
 	/* A final answer to the request with this number, whenever it comes. */
 	void (*answer)(void *arg, uint64_t seq, int status, struct slice reason);
-	/* A MESSAGE; not for what is repeated. The status to answer, 0 for none. */
+	/* A MESSAGE; not for what is repeated before it was answered. The status to answer, 0 for none. */
 	int (*message)(void *arg, struct slice body);
 	void *arg;
 };
@@ -42,7 +43,7 @@ void home_think(struct home *h, uint32_t ms);
 struct home_counts {
 	unsigned up;                /* connections that requests may leave on */
 	uint64_t dialled, refused;  /* refused: a connection that could not be had */
-	uint64_t repeated;          /* requests that came again with the same branch */
+	uint64_t repeated;          /* MESSAGEs that came again with the same branch within 32 s, before they were answered or after */
 	uint64_t accepted;
 	uint64_t watched;           /* SUBSCRIBEs, each answered and followed by one NOTIFY */
 };

@@ -27,15 +27,18 @@ def no_memory(r):
         for n in range(count):
             generation, failed = s.services[0].generation, faults["allocs_failed"]
             faults.no_memory(r.rng.randrange(1, 3000), r.rng.choice([1, 1, 3]))
-            end = time.monotonic() + r.rng.uniform(3, 4.5)
+            looked = time.monotonic()
+            end = looked + r.rng.uniform(3, 4.5)
             while time.monotonic() < end:
+                now = time.monotonic()
                 if faults["allocs_failed"] != failed:
-                    s.mark("no memory")
+                    s.mark("no memory", "kill", looked)     # of the process, or (an allocation of OpenSSL or libevent) of one connection
                     failed = faults["allocs_failed"]
+                looked = now
                 time.sleep(0.005)
             faults.no_memory(0)
             s.services[0].wait_ready()
-            s.mark("memory again")
+            s.mark_deaths()
             ended += s.services[0].generation - generation
         time.sleep(3)
         account = s.end(90)
@@ -53,7 +56,6 @@ def until_aside(s, generation):
     begin, listed = time.monotonic(), None
     while time.monotonic() < begin + 45 and not listed:
         time.sleep(0.1)
-        s.mark("poison")        # it may crash at any moment
         listed = s.parts[-1].events("queue/quarantined")
     return listed, s.services[0].generation - generation, time.monotonic() - begin
 
@@ -95,6 +97,7 @@ def poison(r):
         going = arrived(after) - arrived(before)
         there = after["groups"]["away"]["to_xmpp"]["arrived"]
         shown = s.parts[-1].cli("queue", "list").stdout
+        s.mark_deaths()
         account = s.end(5)
         r.complaints(s)
     r.figures.update(event=(listed or [])[:1], shown=shown, account=account)
@@ -128,6 +131,7 @@ def poison_again(r):
         time.sleep(4)
         after, later = s.status(), s.services[0].generation - generation
         going = arrived(after) - arrived(before)
+        s.mark_deaths()
         account = s.end(5)
         r.complaints(s)
     r.figures.update(event=(listed or [])[:1], account=account)

@@ -9,7 +9,8 @@
  *   home on|off|hold|release
  *   home-says STATUS            what MESSAGEs are answered from now on (200); 0: nothing
  *   home-thinks MS              how long it needs for a MESSAGE from now on
- *   mark NAME                   now something is done to the server: what comes twice around that moment is explained by it
+ *   mark KIND NAME [AT]         something is done to the server, now or at that monotonic nanosecond: kill, power, restart, or
+ *                               note, which excuses nothing; connections that are cut by command are noted by themselves
  *   say GROUP to-xmpp|to-sip TEXT   one message that has TEXT in it; counted like the others
  *   watch GROUP N               so many of its users begin to watch SIP users' presence; those of the last time give it up
  *   status                      how far it is
@@ -169,6 +170,8 @@ static void home_down(void *arg, unsigned link)
 		for (unsigned n = 0; n < l->groups[i].n_pairs; n++) {
 			struct pair *p = &l->groups[i].pairs[n];
 			struct entry *e = p->waits ? book_find(l, p->waits) : NULL;
+			if (e && e->link == link)
+				e->broken = track_now();
 			if (p->waits && (!e || e->link == link))
 				p->waits = 0;
 		}
@@ -276,6 +279,15 @@ static struct group *group_named(struct ledger *l, struct slice name)
 	exit(2);
 }
 
+static enum deed deed_named(struct slice name)
+{
+	for (unsigned i = 0; i < DEEDS; i++)
+		if (i != DEED_CUT && slice_eq(name, slice_str(deed_names[i])))
+			return i;
+	fprintf(stderr, "ledger: no mark is a %.*s\n", SFMT(name));
+	exit(2);
+}
+
 static void set_rate(struct side *s, struct slice word)
 {
 	uint64_t n = 0;
@@ -296,7 +308,7 @@ static void group_switch(struct ledger *l, struct group *g, struct slice word)
 		fprintf(stderr, "ledger: %s\n", err.text);
 	if (!slice_eq(word, S("on"))) {
 		fleet_cut(g->fleet);
-		g->cuts[g->n_cuts++ % CUTS_MAX] = track_now();
+		book_mark(l, DEED_CUT, SLICE_NONE, g, track_now());
 	}
 	for (unsigned i = 0; i < g->n; i++) {
 		struct member *m = &g->members[i];
@@ -375,14 +387,18 @@ static void command(void *arg, struct slice line)
 			home_hold(l->home, slice_eq(what, S("hold")));
 		else if (home_switch(l->home, slice_eq(what, S("on")), &err))
 			fprintf(stderr, "ledger: %s\n", err.text);
+		if (slice_eq(what, S("off")))
+			book_mark(l, DEED_CUT, SLICE_NONE, NULL, track_now());
 	} else if (slice_eq(word, S("home-thinks")) && slice_u64(what, 60000, &n)) {
-		home_think(l->home, (uint32_t)n);
+		home_think(l->home, l->home_think_ms = (uint32_t)n);
 	} else if (slice_eq(word, S("home-says")) && slice_u64(what, 699, &n)) {
 		l->home_says = (int)n;
 	} else if (slice_eq(word, S("watch")) && slice_u64(line, 100000, &n)) {
 		watch(group_named(l, what), n);
 	} else if (slice_eq(word, S("mark"))) {
-		book_mark(l, what);
+		struct slice name = slice_split(&line, ' ');
+		uint64_t at;
+		book_mark(l, deed_named(what), name, NULL, slice_u64(line, UINT64_MAX, &at) ? at : track_now());
 	} else if (slice_eq(word, S("say"))) {
 		struct group *g = group_named(l, what);
 		struct slice way = slice_split(&line, ' ');
@@ -417,7 +433,7 @@ static int usage(void)
 		"  --conns N          connections of the SIP server (2)\n"
 		"  --body N           octets of a text, at least (100)\n"
 		"  --think MS         how long both sides need to take a message (0)\n"
-		"  --grace MS         confirmed so shortly before a mark, a message may come again (500)\n"
+		"  --grace MS         confirmed so shortly before a kill or cut, a message may come again (50)\n"
 		"  --again MS         how soon partners call again (200)\n");
 	return 2;
 }
@@ -500,7 +516,7 @@ int main(int argc, char **argv)
 	struct mint *mint;
 	struct rlimit files;
 	l.users = 10;
-	l.grace_ms = 500;
+	l.grace_ms = 50;
 	l.again_ms = 200;
 	l.home_says = 200;
 	for (int x; (x = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -521,7 +537,7 @@ int main(int argc, char **argv)
 		case USERS: l.users = (unsigned)option_number(optarg, 1, 100000); break;
 		case TRANSPORT: ho.tls = slice_eq(slice_str(optarg), S("tls")); break;
 		case CONNS: ho.conns = (unsigned)option_number(optarg, 1, HOME_CONNS); break;
-		case THINK: ho.think_ms = l.think_ms = (uint32_t)option_number(optarg, 0, 60000); break;
+		case THINK: ho.think_ms = l.home_think_ms = l.think_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case GRACE: l.grace_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case AGAIN: l.again_ms = (uint32_t)option_number(optarg, 1, 60000); break;
 		case BODY: l.body = option_number(optarg, 1, BODY_MAX); break;

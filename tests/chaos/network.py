@@ -25,7 +25,7 @@ def only(account, *names):
 @experiment("flapping", "R16", seconds=145, needs=impossible)
 def flapping(r):
     """partners beyond a line that loses, delays and reorders packets, and is cut for some seconds"""
-    with Strait(r.rng.random(), 8) as line, Stage(r.run, groups=far_groups(line.netns), listen=LISTEN, grace=1000) as s:
+    with Strait(r.rng.random(), 8) as line, Stage(r.run, groups=far_groups(line.netns), listen=LISTEN) as s:
         for g in s.groups:
             s.tell("rate", g.name, 20, 20)
         profiles = [("30 % loss, 500 ms ± 250 ms, reordering", {"loss": 30, "delay": 250, "jitter": 125}, 30),
@@ -69,7 +69,7 @@ def stalled(r):
     laps, seconds = (3, 4) if r.quick else (6, 6)
     near = [Group("sm", True, 1, number=0), Group("plain", False, 1, number=1)]
     slow = [Group("slow", False, STALLED // 2, number=2), Group("mute", True, STALLED // 2, number=3)]
-    with Stage(r.run, groups=near + slow, users=250, think=5, grace=1000, log_level="warning", body=BODY) as s:
+    with Stage(r.run, groups=near + slow, users=250, think=5, log_level="warning", body=BODY) as s:
         pid = s.services[0].pid
         for g in near:
             s.tell("rate", g.name, 100, 100)

@@ -67,6 +67,7 @@ def dns(r):
             f.write(zone.replace(f"xmpp.liar A {groups[3].listen}", f"xmpp.liar A {groups[0].listen}"))
         s.dns.kill()
         s.dns.start()
+        s.mark("restart", "restart")
         s.services[0].restart()     # nothing is remembered of where they were
         s.tell("group", "liar", "off")
         time.sleep(3)

@@ -49,7 +49,7 @@ def restarts(r):
         time.sleep(3)
         knocking = Knocking()
         for n in range(count):
-            s.mark("restart")
+            s.mark("restart", "restart")
             s.services[0].restart()
             time.sleep(r.rng.uniform(0.2, 0.8))
             if n % 20 == 19:

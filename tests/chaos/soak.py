@@ -93,7 +93,7 @@ def measure(r, minutes, restart_every=None):
     """The soak itself, inside the namespaces; r: a Result. restart_every: seconds between planned restarts (what is between them is judged by itself)."""
     from stage import INSTRUMENTED, Stage
     samples, done = [], {}
-    with Stage(r.run, think=5, users=25, log_level="warning", grace=1500) as s:
+    with Stage(r.run, think=5, users=25, log_level="warning") as s:
         s.rate(100, 100)
         begin, turn = time.monotonic(), 0
         end = begin + minutes * 60
@@ -104,7 +104,7 @@ def measure(r, minutes, restart_every=None):
             turn += 1
             churn(r, s, turn, done)
             if restart and time.monotonic() > restart:
-                s.mark("restart")
+                s.mark("restart", "restart")
                 s.services[0].restart()
                 restart += restart_every
             if time.monotonic() >= following:

@@ -4,6 +4,7 @@ again. Runs inside the namespaces of tests/lab/ns."""
 import os
 import signal
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -56,7 +57,7 @@ BOTH = (("sm", True), ("plain", False))     # the kinds of partners: with XEP-01
 class Stage:
     """with Stage(run, ...) as s: everything runs. `groups`: Group; without: four partners that acknowledge, four that do not."""
 
-    def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=500,
+    def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=50,
                  conns=2, env=None, before=(), zones=None, certs=None, listen="", unit=None, body=100):
         os.makedirs(folder, exist_ok=True)
         self.run = folder
@@ -74,6 +75,7 @@ class Stage:
             part.argv = [*before, *part.argv]
         self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--body", body, "--conns", conns]
         self.ledger = None
+        self.deaths = set()
 
     def __enter__(self):
         try:
@@ -128,8 +130,16 @@ class Stage:
         for g in self.groups:
             self.tell("rate", g.name, max(1, to_xmpp // n) if to_xmpp else 0, max(1, to_sip // n) if to_sip else 0)
 
-    def mark(self, name):
-        self.tell("mark", name)
+    def mark(self, name, kind="note", at=None):
+        """Something is done to entented, now or at that monotonic second. kind: kill, power, restart, or note: nothing is excused by it. What the ledger cuts it notes itself."""
+        self.tell("mark", kind, name.replace(" ", "-"), *([int(at * 1e9)] if at else []))
+
+    def mark_deaths(self):
+        """Processes that died by what an experiment did to them, or ended in order for it."""
+        for gap in self.gaps():
+            if gap["why"] in ("died", "ended") and gap["at"] not in self.deaths:
+                self.deaths.add(gap["at"])
+                self.mark(gap["why"], "kill" if gap["why"] == "died" else "restart", gap["at"])
 
     def lap(self):
         return self.ledger.ask("lap", "lap")
@@ -148,7 +158,7 @@ class Stage:
             return False
         children = tree(pid)[1:] if child else []
         victims = children or [pid]
-        self.mark(f"kill {service.name}{' child' if children else ''}")
+        self.mark(f"kill {service.name}{' child' if children else ''}", "kill", time.monotonic())
         for victim in victims:
             try:
                 os.kill(victim, signal.SIGKILL)
@@ -198,24 +208,35 @@ def total(account, key, side=None, acks=None):
 
 def books(account):
     """The account in one line, and what is wrong in it."""
-    wrong = []
-    lost, twice, order = total(account, "lost"), total(account, "doubled_wrong"), total(account, "disordered")
-    silent, accepted = total(account, "silent_wrong"), total(account, "accepted") + total(account, "sent", "to_sip", False)
-    if lost:
-        wrong.append(f"{lost} accepted messages were lost")
-    if twice:
-        wrong.append(f"{twice} came twice although the far side had confirmed them")
-    if order:
-        wrong.append(f"{order} came out of order")
-    if silent:
-        wrong.append(f"{silent} of partners without acknowledgements vanished though nothing had happened when they were sent")
-    if account["unsettled"]:
-        wrong.append(f"{account['unsettled']} were still open at the end")
-    if accepted < 50:
-        wrong.append(f"only {accepted} were accepted: that is no load")
-    line = (f"{total(account, 'sent')} sent, {accepted} accepted, {lost} lost, {total(account, 'doubled')} twice ({twice} of them although confirmed), "
-            f"{order} out of order")
-    there = total(account, "lost_there")
-    if there:
-        line += f"; {there} more were taken by the kernel of a partner without XEP-0198 whose server then died, and are lost there"
-    return line, wrong
+    deeds = account["deeds"]
+    violent = deeds["kill"] + deeds["power"] + account["home_cuts"]
+    grace = account["power_grace_ms"] if deeds["power"] else account["grace_ms"]
+    n = {key: total(account, key) for key in ("sent", "accepted", "lost", "lost_there", "doubled", "doubled_wrong", "disordered", "refused", "refused_came", "refused_came_wrong",
+                                              "failed", "unanswered", "unanswered_wrong", "held_back", "repeated_late", "silent_wrong")}
+    bare, silent, repeated = total(account, "sent", "to_sip", False), total(account, "silent"), account["home"]["repeated"]
+    wrong = [text for bad, text in (
+        (n["lost"], f"{n['lost']} accepted messages were lost"),
+        (n["doubled_wrong"], f"{n['doubled_wrong']} came twice, and no kill or cut before their confirmation, or at most {grace} ms after it, explains it"),
+        (n["disordered"], f"{n['disordered']} came out of order"),
+        (n["silent_wrong"], f"{n['silent_wrong']} of partners without acknowledgements vanished, and nothing died and nothing was cut within {account['grace_ms']} ms of their sending"),
+        (n["refused_came_wrong"], f"{n['refused_came_wrong']} came although their sender was told that they had not, and no kill or cut between the two explains it"),
+        (n["unanswered_wrong"], f"{n['unanswered_wrong']} had no answer, and no kill, cut or restart broke their connection"),
+        (repeated and not violent, f"{repeated} requests were sent to the home again though nothing was killed or cut"),
+        (account["unsettled"], f"{account['unsettled']} were still open at the end"),
+        (n["accepted"] < 50, f"only {n['accepted']} were accepted: that is no load")) if bad]
+    line = f"{n['sent']} sent, {n['accepted']} accepted, {n['lost']} lost, {n['doubled']} twice"
+    if n["doubled"]:
+        worst = max(g[s]["doubled_ms"] for g in account["groups"].values() for s in ("to_xmpp", "to_sip"))
+        line += (f" ({n['doubled_wrong']} of them by a kill or cut more than {grace} ms after the far side had confirmed, or by none; the others at most "
+                 f"{worst:.0f} ms after it)")
+    line += f", {n['disordered']} out of order"
+    if bare:
+        line += f"; {bare} of partners whose texts nobody acknowledges, {silent} of them vanished"
+    more = [(n["refused"], "refused"), (n["unanswered"], "without an answer, for their connection broke" if not n["unanswered_wrong"] else "without an answer"),
+            (n["failed"], "were followed by an error or a notice to their sender"), (n["refused_came"], "refused or failed, and came all the same" + (
+                "" if n["refused_came_wrong"] else ": their stream or process had ended before they were confirmed")),
+            (n["held_back"], "not sent, for their user had no answer yet or no connection"), (n["repeated_late"], "of those that came twice came again after a later text"),
+            (repeated, "requests to the home repeated with the same branch"),
+            (n["lost_there"], "taken by the kernel of a partner without XEP-0198 whose server then died, and lost there")]
+    said = ", ".join(f"{count} {words}" for count, words in more if count)
+    return line + (f"; {said}" if said else ""), wrong

@@ -39,8 +39,8 @@ def _rewrite(path, *pairs):
         f.write(text)
 
 
-def _home(name, own, certs, ip, **values):
-    """As contoso's home, at another address."""
+def home_at(name, own, certs, ip, **values):
+    """As contoso's home, at another address: (its configuration, the program)."""
     os.makedirs(own, exist_ok=True)
     peers.render("kamailio-tls.cfg.in", f"{own}/kamailio-tls.cfg", CERTS=certs)
     conf = peers.render("kamailio.cfg.in", f"{own}/kamailio.cfg", RUN=own, PRESENCE_EXPIRES=3600, **values)
@@ -52,8 +52,8 @@ def _home(name, own, certs, ip, **values):
 
 def adatum_home(run, certs):
     """The home of adatum.test and of what its edges host; when the first edge does not answer it asks the second."""
-    conf, home = _home("adatum-home", f"{run}/adatum", certs, "127.0.0.31", ENTENTE="sip:127.0.0.32:5060;transport=tcp",
-                       DOMAINS=f"({'|'.join(HOSTED)})[.]test")
+    conf, home = home_at("adatum-home", f"{run}/adatum", certs, "127.0.0.31", ENTENTE="sip:127.0.0.32:5060;transport=tcp",
+                         DOMAINS=f"({'|'.join(HOSTED)})[.]test")
     _rewrite(conf, ("contoso.test", "adatum.test"), ('\nalias="adatum', "".join(f'\nalias="{d}.test"' for d in HOSTED[1:]) + '\nalias="adatum'),
              ("#!KAMAILIO\n", "#!KAMAILIO\n#!define WITH_POOL\n"))
     return home
@@ -69,7 +69,7 @@ def second_home(lab, way="tcp", next_hop=None):
     """Another Kamailio for contoso.test, at 127.0.0.13, between which and entented requests go this way. entented's next hop is that, or
     `next_hop`, until the end; users that contoso_user makes sign in there."""
     there, back = WAYS[way]
-    _, home = _home("contoso-home-2", f"{lab.run}/home2", lab.certs, "127.0.0.13", ENTENTE=back, DOMAINS="contoso[.]test")
+    _, home = home_at("contoso-home-2", f"{lab.run}/home2", lab.certs, "127.0.0.13", ENTENTE=back, DOMAINS="contoso[.]test")
     first = ("sip:127.0.0.11:5060;transport=tcp", next_hop or there)
     try:
         home.start()
@@ -140,23 +140,27 @@ class AdatumEdge(Process):
 class RawPeer:
     """A TLS client with a certificate of its choice that says what it likes to an edge."""
 
-    def __init__(self, certs, certificate, to=("127.0.0.12", PORT)):
+    def __init__(self, certs, certificate, to=("127.0.0.12", PORT), timeout=10):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.load_verify_locations(f"{certs}/ca.pem")
         if certificate:
             context.load_cert_chain(f"{certs}/{certificate}.pem", f"{certs}/{certificate}.key")
-        self.socket = context.wrap_socket(socket.create_connection(to, timeout=10))
+        self.socket = context.wrap_socket(socket.create_connection(to, timeout=timeout))
         self.rest = b""
 
     def send(self, text):
         self.socket.sendall(text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode())
 
+    def tell(self, *request, **more):
+        """Sends a request and waits for nothing: ACK. As _request()."""
+        self.send(self._request(*request, **more))
+
     @staticmethod
-    def _request(method, uri, from_, to=None, headers=(), body="", tag=None, call_id=None, from_tag=None):
+    def _request(method, uri, from_, to=None, headers=(), body="", tag=None, call_id=None, from_tag=None, cseq=1):
         lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/TLS mallory.test:5061;branch=z9hG4bK{token(12)}", "Max-Forwards: 70",
                  f"From: <{from_}>;tag={from_tag or token(6)}", f"To: <{to or uri}>" + (f";tag={tag}" if tag else ""), f"Call-ID: {call_id or token(12)}",
-                 f"CSeq: 1 {method}", *headers, f"Content-Length: {len(body)}", "", body]
+                 f"CSeq: {cseq} {method}", *headers, f"Content-Length: {len(body)}", "", body]
         return "\r\n".join(lines).encode()
 
     def ask(self, *request, timeout=10, **more):

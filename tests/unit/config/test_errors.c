@@ -287,6 +287,14 @@ static void test_limits(void **state)
 		c = config_free(c);
 	}
 	assert_string_equal(errs.list[errs.n - 1].text, "dns.servers: more than 16384 entries");
+	buf_clear(&b); /* a list that is too long was not read: nothing is said of what it does not hold */
+	buf_puts(&b, "server: {name: a.test}\nhomes: [{name: h, next-hop: 'sip:h;transport=tcp', domains: [");
+	for (int i = 0; i <= CONFIG_LIST_MAX; i++)
+		buf_printf(&b, "d%d.test, ", i);
+	buf_puts(&b, "]}]\n");
+	assert_int_equal(config_parse(&c, buf_slice(&b), false, &errs), ENTENTE_ESYNTAX);
+	assert_int_equal(errs.n_errors, 1);
+	assert_string_equal(errs.list[errs.n - 1].text, "homes[0].domains: more than 16384 entries");
 	for (int n = 1024; n <= CONFIG_LIST_MAX + 1; n = n == 1024 ? 1025 : n == 1025 ? CONFIG_LIST_MAX + 1 : n + 1) {
 		buf_clear(&b);
 		buf_puts(&b, HEAD "sip:\n  listen:\n");

@@ -298,6 +298,56 @@ static void test_lazy(void **state)
 	journal_close(j);
 }
 
+static void assert_ended(struct journal *j, uint64_t ends)
+{
+	struct journal_stats s = {0};
+	for (int i = 0; i < 30000 && s.ends < ends; i++) {
+		usleep(1000);
+		journal_stats(j, &s);
+	}
+	assert_int_equal(s.ends, ends);
+}
+
+/* Ends alone do not follow one another at once; whatever else is written takes them along. */
+static void test_pace(void **state)
+{
+	(void)state;
+	struct journal_options o = options();
+	o.pace_ms = 3600000;
+	struct journal *j = open_with(o);
+	struct wait u;
+	uint64_t id[6], more;
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(put_tag(j, i, 100, "a", NULL, NULL, &id[i]), 0);
+	assert_int_equal(journal_flush(j), 0);
+	assert_int_equal(journal_end(j, id[0]), 0);
+	assert_ended(j, 1);
+	assert_int_equal(journal_end(j, id[1]), 0);
+	usleep(30000);
+	assert_ended(j, 1);
+	sem_init(&u.sem, 0, 0);
+	assert_int_equal(put_tag(j, 6, 100, "a", on_done, &u, &more), 0);
+	assert_done(&u);
+	assert_ended(j, 2);
+	assert_int_equal(journal_end(j, id[2]), 0);
+	usleep(30000);
+	assert_ended(j, 2);
+	assert_int_equal(journal_mark(j, id[3], &(struct journal_marks){.attempts = 1}), 0);
+	assert_ended(j, 3);
+	assert_int_equal(journal_end(j, id[3]), 0);
+	usleep(30000);
+	assert_ended(j, 3);
+	assert_int_equal(journal_flush(j), 0);
+	assert_ended(j, 4);
+	assert_int_equal(journal_end(j, id[4]), 0);
+	journal_close(j);
+	j = open_with(options());
+	assert_int_equal(seen.n, 2); /* the last one ended with the journal */
+	assert_int_equal(seen.ids[0], id[5]);
+	assert_int_equal(seen.ids[1], more);
+	journal_close(j);
+}
+
 enum { THREADS = 4, EACH = 1500 };
 static struct worker {
 	struct journal *j;
@@ -471,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_before_written, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_lazy, scratch_make, scratch_remove),
+		cmocka_unit_test_setup_teardown(test_pace, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_threads, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_compaction, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_crash_marker, scratch_make, scratch_remove),
