@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong within the process: no memory (R13), a message that ends it (R17); and what is idle (R19), and another version's files (R20)."""
 import os
+import resource
 import signal
 import sqlite3
 import time
@@ -45,6 +46,44 @@ def no_memory(r):
     r.check(faults["allocs_failed"] >= count / 2, f"only {faults['allocs_failed']} allocations failed: that is no fault")
     r.books("R1", f"{faults['allocs_failed']} allocations failed under {RATE} messages/s each way; the process ended {ended} times by it", account)
     r.show("R13", "memory of the process under this load", f"{idle / 1024:.1f} MiB", None)
+
+
+@experiment("pressure", "R13", "R1", seconds=70, needs=no_allocations)
+def pressure(r):
+    """the system gives the process no more memory for some seconds, while it is written to five times as much and streams come back: at most it ends and is back"""
+    count, ended, short = 2 if r.quick else 8, 0, 0
+    with Stage(r.run, body=2000, users=50, think=5) as s:
+        service = s.services[0]
+        s.expect(-signal.SIGABRT)       # mem.h
+        s.rate(RATE, RATE)
+        time.sleep(3)
+        for _ in range(count):
+            pid, generation = service.pid, service.generation
+            most = int(field(f"/proc/{pid}/status", "VmData").split()[0]) * 1024 + r.rng.randrange(256 << 10)
+            resource.prlimit(pid, resource.RLIMIT_DATA, (most, resource.RLIM_INFINITY))
+            s.tell("group sm cut")
+            s.tell("group plain cut")
+            s.rate(5 * RATE, 5 * RATE)
+            end = time.monotonic() + r.rng.uniform(3, 5)
+            while time.monotonic() < end and service.generation == generation:
+                s.mark("no memory")     # it may end, or a connection of it, at any moment
+                time.sleep(0.02)
+            s.rate(RATE, RATE)
+            if service.generation == generation and service.pid == pid:
+                short += int(field(f"/proc/{pid}/status", "VmData").split()[0]) * 1024 > most - (64 << 10)
+                resource.prlimit(pid, resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            service.wait_ready()
+            s.mark("memory again")
+            s.all_up(30)
+            time.sleep(1)
+            ended += service.generation - generation
+        time.sleep(2)
+        account = s.end(90)
+        r.complaints(s)
+        times = [g["seconds"] for g in s.gaps() if g["why"] == "died"]
+    r.check(ended + short, "it never needed more memory than it had: that is no pressure")
+    r.books("R1", f"no more memory for seconds, {count} times, under {5 * RATE} messages/s each way and new streams; the process ended {ended} times by it, and {short} times did without", account)
+    r.timed("R13", "no more memory: from the end of the process to READY=1", f"worst {max(times, default=0) * 1000:.0f} ms of {len(times)}", max(times, default=0) <= 0.5, "each within 500 ms (R2)")
 
 
 POISON = "poison-4711"
