@@ -193,6 +193,8 @@ size_t page_text_max(struct gateway *g, const struct outgoing *o);
 void page_write_headers(struct buf *b, const struct interwork_im_page *p);
 /* Does a text of this conversation wait, or is one under way? */
 bool page_waits(const struct conversation *c);
+/* True: this text had only waited there, and is taken away; the caller ends it. */
+bool page_withdraw(struct outgoing *o);
 /* Those that are not under way leave the queue, in order: they go another way. `take` sends nothing in page mode. */
 void page_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg);
 /* Texts that wait are dropped without a word. */

@@ -336,6 +336,18 @@ static void page_send(struct conversation *c, struct outgoing *o)
 		target_send(t);
 }
 
+bool page_withdraw(struct outgoing *o)
+{
+	struct target *t = target_find(o->conversation->g, o->conversation->pair.local);
+	for (const struct list *n = t ? t->texts.next : NULL; n && n != &t->texts; n = n->next) {
+		if (n != &o->node || t->text == o)
+			continue;
+		text_out_of(t, o);
+		return true;
+	}
+	return false;
+}
+
 bool page_waits(const struct conversation *c)
 {
 	const struct target *t = target_find(c->g, c->pair.local);

@@ -697,13 +697,17 @@ void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason)
 		timer_arm(g->cfg.timers, &e->patience, QUEUE_UNSAFE_MS);
 	} else if (e->kind == GATEWAY_TO_XMPP) {
 		refuse_text(e, reason, SLICE_NONE);
-	} else if (e->out) { /* it goes on uninsured; who still has it waits for its end */
-		e->out->queue = NULL;
+	} else if (e->out) { /* what has gone goes on uninsured; who still has it waits for its end */
+		struct outgoing *o = e->out;
+		o->queue = NULL;
 		if (e->receipt.number)
-			e->out->receipt = e->receipt;
+			o->receipt = e->receipt;
 		e->receipt.number = 0;
 		e->out = NULL;
 		entry_free(e);
+		/* Behind others it would wait for as long as they take, and vanish with us: it is refused, as those that come now. */
+		if (!o->receipt.number && page_withdraw(o))
+			outgoing_failed(o, reason);
 	} else {
 		queue_leave(e);
 		e->ending = reason;

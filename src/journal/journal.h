@@ -10,7 +10,8 @@
  * must be short, must not wait, and may call every function here except journal_flush and journal_close.
  *
  * When the disk is full (or its reserve would be touched) or fails, all puts of the group fail, journal_room says no, what was durable stays so, and the
- * thread tries every JOURNAL_PROBE_MS whether it can write again; ends and marks wait in memory for that, and are not lost while the process lives.
+ * thread tries every JOURNAL_PROBE_MS whether it can write again; ends and marks wait in memory for that, and are not lost while the process lives. The oldest
+ * file goes, and becomes the next one, when all its entries have ended, also where no end can be written: so a disk that is full of what is over does not stay so.
  *
  * The thread needs, inside the directory alone: openat, pread64, pwrite64, fallocate, ftruncate, fdatasync, fsync, renameat, unlinkat, fstat, fstatfs. */
 #pragma once

@@ -125,9 +125,37 @@ void writer_begin(struct journal *j)
 		set_state(j, WRITER_BROKEN, "begin a file", errno);
 }
 
+static void displace(struct entry *e)
+{
+	if (!e->seg || !list_linked(&e->in_segment))
+		return;
+	list_remove(&e->in_segment);
+	e->seg->live_octets -= e->len;
+}
+
+/* Where no end can be written nothing would ever become free. An entry that has ended needs none when the file goes that has it: then the oldest file is over when all of its
+ * entries have ended. */
+static bool end_oldest(struct journal *j)
+{
+	struct list *l = list_head(&j->segments);
+	struct segment *s = l ? CONTAINER_OF(l, struct segment, node) : NULL;
+	bool over = s && s != j->active;
+	if (!over || (j->active && !j->stuck))
+		return false;
+	pthread_mutex_lock(&j->lock);
+	LIST_EACH(n, &s->live)
+		over = over && CONTAINER_OF(n, struct entry, in_segment)->over;
+	while (over && (l = list_head(&s->live)))
+		displace(CONTAINER_OF(l, struct entry, in_segment));
+	pthread_mutex_unlock(&j->lock);
+	return over;
+}
+
 static void probe(struct journal *j)
 {
 	j->probe_at = clock_ms() + j->opt.probe_ms;
+	while (end_oldest(j) && segment_retire(j))
+		;
 	if (spare_finish(j) != 0 || (!j->active && segment_activate(j) != 0))
 		return;
 	j->stuck = false;
@@ -255,14 +283,6 @@ static int copy_record(struct journal *j, const struct entry *e, const struct jo
 	journal_record_finish(p, j->active->nonce, j->active->synced, m);
 	buf_commit(&j->out, e->len);
 	return 0;
-}
-
-static void displace(struct entry *e)
-{
-	if (!e->seg || !list_linked(&e->in_segment))
-		return;
-	list_remove(&e->in_segment);
-	e->seg->live_octets -= e->len;
 }
 
 /* Its record cannot be read any more: it is over, and its file is kept aside. */

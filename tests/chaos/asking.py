@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small questions that an experiment asks of entented while the ledger runs: one MESSAGE and its answer, connections, one verb."""
+"""Small questions that an experiment asks of entented while the ledger runs: one request and its answer, connections, one verb."""
 import itertools
 import json
 import socket
@@ -17,6 +17,15 @@ STREAM = (b"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stre
 
 def message(to, text="chaos", sender="romeo", timeout=40):
     """(status, reason ID, seconds) of a MESSAGE that the home sends over TCP; status 0: no answer."""
+    return request("MESSAGE", to, "Content-Type: text/plain\r\n", text, sender, timeout)
+
+
+def subscribe(to, sender="romeo", timeout=10):
+    """The same of a SUBSCRIBE to somebody's presence."""
+    return request("SUBSCRIBE", to, f"Contact: <sip:{sender}@{HOME};transport=tls>\r\nEvent: presence\r\nExpires: 600\r\nAccept: application/pidf+xml\r\n", "", sender, timeout)
+
+
+def request(method, to, fields, text, sender, timeout):
     begin = time.monotonic()
     name = f"{time.monotonic_ns():x}"
     with socket.socket() as s:
@@ -24,9 +33,9 @@ def message(to, text="chaos", sender="romeo", timeout=40):
         s.settimeout(timeout)
         s.connect((peers.GATEWAY, 5060))
         port = s.getsockname()[1]
-        s.sendall((f"MESSAGE sip:{to} SIP/2.0\r\nVia: SIP/2.0/TCP {HOME}:{port};branch=z9hG4bK{name}\r\nMax-Forwards: 69\r\n"
-                   f"From: <sip:{sender}@contoso.test>;tag={name}\r\nTo: <sip:{to}>\r\nCall-ID: {name}@{HOME}\r\nCSeq: 1 MESSAGE\r\n"
-                   f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n{text}").encode())
+        s.sendall((f"{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/TCP {HOME}:{port};branch=z9hG4bK{name}\r\nMax-Forwards: 69\r\n"
+                   f"From: <sip:{sender}@contoso.test>;tag={name}\r\nTo: <sip:{to}>\r\nCall-ID: {name}@{HOME}\r\nCSeq: 1 {method}\r\n"
+                   f"{fields}Content-Length: {len(text)}\r\n\r\n{text}").encode())
         seen = b""
         try:
             while True:

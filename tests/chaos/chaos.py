@@ -67,6 +67,7 @@ def inside(task):
     except Exception as e:      # a LabError has words enough, everything else is a fault of ours
         text = (str(e) if type(e).__name__ == "LabError" else traceback.format_exc())[-1500:]
         r.check(False, f"it broke off: {text}")
+    r.late_complaints()
     answer = r.as_dict()
     if r.wrong:
         answer["logs"] = run
@@ -79,7 +80,7 @@ def run_one(e, o, seed):
     why = e.needs and e.needs()
     if why:
         print(f"   skipped: {why}", flush=True)
-        return {"name": e.name, "seconds": 0, "rows": [], "figures": {}, "wrong": [], "ok": True, "skipped": why}
+        return {"name": e.name, "seconds": 0, "rows": [], "figures": {}, "wrong": [], "broken": [], "ok": True, "skipped": why}
     task = json.dumps({"name": e.name, "seed": seed, "quick": o.quick, "minutes": o.minutes})
     # however we end, the namespace and everything in it ends with us
     program = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", f"{TOP}/tests/lab/ns", "/usr/bin/python3", os.path.abspath(__file__), "--inside", task],
@@ -94,8 +95,8 @@ def run_one(e, o, seed):
         program.wait()
     finally:
         program.kill()
-    return answer or {"name": e.name, "seconds": round(time.monotonic() - begin, 1), "rows": [], "figures": {}, "ok": False,
-                      "wrong": [f"it ended with status {program.returncode} and without a result"]}
+    words = [f"it ended with status {program.returncode} and without a result"]
+    return answer or {"name": e.name, "seconds": round(time.monotonic() - begin, 1), "rows": [], "figures": {}, "ok": False, "wrong": words, "broken": words}
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------
@@ -173,15 +174,17 @@ def main():
     os.environ.update(sanitizer(o.sanitizer) if o.sanitizer else {})
     print(f"chaos: seed {seed}, load {results['machine']['load_before']}, {len(chosen)} experiments, "
           f"about {sum(e.seconds for e in chosen) / 60:.0f} minutes{' (quick: less)' if o.quick else ''}", flush=True)
-    begin, before, answers = time.monotonic(), 0, []
+    begin, before, answers, commit = time.monotonic(), 0, [], results["versions"]["commit"]
     order = {e.name: i for i, e in enumerate(EXPERIMENTS)}
     if o.add:
         results, before, answers = added(results, [e.name for e in chosen])
+    results["promises"] = {e.name: e.promises for e in EXPERIMENTS if not e.rare}       # of a whole run
     for number, e in enumerate(chosen):
         print(f"== {number + 1}/{len(chosen)} {e.name}: {e.text}", flush=True)
         load = os.getloadavg()[0]
-        answer = run_one(e, o, seed)
-        answer["load"] = [round(load, 2), round(os.getloadavg()[0], 2)]
+        answer = {"quick": o.quick, **run_one(e, o, seed)}
+        # with --add what stands beside it may be of another run
+        answer.update(load=[round(load, 2), round(os.getloadavg()[0], 2)], promises=e.promises, seed=seed, commit=commit)
         answers.append(answer)
         answers.sort(key=lambda a: order.get(a["name"], len(order)))
         print(json.dumps({k: answer[k] for k in ("name", "ok", "seconds", "rows", "wrong")}), flush=True)

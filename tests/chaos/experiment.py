@@ -28,34 +28,40 @@ class Result:
     def __init__(self, name, run, seed, quick=False, minutes=10.0):
         self.name, self.run, self.quick, self.minutes = name, run, quick, minutes
         self.rng = random.Random(f"{seed}/{name}")
-        self.rows = []          # {promise, what, figure, ok}
+        self.rows = []          # {promise, what, figure, ok, limit, busy}
         self.figures = {}       # anything, for results.json
         self.wrong = []         # what was not as it should be, in words
+        self.broken = []        # of these, what belongs to no row: then no promise of the experiment was kept
+        self.stages = []        # whose complaints were asked for
+        self.load = os.getloadavg()[0]      # of others: the experiment has not begun
         self.begin = time.monotonic()
 
     def say(self, text):
         """Progress."""
         print(f"   {time.monotonic() - self.begin:6.1f} s  {text}", flush=True)
 
-    def show(self, promise, what, figure, ok):
-        """One row of the table. ok: True, False, or None where it was measured for information."""
+    def show(self, promise, what, figure, ok, limit="", busy=False):
+        """One row of the table. ok: True, False, or None where it was measured for information. limit: what was promised, in words. busy: it was missed, and the
+        machine was not ours."""
         figure = figure.replace(self.run + "/", "")     # the document is for every machine
-        self.rows.append({"promise": promise, "what": what, "figure": figure, "ok": ok})
-        self.say(f"{promise}: {what}: {figure}{'' if ok else ' (for information)' if ok is None else ' NOT HELD'}")
+        self.rows.append({"promise": promise, "what": what, "figure": figure, "ok": ok, "limit": limit, "busy": busy})
+        self.say(f"{promise}: {what}: {figure}{f' (promised: {limit})' if limit else ''}{'' if ok else ' (for information)' if ok is None else ' NOT HELD'}")
         if ok is False:
             self.wrong.append(f"{promise}: {what}: {figure}")
 
-    def timed(self, promise, what, figure, ok):
-        """A promise of seconds: on a machine that others keep busy it is measured, and not judged when it fails."""
-        load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-        if ok or load < 1.75 * cores:
-            self.show(promise, what, figure, ok)
-        else:
-            self.show(promise, what, f"{figure}; not judged, the machine was busy (load {load:.1f} on {cores} cores)", None)
+    def timed(self, promise, what, figure, ok, limit=""):
+        """A promise of seconds: on a machine that others kept busy before the experiment began it is measured, and not judged when it fails. What load the experiment
+        itself makes is no excuse."""
+        cores = len(os.sched_getaffinity(0))
+        busy = not ok and self.load >= 1.75 * cores
+        self.show(promise, what, figure + (f"; not judged, the machine was busy (load {self.load:.1f} on {cores} cores before)" if busy else ""), None if busy else ok, limit, busy)
 
     def check(self, condition, text):
+        """What must be so whatever is measured. When it is not: no promise of this experiment is held, unless the text belongs to a row that says so itself."""
         if not condition:
             self.wrong.append(text)
+            if not any(row["ok"] is False and text.startswith(f"{row['what']}: ") for row in self.rows):
+                self.broken.append(text)
             self.say(f"WRONG: {text}")
         return bool(condition)
 
@@ -70,12 +76,20 @@ class Result:
         return not wrong
 
     def complaints(self, stage):
-        for text in stage.complaints()[:10]:
-            self.check(False, f"entented: {text}")
+        """What is wrong with the processes of a stage; what they say while they end comes with late_complaints."""
+        if stage not in self.stages:
+            self.stages.append(stage)
+        for text in [f"entented: {x}" for x in stage.complaints()][:10]:
+            if text not in self.wrong:
+                self.check(False, text)
+
+    def late_complaints(self):
+        for stage in self.stages:
+            self.complaints(stage)
 
     def as_dict(self):
         return {"name": self.name, "seconds": round(time.monotonic() - self.begin, 1), "rows": self.rows, "figures": self.figures, "wrong": self.wrong,
-                "ok": not self.wrong}
+                "broken": self.broken, "quick": self.quick, "ok": not self.wrong}
 
 
 def percentile(values, q):

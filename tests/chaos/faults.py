@@ -3,9 +3,12 @@
 import errno
 import mmap
 import os
+import re
 import shutil
 import struct
+import subprocess
 
+from daemon import binary
 from stage import CHAOS, instrumented
 
 FIELDS = ("write_every", "write_errno", "sync_every", "sync_errno", "alloc_after", "alloc_count", "text_length",
@@ -14,9 +17,25 @@ TEXT = 64       # where the text stands
 HEAD = struct.Struct("<c7xQQQQ")
 
 
+def runtime():
+    """What must come before anything that is preloaded: the runtime of the sanitizer that entented is linked with, or nothing."""
+    said = subprocess.run(["ldd", binary("entented")], capture_output=True, text=True, check=False, timeout=20).stdout if instrumented() else ""
+    return re.findall(r"lib[at]san\.so\S* => (\S+)", said)
+
+
 def impossible():
-    """Why nothing can be preloaded, or None."""
-    return "a sanitizer must come before anything that is preloaded" if instrumented() else None
+    """Why fault.so cannot be preloaded, or None."""
+    return "the runtime of the sanitizer is within the program, and nothing can be preloaded after it" if instrumented() and not runtime() else None
+
+
+def no_allocations():
+    """Why no allocation can be made to fail, or None."""
+    return "the sanitizer has an allocator of its own: no allocation can be made to fail" if instrumented() else None
+
+
+def no_notes():
+    """Why nobody notes, when the process crashes, which text it had in hand (src/app/crash.c), or None."""
+    return "the sanitizer takes the signals of a crash: nobody notes which text was in hand" if instrumented() else None
 
 
 class Faults:
@@ -29,7 +48,7 @@ class Faults:
             f.write(bytes(TEXT + 64))
         with open(self.path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), TEXT + 64)
-        self.environment = {"LD_PRELOAD": f"{CHAOS}/libfault.so", "CHAOS_CONTROL": self.path, "CHAOS_WATCH": watch, **({"CHAOS_UNDO": self.log} if undo else {})}
+        self.environment = {"LD_PRELOAD": ":".join([*runtime(), f"{CHAOS}/libfault.so"]), "CHAOS_CONTROL": self.path, "CHAOS_WATCH": watch, **({"CHAOS_UNDO": self.log} if undo else {})}
 
     def __setitem__(self, name, value):
         struct.pack_into("<I", self.map, 4 * FIELDS.index(name), value)

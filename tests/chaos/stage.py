@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, f"{TOP}/tests/lab", f"{TOP}/bench"]
 import peers                                                # noqa: E402
-from common import Generator, command, cpu, memory, rewrite, tree     # noqa: E402,F401
+from common import Generator, command, cpu, field, memory, rewrite, tree      # noqa: E402,F401
 from daemon import BUILD, SOCKET, Entented, Split           # noqa: E402,F401
 from partners import add_partners                           # noqa: E402
 from service import Service                                 # noqa: E402
@@ -19,6 +19,9 @@ from waiting import LabError, wait_until                    # noqa: E402,F401
 CHAOS = os.environ.get("CHAOS_BIN") or f"{BUILD}/tests/chaos"      # the laboratory's own programs: never a sanitizer's build
 SETTINGS = ("limits:\n  partner-rate: 100000\n  sender-rate: 100000\n  max-connections: 20000\n  max-unproven: 10000\n  max-unproven-per-network: 10000\n"
             "  max-connections-per-address: 10000\n")
+
+
+KEYS_LOST = 70      # EXIT_SOFTWARE of entented: whose keeper of keys is gone
 
 
 def instrumented():
@@ -151,13 +154,15 @@ class Stage:
     # --- evil -------------------------------------------------------------------------------------------------------
 
     def kill_part(self, number=0, child=False):
-        """kill -9 of a process; it comes back as systemd would have it. False when there is nothing to be killed: it just comes up."""
+        """kill -9 of a process, or of its child (the keeper of its keys: then it ends by itself, with KEYS_LOST); it comes back as systemd would have it.
+        False when there is nothing to be killed: it just comes up."""
         service = self.services[number]
         pid = service.pid
         if phase(service) != "ready" or not pid:
             return False
         children = tree(pid)[1:] if child else []
         victims = children or [pid]
+        service.about_to_end("child" if children else "kill", KEYS_LOST if children else -signal.SIGKILL)
         self.mark(f"kill {service.name}{' child' if children else ''}", "kill", time.monotonic())
         for victim in victims:
             try:
@@ -165,6 +170,11 @@ class Stage:
             except ProcessLookupError:
                 pass
         return "child" if children else "process"
+
+    def expect(self, *statuses):
+        """These ends (exit status, or -signal) are what the experiment is about: they are no complaints."""
+        for service in self.services:
+            service.expected.update(statuses)
 
     def gaps(self):
         return [g for s in self.services for g in s.gaps()]
@@ -179,6 +189,7 @@ class Stage:
         """What sanitizers said, and ends that nobody asked for."""
         found = self.daemon.complaints()
         for s in self.services:
+            found += [f"nobody asked {s.name} to end: {x}" for x in s.unasked]
             found += [f"systemd would say of {s.name}: {x}" for x in s.refused]
             if phase(s) == "failed":
                 found.append(f"{s.name} failed for good")

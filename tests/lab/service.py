@@ -9,6 +9,8 @@ to the next, and when it dies it is started again.
     service.restart()                       # as `systemctl restart`: SIGTERM, the descriptors are kept
     service.stop()                          # as `systemctl stop`: the descriptors are closed
     service.gaps()                          # one dict for each end: why, seconds without service, ...
+    service.about_to_end("kill", -9)        # ... whose cause is somebody else: the gap begins now, and this exit status is no surprise
+    service.unasked                         # the ends that nobody asked for, in words
 
 What is done as systemd 252 does it (Debian 12): NotifyAccess=main, FDSTORE with FDNAME and FDPOLL, FDSTOREREMOVE, no descriptor twice,
 FileDescriptorStoreMax, LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID, sockets of a socket unit in front of those of the store, Restart, RestartSec,
@@ -86,10 +88,13 @@ class Service:
         self.store = []             # of Stored
         self.told = []              # (monotonic time, pid, {variable: value}): every notification that counted
         self.refused = []           # what systemd would have complained of, in words
+        self.unasked = []           # ends that nobody asked for, in words: it would come back and nobody would notice
+        self.expected = set()       # exit statuses (-signal) that are part of what is tried
         self.phase = "stopped"      # starting, ready, stopping, waiting (for RestartSec), stopped, failed
         self.status = ""            # what it says of itself
         self.generation = 0         # how often it was started
         self._gaps, self._gap = [], None
+        self._asked = set()         # exit statuses that this start may end with, since somebody asked for it
         self._starts = collections.deque(maxlen=1000)
         self._want = "down"         # up | down | restart (down, then up)
         self._deadline = None       # of the start or stop under way
@@ -129,6 +134,7 @@ class Service:
             before = self.generation
             self._want = "restart"
             self._begin_gap("restart")
+            self._asked.add(0)
             self._stopping(signal.SIGTERM)
         if wait:
             self.wait_ready(after=before)
@@ -138,6 +144,7 @@ class Service:
         with self._lock:
             running = self.alive()
             self._want = "down"
+            self._asked.add(0)
             if running:
                 self._stopping(signal.SIGTERM)
             self._poke()
@@ -156,9 +163,16 @@ class Service:
             if self.alive():
                 if sig in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV):
                     self._begin_gap("kill", signal=int(sig))
+                self._asked.add(-int(sig))
                 self.program.popen.send_signal(sig)
         if wait:
             self.wait_ready(after=before)
+
+    def about_to_end(self, why, *statuses):
+        """It ends at once by something that the caller does now: without service from here on, and none of these exit statuses is a surprise."""
+        with self._lock:
+            self._begin_gap(why)
+            self._asked.update(statuses)
 
     def end(self):
         """The lab goes away: it is killed with all that belongs to it, and not started again."""
@@ -170,8 +184,8 @@ class Service:
         self._close_store()
 
     def gaps(self):
-        """One for each end of the service that was followed by a start: why (kill, restart, died), signal or status, at (monotonic
-        seconds), down (until the process was gone), seconds (until it was ready again)."""
+        """One for each end of the service that was followed by a start: why (kill, restart, died, or what about_to_end said), signal or status,
+        at (monotonic seconds), down (until the process was gone), seconds (until it was ready again)."""
         with self._lock:
             return [dict(g) for g in self._gaps]
 
@@ -332,6 +346,9 @@ class Service:
         """Returns when to start it again, or None."""
         status, now = popen.returncode, time.monotonic()
         planned = self._want in ("restart", "down")
+        if status not in self._asked | self.expected:
+            self.unasked.append(f"it ended {f'by {signal.Signals(-status).name}' if status < 0 else f'with status {status}'} in phase {self.phase}, start {self.generation}")
+        self._asked = set()
         self._sweep(popen.pid)
         if self._want == "down":
             self._set("stopped")

@@ -333,6 +333,28 @@ static void insured(void **state)
 	assert_int_equal(house_journaled(h), 0);
 }
 
+/* The disk fails: what is under way goes on, what only waits behind it would vanish with us. */
+static void uninsured(void **state)
+{
+	struct house *h = *state;
+	h->bare = true;
+	h->disk_failing = true;
+	partner_message(h, JULIET, ROMEO, "1");
+	partner_message(h, JULIET, ROMEO, "2");
+	house_pass(h, 1);
+	expect(h, IN("1") "; X message/error " ROMEO ">" JULIET " resource-constraint/wait");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	house_pass(h, 5);
+	expect(h, "");
+	h->disk_failing = false;
+	partner_message(h, JULIET, ROMEO, "3");
+	house_pass(h, 1);
+	expect(h, IN("3"));
+	home_answers(h, "MESSAGE", 0, 200, "");
+	house_pass(h, 1);
+	assert_int_equal(house_journaled(h), 0);
+}
+
 /* With acknowledgements the partner's server is the journal. */
 static void not_insured(void **state)
 {
@@ -618,7 +640,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(acknowledged), T(handed), T(lost_and_sent_again), T(backs_off), T(slow_acknowledgement), T(refused), T(kept), T(patience),
-		T(lifetime), T(disk_full), T(disk_failing), T(killed), T(killed_before), T(insured), T(not_insured), T(home_away),
+		T(lifetime), T(disk_full), T(disk_failing), T(killed), T(killed_before), T(insured), T(uninsured), T(not_insured), T(home_away),
 		T(home_away_too_long), T(sent_again_by_partner), T(stanzas_without_room), T(administrators), T(poison), T(policy_has_changed),
 		T(one_given_up), T(unread), T(poison_expires), T(begun_before_durable),
 	};

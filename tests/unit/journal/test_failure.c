@@ -304,7 +304,6 @@ static void test_opened_full(void **state)
 	for (unsigned i = 0; i < 200; i++)
 		assert_int_equal(journal_end(j, id[i]), 0);
 	journal_flush(j);
-	disk_free = 50 << 20;
 	wait_fine(j);
 	assert_int_equal(put_wait(j, 7, 900, "a", &other), 0);
 	journal_close(j);
