@@ -154,11 +154,11 @@ static uint64_t grace_of(const struct ledger *l, const struct mark *m)
 	return ns_of(m->kind == DEED_POWER ? POWER_MS : l->grace_ms);
 }
 
-/* Why it came again, or was reported as failed, at `next`: a deed before that, when the confirmation of what came at `came` was so
+/* Why it came again, or was reported as failed, at `next`: a deed before that, when the confirmation of that copy was so
  * fresh (or not there yet) that it could not be known for good. What was written before the deed may be read just after it. */
-static bool explained(const struct ledger *l, const struct entry *e, uint64_t came, uint64_t next, uint64_t *worst)
+static bool explained(const struct ledger *l, const struct entry *e, unsigned copy, uint64_t next, uint64_t *worst)
 {
-	uint64_t confirmed = came + ns_of(e->think_ms);
+	uint64_t came = e->came[copy], confirmed = came + ns_of(e->think_ms[copy]);
 	for (unsigned i = mark_at(l, came - ns_of(l->grace_ms)); i < l->n_marks && l->marks[i].at <= next; i++) {
 		const struct mark *m = &l->marks[i];
 		if (!repeats(m, e) || m->at > confirmed + grace_of(l, m))
@@ -176,7 +176,7 @@ static void judge_doubled(struct ledger *l, const struct entry *e)
 	bool good = e->arrivals <= COPIES;
 	s->j.doubled++;
 	for (unsigned i = 1; i < e->arrivals && i < COPIES; i++)
-		good &= explained(l, e, e->came[i - 1], e->came[i], &s->j.doubled_ns);
+		good &= explained(l, e, i - 1, e->came[i], &s->j.doubled_ns);
 	s->j.doubled_wrong += !good;
 }
 
@@ -247,7 +247,7 @@ static void judge(struct ledger *l, struct entry *e)
 		/* 504: whether it arrived is not known (ADR 16, 21) */
 		uint64_t before = 0;
 		s->j.refused_came++;
-		s->j.refused_came_wrong += e->failed || e->status != 504 || !explained(l, e, e->came[0], e->refused, &before);
+		s->j.refused_came_wrong += e->failed || e->status != 504 || !explained(l, e, 0, e->refused, &before);
 	}
 	if (e->accepted && !e->arrivals && !e->failed && cut_meanwhile(l, e)) {
 		s->j.lost_there++;
@@ -354,9 +354,10 @@ void book_arrived(struct ledger *l, struct entry *e)
 	struct pair *p = e->pair;
 	uint64_t now = track_now();
 	l->last_event = l->loop->timers.now;
-	e->think_ms = e->side == TO_SIP ? l->home_think_ms : l->think_ms;
-	if (e->arrivals < COPIES)
+	if (e->arrivals < COPIES) {
 		e->came[e->arrivals] = now;
+		e->think_ms[e->arrivals] = e->side == TO_SIP ? l->home_think_ms : l->think_ms;
+	}
 	if (e->arrivals < UINT16_MAX)
 		e->arrivals++;
 	if (e->arrivals > 1) {

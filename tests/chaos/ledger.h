@@ -88,7 +88,7 @@ struct entry { /* one message */
 	uint64_t seq, due, sent, accepted, refused;
 	uint64_t broken;   /* the connection that its answer had to come on ended */
 	uint64_t came[COPIES];
-	uint32_t think_ms; /* so long after it came the far side confirms */
+	uint32_t think_ms[COPIES]; /* so long after it came the far side confirms */
 	struct group *group;
 	struct pair *pair;
 	uint64_t ordinal;

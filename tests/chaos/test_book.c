@@ -151,6 +151,22 @@ static void each_copy_needs_a_deed(void **state)
 	assert_int_equal(J(SM, TO_XMPP).doubled_wrong, 1);
 }
 
+/* A home that thinks for seconds, and is quick again when the second copy comes. */
+static void each_copy_is_thought_about(void **state)
+{
+	struct stand *s = *state;
+	struct entry *e;
+	deed(s, DEED_KILL, 2500);
+	s->l.home_think_ms = 3000;
+	e = sent(s, PLAIN, TO_SIP, 995);
+	came(s, e, 1000);
+	s->l.home_think_ms = 20;
+	came(s, e, 2700);
+	book_judge(&s->l);
+	assert_int_equal(J(PLAIN, TO_SIP).doubled, 1);
+	assert_int_equal(J(PLAIN, TO_SIP).doubled_wrong, 0);
+}
+
 static void notes_and_restarts_excuse_nothing(void **state)
 {
 	struct stand *s = *state;
@@ -304,7 +320,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(a_kill_excuses_what_it_can), T(a_kill_excuses_no_more), T(each_copy_needs_a_deed), T(notes_and_restarts_excuse_nothing),
+		T(a_kill_excuses_what_it_can), T(a_kill_excuses_no_more), T(each_copy_needs_a_deed), T(each_copy_is_thought_about), T(notes_and_restarts_excuse_nothing),
 		T(a_power_cut_has_its_own_patience), T(a_cut_excuses_its_own_direction), T(deeds_that_are_told_late),
 		T(who_vanishes_without_a_word), T(lost_is_lost), T(an_answer_is_owed), T(refused_and_came), T(old_after_new), T(slow_is_said),
 	};
