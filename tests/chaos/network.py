@@ -60,6 +60,7 @@ def small_buffers():
 
 STALLED = 16    # partners: so many that what a busy process grows by anyway (the last 65,536 texts are remembered) is little for each of them
 BODY = 8000     # octets of a text
+BOUND_KIB = 4096    # what limits.queue-size (1 MiB) comes to by design, see R12 in table.py: more is news
 
 
 @experiment("stalled", "R12", seconds=140)
@@ -114,6 +115,7 @@ def stalled(r):
     limit = middle[0] + max(0.05 * middle[0], max(p99[0]) - min(p99[0]))
     back = sum(held[-1]["groups"][g.name][d]["held_back"] - calm[-1]["groups"][g.name][d]["held_back"] for g in near for d in ("to_xmpp", "to_sip"))
     offered = [more([g], "sent") * BODY / g.n / 2**20 for g in slow]
+    enough = min(offered) >= (3 if r.quick else 10)
     grown, drift = (most - plateau) / STALLED, (rss[laps - 1] - rss[0]) / (laps - 1) / seconds
     r.figures.update(p99_ms=p99, rss_kib=rss, most_kib=most, offered_mib=offered, account=account)
     r.timed("R12", f"the others' p99 before, and while {STALLED} partners read nothing that is sent to them as before: median of {laps} laps of {seconds} s; "
@@ -121,10 +123,10 @@ def stalled(r):
             f"{middle[0]:.1f} ms ({min(p99[0]):.1f} to {max(p99[0]):.1f}) and {middle[1]:.1f} ms, limit {limit:.1f} ms", middle[1] <= limit)
     r.show("R12", "texts of the others meanwhile that had to wait because those before them were not answered, or were refused", f"{back} and {more(near, 'refused')}",
            not back and not more(near, "refused"))
-    r.show("R12", f"memory of the process before, and the most in {laps * seconds} s in which {STALLED} partners read nothing; at most 1 MiB for each",
+    r.show("R12", f"memory of the process before, and the most in {laps * seconds} s in which {STALLED} partners read nothing",
            f"{plateau / 1024:.1f} and {most / 1024:.1f} MiB: {grown:.0f} KiB for each, which was offered {min(offered):.1f} MiB ({more(slow, 'refused')} texts of {more(slow, 'sent')} were refused); "
            f"nothing is subtracted, before the process grew by {drift:.0f} KiB/s",
-           (grown <= 1024 and min(offered) >= (3 if r.quick else 10)) or (None if INSTRUMENTED else False))
+           (grown <= 1024 and enough) or (None if INSTRUMENTED else False), "1 MiB for each", known=enough and grown <= BOUND_KIB)
     r.books("R12", "all partners, after they read again", account)
 
 
