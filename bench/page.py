@@ -154,10 +154,13 @@ def strain(results):
     d = results.get("durable")
     if d:
         rows = []
-        for r, x in zip(d["rows"], results["durable_ratios"]):
-            both = [[a for a in r[k] if a] for k in ("acks", "none")]
+        ratios = {x["id"]: x for x in results["durable_ratios"]}
+        for r in d["rows"]:
+            if r["id"] not in ratios:
+                continue
+            x, both = ratios[r["id"]], [[a for a in r[k] if a] for k in ("acks", "none")]
             rows.append([r["id"].split(".")[1], *(f"{statistics.median(a['rate'] for a in b):.0f}, {statistics.median(a['cpu_per_message_us'] for a in b):.1f} µs" for b in both),
-                         *(f"{statistics.median(a['written'] for a in b) * 100:.0f} %" for b in both), x["rate"], x["cpu"]])
+                         *(f"{statistics.median(a.get('written', 0) for a in b) * 100:.0f} %" for b in both), x["rate"], x["cpu"]])
         out.append(table(["durable acceptance", "partner with XEP-0198: a second, CPU", "without", "written to the disk, with", "without", "of the throughput", "of the CPU"], rows)
                    + ("" if d["journal"] else "\nThere was no journal in this build: the rows show the cost of acknowledgements alone.\n"))
     return "\n".join(out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries: what becomes of a text from the moment that somebody else has to be waited for. */
 #include "gateway/queue.h"
+#include "gateway/session.h"
 #include "gateway/suspects.h"
 
 #include "base/clock.h"
@@ -706,7 +707,7 @@ void gateway_queue_stored(struct gateway *g, uint64_t id, enum reason reason)
 		e->out = NULL;
 		entry_free(e);
 		/* Behind others it would wait for as long as they take, and vanish with us: it is refused, as those that come now. */
-		if (!o->receipt.number && page_withdraw(o))
+		if (!o->receipt.number && (page_withdraw(o) || session_withdraw(o)))
 			outgoing_failed(o, reason);
 	} else {
 		queue_leave(e);

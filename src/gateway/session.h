@@ -130,6 +130,8 @@ const char *session_state_text(const struct conversation *c);
 void session_hang_up(struct conversation *c);
 /* Texts of this conversation that no leg has leave their sessions, in order; `take` gives none back. */
 void session_yield(struct conversation *c, void (*take)(void *arg, struct outgoing *o), void *arg);
+/* True: no leg had this text yet, nor was it in the INVITE; it has left its session, and the caller ends it. */
+bool session_withdraw(struct outgoing *o);
 /* Those that policy does not allow any more end. */
 void sessions_recheck(struct gateway *g);
 /* What is left is hung up; texts are dropped without a word. */

@@ -69,3 +69,23 @@ void session_yield(struct conversation *c, void (*take)(void *arg, struct outgoi
 		}
 	}
 }
+
+bool session_withdraw(struct outgoing *o)
+{
+	const struct conversation *c = o->conversation;
+	for (struct list *n = c->g->sessions.next; n != &c->g->sessions; n = n->next) {
+		struct session *s = CONTAINER_OF(n, struct session, link);
+		if (s->conversation != c || (s->first_offered && s->state == SESSION_INVITING))
+			continue;
+		unsigned i = 0;
+		for (struct list *k = s->texts.next; k != &s->texts; k = k->next, i++) {
+			if (k != &o->node)
+				continue;
+			if (i < s->n_under_way)
+				return false;
+			session_text_remove(s, o);
+			return true;
+		}
+	}
+	return false;
+}

@@ -28,9 +28,10 @@ static void set_state(struct journal *j, enum writer_state to, const char *what,
 {
 	struct entente_err err;
 	bool was = j->state != WRITER_FINE, is = to != WRITER_FINE;
+	if (to != j->state) /* else whoever wakes us would put the probe off for ever */
+		j->probe_at = clock_ms() + j->opt.probe_ms;
 	j->state = to;
 	atomic_store(&j->closed, is);
-	j->probe_at = clock_ms() + j->opt.probe_ms;
 	pthread_mutex_lock(&j->lock);
 	j->stats.failing = is;
 	pthread_mutex_unlock(&j->lock);
@@ -143,8 +144,11 @@ static bool end_oldest(struct journal *j)
 	if (!over || (j->active && !j->stuck))
 		return false;
 	pthread_mutex_lock(&j->lock);
-	LIST_EACH(n, &s->live)
-		over = over && CONTAINER_OF(n, struct entry, in_segment)->over;
+	LIST_EACH(n, &s->live) {
+		over = CONTAINER_OF(n, struct entry, in_segment)->over;
+		if (!over)
+			break;
+	}
 	while (over && (l = list_head(&s->live)))
 		displace(CONTAINER_OF(l, struct entry, in_segment));
 	pthread_mutex_unlock(&j->lock);

@@ -160,9 +160,12 @@ static void answer(struct link *k, const struct sip_msg *m, int status, uint32_t
 	*t = (struct thought){.link = k, .due = h->loop->timers.now + wait_ms};
 	memcpy(t + 1, buf_slice(b).p, b->len);
 	t->text = slice_of((const char *)(t + 1), b->len);
-	list_append(&h->thoughts, &t->node);
+	struct list *before = &h->thoughts; /* in the order of their times: it may think faster than it did */
+	while (before->prev != &h->thoughts && CONTAINER_OF(before->prev, struct thought, node)->due > t->due)
+		before = before->prev;
+	list_append(before, &t->node);
 	list_append(&k->thoughts, &t->of_link);
-	if (!timer_armed(&h->think))
+	if (h->thoughts.next == &t->node)
 		timer_arm(&h->loop->timers, &h->think, wait_ms);
 }
 

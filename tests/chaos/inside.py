@@ -67,9 +67,9 @@ def pressure(r):
             s.tell("group sm cut")
             s.tell("group plain cut")
             s.rate(5 * RATE, 5 * RATE)
+            s.mark("no memory")
             end = time.monotonic() + r.rng.uniform(3, 5)
             while time.monotonic() < end and service.generation == generation:
-                s.mark("no memory", "kill")     # it may end, or a connection of it, at any moment
                 time.sleep(0.02)
             s.rate(RATE, RATE)
             if service.generation == generation and service.pid == pid:

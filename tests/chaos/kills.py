@@ -102,7 +102,7 @@ def crash_is_seen(r, s):
 @experiment("smoke", "R1", seconds=8, rare=True)
 def smoke(r):
     """two kills and both books, for make test: so that the laboratory stays whole"""
-    with Stage(r.run, think=5) as s:
+    with Stage(r.run, think=5, grace=500) as s:     # R1 is judged by `kill`; a machine that runs the tests may have slow disks
         s.rate(100, 100)
         for _ in range(2):
             time.sleep(1.2)

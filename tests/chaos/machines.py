@@ -156,4 +156,4 @@ class Site:
         return sorted(self.machines, key=lambda m: not m.has_address())
 
     def complaints(self):
-        return [x for m in self.machines for x in m.service.complaints() + m.service.refused]
+        return [x for m in self.machines for x in m.service.complaints() + m.service.refused + [f"nobody asked it to end: {u}" for u in m.service.unasked]]

@@ -164,7 +164,7 @@ def restarted(r, peer, victim, seconds):
     r.show("R18", f"{name} restarted {len(stops)} times in mid-traffic, SIP to XMPP", f"{len(load.answers)} sent, {len(ok)} accepted, {len(lost)} of them lost{more}; "
            f"{len(load.with_status(300, 700))} refused meanwhile", not lost and len(ok) > 100 * len(stops))
     r.show("R18", f"{name} restarted {len(stops)} times in mid-traffic, XMPP to SIP", f"{len(sent)} sent, {len(came)} delivered, {len(returned)} returned to the sender, {len(silent)} lost{there}",
-           not silent and len(came) > 50 * len(stops))
+           not silent and len(hands) <= len(friends) * len(stops) and len(came) > 50 * len(stops))
     r.show("R18", f"{name}: texts that came twice, and out of order", f"{len(twice)} twice, {len(unexplained)} of them without a restart in between; {sum(order)} out of order",
            not unexplained and not any(order))
     # a partner that could not be reached is not called again for timers.retry at most, 8 s, give or take a quarter; each user writes 20 times a second

@@ -76,7 +76,7 @@ class Stage:
             rewrite(part.config, ("trace: true", "trace: false"), *([("xmpp:\n  listen:\n", f"xmpp:\n  listen:\n{listen}")] if listen else []))
             part.env = {**part.env, **(env or {})}
             part.argv = [*before, *part.argv]
-        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace, "--body", body, "--conns", conns]
+        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace * (6 if INSTRUMENTED else 1), "--body", body, "--conns", conns]
         self.ledger = None
         self.deaths = set()
 

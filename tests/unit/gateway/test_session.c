@@ -192,6 +192,31 @@ static void queue(void **state)
 	expect_count(h, "S MESSAGE", 20);
 }
 
+/* The journal's disk fails: what no leg has yet is refused; it would vanish with us. */
+static void uninsured(void **state)
+{
+	struct house *h = *state;
+	house_journal(h);
+	open_ours(h);
+	h->bare = true;
+	partner_message(h, JULIET "/balcony", ROMEO, "1");
+	expect_count(h, "S MESSAGE", 1);
+	h->disk_failing = true;
+	partner_message(h, JULIET "/balcony", ROMEO, "2");
+	partner_message(h, JULIET "/balcony", ROMEO, "3");
+	house_pass(h, 1);
+	expect(h, "X message/error " ROMEO ">" JULIET "/balcony resource-constraint/wait; X message/error " ROMEO ">" JULIET "/balcony resource-constraint/wait");
+	home_answers(h, "MESSAGE", 0, 200, "");
+	house_pass(h, 5);
+	expect(h, "");
+	h->disk_failing = false;
+	partner_message(h, JULIET "/balcony", ROMEO, "4");
+	expect_count(h, "S MESSAGE", 1);
+	home_answers(h, "MESSAGE", 0, 200, "");
+	house_pass(h, 1);
+	assert_int_equal(house_journaled(h), 0);
+}
+
 static void queue_octets(void **state)
 {
 	struct house *h = *state;
@@ -752,6 +777,7 @@ int main(void)
 		TEST(refused),
 		TEST(falls_back),
 		TEST(queue),
+		TEST(uninsured),
 		TEST(queue_octets),
 		TEST(idles),
 		TEST(gone),
