@@ -11,7 +11,6 @@ const char *const deed_names[DEEDS] = {
 
 enum {
 	TIMES = 1 << 20,
-	POWER_MS = 1500,  /* ends of entries are synced within a second: what was confirmed so shortly before a power cut may come again */
 	FIRST_MS = 600,   /* the first text of a pair has its 2xx half a second after it was handed over (ADR 3) */
 	BROKEN_MS = 2000, /* so soon after a kill its connections have ended, with the second in which entented ends after its child */
 	DRAIN_MS = 12000, /* ... after the order to restart: timers.drain, and a little */
@@ -151,7 +150,7 @@ static bool repeats(const struct mark *m, const struct entry *e)
 
 static uint64_t grace_of(const struct ledger *l, const struct mark *m)
 {
-	return ns_of(m->kind == DEED_POWER ? POWER_MS : l->grace_ms);
+	return ns_of(m->kind == DEED_POWER ? l->ends_ms : l->grace_ms);
 }
 
 /* Why it came again, or was reported as failed, at `next`: a deed before that, when the confirmation of that copy was so
@@ -503,7 +502,7 @@ void book_report(struct ledger *l)
 	for (unsigned i = 0; i < l->n_marks; i++)
 		told += l->marks[i].name[0] != 0;
 	printf("{\"event\": \"end\", \"unsettled\": %u, \"marks\": %u, \"notices\": %llu, ", open, told, (unsigned long long)l->notices);
-	printf("\"grace_ms\": %u, \"power_grace_ms\": %u, \"home_cuts\": %llu, \"deeds\": {", l->grace_ms, POWER_MS,
+	printf("\"grace_ms\": %u, \"power_grace_ms\": %u, \"home_cuts\": %llu, \"deeds\": {", l->grace_ms, l->ends_ms,
 	       (unsigned long long)l->home_cuts);
 	for (unsigned i = 0; i < DEEDS; i++)
 		printf("%s\"%s\": %llu", i ? ", " : "", deed_names[i], (unsigned long long)l->deeds[i]);

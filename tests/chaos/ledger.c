@@ -434,6 +434,7 @@ static int usage(void)
 		"  --body N           octets of a text, at least (100)\n"
 		"  --think MS         how long both sides need to take a message (0)\n"
 		"  --grace MS         confirmed so shortly before a kill or cut, a message may come again (50)\n"
+		"  --ends MS          ... before a power cut (1500)\n"
 		"  --again MS         how soon partners call again (200)\n");
 	return 2;
 }
@@ -501,10 +502,10 @@ static void group_start(struct ledger *l, struct group *g, struct fleet_opts *o,
 
 int main(int argc, char **argv)
 {
-	enum { CERTS, OWN, GROUP, USERS, TRANSPORT, CONNS, THINK, GRACE, AGAIN, BODY };
+	enum { CERTS, OWN, GROUP, USERS, TRANSPORT, CONNS, THINK, GRACE, ENDS, AGAIN, BODY };
 	static const struct option options[] = {
 		{"certs", 1, 0, CERTS}, {"own", 1, 0, OWN}, {"group", 1, 0, GROUP}, {"users", 1, 0, USERS}, {"transport", 1, 0, TRANSPORT},
-		{"conns", 1, 0, CONNS}, {"think", 1, 0, THINK}, {"grace", 1, 0, GRACE}, {"again", 1, 0, AGAIN}, {"body", 1, 0, BODY}, {0},
+		{"conns", 1, 0, CONNS}, {"think", 1, 0, THINK}, {"grace", 1, 0, GRACE}, {"ends", 1, 0, ENDS}, {"again", 1, 0, AGAIN}, {"body", 1, 0, BODY}, {0},
 	};
 	static struct ledger l;
 	struct fleet_opts fleets[GROUPS_MAX];
@@ -517,6 +518,7 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	l.users = 10;
 	l.grace_ms = 50;
+	l.ends_ms = 1500; /* they are synced within a second */
 	l.again_ms = 200;
 	l.home_says = 200;
 	for (int x; (x = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -538,6 +540,7 @@ int main(int argc, char **argv)
 		case TRANSPORT: ho.tls = slice_eq(slice_str(optarg), S("tls")); break;
 		case CONNS: ho.conns = (unsigned)option_number(optarg, 1, HOME_CONNS); break;
 		case THINK: ho.think_ms = l.home_think_ms = l.think_ms = (uint32_t)option_number(optarg, 0, 60000); break;
+		case ENDS: l.ends_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case GRACE: l.grace_ms = (uint32_t)option_number(optarg, 0, 60000); break;
 		case AGAIN: l.again_ms = (uint32_t)option_number(optarg, 1, 60000); break;
 		case BODY: l.body = option_number(optarg, 1, BODY_MAX); break;

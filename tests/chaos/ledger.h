@@ -126,6 +126,7 @@ struct ledger {
 	struct group groups[GROUPS_MAX];
 	unsigned n_groups, users, n_pairs, home_links;
 	uint32_t think_ms, home_think_ms, grace_ms, again_ms;
+	uint32_t ends_ms; /* so long before a power cut ends of entries may not be on the disk: what was confirmed then may come again */
 	size_t body;                  /* octets of a text, at least */
 	int home_says;
 	char run[16];

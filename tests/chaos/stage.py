@@ -60,7 +60,7 @@ BOTH = (("sm", True), ("plain", False))     # the kinds of partners: with XEP-01
 class Stage:
     """with Stage(run, ...) as s: everything runs. `groups`: Group; without: four partners that acknowledge, four that do not."""
 
-    def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=50,
+    def __init__(self, folder, groups=None, users=10, think=20, workers=2, layout="one", settings="", log_level="info", transport="tls", grace=50, ends=1500,
                  conns=2, env=None, before=(), zones=None, certs=None, listen="", unit=None, body=100):
         os.makedirs(folder, exist_ok=True)
         self.run = folder
@@ -76,7 +76,7 @@ class Stage:
             rewrite(part.config, ("trace: true", "trace: false"), *([("xmpp:\n  listen:\n", f"xmpp:\n  listen:\n{listen}")] if listen else []))
             part.env = {**part.env, **(env or {})}
             part.argv = [*before, *part.argv]
-        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace * (6 if INSTRUMENTED else 1), "--body", body, "--conns", conns]
+        self.options = ["--users", users, "--think", think, "--transport", transport, "--grace", grace * (6 if INSTRUMENTED else 1), "--ends", ends, "--body", body, "--conns", conns]
         self.ledger = None
         self.deaths = set()
 
@@ -153,7 +153,7 @@ class Stage:
 
     # --- evil -------------------------------------------------------------------------------------------------------
 
-    def kill_part(self, number=0, child=False):
+    def kill_part(self, number=0, child=False, kind="kill"):
         """kill -9 of a process, or of its child (the keeper of its keys: then it ends by itself, with KEYS_LOST); it comes back as systemd would have it.
         False when there is nothing to be killed: it just comes up."""
         service = self.services[number]
@@ -163,7 +163,7 @@ class Stage:
         children = tree(pid)[1:] if child else []
         victims = children or [pid]
         service.about_to_end("child" if children else "kill", KEYS_LOST if children else -signal.SIGKILL)
-        self.mark(f"kill {service.name}{' child' if children else ''}", "kill", time.monotonic())
+        self.mark(f"kill {service.name}{' child' if children else ''}", kind, time.monotonic())
         for victim in victims:
             try:
                 os.kill(victim, signal.SIGKILL)

@@ -49,6 +49,7 @@ static int begin(void **state)
 	struct stand *s = MEM_NEW(struct stand);
 	s->l.loop = &s->loop;
 	s->l.grace_ms = 50;
+	s->l.ends_ms = 1500;
 	s->l.think_ms = s->l.home_think_ms = 20;
 	s->l.n_groups = 2;
 	for (unsigned i = 0; i < 2; i++) {
