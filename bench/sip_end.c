@@ -109,19 +109,26 @@ static void answer_later(struct link *k, struct slice text)
 		timer_arm(q, &e->timer, e->o.answer_ms);
 }
 
-static void answers_due(struct timer *t, uint64_t now)
+/* Those that are due by then; the time of the next one. */
+static uint64_t answer_all(struct sip_end *e, uint64_t by)
 {
-	struct sip_end *e = CONTAINER_OF(t, struct sip_end, timer);
 	LIST_EACH(n, &e->answers) {
 		struct answer *a = CONTAINER_OF(n, struct answer, node);
-		if (a->due > now) {
-			timer_arm(&e->load->loop->timers, t, a->due - now);
-			return;
-		}
+		if (a->due > by)
+			return a->due;
 		list_remove(n);
 		conn_write(a->link->conn, slice_of(a->text, a->len));
 		mem_free(a);
 	}
+	return 0;
+}
+
+static void answers_due(struct timer *t, uint64_t now)
+{
+	struct sip_end *e = CONTAINER_OF(t, struct sip_end, timer);
+	uint64_t next = answer_all(e, now);
+	if (next)
+		timer_arm(&e->load->loop->timers, t, next - now);
 }
 
 static void request(struct link *k, const struct sip_msg *m)
@@ -287,6 +294,7 @@ void sip_end_send(struct sip_end *e, unsigned user, uint64_t seq)
 
 void sip_end_close(struct sip_end *e)
 {
+	answer_all(e, UINT64_MAX); /* what has no answer when the connection ends would be sent again */
 	LIST_EACH(n, &e->links)
 		conn_close(CONTAINER_OF(n, struct link, node)->conn);
 }

@@ -14,7 +14,7 @@ PROMISES = {
     "R8": ("DNS is gone: open streams go on, unknown names are answered for in time, no thread is blocked",
            "The 24 hours of the promise are shortened to a minute. Partners that have to be called again meanwhile are found by answers whose time is over (RFC 8767), for 24 hours; their certificates are judged as ever."),
     "R9": ("A certificate is renewed and swapped under load; none expires unnoticed",
-           "One renewal by a real ACME authority and ten swaps, not a year of certificates of 160 hours. The warning is an event and a metric; mail is the affair of whoever watches these."),
+           "One renewal by a real ACME authority, and certificates replaced by hand, not a year of certificates of 160 hours. The warning is an event and a metric; mail is the affair of whoever watches these."),
     "R10": ("The clock jumps ten years: nothing is dropped, no timer fires", ""),
     "R11": ("The disk is full: refused with 503 and resource-constraint, nothing is corrupted, presence goes on, back within 1 s", "30 times, not 100."),
     "R12": ("A stalled partner costs at most 1 MiB, and others nothing",
